@@ -1,0 +1,36 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format typecheck clean
+
+demo: .venv
+	$(BIN)/python scripts/demo.py --output demo
+
+test: .venv
+	$(BIN)/python -m pytest
+
+lint: .venv typecheck
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# mypy cannot follow package_dir, so it is shown the package as it is installed.
+typecheck: .venv
+	@rm -rf build/tree && mkdir -p build/tree/afsd_jax
+	@cp -rs $(CURDIR)/afsd_jax/. build/tree/afsd_jax
+	@cp -rs $(CURDIR)/kernels $(CURDIR)/data build/tree/afsd_jax
+	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p afsd_jax
+
+.venv: requirements.lock setup.cfg
+	$(PYTHON) -m venv .venv
+	@{ $(BIN)/pip install --quiet --requirement requirements.lock && \
+	   $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable '.[test,convert]'; } \
+	 || { rm -rf .venv; exit 1; }
+	@touch .venv
+
+clean:
+	rm -rf build demo dist *.egg-info

@@ -1,0 +1,103 @@
+"""The configuration: one tree of fields in which every benchmark differs, and nothing else does.
+
+`default_config` is the reference's THUMOS14 RGB model with its published hyperparameters. The files
+in `configs/` start from it and change fields; the tree is locked, so a mistyped field is an error.
+"""
+
+import ml_collections
+
+LEVELS = 6
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """Returns the THUMOS14 RGB configuration of the reference, locked against unknown fields."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0
+
+    config.data = data = ml_collections.ConfigDict()
+    data.dataset = "thumos14"  # name of the TFDS builder
+    data.data_dir = ""  # folder of prepared data sets
+    data.stream = "rgb"  # rgb or flow: the builder's config
+    data.train_split = "train"
+    data.test_split = "test"
+    data.fps = 10.0  # frames are sampled at this rate
+    data.max_frames = 0  # > 0: the rate is lowered until a video has no more frames
+    data.frame_size = 112  # frames are stored at this height and width, pixels
+    data.crop_size = 96  # the network sees this height and width, pixels
+    data.clip_length = 256  # T, frames
+    data.clip_stride = 30  # between training clips, frames
+    data.one_clip = False  # True: a video is one clip at offset 0
+    data.min_overlap = 0.5  # share of an action that must lie in a clip to be kept
+    data.class_agnostic = False  # True: every action has label 1
+    data.max_actions = 64  # actions per training clip, padded to this number
+    data.flip = 0.5  # probability of mirroring a training clip
+    data.negate_flipped_flow = False  # True: mirrored flow changes the sign of its x component
+    data.train_padding = "black"  # black (-1 after normalising) or grey (0)
+    data.shuffle_clips = 512  # encoded clips in the shuffle buffer
+
+    data.consistency = consistency = ml_collections.ConfigDict()
+    consistency.round_up = True  # the shortest action: ceil, else floor
+    consistency.divisor = 1  # then divided by this, towards zero
+    consistency.strict = True  # an action must be longer than two cuts, else at least as long
+
+    config.model = model = ml_collections.ConfigDict()
+    model.in_channels = 3  # 3 for rgb, 2 for flow
+    model.num_classes = 21  # C, class 0 is the background
+    model.dtype = "float32"  # compute type: float32 or bfloat16
+    model.trunk_width = 1.0  # multiplies every channel count of I3D
+    model.batch_norm = "frozen"  # frozen or trained
+    model.channels = 512  # of the pyramid, towers and branches
+    model.groups = 32  # of each GroupNorm
+    model.levels = LEVELS  # of the pyramid
+    model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")  # the first levels' trunk endpoints
+    model.loc_multipliers = (1.0,) * LEVELS  # of the coarse distances, per level
+    model.head_init = "glorot"  # glorot, or normal: std 0.01 in towers, heads and branches
+    model.consistency_stride = 4  # frames per cell at which level 0 is pooled for consistency
+    model.pooling = ""  # implementation of boundary max pooling; empty: the backend's best
+
+    config.matching = matching = ml_collections.ConfigDict()
+    matching.length_ranges = ()  # per level (above, up to) in frames; empty: no limits
+    matching.proposal_tiou = 0.5  # a proposal at least this good is positive
+    matching.proposal_best = False  # True: or as good as its clip's best one
+
+    config.loss = loss = ml_collections.ConfigDict()
+    loss.focal_alpha = 0.75  # of every class but the background
+    loss.focal_gamma = 2.0
+    loss.offset = "l1"  # loss of the refined offsets: l1 or smooth_l1
+    loss.normalise = "batch"  # counts of positives: over the batch, or per clip
+    loss.loc_weight = 10.0
+    loss.conf_weight = 1.0
+    loss.boundary_weight = 1.0  # of the start and end losses
+    loss.consistency_weight = 0.1
+    loss.margin = 1.0  # of the triplet loss
+
+    config.optimizer = optimizer = ml_collections.ConfigDict()
+    optimizer.learning_rate = 1e-5
+    optimizer.trunk_learning_rate = 1e-5
+    optimizer.weight_decay = 1e-3  # coupled: added to the gradient
+    optimizer.warmup_steps = 0
+    optimizer.schedule = "constant"  # constant or cosine (to zero at the last step)
+    optimizer.clip_norm = 0.0  # > 0: limit of the gradient's global norm
+
+    config.train = train = ml_collections.ConfigDict()
+    train.batch_size = 1  # clips per step over all devices
+    train.epochs = 16
+    train.steps = 0  # > 0: stop after this many steps, whatever the epochs
+    train.checkpoint_every = 1000  # steps
+    train.log_every = 20  # steps
+    train.keep_checkpoints = 4
+    train.init_from = ""  # a checkpoint or PyTorch file whose weights training starts from
+
+    config.inference = inference = ml_collections.ConfigDict()
+    inference.one_window = False  # True: a video is one window
+    inference.window_stride = 128  # frames
+    inference.batch_size = 1  # windows per forward pass
+    inference.score_threshold = 0.01
+    inference.video_labels = False  # True: class and score factor come from a video-level classifier
+    inference.nms_sigma = 0.5
+    inference.nms_threshold = 0.001
+    inference.max_detections = 5000  # per class and video
+    inference.fusion = "mean"  # of the streams' segments: mean (raw outputs) or geometric
+    inference.fusion_nms_threshold = 0.001
+
+    return config.lock()
