@@ -1,0 +1,162 @@
+"""The trunk: I3D (Inception-v1 inflated to three dimensions), up to Mixed_5c.
+
+Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; AFSD §3.2.
+"""
+
+import jax
+from flax import nnx
+from jax.typing import DTypeLike
+
+from afsd_jax.models import layers
+
+# Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
+MIXED = {
+    "Mixed_3b": (64, 96, 128, 16, 32, 32),
+    "Mixed_3c": (128, 128, 192, 32, 96, 64),
+    "Mixed_4b": (192, 96, 208, 16, 48, 64),
+    "Mixed_4c": (160, 112, 224, 24, 64, 64),
+    "Mixed_4d": (128, 128, 256, 24, 64, 64),
+    "Mixed_4e": (112, 144, 288, 32, 64, 64),
+    "Mixed_4f": (256, 160, 320, 32, 128, 128),
+    "Mixed_5b": (256, 160, 320, 32, 128, 128),
+    "Mixed_5c": (384, 192, 384, 48, 128, 128),
+}
+# Units and pools in order; a unit is (channels, window, strides), a pool (window, strides).
+UNITS = {
+    "Conv3d_1a_7x7": (64, (7, 7, 7), (2, 2, 2)),
+    "Conv3d_2b_1x1": (64, (1, 1, 1), (1, 1, 1)),
+    "Conv3d_2c_3x3": (192, (3, 3, 3), (1, 1, 1)),
+}
+POOLS = {
+    "MaxPool3d_2a_3x3": ((1, 3, 3), (1, 2, 2)),
+    "MaxPool3d_3a_3x3": ((1, 3, 3), (1, 2, 2)),
+    "MaxPool3d_4a_3x3": ((3, 3, 3), (2, 2, 2)),
+    "MaxPool3d_5a_2x2": ((2, 2, 2), (2, 2, 2)),
+}
+ENDPOINTS = (
+    "Conv3d_1a_7x7",
+    "MaxPool3d_2a_3x3",
+    "Conv3d_2b_1x1",
+    "Conv3d_2c_3x3",
+    "MaxPool3d_3a_3x3",
+    "Mixed_3b",
+    "Mixed_3c",
+    "MaxPool3d_4a_3x3",
+    "Mixed_4b",
+    "Mixed_4c",
+    "Mixed_4d",
+    "Mixed_4e",
+    "Mixed_4f",
+    "MaxPool3d_5a_2x2",
+    "Mixed_5b",
+    "Mixed_5c",
+)
+STEM_STRIDE = UNITS["Conv3d_1a_7x7"][2]
+
+
+def scaled(channels: int, width: float) -> int:
+    """Returns a channel count times `width`, rounded to a multiple of 8 and at least 8."""
+    return channels if width == 1 else max(8, round(channels * width / 8) * 8)
+
+
+def endpoint_channels(endpoint: str, width: float) -> int:
+    """Returns the number of channels of a Mixed endpoint of a trunk of this width."""
+    b0, _, b1b, _, b2b, b3b = MIXED[endpoint]
+    return sum(scaled(channels, width) for channels in (b0, b1b, b2b, b3b))
+
+
+def endpoint_stride(endpoint: str) -> tuple[int, int]:
+    """Returns an endpoint's stride (frames, pixels) on the clip."""
+    time, space = 1, 1
+    for name in ENDPOINTS[: ENDPOINTS.index(endpoint) + 1]:
+        strides = UNITS[name][2] if name in UNITS else POOLS.get(name, ((), (1, 1, 1)))[1]
+        time, space = time * strides[0], space * strides[1]
+    return time, space
+
+
+class Unit3D(nnx.Module):
+    """Convolution without bias → BatchNorm → ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: tuple[int, int, int],
+        strides: tuple[int, int, int],
+        trained_norm: bool,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = layers.Conv3D(in_channels, out_channels, window, strides, dtype, rngs)
+        self.norm = layers.BatchNorm(out_channels, trained_norm)
+
+    def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
+        return jax.nn.relu(self.norm(self.conv(x), training))
+
+
+class Mixed(nnx.Module):
+    """An Inception block: four branches on the same input, concatenated along channels."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: tuple[int, ...],
+        trained_norm: bool,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        def unit(inputs: int, outputs: int, size: int) -> Unit3D:
+            window = (size, size, size)
+            return Unit3D(inputs, outputs, window, (1, 1, 1), trained_norm, dtype, rngs)
+
+        b0, b1a, b1b, b2a, b2b, b3b = channels
+        self.b0 = unit(in_channels, b0, 1)
+        self.b1a = unit(in_channels, b1a, 1)
+        self.b1b = unit(b1a, b1b, 3)
+        self.b2a = unit(in_channels, b2a, 1)
+        self.b2b = unit(b2a, b2b, 3)
+        self.b3b = unit(in_channels, b3b, 1)
+
+    def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
+        pooled = layers.max_pool3d(x, (3, 3, 3), (1, 1, 1))
+        branches = (
+            self.b0(x, training),
+            self.b1b(self.b1a(x, training), training),
+            self.b2b(self.b2a(x, training), training),
+            self.b3b(pooled, training),
+        )
+        return jax.numpy.concatenate(branches, axis=-1)
+
+
+class I3D(nnx.Module):
+    """The trunk. Its units are attributes under their official names."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        width: float,
+        trained_norm: bool,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        channels = in_channels
+        for name in ENDPOINTS:
+            if name in UNITS:
+                out, window, strides = UNITS[name]
+                out = scaled(out, width)
+                unit = Unit3D(channels, out, window, strides, trained_norm, dtype, rngs)
+                setattr(self, name, unit)
+                channels = out
+            elif name in MIXED:
+                branches = tuple(scaled(c, width) for c in MIXED[name])
+                setattr(self, name, Mixed(channels, branches, trained_norm, dtype, rngs))
+                channels = endpoint_channels(name, width)
+
+    def __call__(self, clips: jax.Array, training: bool = False) -> dict[str, jax.Array]:
+        """Returns every endpoint [B,T',H',W',C'] of clips [B,T,H,W,channels] in [-1, 1]."""
+        endpoints = {}
+        x = clips
+        for name in ENDPOINTS:
+            x = layers.max_pool3d(x, *POOLS[name]) if name in POOLS else getattr(self, name)(x, training)
+            endpoints[name] = x
+        return endpoints

@@ -1,0 +1,225 @@
+"""The building blocks: convolutions, pools and norms, channels last, padded "SAME" as XLA does."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+
+Initializer = jax.nn.initializers.Initializer
+
+# XLA's CPU backend runs a 3-D convolution several times slower than the same work as 2-D ones.
+CONV3D_IMPLEMENTATIONS = ("native", "folded")
+
+
+class Frozen(nnx.Variable):
+    """A weight that is loaded and saved but never trained."""
+
+
+def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    """Returns the padding in front and behind by which `size` cells give ceil(size/stride)."""
+    total = max(window - stride, 0) if size % stride == 0 else max(window - size % stride, 0)
+    return total // 2, total - total // 2
+
+
+def _shifted(x: jax.Array, axis: int, window: int, stride: int, fill: float) -> list[jax.Array]:
+    """Returns, for each of the `window` taps, the cells of `axis` that it sees."""
+    size = x.shape[axis]
+    out = -(-size // stride)
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = same_padding(size, window, stride)
+    x = jnp.pad(x, padding, constant_values=fill)
+    return [
+        jax.lax.slice_in_dim(x, tap, tap + (out - 1) * stride + 1, stride, axis)
+        for tap in range(window)
+    ]
+
+
+def conv3d(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int, int] = (1, 1, 1),
+    implementation: str | None = None,
+) -> jax.Array:
+    """Convolves [B,T,H,W,C] with a kernel [t,h,w,C,D], "SAME"-padded, to [B,T',H',W',D].
+
+    Args:
+      implementation: "native" is XLA's 3-D convolution; "folded" concatenates the temporal taps as
+        channels of one 2-D convolution. None takes what is fast on the default backend.
+    """
+    if implementation is None:
+        implementation = "folded" if jax.default_backend() == "cpu" else "native"
+    if kernel.shape[:3] == (1, 1, 1) and strides == (1, 1, 1):
+        return x @ kernel[0, 0, 0]
+    if implementation == "native":
+        return jax.lax.conv_general_dilated(
+            x, kernel, strides, "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+        )
+    taps, height, width, channels, features = kernel.shape
+    folded = jnp.concatenate(_shifted(x, 1, taps, strides[0], 0.0), axis=-1)
+    batch, length = folded.shape[:2]
+    out = jax.lax.conv_general_dilated(
+        folded.reshape(batch * length, *folded.shape[2:]),
+        kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, taps * channels, features),
+        strides[1:],
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return out.reshape(batch, length, *out.shape[1:])
+
+
+def max_pool3d(
+    x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int, int]
+) -> jax.Array:
+    """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
+
+    A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
+    """
+    for axis, (taps, stride) in enumerate(zip(window, strides, strict=True), start=1):
+        first, *rest = _shifted(x, axis, taps, stride, 0.0)
+        for tap in rest:
+            first = jnp.maximum(first, tap)
+        x = first
+    return x
+
+
+def upsample(x: jax.Array, length: int) -> jax.Array:
+    """Stretches [B,t,C] to [B,length,C] by nearest neighbours; `length` is a multiple of t."""
+    return jnp.repeat(x, length // x.shape[1], axis=1)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation over all axes but the last, eps 1e-3.
+
+    Frozen (the default of AFSD) it applies its running statistics and has no trainable parameter.
+    Trained, it normalises by the statistics of the global batch, which XLA gathers over devices.
+    """
+
+    def __init__(self, channels: int, trained: bool, momentum: float = 0.98, eps: float = 1e-3):
+        variable = nnx.Param if trained else Frozen
+        self.scale = variable(jnp.ones(channels))
+        self.bias = variable(jnp.zeros(channels))
+        self.mean = nnx.BatchStat(jnp.zeros(channels))
+        self.var = nnx.BatchStat(jnp.ones(channels))
+        self.trained, self.momentum, self.eps = trained, momentum, eps
+
+    def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
+        mean, var = self.mean[...], self.var[...]
+        if self.trained and training:
+            axes = tuple(range(x.ndim - 1))
+            wide = x.astype(jnp.float32)
+            batch_mean = wide.mean(axes)
+            batch_var = jnp.square(wide - batch_mean).mean(axes)
+            self.mean[...] = self.momentum * mean + (1 - self.momentum) * batch_mean
+            self.var[...] = self.momentum * var + (1 - self.momentum) * batch_var
+            mean, var = batch_mean, batch_var
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.eps)
+        shift = self.bias[...] - mean * scale
+        return x * scale.astype(x.dtype) + shift.astype(x.dtype)
+
+
+class Conv3D(nnx.Module):
+    """A 3-D convolution without bias, kernel [t,h,w,in,out]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: tuple[int, int, int],
+        strides: tuple[int, int, int],
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        init = nnx.initializers.he_normal()
+        self.kernel = nnx.Param(init(rngs.params(), (*window, in_channels, out_channels)))
+        self.strides, self.dtype = strides, dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return conv3d(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.strides)
+
+
+class SpatialConv(nnx.Module):
+    """Collapses space: a "valid" convolution whose window is all of H×W, [B,T,H,W,C] → [B,T,D]."""
+
+    def __init__(
+        self,
+        size: int,
+        in_channels: int,
+        out_channels: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+        kernel_init: Initializer,
+    ):
+        shape = (1, size, size, in_channels, out_channels)
+        self.kernel = nnx.Param(kernel_init(rngs.params(), shape))
+        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.dtype = dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.kernel[...].astype(self.dtype)
+        flat = x.astype(self.dtype).reshape(*x.shape[:2], -1)
+        return flat @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(self.dtype)
+
+
+class Conv1D(nnx.Module):
+    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [window,in,out]."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        window: int,
+        stride: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+        kernel_init: Initializer,
+    ):
+        self.kernel = nnx.Param(kernel_init(rngs.params(), (window, in_channels, out_channels)))
+        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.stride, self.dtype = stride, dtype
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        kernel = self.kernel[...].astype(self.dtype)
+        x = x.astype(self.dtype)
+        # As one matrix product: the lengths are small and the channels many.
+        taps = _shifted(x, 1, kernel.shape[0], self.stride, 0.0)
+        folded = jnp.concatenate(taps, axis=-1)
+        out = folded @ kernel.reshape(-1, kernel.shape[-1])
+        return out + self.bias[...].astype(self.dtype)
+
+
+class NormReLU(nnx.Module):
+    """A convolution to [B,t,C], then GroupNorm over channel group × time, then ReLU."""
+
+    def __init__(self, conv: nnx.Module, channels: int, groups: int, rngs: nnx.Rngs):
+        self.conv = conv
+        self.norm = nnx.GroupNorm(
+            channels, num_groups=groups, epsilon=1e-5, use_fast_variance=False, rngs=rngs
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = self.conv(x)
+        return jax.nn.relu(self.norm(x.astype(jnp.float32))).astype(x.dtype)
+
+
+def conv_norm_relu(
+    in_channels: int,
+    out_channels: int,
+    window: int,
+    stride: int,
+    groups: int,
+    dtype: DTypeLike,
+    rngs: nnx.Rngs,
+    kernel_init: Initializer,
+) -> NormReLU:
+    """Returns the unit of the pyramid, towers and branches: Conv1D → GroupNorm → ReLU."""
+    conv = Conv1D(in_channels, out_channels, window, stride, dtype, rngs, kernel_init)
+    return NormReLU(conv, out_channels, groups, rngs)
+
+
+def apply_all(modules: Sequence[nnx.Module], x: jax.Array) -> jax.Array:
+    """Applies modules one after another."""
+    for module in modules:
+        x = module(x)  # type: ignore[operator]
+    return x

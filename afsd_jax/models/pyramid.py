@@ -1,0 +1,93 @@
+"""The temporal feature pyramid and the frame-level feature. Source: AFSD §3.2 and §3.4."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+
+from afsd_jax.models import layers
+
+
+def level_lengths(clip_length: int, first_stride: int, levels: int) -> tuple[int, ...]:
+    """Returns the number of cells of each level of a clip of `clip_length` frames."""
+    lengths = [-(-clip_length // first_stride)]
+    while len(lengths) < levels:
+        lengths.append(-(-lengths[-1] // 2))
+    return tuple(lengths)
+
+
+def priors(lengths: Sequence[int]) -> np.ndarray:
+    """Returns the priors of all levels, float32 [K]: cell centres as fractions of the clip."""
+    cells = [(np.arange(length) + 0.5) / length for length in lengths]
+    return np.concatenate(cells).astype(np.float32)
+
+
+class Pyramid(nnx.Module):
+    """Levels of ever coarser features over a clip.
+
+    The first levels come from trunk endpoints, whose space a convolution collapses; each then
+    adds the next coarser one, upsampled. Every further level halves the one below it.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[tuple[int, int]],
+        levels: int,
+        channels: int,
+        groups: int,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        """`inputs` holds (height = width, channels) of each trunk endpoint used."""
+        init = nnx.initializers.glorot_uniform()
+        units: list[nnx.Module] = [
+            layers.NormReLU(
+                layers.SpatialConv(size, inputs_channels, channels, dtype, rngs, init),
+                channels,
+                groups,
+                rngs,
+            )
+            for size, inputs_channels in inputs
+        ]
+        units += [
+            layers.conv_norm_relu(channels, channels, 3, 2, groups, dtype, rngs, init)
+            for _ in range(levels - len(inputs))
+        ]
+        self.levels = nnx.List(units)
+
+    def __call__(self, endpoints: Sequence[jax.Array]) -> list[jax.Array]:
+        """Returns the levels [B,t,channels] of trunk endpoints [B,t,H,W,C], finest first."""
+        features = [unit(x) for unit, x in zip(self.levels, endpoints, strict=False)]
+        for coarse in reversed(range(1, len(features))):
+            fine = features[coarse - 1]
+            features[coarse - 1] = fine + layers.upsample(features[coarse], fine.shape[1])
+        for unit in list(self.levels)[len(features) :]:
+            features.append(unit(features[-1]))
+        return features
+
+
+class FrameLevel(nnx.Module):
+    """The feature at every frame: [B,t,C] → [B,T,C], its halves start- and end-sensitive."""
+
+    def __init__(
+        self, channels: int, groups: int, clip_length: int, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        init = nnx.initializers.glorot_uniform()
+        self.units = nnx.List(
+            [
+                layers.conv_norm_relu(channels, channels, window, 1, groups, dtype, rngs, init)
+                for window in (3, 3, 1)
+            ]
+        )
+        self.clip_length = clip_length
+
+    def __call__(self, level: jax.Array) -> jax.Array:
+        return layers.apply_all(self.units, layers.upsample(level, self.clip_length))
+
+
+def split_levels(x: jax.Array, lengths: Sequence[int]) -> list[jax.Array]:
+    """Cuts [B,K,...] into the levels' [B,t,...]."""
+    return jnp.split(x, np.cumsum(lengths)[:-1], axis=1)
