@@ -1,0 +1,289 @@
+"""Decoding: frames of any video at a fixed rate, resized, one at a time.
+
+A video is read twice: once as packets only, which gives the time of every frame without decoding,
+and once to decode. So the frames to keep are known beforehand and a frame lost to damage is
+replaced by the next one instead of shifting everything after it.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from PIL import Image
+
+from afsd_jax.errors import UserError
+
+FRAME_SIZE = (112, 112)
+
+# Demuxers that accept still images and plain text; neither is a video.
+_STILL_FORMATS = ("tty", "image2")
+
+
+class Video(NamedTuple):
+    """A decoded video.
+
+    Attributes:
+      frames: uint8 [N, H, W, 3], RGB.
+      fps: sampled frames per second.
+      duration_s: of the whole video, seconds.
+      damaged: packets and frames that could not be decoded and were skipped.
+    """
+
+    frames: np.ndarray
+    fps: float
+    duration_s: float
+    damaged: int
+
+
+class Timing(NamedTuple):
+    """When the frames of a video are shown.
+
+    Attributes:
+      pts: int64 [n], presentation times in units of the stream, increasing; empty where the
+        container stores none.
+      times_s: float64 [n], seconds from the first frame.
+      rate: frames per second; of a variable rate, the mean.
+      constant: whether every frame lies within half a frame of its place at a constant rate.
+      duration_s: from the first frame's start to the last one's end, seconds.
+    """
+
+    pts: np.ndarray
+    times_s: np.ndarray
+    rate: float
+    constant: bool
+    duration_s: float
+
+
+def read_video(
+    path: str | os.PathLike[str],
+    fps: float = 10.0,
+    size: tuple[int, int] = FRAME_SIZE,
+    max_frames: int = 0,
+) -> Video:
+    """Decodes a whole video at `fps`; see `VideoReader`."""
+    reader = VideoReader(path, fps, size, max_frames)
+    frames = np.empty((reader.num_frames, *size, 3), np.uint8)
+    for i, frame in enumerate(reader):
+        frames[i] = frame
+    return Video(frames, reader.fps, reader.duration_s, reader.damaged)
+
+
+class VideoReader:
+    """Iterates over the frames of a video sampled at a fixed rate: uint8 [H, W, 3], RGB.
+
+    Frames are turned upright by the rotation the file states, then resized; the aspect ratio is
+    not kept.
+
+    Attributes:
+      fps: sampled frames per second.
+      num_frames: that iteration yields, whatever is damaged.
+      duration_s: of the whole video, seconds.
+      source_frames: frames in the file.
+      damaged: packets and frames skipped so far by the current iteration.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        fps: float = 10.0,
+        size: tuple[int, int] = FRAME_SIZE,
+        max_frames: int = 0,
+        threads: int = 0,
+    ):
+        """Reads the packets' times; decodes nothing yet.
+
+        Args:
+          path: of the video file.
+          fps: frames per second to sample; 0 keeps the video's own rate.
+          size: (height, width) of the frames given, pixels.
+          max_frames: if positive, the rate is lowered until there are no more frames than this.
+          threads: of the decoder; 0 lets the decoder choose.
+
+        Raises:
+          UserError: the file is missing, truncated, no video, or shorter than one sampled frame.
+        """
+        self.path = Path(path)
+        self.size = size
+        self._threads = threads
+        self._timing = read_timing(self.path)
+        self.source_frames = len(self._timing.times_s)
+        self.duration_s = self._timing.duration_s
+        self.fps = sampled_rate(self._timing.rate, self.source_frames, fps, max_frames)
+        self._kept = sample_indices(self._timing, self.fps)
+        self.num_frames = len(self._kept)
+        self.damaged = 0
+        if not self.num_frames:
+            raise UserError(
+                f"{self.path}: {self.duration_s:.3f} s is too short for one frame at "
+                f"{self.fps:g} frames per second"
+            )
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yields `num_frames` frames.
+
+        Raises:
+          UserError: nothing in the file can be decoded.
+        """
+        self.damaged = 0
+        last: np.ndarray | None = None
+        k = 0
+        for index, frame in self._decode():
+            if index < self._kept[k]:
+                continue
+            last = self._prepare(frame)
+            while k < self.num_frames and self._kept[k] <= index:
+                yield last
+                k += 1
+            if k == self.num_frames:
+                return
+        if last is None:
+            raise UserError(f"{self.path}: no frame can be decoded; the file is damaged")
+        for _ in range(k, self.num_frames):
+            yield last
+
+    def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yields (position in the video, frame) of every frame that is whole."""
+        pts = self._timing.pts
+        with _open(self.path) as container:
+            stream = _video_stream(container, self.path)
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = self._threads
+            position = 0
+            for packet in container.demux(stream):
+                try:
+                    frames = packet.decode()
+                except av.FFmpegError:
+                    self.damaged += 1
+                    position += 1
+                    continue
+                for frame in frames:
+                    if len(pts) and frame.pts is not None:
+                        position = int(np.searchsorted(pts, frame.pts))
+                    if frame.is_corrupt:
+                        self.damaged += 1
+                    else:
+                        yield position, frame
+                    position += 1
+
+    def _prepare(self, frame: av.VideoFrame) -> np.ndarray:
+        image = frame.to_ndarray(format="rgb24")
+        quarter_turns = round(frame.rotation / 90) % 4
+        if quarter_turns:
+            image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+        return resize(image, self.size)
+
+
+def read_timing(path: Path) -> Timing:
+    """Reads when each frame of a video is shown, from its packets, without decoding.
+
+    Raises:
+      UserError: the file is missing, truncated, no video, or has no frames.
+    """
+    stamps, lengths = [], []
+    with _open(path) as container:
+        stream = _video_stream(container, path)
+        packets, announced = 0, len(stream.index_entries)
+        try:
+            for packet in container.demux(stream):
+                packets += packet.size > 0
+                if packet.size and not packet.is_discard:
+                    stamps.append(packet.pts)
+                    lengths.append(packet.duration or 0)
+        except av.FFmpegError as error:
+            raise UserError(f"{path}: truncated, {packets} frames can be read") from error
+        if packets < announced:
+            raise UserError(f"{path}: truncated, {packets} of {announced} frames can be read")
+        unit = float(stream.time_base or 0)
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        # AVI knows only a constant rate; the times it gives are those of decoding.
+        unordered = container.format.name == "avi"
+    if not stamps:
+        raise UserError(f"{path}: the video has no frames")
+    if unordered or any(stamp is None for stamp in stamps):
+        if rate <= 0:
+            raise UserError(f"{path}: the file states neither times nor a frame rate")
+        times = np.arange(len(stamps)) / rate
+        return Timing(np.empty(0, np.int64), times, rate, True, len(stamps) / rate)
+    order = np.argsort(np.array(stamps, np.int64), kind="stable")
+    pts = np.array(stamps, np.int64)[order]
+    times = (pts - pts[0]) * unit
+    count = len(pts)
+    places = np.arange(count)
+    if rate > 0 and np.all(np.abs(times * rate - places) <= 0.5):
+        return Timing(pts, times, rate, True, count / rate)
+    last = lengths[order[-1]] * unit
+    if last <= 0:
+        last = float(np.median(np.diff(times))) if count > 1 else 1 / (rate or 25.0)
+    duration_s = float(times[-1]) + last
+    return Timing(pts, times, count / duration_s, False, duration_s)
+
+
+def sampled_rate(rate: float, count: int, fps: float, max_frames: int = 0) -> float:
+    """Returns the rate to sample at: `fps` (0: `rate`), lowered to at most `max_frames` frames."""
+    fps = fps or rate
+    return min(fps, rate * max_frames / count) if max_frames else fps
+
+
+def sample_indices(timing: Timing, fps: float) -> np.ndarray:
+    """Chooses the frames to keep so that they come at `fps` per second.
+
+    At a constant rate this is the reference implementation's rule, floating point included: every
+    frame adds 1 to a counter; when the counter reaches rate / fps, that is subtracted and the
+    frame is kept. A rate below `fps` repeats frames. At a variable rate, sample k is what is on
+    screen just before (k + 1) / fps, which is the same rule in the limit.
+
+    Returns:
+      int64 [N], non-decreasing positions in the video.
+    """
+    if not timing.constant:
+        count = math.floor(timing.duration_s * fps + 1e-6)
+        instants = np.arange(1, count + 1) / fps
+        # A tolerance of a microsecond keeps a frame that starts at the instant itself out.
+        return np.searchsorted(timing.times_s, instants - 1e-6, side="left") - 1
+    step = timing.rate / fps
+    kept, counter = [], 0.0
+    for index in range(len(timing.times_s)):
+        counter += 1
+        while counter >= step:
+            counter -= step
+            kept.append(index)
+    return np.array(kept, np.int64)
+
+
+def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
+    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width): Pillow's bicubic filter."""
+    if image.shape[:2] == tuple(size):
+        return image
+    height, width = size
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _open(path: Path) -> av.container.InputContainer:
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not a video")
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if not path.stat().st_size:
+        raise UserError(f"{path}: the file is empty")
+    try:
+        container = av.open(os.fspath(path), metadata_errors="replace")
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read (permission denied)") from error
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path}: not a video, or a truncated one") from error
+    name = container.format.name
+    if name in _STILL_FORMATS or name.endswith("_pipe"):
+        container.close()
+        raise UserError(f"{path}: not a video")
+    return container
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    stream = container.streams.best("video")
+    if stream is None or stream.codec_context is None:
+        raise UserError(f"{path}: no video, or truncated: it has no video stream")
+    return stream
