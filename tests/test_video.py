@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-
 from afsd_jax.data import video
+
 from afsd_jax.errors import UserError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -252,4 +252,6 @@ def test_what_is_no_video_is_refused_in_one_line_that_names_it(tmp_path):
         with pytest.raises(UserError) as error:
             video.read_video(tmp_path / name)
         message = str(error.value)
-        assert name in message and reason in message and "\n" not in message, (name, message)
+        assert name in message
+        assert reason in message
+        assert "\n" not in message

@@ -1,0 +1,76 @@
+"""Frames come back from their byte strings, by either decoder, as they went in."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from afsd_jax.data import encoding, schema
+from afsd_jax.data.video import resize
+
+from afsd_jax.errors import UserError
+
+
+def smooth_frames(count: int, height: int, width: int, channels: int) -> np.ndarray:
+    rng = np.random.default_rng(count)
+    coarse = rng.integers(0, 256, (count, channels, 5, 6), dtype=np.uint8)
+    planes = [[resize(plane, (height, width)) for plane in frame] for frame in coarse]
+    return np.array(planes).transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("channels", [3, 2])
+@pytest.mark.parametrize("name", encoding.ENCODINGS)
+def test_frames_survive_encoding(name, channels):
+    frames = smooth_frames(7, 50, 70, channels)
+    encoded = [encoding.encode(frame, name) for frame in frames]
+    decoded = np.stack([encoding.decode(code, name, 50, 70, channels) for code in encoded])
+    if name == "jpeg":
+        assert np.abs(decoded.astype(int) - frames).mean() < 3
+    else:
+        np.testing.assert_array_equal(decoded, frames)
+    in_graph = tf.function(lambda codes: encoding.decode_tf(codes, name, 50, 70, channels))
+    np.testing.assert_array_equal(in_graph(tf.constant(encoded)), decoded)
+
+
+def test_no_frames_decode_to_no_frames():
+    for name in encoding.ENCODINGS:
+        assert encoding.decode_tf(tf.zeros([0], tf.string), name, 5, 6, 2).shape == (0, 5, 6, 2)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)],
+    ids=["float", "no channels", "four channels"],
+)
+def test_wrong_frames_are_refused(frame):
+    with pytest.raises(UserError, match="not uint8"):
+        encoding.encode(frame, "jpeg")
+
+
+def test_an_unknown_encoding_is_refused_by_name():
+    with pytest.raises(UserError, match="'gif': must be one of jpeg, png, raw"):
+        encoding.encode(np.zeros((4, 4, 3), np.uint8), "gif")
+
+
+def test_an_example_keeps_every_field_exactly():
+    features = schema.features(["jump", "run"])
+    example = {
+        "name": "video_1",
+        "fps": 1 / 3,
+        "duration_s": 7200.123456789,
+        "encoding": "raw",
+        "height": 1,
+        "width": 2,
+        "channels": 2,
+        "frames": [b"\x00\xff\x01\xfe", b"abcd"],
+        "annotations": [
+            {"label": "run", "start_s": 0.1, "end_s": 0.7, "start_frame": 1 / 7, "end_frame": 2.2},
+            {"label": "jump", "start_s": 5.0, "end_s": 9.1, "start_frame": 15.1, "end_frame": 27.3},
+        ],
+    }
+    read = features.deserialize_example(features.serialize_example(example))
+    assert float(read["fps"]) == 1 / 3
+    assert float(read["duration_s"]) == 7200.123456789
+    assert read["frames"].numpy().tolist() == example["frames"]
+    assert read["annotations"]["label"].numpy().tolist() == [1, 0]
+    assert read["annotations"]["start_frame"].numpy().tolist() == [1 / 7, 15.1]
+    empty = features.deserialize_example(features.serialize_example({**example, "annotations": []}))
+    assert empty["annotations"]["start_s"].shape == (0,)
