@@ -1,0 +1,133 @@
+"""The synthetic videos are told apart by motion alone, and are the same on every machine."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from afsd_jax.data import synthesis, video
+
+from afsd_jax import activitynet_json
+from afsd_jax.errors import UserError
+
+TINY = synthesis.Settings(
+    train_videos=2, test_videos=1, height=48, width=64, min_duration_s=20, max_duration_s=22
+)
+STILL = dataclasses.replace(TINY, clutter=0, noise=0.0, jitter=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("synthetic")
+    synthesis.synthesize(path, TINY, workers=2)
+    return path
+
+
+def digests(folder: Path) -> dict[str, str]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+    }
+
+
+def course(label: str, phase: float, period: float, count: int) -> np.ndarray:
+    """The strokes of one action, in frames."""
+    _, direction = synthesis.CLASSES[label]
+    share = synthesis.SLOW_SHARE if direction > 0 else 1 - synthesis.SLOW_SHARE
+    return synthesis.wave(phase + np.arange(count) / period, share)
+
+
+def test_there_are_six_classes_each_with_its_time_reversal():
+    pairs = list(synthesis.CLASSES.values())
+    assert len(set(pairs)) == len(pairs) >= 6
+    assert all((quantity, -direction) in pairs for quantity, direction in pairs)
+
+
+@pytest.mark.parametrize("label", synthesis.CLASSES)
+def test_a_class_played_backwards_shows_the_frames_of_its_pair(label):
+    quantity, direction = synthesis.CLASSES[label]
+    pair = next(k for k, v in synthesis.CLASSES.items() if v == (quantity, -direction))
+    count, phase, period = 40, 0.3, 16.7
+
+    def render(values: np.ndarray) -> np.ndarray:
+        scene = synthesis.Scene(np.random.default_rng(5), STILL)
+        states = {q: np.full(count, np.mean(synthesis.RANGES[q])) for q in synthesis.QUANTITIES}
+        low, high = synthesis.RANGES[quantity]
+        states[quantity] = low + (high - low) * values
+        return np.stack(list(scene.render(np.random.default_rng(6), states, count)))
+
+    frames = render(course(label, phase, period, count))
+    backwards = render(course(pair, -phase - (count - 1) / period, period, count))
+    np.testing.assert_array_equal(frames[::-1], backwards)
+    assert np.abs(np.diff(frames.astype(int), axis=0)).max() > 20, "nothing moves"
+    forwards = render(course(pair, phase, period, count))
+    assert np.abs(frames.astype(int) - forwards).mean() > 1, "the pair moves alike"
+
+
+def test_a_stroke_rises_slowly_and_returns_quickly():
+    steps = np.diff(course("rise", 0, 100, 1000))
+    assert np.mean(steps > 0) == pytest.approx(synthesis.SLOW_SHARE, abs=0.02)
+    even = synthesis.wave(np.arange(1000) / 100, 0.5)
+    assert np.mean(np.diff(even) > 0) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("quantity", synthesis.QUANTITIES)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_quantity_moves_without_a_jump_and_stays_in_its_range(quantity, seed):
+    rng = np.random.default_rng(seed)
+    actions = synthesis.script(rng, 60, (1.5, 5.0))
+    values = synthesis.trajectory(rng, quantity, 1200, actions, TINY)
+    low, high = synthesis.RANGES[quantity]
+    assert low - 1e-9 <= values.min() <= values.max() <= high + 1e-9
+    quick = max(synthesis.AMPLITUDES[quantity]) / (1 - synthesis.SLOW_SHARE)
+    assert np.abs(np.diff(values)).max() <= quick / (min(synthesis.PERIOD_S) * TINY.fps) + 1e-9
+
+
+def test_strokes_show_at_the_size_training_sees():
+    at_64 = {quantity: 64 * amplitudes[0] for quantity, amplitudes in synthesis.AMPLITUDES.items()}
+    assert at_64["height"] > 0.08 * 64
+    assert at_64["gap"] > 0.08 * 64
+    assert 2 * at_64["size"] > 0.08 * 64, "a shape's size is its radius"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_actions_follow_each_other_with_background_between(seed):
+    actions = synthesis.script(np.random.default_rng(seed), 60, (1.5, 5.0))
+    assert len(actions) >= 4
+    edges = [0.0, *(t for action in actions for t in (action.start_s, action.end_s)), 60.0]
+    assert np.all(np.diff(edges)[::2] >= 1.48)
+    assert len({action.label for action in actions[:6]}) == len(actions[:6])
+
+
+def test_the_files_are_real_videos_with_their_ground_truth(folder):
+    truth = activitynet_json.read_ground_truth(folder / "ground_truth.json")
+    paths = sorted((folder / "videos").rglob("*.mp4"))
+    assert sorted(path.stem for path in paths) == sorted(truth)
+    for path in paths:
+        entry = truth[path.stem]
+        assert path.parent.name == entry.subset
+        decoded = video.read_video(path, fps=10)
+        assert decoded.duration_s == pytest.approx(entry.duration_s)
+        assert 20 <= decoded.duration_s <= 22
+        assert len(decoded.frames) == int(decoded.duration_s * 10)
+        assert len(entry.annotations) >= 1
+        assert all(0 < a.start_s < a.end_s < entry.duration_s for a in entry.annotations)
+        assert np.abs(np.diff(decoded.frames.astype(int), axis=0)).max() > 40
+
+
+def test_a_seed_gives_the_same_files_again_and_another_seed_others(folder, tmp_path):
+    synthesis.synthesize(tmp_path / "again", TINY, workers=1)
+    assert digests(tmp_path / "again") == digests(folder)
+    other = dataclasses.replace(TINY, seed=1, train_videos=1, test_videos=0)
+    synthesis.synthesize(tmp_path / "other", other, workers=1)
+    assert not set(digests(tmp_path / "other").values()) & set(digests(folder).values())
+
+
+def test_what_is_there_is_kept_and_other_settings_are_refused(folder):
+    before = digests(folder)
+    assert synthesis.synthesize(folder, TINY) == folder / "ground_truth.json"
+    with pytest.raises(UserError, match="made with other settings"):
+        synthesis.synthesize(folder, dataclasses.replace(TINY, noise=1.0))
+    assert digests(folder) == before
