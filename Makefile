@@ -22,7 +22,7 @@ format: .venv
 typecheck: .venv
 	@rm -rf build/tree && mkdir -p build/tree/afsd_jax
 	@cp -rs $(CURDIR)/afsd_jax/. build/tree/afsd_jax
-	@cp -rs $(CURDIR)/kernels $(CURDIR)/data build/tree/afsd_jax
+	@cp -rs $(CURDIR)/configs $(CURDIR)/kernels $(CURDIR)/data build/tree/afsd_jax
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p afsd_jax
 
 .venv: requirements.lock setup.cfg

@@ -29,7 +29,8 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.stream = stream
     config.model.in_channels = {"rgb": 3, "flow": 2}[stream]
 
-    # A video is one clip: its frame rate is lowered until it has no more than 768 frames.
+    # A video is one clip: its own frame rate is lowered until it has no more than 768 frames.
+    config.data.fps = 0.0
     config.data.max_frames = 768
     config.data.clip_length = 768
     config.data.one_clip = True

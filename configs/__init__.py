@@ -1,0 +1,1 @@
+"""One configuration file per benchmark; each has `get_config(variant)`."""
