@@ -1,0 +1,273 @@
+"""Preparing videos, each by itself: resumable, on every core or on Apache Beam.
+
+Each video becomes one shard and beside it, written last, a JSON file that says so. A run that is
+killed leaves only whole shards, and the next one goes on with the videos that have none.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from afsd_jax.data import encoding, schema, shards
+from afsd_jax.data.annotations import Action
+from afsd_jax.data.flow import FlowReader
+from afsd_jax.data.sources import (
+    ArrayReader,
+    FlowImageReader,
+    FrameSource,
+    PreparedReader,
+    Timeline,
+    open_array,
+)
+from afsd_jax.data.video import VideoReader
+from tqdm import tqdm
+
+from afsd_jax import files
+from afsd_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """All that preparing one video takes.
+
+    Attributes:
+      name: of the video.
+      split: train, test, …
+      path: of the video, array, folder of flow images or shard.
+      actions: of the video.
+      stream: rgb or flow.
+      fps: to sample at, 0 keeps the video's own rate.
+      max_frames: if positive, the rate is lowered to at most this many frames.
+      size: height and width of the stored frames, pixels.
+      encoding: of the stored frames.
+      flow_method: tvl1 or dis.
+      timeline: of the video, needed where `path` is not the video itself.
+      class_names: in the order of their labels.
+    """
+
+    name: str
+    split: str
+    path: Path
+    actions: tuple[Action, ...]
+    stream: str
+    fps: float
+    max_frames: int
+    size: int
+    encoding: str
+    flow_method: str
+    timeline: Timeline | None
+    class_names: tuple[str, ...]
+
+    def key(self) -> str:
+        """Returns a file name that changes with anything that changes the result."""
+        state = self.path.stat()
+        text = f"{self!r} {state.st_size} {state.st_mtime_ns}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one video; `error` is None where a shard was written."""
+
+    name: str
+    split: str
+    error: str | None = None
+    num_bytes: int = 0
+    fps: float = 0.0
+    num_frames: int = 0
+    duration_s: float = 0.0
+    source_frames: int = 0
+    damaged: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def shard_path(task: Task, folder: Path) -> Path:
+    """Returns where the shard of a task lies."""
+    return folder / f"{task.key()}.tfrecord"
+
+
+def prepare(
+    tasks: Sequence[Task], folder: Path, workers: int = 0, beam_options: Any = None
+) -> list[Result]:
+    """Prepares videos into `folder`, leaving out those that are there already.
+
+    Args:
+      tasks: one a video.
+      folder: for the shards; see `shard_path`. On Beam, every worker must reach it.
+      workers: processes; 0 is one for every core.
+      beam_options: Apache Beam's pipeline options, or None to run here.
+
+    Returns:
+      A result for every task, in their order. Videos that cannot be read have an error.
+
+    Raises:
+      UserError: a process died, or Beam is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {task: _read_result(task, folder) for task in tasks}
+    todo = [task for task, result in results.items() if result is None]
+    if beam_options is not None:
+        _run_on_beam(todo, folder, beam_options)
+        results = {task: _read_result(task, folder, failed=True) for task in tasks}
+    else:
+        bar = tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="video", desc="prepared")
+        with bar:
+            for task, result in _run_here(todo, folder, workers or os.cpu_count() or 1):
+                results[task] = result
+                bar.update()
+    return [result for result in results.values() if result is not None]
+
+
+def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
+    """Prepares one video: writes its shard, then its result beside it.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    try:
+        result = _prepare_video(task, folder, threads)
+    except UserError as error:
+        result = Result(task.name, task.split, str(error))
+    files.write_json(_result_path(task, folder), dataclasses.asdict(result))
+    return result
+
+
+def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
+    source = open_source(task, threads)
+    actions, notes = place_actions(task, source)
+    example = {
+        "name": task.name,
+        "fps": source.fps,
+        "duration_s": source.duration_s,
+        "encoding": task.encoding,
+        "height": task.size,
+        "width": task.size,
+        "channels": schema.CHANNELS[task.stream],
+        "annotations": actions,
+    }
+    num_bytes = shards.write_example(
+        shard_path(task, folder),
+        schema.features(task.class_names),
+        example,
+        (encoding.encode(frame, task.encoding) for frame in source),
+    )
+    return Result(
+        task.name,
+        task.split,
+        None,
+        num_bytes,
+        source.fps,
+        source.num_frames,
+        source.duration_s,
+        source.source_frames,
+        source.damaged,
+        tuple(notes),
+    )
+
+
+def open_source(task: Task, threads: int = 1) -> FrameSource:
+    """Opens the frames of a task: flow is computed unless it is what `path` holds."""
+    size = (task.size, task.size)
+    flow = task.stream == "flow"
+    source: FrameSource
+    if task.timeline is None:
+        source = VideoReader(task.path, task.fps, size, task.max_frames, threads)
+    elif task.path.is_dir():
+        return FlowImageReader(task.path, task.timeline, size)
+    elif task.path.suffix == ".npy":
+        flow = flow and open_array(task.path).shape[-1] == 3
+        channels = 3 if flow else schema.CHANNELS[task.stream]
+        source = ArrayReader(task.path, task.timeline, channels, size)
+    else:
+        source = PreparedReader(task.path, task.timeline)
+    return FlowReader(source, task.flow_method, threads) if flow else source
+
+
+def place_actions(task: Task, source: FrameSource) -> tuple[list[dict[str, Any]], list[str]]:
+    """Places a task's actions on the sampled frames.
+
+    Actions are cut at the end of the video; those that lie wholly behind it are left out. Both
+    occur in published annotations.
+
+    Returns:
+      The annotations of the example, and a line for every action changed by a frame or more.
+    """
+    placed, notes = [], []
+    for action in task.actions:
+        start, end = action.start_s * source.fps, action.end_s * source.fps
+        if action.source_frames and source.source_frames:
+            scale = source.num_frames / source.source_frames
+            start, end = (frame * scale for frame in action.source_frames)
+        if start >= source.num_frames or action.start_s >= source.duration_s:
+            notes.append(
+                f"{action.place}: starts at {action.start_s:g} s, but {task.name} ends at "
+                f"{source.duration_s:g} s: left out"
+            )
+            continue
+        if end >= source.num_frames + 1:
+            notes.append(
+                f"{action.place}: ends at {action.end_s:g} s, but {task.name} at "
+                f"{source.duration_s:g} s: cut there"
+            )
+        placed.append(
+            {
+                "label": task.class_names.index(action.label),
+                "start_s": action.start_s,
+                "end_s": min(action.end_s, source.duration_s),
+                "start_frame": start,
+                "end_frame": min(end, source.num_frames),
+            }
+        )
+    return placed, notes
+
+
+def _result_path(task: Task, folder: Path) -> Path:
+    return folder / f"{task.key()}.json"
+
+
+def _read_result(task: Task, folder: Path, failed: bool = False) -> Result | None:
+    """Returns the result of an earlier run, or None; failures only where asked for."""
+    try:
+        fields = json.loads(_result_path(task, folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    result = Result(**{**fields, "notes": tuple(fields["notes"])})
+    return result if failed or result.error is None else None
+
+
+def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tuple[Task, Result]]:
+    threads = max(1, workers // max(len(tasks), 1))
+    # Fresh processes: forking one that runs TensorFlow or JAX can hang.
+    pool = ProcessPoolExecutor(min(workers, len(tasks)) or 1, get_context("spawn"))
+    try:
+        futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker died, perhaps of too little memory; run the same command again to go on, "
+            "with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:
+    try:
+        import apache_beam as beam
+    except ImportError as error:
+        raise UserError("Apache Beam is not installed: pip install 'afsd-jax[beam]'") from error
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Videos" >> beam.Create(list(tasks))
+            | "Spread" >> beam.Reshuffle()
+            | "Prepare" >> beam.Map(prepare_video, folder)
+        )
