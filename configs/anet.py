@@ -17,6 +17,7 @@ The trunk starts from the I3D trained on Kinetics: set `train.init_from` to its 
 """
 
 import ml_collections
+from afsd_jax.configs import set_stream
 
 from afsd_jax.config import default_config
 
@@ -26,8 +27,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config = default_config()
 
     config.data.dataset = "activitynet"
-    config.data.stream = stream
-    config.model.in_channels = {"rgb": 3, "flow": 2}[stream]
+    set_stream(config, stream)
 
     # A video is one clip: its own frame rate is lowered until it has no more than 768 frames.
     config.data.fps = 0.0

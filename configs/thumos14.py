@@ -16,6 +16,7 @@ numbers are those of the best epoch among 13 to 16.
 """
 
 import ml_collections
+from afsd_jax.configs import set_stream
 
 from afsd_jax.config import default_config
 
@@ -25,8 +26,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config = default_config()
 
     config.data.dataset = "thumos14"
-    config.data.stream = stream
-    config.model.in_channels = {"rgb": 3, "flow": 2}[stream]
+    set_stream(config, stream)
 
     config.data.fps = 10.0
     config.data.clip_length = 256

@@ -1,0 +1,111 @@
+"""Reading and writing PyTorch state dicts, without ever running code from the file.
+
+PyTorch is needed for nothing else in this package, so it is imported where it is used.
+"""
+
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from afsd_jax.errors import UserError
+from afsd_jax.files import atomic_write
+
+if TYPE_CHECKING:
+    import torch
+
+SAFETENSORS = ".safetensors"
+
+
+def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
+    """Reads a state dict: PyTorch's zip format, its format before 1.6, or `.safetensors`.
+
+    A dictionary that holds the state dict under "state_dict" is accepted as well. Tensors of the
+    zip format and of safetensors lie in the mapped file until they are read.
+
+    Raises:
+      UserError: the file is missing, damaged, no state dict, or a pickle that would run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    torch = _import("torch")
+    state = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_pickle(path, torch)
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping):
+        raise UserError(f"{path}: holds a {type(state).__name__}, not a PyTorch state dict")
+    for name, tensor in state.items():
+        if not isinstance(name, str):
+            raise UserError(f"{path}: not a state dict, one of its names is {name!r:.80}")
+        if not isinstance(tensor, torch.Tensor) or tensor.layout != torch.strided:
+            kind = getattr(tensor, "layout", type(tensor).__name__)
+            raise UserError(f"{path}: {printable(name)} is a {kind}, not a dense tensor")
+        if tensor.is_quantized or tensor.device.type != "cpu":
+            raise UserError(f"{path}: {printable(name)} is a quantised or empty tensor")
+    return dict(state)
+
+
+def write(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
+    """Writes a state dict in PyTorch's zip format, or as `.safetensors`; whole or not at all."""
+    torch = _import("torch")
+    tensors = {name: torch.from_numpy(np.require(x, None, "CW")) for name, x in state.items()}
+    with atomic_write(path) as temporary:
+        if Path(path).suffix == SAFETENSORS:
+            _import("safetensors.torch").save_file(tensors, temporary)
+        else:
+            torch.save(tensors, temporary)
+
+
+def printable(name: str) -> str:
+    """Returns a name from a file as it may appear in a message."""
+    return name if name.isprintable() and 0 < len(name) <= 120 else f"{name!r:.120}"
+
+
+def _import(module: str) -> ModuleType:
+    try:
+        return __import__(module, fromlist=["_"])
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise UserError(
+            f"PyTorch files need the package {package}: pip install 'afsd-jax[convert]'"
+        ) from error
+
+
+def _read_safetensors(path: Path) -> "dict[str, torch.Tensor]":
+    library = _import("safetensors.torch")
+    try:
+        return library.load_file(path)
+    except Exception as error:  # a damaged file may raise anything
+        raise UserError(
+            f"{path}: not a readable safetensors file ({_first_line(error)})"
+        ) from error
+
+
+def _read_pickle(path: Path, torch: ModuleType) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the old format
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
+    except Exception as error:  # a damaged pickle may raise anything
+        refused = re.search(r"GLOBAL (\S+) was not an allowed|Unsupported class (\S+)", str(error))
+        if refused:
+            name = printable(refused[1] or refused[2])
+            raise UserError(
+                f"{path}: refused, for it would run code of its own ({name}); "
+                "save the network's state_dict() alone"
+            ) from error
+        raise UserError(f"{path}: not a readable PyTorch file ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return printable(lines[0].strip()) if lines else type(error).__name__
