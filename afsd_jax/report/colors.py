@@ -1,0 +1,45 @@
+"""Colours of classes, alike in every picture and page."""
+
+import colorsys
+from collections.abc import Sequence
+
+# Ten hues that stay apart for most colour-blind readers and carry white text.
+PALETTE = (
+    "#3b6fb6", "#d9722e", "#2f9284", "#c4424f", "#7f5fb0",
+    "#a8842c", "#c2578f", "#4d8f3a", "#2c8fb5", "#8a6250",
+)  # fmt: skip
+
+
+def class_colors(labels: Sequence[str]) -> dict[str, str]:
+    """Gives each class a colour, #rrggbb; beyond ten the hues return lighter, then darker."""
+    shades = (0.0, 0.35, -0.3)
+    return {
+        label: _shade(PALETTE[i % len(PALETTE)], shades[i // len(PALETTE) % len(shades)])
+        for i, label in enumerate(labels)
+    }
+
+
+def fade(color: str, strength: float) -> str:
+    """Mixes a colour with white: at strength 1 it stays, at 0 it is white."""
+    return _hex([255 + (channel - 255) * strength for channel in _rgb(color)])
+
+
+def text_on(color: str) -> str:
+    """Returns the text colour, near-white or near-black, that reads better on `color`."""
+    red, green, blue = (channel / 255 for channel in _rgb(color))
+    return "#1d2330" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.62 else "#ffffff"
+
+
+def _shade(color: str, amount: float) -> str:
+    hue, light, saturation = colorsys.rgb_to_hls(*(channel / 255 for channel in _rgb(color)))
+    light += amount * (1 - light if amount > 0 else light)
+    return _hex([255 * channel for channel in colorsys.hls_to_rgb(hue, light, saturation)])
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    red, green, blue = bytes.fromhex(color[1:])
+    return red, green, blue
+
+
+def _hex(channels: Sequence[float]) -> str:
+    return "#" + bytes(round(channel) for channel in channels).hex()

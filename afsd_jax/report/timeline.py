@@ -1,0 +1,186 @@
+"""A picture of true and detected segments on a time axis."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from afsd_jax.files import atomic_write
+from afsd_jax.report.colors import class_colors, fade, text_on
+from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# All in inches. A video's axes are drawn in inches too, so that corners are round and text fits.
+WIDTH = 11.0
+LEFT, RIGHT, TOP, BOTTOM = 0.95, 0.3, 0.02, 0.15
+LANE, GAP = 0.3, 0.05
+HEADING, AXIS = 0.42, 0.34
+LEGEND_LINE, LEGEND_CHARACTER, LEGEND_HANDLE = 0.26, 0.078, 0.48
+CHARACTER = 0.066  # width of one at the bars' font size
+
+INK, MUTED, GRID = "#1d2330", "#6b7280", "#e3e6ec"
+
+
+def draw_timeline(
+    path: str | os.PathLike[str],
+    tracks: Sequence[Track],
+    *,
+    min_score: float = 0.1,
+    max_lanes: int = 4,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Draws one or several videos: true actions above, detections with their scores below.
+
+    A class has one colour throughout; a detection is the paler the lower its score. Where
+    detections overlap, the best take the upper lanes.
+
+    Args:
+      path: where to write the PNG, in one piece or not at all.
+      tracks: the videos, drawn one below the other, each on its own time axis.
+      min_score: detections below it are not drawn.
+      max_lanes: a detection that overlaps with so many better ones is not drawn.
+      labels: all classes, to fix their colours; default: those that occur.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    colors = class_colors(labels_of(tracks) if labels is None else labels)
+    rows = [_rows(track, min_score, max_lanes) for track in tracks]
+    used = {item.label for row in rows for _, lanes in row for lane in lanes for item in lane}
+    legend = _legend_lines([label for label in colors if label in used])
+    heights = [sum(len(lanes) * LANE + GAP for _, lanes in row) + GAP for row in rows]
+    height = TOP + sum(heights) + len(tracks) * (HEADING + AXIS) + BOTTOM
+    height += len(legend) * LEGEND_LINE
+
+    figure = Figure(figsize=(WIDTH, height), dpi=150, facecolor="white")
+    FigureCanvasAgg(figure)
+    y = height - TOP
+    for track, row, inner in zip(tracks, rows, heights, strict=True):
+        y -= HEADING + inner
+        axes = figure.add_axes(
+            (LEFT / WIDTH, y / height, (WIDTH - LEFT - RIGHT) / WIDTH, inner / height)
+        )
+        _draw_track(axes, track, row, inner, colors)
+        y -= AXIS
+    for line in legend:
+        y -= LEGEND_LINE
+        _draw_legend(figure, line, y + LEGEND_LINE / 2, height, colors)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def _rows(track: Track, min_score: float, max_lanes: int) -> list[tuple[str, list[list[Any]]]]:
+    """The named groups of lanes of one video, from above."""
+    rows: list[tuple[str, list[list[Any]]]] = []
+    if track.actions is not None:
+        by_start = sorted(track.actions, key=lambda action: action.start_s)
+        rows.append(("true", in_lanes(by_start, len(by_start)) or [[]]))
+    best = strongest(track.detections, min_score, len(track.detections))
+    rows.append(("detected", in_lanes(best, max_lanes) or [[]]))
+    return rows
+
+
+def _draw_track(
+    axes: "Axes",
+    track: Track,
+    rows: list[tuple[str, list[list[Any]]]],
+    height: float,
+    colors: dict[str, str],
+) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    width = WIDTH - LEFT - RIGHT
+    scale = width / track.duration_s
+    axes.set(xlim=(0, width), ylim=(height, 0), yticks=[])
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.spines["bottom"].set_color(MUTED)
+    steps = [1, 1.5, 2, 3, 5, 6, 10]
+    times = MaxNLocator(nbins=12, integer=True, steps=steps).tick_values(0, track.duration_s)
+    times = [time for time in times if 0 <= time <= track.duration_s]
+    in_seconds = track.duration_s < 100
+    axes.set_xticks(
+        [time * scale for time in times],
+        [f"{time:g} s" if in_seconds else clock(time) for time in times],
+    )
+    axes.tick_params(axis="x", colors=MUTED, labelsize=8, length=3)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    heading: dict[str, Any] = {"y": -0.13, "va": "baseline", "parse_math": False}
+    axes.text(0, s=track.name, color=INK, fontsize=10.5, weight="bold", **heading)
+    axes.text(width, s=clock(track.duration_s), color=MUTED, fontsize=8.5, ha="right", **heading)
+
+    y = GAP
+    for name, lanes in rows:
+        axes.text(-0.12, y + LANE / 2, name, color=MUTED, fontsize=8.5, ha="right", va="center")
+        for lane in lanes:
+            for item in lane:
+                start = max(item.start_s, 0.0) * scale
+                end = min(item.end_s, track.duration_s) * scale
+                score = getattr(item, "score", None)
+                _draw_bar(axes, start, end, y, item.label, score, colors[item.label])
+            y += LANE
+        y += GAP
+
+
+def _draw_bar(
+    axes: "Axes", start: float, end: float, y: float, label: str, score: float | None, color: str
+) -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    width = end - start
+    if width <= 0:
+        return
+    inset = min(0.012, width / 4)  # so that neighbours do not touch
+    radius = min(0.06, width / 2 - inset)
+    fill = color if score is None else fade(color, 0.3 + 0.7 * min(score, 1.0))
+    axes.add_patch(
+        FancyBboxPatch(
+            (start + inset, y + 0.025),
+            width - 2 * inset,
+            LANE - 0.05,
+            boxstyle=f"round,pad=0,rounding_size={radius}",
+            facecolor=fill,
+            edgecolor=color,
+            linewidth=0.8,
+        )
+    )
+    texts = [label] if score is None else [f"{label}  {score:.2f}", f"{score:.2f}"]
+    fitting = [text for text in texts if (len(text) + 1) * CHARACTER <= width]
+    if fitting:
+        center = (start + end) / 2, y + LANE / 2
+        style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "parse_math": False}
+        axes.text(*center, fitting[0], color=text_on(fill), fontsize=7.5, **style)
+
+
+def _legend_lines(labels: Sequence[str]) -> list[list[str]]:
+    """Breaks the legend into lines that fit the picture."""
+    lines: list[list[str]] = []
+    room = 0.0
+    for label in labels:
+        needed = _legend_width(label)
+        if needed > room:
+            lines.append([])
+            room = WIDTH - LEFT - RIGHT
+        lines[-1].append(label)
+        room -= needed
+    return lines
+
+
+def _legend_width(label: str) -> float:
+    return LEGEND_HANDLE + len(label) * LEGEND_CHARACTER
+
+
+def _draw_legend(
+    figure: Any, labels: Sequence[str], y: float, height: float, colors: dict[str, str]
+) -> None:
+    from matplotlib.patches import Rectangle
+
+    x = LEFT
+    for label in labels:
+        box = (x / WIDTH, (y - 0.06) / height)
+        figure.add_artist(Rectangle(box, 0.17 / WIDTH, 0.12 / height, color=colors[label]))
+        text = ((x + 0.24) / WIDTH, y / height)
+        style: dict[str, Any] = {"va": "center_baseline", "parse_math": False}
+        figure.text(*text, label, color=INK, fontsize=8.5, **style)
+        x += _legend_width(label)

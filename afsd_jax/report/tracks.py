@@ -1,0 +1,59 @@
+"""What there is to see of one video, and how overlapping segments are laid out in lanes."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from afsd_jax.activitynet_json import Annotation, Detection
+
+
+class Track(NamedTuple):
+    """A video's name, duration (> 0), detections, and its true actions where they are known."""
+
+    name: str
+    duration_s: float
+    detections: Sequence[Detection]
+    actions: Sequence[Annotation] | None = None
+
+
+Segment = TypeVar("Segment", Annotation, Detection)
+
+
+def strongest(detections: Iterable[Detection], min_score: float, limit: int) -> list[Detection]:
+    """Returns the detections that reach `min_score`, best first, at most `limit`."""
+    shown = [detection for detection in detections if detection.score >= min_score]
+    return sorted(shown, key=lambda detection: -detection.score)[:limit]
+
+
+def in_lanes(segments: Iterable[Segment], max_lanes: int) -> list[list[Segment]]:
+    """Lays segments out so that none overlap within a lane.
+
+    Each goes, in the given order, to the first lane with room for it; one that finds none in
+    `max_lanes` is left out.
+    """
+    lanes: list[list[Segment]] = []
+    for segment in segments:
+        for lane in lanes:
+            if all(_apart(segment, other) for other in lane):
+                lane.append(segment)
+                break
+        else:
+            if len(lanes) < max_lanes:
+                lanes.append([segment])
+    return lanes
+
+
+def labels_of(tracks: Sequence[Track]) -> list[str]:
+    """Returns every class that occurs, true or detected, sorted."""
+    detected = {detection.label for track in tracks for detection in track.detections}
+    return sorted(detected.union(a.label for track in tracks for a in track.actions or ()))
+
+
+def clock(seconds: float) -> str:
+    """Formats a time as m:ss or h:mm:ss."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _apart(a: Segment, b: Segment) -> bool:
+    return a.end_s <= b.start_s or b.end_s <= a.start_s

@@ -1,0 +1,196 @@
+"""Pictures and subtitles of detections."""
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from afsd_jax.activitynet_json import Annotation, Detection
+from afsd_jax.errors import UserError
+from afsd_jax.report.colors import class_colors, fade, text_on
+from afsd_jax.report.subtitles import cues, write_subtitles
+from afsd_jax.report.timeline import draw_timeline
+from afsd_jax.report.tracks import Track, clock, in_lanes
+
+LABELS = ["fall", "rise"]
+RGB = {label: tuple(bytes.fromhex(color[1:])) for label, color in class_colors(LABELS).items()}
+
+
+def picture(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB"))
+
+
+def share_of(pixels, color):
+    return np.mean(np.all(pixels == np.array(color), axis=-1))
+
+
+# Timeline
+
+
+def test_a_timeline_shows_actions_and_detections_where_they_are(tmp_path):
+    path = tmp_path / "new" / "timeline.png"
+    track = Track("video", 40.0, [Detection("rise", 1.0, 20, 30)], [Annotation("fall", 0, 10)])
+    draw_timeline(path, [track], labels=LABELS)
+    pixels = picture(path)
+    # The axis spans the picture from 0.95 inch to 0.3 inch before its right end, at 150 dpi.
+    left, right = 0.95 * 150, pixels.shape[1] - 0.3 * 150
+    for label, start, end in (("fall", 0, 10), ("rise", 20, 30)):
+        above_legend = pixels[: -int(0.5 * 150)]
+        columns = np.flatnonzero(np.all(above_legend == RGB[label], axis=-1).any(axis=0))
+        seconds = (columns[[0, -1]] - left) / (right - left) * 40
+        np.testing.assert_allclose(seconds, [start, end], atol=0.15)
+
+
+def test_weak_detections_are_not_drawn(tmp_path):
+    track = Track("video", 40.0, [Detection("rise", 0.3, 20, 30), Detection("fall", 0.2, 0, 9)])
+    draw_timeline(tmp_path / "all.png", [track], labels=LABELS, min_score=0.2)
+    draw_timeline(tmp_path / "some.png", [track], labels=LABELS, min_score=0.25)
+    assert share_of(picture(tmp_path / "all.png"), RGB["fall"]) > 0
+    assert share_of(picture(tmp_path / "some.png"), RGB["fall"]) == 0
+
+
+def test_overlapping_detections_take_lanes_up_to_the_limit(tmp_path):
+    track = Track("video", 40.0, [Detection("rise", 0.9 - 0.1 * i, 20, 30) for i in range(6)])
+    heights = []
+    for limit in (1, 2, 4, 6, 9):
+        draw_timeline(tmp_path / "a.png", [track], max_lanes=limit)
+        heights.append(picture(tmp_path / "a.png").shape[0])
+    assert heights[0] < heights[1] < heights[2] < heights[3] == heights[4]
+
+
+def test_several_videos_are_drawn_one_below_the_other(tmp_path):
+    track = Track("video", 40.0, [Detection("rise", 0.9, 20, 30)])
+    draw_timeline(tmp_path / "one.png", [track])
+    draw_timeline(tmp_path / "two.png", [track, track._replace(duration_s=7200.0)])
+    one, two = picture(tmp_path / "one.png"), picture(tmp_path / "two.png")
+    assert two.shape[0] > 1.5 * one.shape[0]
+
+
+def test_odd_content_is_drawn_all_the_same(tmp_path):
+    many = [f"class {i}" for i in range(45)]
+    tracks = [
+        Track("nothing", 3.0, [], []),
+        Track("$x^{ <odd> & name", 0.2, [Detection("$\\frac", 7.0, -5, 9)]),
+        Track("outside", 9.0, [Detection("late", 0.5, 20, 30), Detection("flat", 0.5, 3, 3)]),
+        Track("many", 90.0, [Detection(c, 0.5, 2 * i, 2 * i + 1) for i, c in enumerate(many)]),
+    ]
+    draw_timeline(tmp_path / "odd.png", tracks)
+    assert picture(tmp_path / "odd.png").std() > 0
+
+
+# Layout and colours
+
+times = st.floats(0, 100)
+detections = st.lists(
+    st.builds(
+        lambda label, score, start, length: Detection(label, score, start, start + length),
+        st.sampled_from(["a", "b b", "c"]),
+        st.floats(0, 1),
+        times,
+        times,
+    ),
+    max_size=20,
+)
+
+
+@given(detections, st.integers(1, 5))
+def test_no_two_segments_of_a_lane_overlap_and_none_is_left_out_needlessly(items, limit):
+    lanes = in_lanes(items, limit)
+    assert len(lanes) <= limit
+
+    def overlap(a, b):
+        return a.start_s < b.end_s and b.start_s < a.end_s
+
+    for lane in lanes:
+        assert not any(overlap(a, b) for i, a in enumerate(lane) for b in lane[:i])
+    placed = [item for lane in lanes for item in lane]
+    for item in items:
+        blocked = len(lanes) == limit and all(
+            any(overlap(item, other) for other in lane) for lane in lanes
+        )
+        assert item in placed or blocked
+
+
+def test_thirty_classes_have_thirty_colours():
+    colors = class_colors([str(i) for i in range(30)]).values()
+    assert len(set(colors)) == 30
+    assert all(re.fullmatch("#[0-9a-f]{6}", color) for color in colors)
+
+
+def test_text_is_dark_on_pale_bars_and_white_on_strong_ones():
+    strong = class_colors(["a"])["a"]
+    assert fade(strong, 1) == strong
+    assert fade(strong, 0) == "#ffffff"
+    assert text_on(strong) == "#ffffff"
+    assert text_on(fade(strong, 0.3)) != "#ffffff"
+
+
+def test_times_are_written_as_a_clock():
+    assert [clock(s) for s in (0, 59.4, 59.6, 754, 3600)] == [
+        "0:00", "0:59", "1:00", "12:34", "1:00:00",
+    ]  # fmt: skip
+
+
+# Subtitles
+
+
+def test_srt_numbers_its_cues_and_uses_commas(tmp_path):
+    path = tmp_path / "video.srt"
+    write_subtitles(path, [Detection("rise", 0.874, 1.5, 3), Detection("fall", 0.5, 3661, 3662.25)])
+    assert path.read_text() == (
+        "1\n00:00:01,500 --> 00:00:03,000\nrise 87%\n\n2\n01:01:01,000 --> 01:01:02,250\nfall 50%\n"
+    )
+
+
+def test_vtt_has_its_header_and_escapes_markup(tmp_path):
+    path = tmp_path / "video.vtt"
+    write_subtitles(path, [Detection("a <b> & c -->", 1.0, 0, 1)])
+    assert path.read_text() == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt;b&gt; &amp; c --&gt; 100%\n"
+    )
+
+
+def test_overlapping_detections_share_cues_best_first():
+    found = cues([Detection("a", 0.5, 0, 10), Detection("b", 0.8, 5, 15)], 0.1)
+    assert found == [
+        (0, 5000, ("a 50%",)),
+        (5000, 10000, ("b 80%", "a 50%")),
+        (10000, 15000, ("b 80%",)),
+    ]
+
+
+def test_a_class_detected_twice_at_once_is_one_line():
+    found = cues([Detection("a", 0.5, 0, 10), Detection("a", 0.8, 0, 10)], 0.1)
+    assert found == [(0, 10000, ("a 80%",))]
+
+
+def test_weak_detections_are_left_out_of_subtitles():
+    assert cues([Detection("a", 0.05, 0, 10)], 0.1) == []
+
+
+@settings(deadline=None)
+@given(detections)
+def test_cues_are_in_order_apart_and_cover_exactly_what_is_detected(items):
+    found = cues(items, 0.1)
+    for cue, following in itertools.pairwise(found):
+        assert cue.end_ms <= following.start_ms
+    for moment in {cue.start_ms for cue in found} | {round(i.start_s * 1000) for i in items}:
+        labels = {
+            item.label
+            for item in items
+            if item.score >= 0.1 and round(item.start_s * 1000) <= moment < round(item.end_s * 1000)
+        }
+        shown = [cue.lines for cue in found if cue.start_ms <= moment < cue.end_ms]
+        assert {line.rsplit(" ", 1)[0] for lines in shown for line in lines} == labels
+
+
+def test_other_subtitle_formats_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"\.srt or \.vtt"):
+        write_subtitles(tmp_path / "video.txt", [])
+    assert list(tmp_path.iterdir()) == []
