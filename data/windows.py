@@ -1,0 +1,52 @@
+"""Where clips of a fixed length lie in a video: training clips and the windows of a detector."""
+
+import numpy as np
+
+
+def window_offsets(
+    num_frames: int, length: int, stride: int, one_window: bool = False
+) -> list[int]:
+    """Returns the first frame of each window: every `stride` frames, and the last possible one.
+
+    Args:
+      num_frames: of the video.
+      length: of a window, frames.
+      stride: between windows, frames.
+      one_window: whether the video is a single window at 0, whatever its length.
+
+    Returns:
+      Ascending offsets in frames. A video no longer than a window has one, at 0.
+    """
+    if one_window or num_frames <= length:
+        return [0]
+    last = num_frames - length
+    offsets = list(range(0, last + 1, stride))
+    return offsets if offsets[-1] == last else [*offsets, last]
+
+
+def cut_windows(
+    frames: np.ndarray, offsets: list[int], length: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts windows out of a video.
+
+    Args:
+      frames: uint8 [N, H, W, C].
+      offsets: first frame of each window, W of them.
+      length: T, frames of a window.
+
+    Returns:
+      (windows uint8 [W, T, H, W, C], num_frames int32 [W]): frames from a window's num_frames on
+      lie behind the video's end and are 0; their value is set where frames are normalised.
+    """
+    windows = np.zeros((len(offsets), length, *frames.shape[1:]), frames.dtype)
+    counts = np.empty(len(offsets), np.int32)
+    for window, (out, offset) in enumerate(zip(windows, offsets, strict=True)):
+        part = frames[offset : offset + length]
+        out[: len(part)] = part
+        counts[window] = len(part)
+    return windows, counts
+
+
+def centre_crop(size: int, crop: int) -> int:
+    """Returns the first row (and column) of the centre crop, rounded half to even."""
+    return round((size - crop) / 2)
