@@ -1,0 +1,82 @@
+"""Ground truth → what each prior and each proposal should say. Source: AFSD §3.5.
+
+Distances are (left, right) pairs in frames, both measured from a prior outwards.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+EPS = np.finfo(np.float32).eps
+
+
+class Targets(NamedTuple):
+    """loc: [B,K,2] distances to the matched action's start and end; labels: int32 [B,K], 0 = none."""
+
+    loc: jax.Array
+    labels: jax.Array
+
+
+def prior_length_ranges(length_ranges: tuple, lengths: tuple[int, ...]) -> np.ndarray | None:
+    """Spreads one (above, up to) pair per level, in frames, over the priors: [K,2], or None."""
+    if not length_ranges:
+        return None
+    return np.repeat(np.asarray(length_ranges, np.float32), lengths, axis=0)
+
+
+def match(
+    priors: jax.Array,
+    segments: jax.Array,
+    labels: jax.Array,
+    clip_length: int,
+    length_ranges: np.ndarray | None = None,
+) -> Targets:
+    """Gives each prior the shortest action that contains it, the first among equals.
+
+    Args:
+      priors: [K] fractions of the clip.
+      segments: [B,M,2] actions (start, end) in frames.
+      labels: int32 [B,M], 0 where there is no action.
+      clip_length: frames.
+      length_ranges: [K,2] or None; an action is a candidate only if its farther end lies at a
+        distance in (range[0], range[1]].
+    """
+    centre = priors[:, None] * clip_length
+    distances = jnp.stack(
+        [centre - segments[:, None, :, 0], segments[:, None, :, 1] - centre], axis=-1
+    )  # [B,K,M,2]
+    candidate = (labels[:, None, :] > 0) & (distances >= 0).all(-1)
+    if length_ranges is not None:
+        farther = distances.max(-1)
+        candidate &= (farther > length_ranges[:, :1]) & (farther <= length_ranges[:, 1:])
+    length = jnp.where(candidate, (segments[..., 1] - segments[..., 0])[:, None], jnp.inf)
+    best = length.argmin(-1)
+    loc = jnp.take_along_axis(distances, best[..., None, None], axis=2)[:, :, 0]
+    matched = jnp.take_along_axis(labels, best, axis=1)
+    return Targets(loc, jnp.where(candidate.any(-1), matched, 0))
+
+
+def tiou(loc: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the temporal IoU [...] of distance pairs [..., 2] around one prior."""
+    intersection = jnp.minimum(loc, target).sum(-1)
+    union = loc.sum(-1) + target.sum(-1) - intersection
+    return intersection / jnp.maximum(union, EPS)
+
+
+def proposal_labels(loc: jax.Array, targets: Targets, min_tiou: float, best: bool) -> jax.Array:
+    """Returns the labels [B,K] of coarse proposals: the prior's, where the proposal is good enough.
+
+    Args:
+      loc: [B,K,2] coarse distances.
+      min_tiou: a proposal is positive from this tIoU with its action on.
+      best: also from the best tIoU among the clip's positive priors on, if that is lower.
+    """
+    positive = targets.labels > 0
+    overlap = jax.lax.stop_gradient(tiou(loc, targets.loc))
+    threshold = jnp.full(loc.shape[0], min_tiou)
+    if best:
+        threshold = jnp.minimum(threshold, jnp.where(positive, overlap, -jnp.inf).max(-1))
+    good = overlap >= threshold[:, None]
+    return jnp.where(positive & good, targets.labels, 0)
