@@ -55,7 +55,7 @@ def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
 def write(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
     """Writes a state dict in PyTorch's zip format, or as `.safetensors`; whole or not at all."""
     torch = _import("torch")
-    tensors = {name: torch.from_numpy(np.require(x, None, "CW")) for name, x in state.items()}
+    tensors = {name: torch.from_numpy(np.require(x, None, ["C", "W"])) for name, x in state.items()}
     with atomic_write(path) as temporary:
         if Path(path).suffix == SAFETENSORS:
             _import("safetensors.torch").save_file(tensors, temporary)
@@ -83,9 +83,7 @@ def _read_safetensors(path: Path) -> "dict[str, torch.Tensor]":
     try:
         return library.load_file(path)
     except Exception as error:  # a damaged file may raise anything
-        raise UserError(
-            f"{path}: not a readable safetensors file ({_first_line(error)})"
-        ) from error
+        raise UserError(f"{path}: not a readable safetensors file ({_reason(error)})") from error
 
 
 def _read_pickle(path: Path, torch: ModuleType) -> Any:
@@ -96,16 +94,20 @@ def _read_pickle(path: Path, torch: ModuleType) -> Any:
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except Exception as error:  # a damaged pickle may raise anything
-        refused = re.search(r"GLOBAL (\S+) was not an allowed|Unsupported class (\S+)", str(error))
+        refused = re.search(r"GLOBAL (\S+)|Unsupported class (\S+)", str(error))
         if refused:
             name = printable(refused[1] or refused[2])
             raise UserError(
-                f"{path}: refused, for it would run code of its own ({name}); "
+                f"{path}: refused, for its pickle would run code of its own ({name}); "
                 "save the network's state_dict() alone"
             ) from error
-        raise UserError(f"{path}: not a readable PyTorch file ({_first_line(error)})") from error
+        raise UserError(f"{path}: not a readable PyTorch file ({_reason(error)})") from error
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return printable(lines[0].strip()) if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    """Returns what is wrong in one line, without PyTorch's advice to switch off its protection."""
+    text = str(error)
+    if text.startswith("Weights only load failed"):
+        text = text.partition("WeightsUnpickler error:")[2]
+    line, *_ = [*text.strip().splitlines(), ""]
+    return f"{type(error).__name__}: {printable(line)}" if line else type(error).__name__

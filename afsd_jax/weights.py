@@ -7,6 +7,7 @@ official one is the reference implementation's state dict, channels first:
 """
 
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -109,10 +110,17 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
 
 def parameter_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
     """Returns our name and shape of every parameter and statistic of the configured network."""
-    network = nnx.eval_shape(
-        lambda: Detector(config.model, config.data.clip_length, config.data.crop_size, nnx.Rngs(0))
-    )
-    return {".".join(map(str, path)): x.shape for path, x in nnx.state(network).flat_state()}
+    model = ml_collections.FrozenConfigDict(config.model)
+    return dict(_parameter_shapes(model, config.data.clip_length, config.data.crop_size))
+
+
+@functools.lru_cache(maxsize=8)  # half a second
+def _parameter_shapes(
+    model: ml_collections.FrozenConfigDict, clip_length: int, crop_size: int
+) -> tuple[tuple[str, Shape], ...]:
+    network = nnx.eval_shape(lambda: Detector(model, clip_length, crop_size, nnx.Rngs(0)))
+    state = nnx.state(network).flat_state()
+    return tuple((".".join(map(str, path)), x.shape) for path, x in state)
 
 
 def official_names(name: str, config: ml_collections.ConfigDict) -> list[str]:
