@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from afsd_jax.files import atomic_write
 from afsd_jax.report.colors import class_colors, fade, text_on
-from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest
+from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,21 +88,13 @@ def _draw_track(
     height: float,
     colors: dict[str, str],
 ) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     width = WIDTH - LEFT - RIGHT
     scale = width / track.duration_s
     axes.set(xlim=(0, width), ylim=(height, 0), yticks=[])
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.spines["bottom"].set_color(MUTED)
-    steps = [1, 1.5, 2, 3, 5, 6, 10]
-    times = MaxNLocator(nbins=12, integer=True, steps=steps).tick_values(0, track.duration_s)
-    times = [time for time in times if 0 <= time <= track.duration_s]
-    in_seconds = track.duration_s < 100
-    axes.set_xticks(
-        [time * scale for time in times],
-        [f"{time:g} s" if in_seconds else clock(time) for time in times],
-    )
+    times, texts = zip(*ticks(track.duration_s), strict=True)
+    axes.set_xticks([time * scale for time in times], texts)
     axes.tick_params(axis="x", colors=MUTED, labelsize=8, length=3)
     axes.grid(axis="x", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)

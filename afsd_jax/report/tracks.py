@@ -55,5 +55,13 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def ticks(duration_s: float) -> list[tuple[float, str]]:
+    """Returns the marks of a time axis, at most about a dozen: each one's time and its text."""
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
+    step: float = next((step for step in steps if duration_s / step <= 12), 3600)
+    times = [index * step for index in range(int(duration_s / step + 1e-9) + 1)]
+    return [(time, clock(time) if duration_s >= 100 else f"{time:g} s") for time in times]
+
+
 def _apart(a: Segment, b: Segment) -> bool:
     return a.end_s <= b.start_s or b.end_s <= a.start_s

@@ -1,0 +1,164 @@
+"""A self-contained HTML page of detections: sample frames, timelines, tables, subtitles."""
+
+import base64
+import io
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afsd_jax.activitynet_json import Annotation, Detection
+from afsd_jax.files import atomic_write
+from afsd_jax.report import subtitles
+from afsd_jax.report.colors import class_colors, fade, text_on
+from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
+
+
+class VideoReport(NamedTuple):
+    """A video's track and some of its frames.
+
+    frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times.
+    """
+
+    track: Track
+    frames: NDArray[np.uint8] | None = None
+    frames_s: Sequence[float] = ()
+
+
+def write_page(
+    path: str | os.PathLike[str],
+    videos: Sequence[VideoReport],
+    *,
+    title: str = "Detected actions",
+    min_score: float = 0.1,
+    max_detections: int = 200,
+    max_lanes: int = 6,
+    labels: Sequence[str] | None = None,
+) -> None:
+    """Writes one HTML file that shows the detections of one or several videos.
+
+    It needs nothing but a browser: images, style and script are inside.
+
+    Args:
+      path: where to write it, in one piece or not at all.
+      videos: what to show.
+      title: the page's heading.
+      min_score: weaker detections are hidden at first; the reader can change it.
+      max_detections: only so many of a video, the best, are on the page.
+      max_lanes: a detection that overlaps with so many better ones is only in the table.
+      labels: all classes, to fix their colours; default: those that occur.
+
+    Raises:
+      ValueError: frames of another dtype or shape.
+    """
+    import jinja2
+
+    tracks = [video.track for video in videos]
+    colors = class_colors(labels_of(tracks) if labels is None else labels)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("afsd_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = {label for track in tracks for label in labels_of([track])}
+    content = environment.get_template("page.html").render(
+        title=title,
+        min_score=min_score,
+        legend=[(label, color) for label, color in colors.items() if label in shown],
+        videos=[_video(video, colors, min_score, max_detections, max_lanes) for video in videos],
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+
+
+def _video(
+    video: VideoReport,
+    colors: dict[str, str],
+    min_score: float,
+    max_detections: int,
+    max_lanes: int,
+) -> dict[str, Any]:
+    """What the template needs of one video."""
+    track = video.track
+    detections = strongest(track.detections, 0.0, max_detections)
+    actions = sorted(track.actions or (), key=lambda action: action.start_s)
+    cues = subtitles.cues(track.detections, min_score)
+    return {
+        "name": track.name,
+        "duration": clock(track.duration_s),
+        "frames": _frames(video),
+        "ticks": [(100 * time / track.duration_s, text) for time, text in ticks(track.duration_s)],
+        "annotated": track.actions is not None,
+        "actions": [
+            [_bar(action, track.duration_s, colors) for action in lane]
+            for lane in in_lanes(actions, len(actions))
+        ],
+        "lanes": [
+            [_bar(detection, track.duration_s, colors) for detection in lane]
+            for lane in in_lanes(detections, max_lanes)
+        ],
+        "table": [
+            {
+                "label": detection.label,
+                "color": colors[detection.label],
+                "start": moment(detection.start_s),
+                "end": moment(detection.end_s),
+                "length": f"{detection.end_s - detection.start_s:.1f} s",
+                "score": detection.score,
+            }
+            for detection in detections
+        ],
+        "subtitles": [
+            ("SRT", "srt", _data_url("text/plain", subtitles.srt(cues).encode())),
+            ("VTT", "vtt", _data_url("text/vtt", subtitles.vtt(cues).encode())),
+        ],
+    }
+
+
+def moment(seconds: float) -> str:
+    """Formats a time as m:ss.t or h:mm:ss.t, tenths of a second."""
+    tenths = round(10 * seconds)
+    return f"{clock(tenths // 10)}.{tenths % 10}"
+
+
+def _bar(item: Annotation | Detection, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:
+    score = item.score if isinstance(item, Detection) else None
+    start_s, end_s = max(item.start_s, 0.0), min(item.end_s, duration_s)
+    color = colors[item.label]
+    fill = color if score is None else fade(color, 0.3 + 0.7 * min(score, 1.0))
+    times = f"{moment(item.start_s)} to {moment(item.end_s)}"
+    return {
+        "left": 100 * start_s / duration_s,
+        "width": 100 * max(end_s - start_s, 0.0) / duration_s,
+        "label": item.label,
+        "score": score,
+        "hint": f"{item.label}, {times}" + ("" if score is None else f", score {score:.3f}"),
+        "color": color,
+        "fill": fill,
+        "ink": text_on(fill),
+    }
+
+
+def _frames(video: VideoReport) -> list[tuple[str, str]]:
+    """Each frame's time and data URL."""
+    from PIL import Image
+
+    if video.frames is None:
+        return []
+    frames = video.frames
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
+        raise ValueError(f"frames must be uint8 [N,H,W,3], not {frames.dtype} {frames.shape}")
+    urls = []
+    for time_s, frame in zip(video.frames_s, frames, strict=True):
+        data = io.BytesIO()
+        Image.fromarray(frame).save(data, "JPEG", quality=85)
+        urls.append((moment(time_s), _data_url("image/jpeg", data.getvalue())))
+    return urls
+
+
+def _data_url(media_type: str, data: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
