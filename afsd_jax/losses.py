@@ -13,7 +13,7 @@ import optax
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.matching import EPS, Targets, match, prior_length_ranges, proposal_labels, tiou
-from afsd_jax.models.detector import Outputs
+from afsd_jax.models.network import Outputs
 from afsd_jax.models.refinement import frame_regions
 
 

@@ -1,7 +1,7 @@
 """PyTorch weights in and out: I3D trunks and the official AFSD checkpoints.
 
 The same network has two sets of names and layouts. Ours is the flattened state of
-`afsd_jax.models.Detector`, channels last: `trunk.Mixed_3b.b0.conv.kernel` [t,h,w,in,out]. The
+`afsd_jax.models.Network`, channels last: `trunk.Mixed_3b.b0.conv.kernel` [t,h,w,in,out]. The
 official one is the reference implementation's state dict, channels first:
 `backbone._model.Mixed_3b.b0.conv3d.weight` [out,in,t,h,w].
 """
@@ -20,7 +20,7 @@ from flax import nnx
 from afsd_jax import torch_files
 from afsd_jax.configs import STREAM_CHANNELS, anet, thumos14
 from afsd_jax.errors import UserError
-from afsd_jax.models import Detector
+from afsd_jax.models import Network
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +118,7 @@ def parameter_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
 def _parameter_shapes(
     model: ml_collections.FrozenConfigDict, clip_length: int, crop_size: int
 ) -> tuple[tuple[str, Shape], ...]:
-    network = nnx.eval_shape(lambda: Detector(model, clip_length, crop_size, nnx.Rngs(0)))
+    network = nnx.eval_shape(lambda: Network(model, clip_length, crop_size, nnx.Rngs(0)))
     state = nnx.state(network).flat_state()
     return tuple((".".join(map(str, path)), x.shape) for path, x in state)
 

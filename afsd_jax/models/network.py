@@ -49,7 +49,7 @@ def lengths_of(model: ml_collections.ConfigDict, clip_length: int) -> tuple[int,
     return level_lengths(clip_length, stride, model.levels)
 
 
-class Detector(nnx.Module):
+class Network(nnx.Module):
     """AFSD on clips of a fixed length and size."""
 
     def __init__(

@@ -1,0 +1,52 @@
+"""A network's weights as one flat dictionary, so that files and converters need no module tree."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+from flax import nnx
+
+from afsd_jax.models import Network
+
+
+def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
+    """Returns the configuration's network with random weights."""
+    return Network(config.model, config.data.clip_length, config.data.crop_size, nnx.Rngs(seed))
+
+
+def abstract_network(config: ml_collections.ConfigDict) -> Network:
+    """Returns the configuration's network with shapes in place of weights."""
+    return nnx.eval_shape(lambda: build_network(config))
+
+
+def _path_name(path: tuple[Any, ...]) -> str:
+    return ".".join(map(str, path))
+
+
+def names(network: Network, kind: type[nnx.Variable] = nnx.Variable) -> list[str]:
+    """Returns the paths of the weights of a kind: nnx.Param are those that learn."""
+    return [_path_name(path) for path, _ in nnx.state(network, kind).flat_state()]
+
+
+def flatten(network: Network) -> dict[str, Any]:
+    """Returns every weight and running statistic by its path: `trunk.Mixed_3b.b0.conv.kernel`."""
+    return {
+        _path_name(path): variable.get_value()
+        for path, variable in nnx.state(network).flat_state()
+    }
+
+
+def replace(network: Network, parameters: Mapping[str, Any]) -> Network:
+    """Returns a network like this one (which may be abstract) with exactly these weights."""
+    graph, state = nnx.split(network)
+    flat = {
+        path: variable.replace(parameters[_path_name(path)])
+        for path, variable in state.flat_state()
+    }
+    return nnx.merge(graph, nnx.from_flat_state(flat))
+
+
+def shapes(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shape and dtype of every weight of the configured network."""
+    return flatten(abstract_network(config))

@@ -1,0 +1,110 @@
+"""One optimiser step over a sharded batch."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
+
+from afsd_jax import parameters
+from afsd_jax.losses import losses
+from afsd_jax.models import Network, normalise
+
+PADDING = {"black": -1.0, "grey": 0.0}
+TEST_PADDING = PADDING["grey"]
+
+
+class TrainState(NamedTuple):
+    """Everything a run consists of; flat dictionaries of arrays, the optimiser's tree aside.
+
+    trainable: the weights that learn; fixed: frozen weights and running statistics.
+    """
+
+    step: jax.Array
+    trainable: dict[str, jax.Array]
+    fixed: dict[str, jax.Array]
+    optimizer: optax.OptState
+
+
+def init_state(network: Network, optimizer: optax.GradientTransformation) -> TrainState:
+    """Returns the state of a run that begins with the network's present weights."""
+    learns = set(parameters.names(network, nnx.Param))
+    every = parameters.flatten(network)
+    trainable = {name: value for name, value in every.items() if name in learns}
+    fixed = {name: value for name, value in every.items() if name not in learns}
+    return TrainState(jnp.zeros((), jnp.int32), trainable, fixed, optimizer.init(trainable))
+
+
+def consistency_frames(frames: jax.Array, index: jax.Array) -> jax.Array:
+    """Rearranges frames [B,T,...] to the consistency clips that `index` [B,T] describes."""
+    return jax.vmap(lambda clip, source: clip[source])(frames, index)
+
+
+def compute_losses(
+    network: Network, batch: dict[str, jax.Array], config: ml_collections.ConfigDict
+) -> dict[str, jax.Array]:
+    """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`."""
+    clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
+    outputs = network(clips, training=True)
+    consistency = network(
+        consistency_frames(clips, batch["consistency_index"]), training=True
+    )
+    priors = jnp.asarray(network.priors)
+    return losses(outputs, consistency, batch, priors, network.lengths, config)
+
+
+Step = Callable[[TrainState, dict[str, jax.Array]], tuple[TrainState, dict[str, jax.Array]]]
+
+
+def make_train_step(
+    network: Network, optimizer: optax.GradientTransformation, config: ml_collections.ConfigDict
+) -> Step:
+    """Returns the jitted step: (state, batch) → (new state, loss terms before the step).
+
+    The batch may be sharded along its first axis; the state is donated.
+    """
+    template = nnx.eval_shape(lambda: network)
+
+    def loss(
+        trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
+    ) -> tuple[jax.Array, tuple[dict[str, Any], dict[str, Any]]]:
+        model = parameters.replace(template, {**trainable, **fixed})
+        terms = compute_losses(model, batch, config)
+        after = parameters.flatten(model)
+        return terms["total"], (terms, {name: after[name] for name in fixed})
+
+    def step(
+        state: TrainState, batch: dict[str, jax.Array]
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        grads, (terms, fixed) = jax.grad(loss, has_aux=True)(state.trainable, state.fixed, batch)
+        updates, moments = optimizer.update(grads, state.optimizer, state.trainable)
+        trainable = optax.apply_updates(state.trainable, updates)
+        return TrainState(state.step + 1, trainable, fixed, moments), terms
+
+    return jax.jit(step, donate_argnums=0)
+
+
+def data_mesh() -> jax.sharding.Mesh:
+    """Returns a mesh of every device of every host along one axis, `data`."""
+    return jax.make_mesh((jax.device_count(),), ("data",))
+
+
+def shard_batch(
+    batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh
+) -> dict[str, jax.Array]:
+    """Spreads this host's part of a batch over its devices, along the first axis."""
+    sharding = NamedSharding(mesh, PartitionSpec("data"))
+    return {
+        name: jax.make_array_from_process_local_data(sharding, value)
+        for name, value in batch.items()
+    }
+
+
+def replicate(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
+    """Puts the state whole on every device."""
+    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))
