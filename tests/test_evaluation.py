@@ -120,6 +120,14 @@ def test_empty_and_reversed_segments_match_nothing():
     assert metrics.ap["x"][0] == pytest.approx(1 / 4 / 3)
 
 
+def test_tiou_is_intersection_over_union_and_zero_where_there_is_none():
+    segment = np.array([0.0, 4.0])
+    others = np.array([[0, 4], [2, 6], [1, 2], [4, 5], [7, 9], [3, 1]], np.float64)
+    expected = [1, 2 / 6, 1 / 4, 0, 0, 0]
+    np.testing.assert_allclose(evaluation.temporal_iou(segment, others), expected)
+    assert evaluation.temporal_iou(np.array([5.0, 5.0]), np.array([5.0, 5.0])) == 0
+
+
 @pytest.mark.parametrize("tious", [(), (0.0,), (0.5, 1.1), (float("nan"),)])
 def test_thresholds_out_of_range_are_refused(tious):
     with pytest.raises(UserError, match="thresholds must lie in"):

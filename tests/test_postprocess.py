@@ -191,6 +191,12 @@ def test_candidates_apart_are_all_kept_unchanged():
     np.testing.assert_allclose(scores, [0.9, 0.5, 0.2])
 
 
+def test_the_kept_segments_width_is_floored():
+    segments = np.array([[0, 4e-6], [0, 4e-6]], np.float32)
+    _, scores = postprocess.soft_nms(segments, np.array([0.9, 0.5]), 0.5, 0.001, 10)
+    np.testing.assert_allclose(scores, [0.9, 0.5 * np.exp(-(0.4**2) / 0.5)], rtol=1e-5)
+
+
 def test_a_score_that_is_no_number_is_dropped():
     segments = np.array([[0, 1], [0, 1]], np.float32)
     kept, _ = postprocess.soft_nms(segments, np.array([np.nan, 0.5]), 0.5, 0.1, 10)

@@ -170,6 +170,13 @@ def test_a_class_detected_twice_at_once_is_one_line():
     assert found == [(0, 10000, ("a 80%",))]
 
 
+def test_a_pause_between_equal_detections_stays_empty():
+    found = cues(
+        [Detection("a", 0.5, 0, 1), Detection("a", 0.5, 2, 3), Detection("a", 0.5, 3, 4)], 0
+    )
+    assert found == [(0, 1000, ("a 50%",)), (2000, 4000, ("a 50%",))]
+
+
 def test_weak_detections_are_left_out_of_subtitles():
     assert cues([Detection("a", 0.05, 0, 10)], 0.1) == []
 
