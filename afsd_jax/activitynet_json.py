@@ -199,7 +199,7 @@ def _text(entry: dict[str, Any], field: str) -> str:
     if field not in entry:
         raise _Malformed(f".{field}", "is missing")
     value = entry[field]
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not _encodable(value):
         raise _Malformed(f".{field}", f"must be a non-empty text, not {_shown(value)}")
     return value
 
@@ -222,6 +222,11 @@ def _number(value: Any, field: str) -> float:
         if math.isfinite(number):
             return number
     raise _Malformed(field, f"must be a finite number, not {_shown(value)}")
+
+
+def _encodable(text: str) -> bool:
+    """JSON can smuggle in lone surrogates, which could be written nowhere later."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _shown(value: Any) -> str:

@@ -63,7 +63,7 @@ class Metrics(NamedTuple):
         lines.append(("mAP", self.mean_ap))
         width = max(len(label) for label, _ in lines)
         header = [f"{'tIoU':<{width}}", *(f"{tiou:>7g}" for tiou in self.tious), "  average"]
-        rule = "─" * len("".join(header))
+        rule = "-" * len("".join(header))
         text = ["".join(header), rule]
         for label, values in lines:
             cells = [f"{100 * value:7.2f}" for value in values]

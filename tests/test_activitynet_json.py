@@ -76,6 +76,7 @@ def test_predictions_come_back_as_they_were_written(tmp_path):
     [
         ({"label": None}, r"results\['v'\]\[1\]\.label must be a non-empty text, not None"),
         ({"label": ""}, r"\[1\]\.label must be a non-empty text"),
+        ({"label": "a\ud800"}, r"\[1\]\.label must be a non-empty text, not 'a\\ud800'"),
         ({"score": "high"}, r"\[1\]\.score must be a finite number, not 'high'"),
         ({"score": float("nan")}, r"\[1\]\.score must be a finite number, not nan"),
         ({"score": "inf"}, r"\[1\]\.score must be a finite number, not 'inf'"),
