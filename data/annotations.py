@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from afsd_jax import activitynet_json
 from afsd_jax.errors import UserError
@@ -34,8 +35,7 @@ class Action:
     place: str
 
 
-@dataclasses.dataclass(frozen=True)
-class AnnotatedVideo:
+class AnnotatedVideo(NamedTuple):
     """A video's actions in the order of the file; subset "" and duration None are unknown."""
 
     subset: str
@@ -44,7 +44,7 @@ class AnnotatedVideo:
     place: str
 
 
-Annotations = dict[str, AnnotatedVideo]
+Annotations = dict[str, AnnotatedVideo]  # by the video's name
 
 
 def read(path: str | os.PathLike[str]) -> Annotations:
@@ -62,7 +62,7 @@ def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
     videos: Annotations = {}
     for name, entry in activitynet_json.read_ground_truth(path).items():
         place = f"{path}: database[{name!r}]"
-        _check_name(name, "video name", place)
+        check_name(name, "video name", place)
         actions = tuple(
             Action(a.label, a.start_s, a.end_s, None, f"{place}.annotations[{i}]")
             for i, a in enumerate(entry.annotations)
@@ -80,7 +80,7 @@ def read_csv(path: str | os.PathLike[str]) -> Annotations:
     subsets: dict[str, tuple[str, str]] = {}
     for place, row in read_rows(path, ("video", "label", "start", "end")):
         name, subset = row["video"], row.get("subset", "")
-        _check_name(name, "video name", place)
+        check_name(name, "video name", place)
         known, first = subsets.setdefault(name, (subset, place))
         if known != subset:
             raise UserError(
@@ -149,7 +149,7 @@ def class_names(videos: Annotations, known: Iterable[str] | None = None) -> list
     seen = set(names)
     for video in videos.values():
         for action in video.actions:
-            _check_name(action.label, "label", action.place)
+            check_name(action.label, "label", action.place)
             if action.label not in seen:
                 if known is not None:
                     raise UserError(
@@ -179,7 +179,8 @@ def stable_split(name: str) -> str:
     return "test" if value % 100 < TEST_PERCENT else "train"
 
 
-def _check_name(name: str, what: str, place: str) -> None:
+def check_name(name: str, what: str, place: str) -> None:
+    """Raises UserError for a name that would be no safe file name."""
     if not name:
         raise UserError(f"{place}: the {what} is empty")
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable():

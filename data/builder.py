@@ -9,12 +9,12 @@ import abc
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from afsd_jax.data import annotations, media, prepare, schema
+from afsd_jax.data import annotations, flow, media, prepare, schema
 from afsd_jax.data.encoding import check_encoding
 from afsd_jax.data.sources import Timeline, open_array
 from tensorflow_datasets.core import dataset_builder
@@ -73,7 +73,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
-class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
+class VideoBuilder(dataset_builder.FileReaderBuilder):
     """Base of the builders; see `Options` for what they take."""
 
     VERSION = tfds.core.Version("1.0.0")
@@ -81,6 +81,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         tfds.core.BuilderConfig(name="rgb", description="RGB frames"),
         tfds.core.BuilderConfig(name="flow", description="optical flow"),
     )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder holds the videos and their annotations."
     # Nothing is downloaded, so there are no checksums beside the code to look for.
     code_path = None
     FPS = 10.0
@@ -145,7 +146,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}
         names = self.class_names(options, videos)
         prepared = options.source / REPORT
+        notes = []
         if prepared.exists():
+            self._check_rate(prepared, options)
             paths, known = _prepared_frames(prepared)
         else:
             found = media.find(options.source, self._stream)
@@ -153,7 +156,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
             for name in videos:
                 stem = next((stem for stem in self.file_name(name) if stem in found), None)
                 if stem is not None:
-                    paths[name] = found[stem]
+                    paths[name] = found.pop(stem)
+            if found:
+                notes.append(f"{len(found)} files without annotations: left out")
             known = self._known_timelines(options, videos, paths)
         missing = tuple(sorted(name for name in videos if name not in paths))
         allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
@@ -183,7 +188,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
             )
             for split, name in order
         )
-        return Plan(tasks, tuple(names), missing, ())
+        _check_frames(tasks)
+        return Plan(tasks, tuple(names), missing, tuple(notes))
 
     @property
     def _stream(self) -> str:
@@ -202,15 +208,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
         report = self.data_path.parent.parent / "rgb" / self.data_path.name / REPORT
         if self._stream == "flow" and report.exists():
-            content = files.read_json(report)
-            if (content["fps"], content["max_frames"]) != (
-                self._fps(options),
-                self._max_frames(options),
-            ):
-                raise UserError(
-                    f"{report}: rgb was sampled at {content['fps']:g} frames per second (at most "
-                    f"{content['max_frames']} a video, 0: any number) and flow must be too"
-                )
+            self._check_rate(Path(report), options)
             _, known = _prepared_frames(Path(report))
         else:
             known = self.timelines(options, videos, others)
@@ -221,6 +219,16 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
                     "rgb first"
                 )
         return {name: known[name] for name in others}
+
+    def _check_rate(self, report: Path, options: Options) -> None:
+        """Raises UserError unless the rgb stream was sampled as this stream is to be."""
+        content = files.read_json(report)
+        rgb = (content["fps"], content["max_frames"])
+        if rgb != (self._fps(options), self._max_frames(options)):
+            raise UserError(
+                f"{report.parent}: its rgb frames were sampled with --fps {rgb[0]:g} and "
+                f"--max-frames {rgb[1]}; flow must be too, for rates must not be mixed"
+            )
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -285,10 +293,22 @@ class VideoBuilder(dataset_builder.FileReaderBuilder, skip_registration=True):
         )
 
     def _post_download_and_prepare_hook(self) -> None:
+        """Removes what killed runs left: it is all in the prepared folder now."""
         shutil.rmtree(self._parts, ignore_errors=True)
+        for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def _label_feature(self) -> tfds.features.ClassLabel:
         return self.info.features["annotations"].feature["label"]
+
+
+def _check_frames(tasks: Sequence[prepare.Task]) -> None:
+    """Opens all that can be judged without decoding, so that it is refused before any work."""
+    for task in tasks:
+        if task.path.suffix == ".npy" or task.path.is_dir():
+            prepare.open_source(task)
+    if any(task.stream == "flow" for task in tasks):
+        flow.import_opencv()
 
 
 def _prepared_frames(report: Path) -> tuple[dict[str, Path], dict[str, Timeline]]:

@@ -42,3 +42,19 @@ def find(folder: Path, stream: str) -> dict[str, Path]:
             raise UserError(f"{path}: duplicate video {name!r}; {found[name]} has the same name")
         found[name] = path
     return found
+
+
+def single_file(folder: Path, suffixes: tuple[str, ...]) -> Path:
+    """Returns the only file of a folder with one of these suffixes.
+
+    Raises:
+      UserError: there is none, or several.
+    """
+    paths = [p for p in sorted(folder.glob("*")) if p.suffix.lower() in suffixes and p.is_file()]
+    if len(paths) != 1:
+        kinds = " or ".join(suffixes)
+        raise UserError(
+            f"{folder}: has {len(paths) or 'no'} {kinds} files; state the one with the annotations "
+            "(--annotations)"
+        )
+    return paths[0]

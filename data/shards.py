@@ -64,7 +64,7 @@ def _serialize(features: tfds.features.FeaturesDict, example: Mapping[str, Any])
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
     message = serializer.get_tf_example(features.encode_example({**example, "frames": []}))
     del message.features.feature["frames"]
-    return message.SerializeToString()
+    return message.SerializeToString(deterministic=True)
 
 
 def _frames_header(size: int) -> bytes:

@@ -27,14 +27,16 @@ class FrameSource(Protocol):
       num_frames: that iteration yields.
       duration_s: of the whole video, seconds.
       source_frames: frames of the original video.
-      damaged: packets and frames skipped so far.
     """
 
     fps: float
     num_frames: int
     duration_s: float
     source_frames: int
-    damaged: int
+
+    @property
+    def damaged(self) -> int:
+        """Returns the packets and frames skipped so far."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields uint8 [H, W, C] frames."""

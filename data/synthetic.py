@@ -22,12 +22,11 @@ class Synthetic(VideoBuilder):
         """
         self.settings = settings or synthesis.Settings()
         super().__init__(**kwargs)
+        self.options = self.options or Options(Path(self._data_dir_root) / self.name / "source")
 
     def plan(self) -> Plan:
         """Makes the videos if they are not there, then plans as usual."""
-        if self.options is None:
-            self.options = Options(Path(self._data_dir_root) / self.name / "source")
-        if self._plan is None:
+        if self._plan is None and self.options is not None:
             synthesis.synthesize(self.options.source, self.settings, self.options.workers)
         return super().plan()
 

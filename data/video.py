@@ -170,7 +170,7 @@ class VideoReader:
                     position += 1
 
     def _prepare(self, frame: av.VideoFrame) -> np.ndarray:
-        image = frame.to_ndarray(format="rgb24")
+        image: np.ndarray = frame.to_ndarray(format="rgb24")
         quarter_turns = round(frame.rotation / 90) % 4
         if quarter_turns:
             image = np.ascontiguousarray(np.rot90(image, quarter_turns))
@@ -284,6 +284,6 @@ def _open(path: Path) -> av.container.InputContainer:
 
 def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     stream = container.streams.best("video")
-    if stream is None or stream.codec_context is None:
+    if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
         raise UserError(f"{path}: no video, or truncated: it has no video stream")
     return stream

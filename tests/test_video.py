@@ -10,66 +10,17 @@ import pytest
 from afsd_jax.data import video
 
 from afsd_jax.errors import UserError
+from tests.video_files import (
+    frame_numbers,
+    numbered_frames,
+    overwrite_packets,
+    reference_rule,
+    write_lossless,
+    write_video,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 THUMOS14 = Path(__file__).parents[2] / "shared" / "thumos14"
-
-
-def numbered_frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
-    """Frames that show their own number as eight black or white bars."""
-    bits = (np.arange(count)[:, None] >> np.arange(8)) & 1
-    bars = np.repeat(bits * 200 + 28, -(-width // 8), axis=1)[:, :width]
-    return np.broadcast_to(bars[:, None, :, None], (count, height, width, 3)).astype(np.uint8)
-
-
-def frame_numbers(frames: np.ndarray) -> list[int]:
-    centres = ((np.arange(8) + 0.5) * frames.shape[2] / 8).astype(int)
-    bits = frames[:, frames.shape[1] // 2, centres].mean(-1) > 128
-    return (bits << np.arange(8)).sum(1).tolist()
-
-
-def write_video(
-    path: Path,
-    frames: np.ndarray,
-    rate: float | str = 30,
-    codec: str = "libx264",
-    pixels: str = "yuv420p",
-    times_s: list[float] | None = None,
-    rotation: int = 0,
-    options: dict[str, str] | None = None,
-    container_options: dict[str, str] | None = None,
-) -> Path:
-    with av.open(str(path), "w", options=container_options or {}) as container:
-        stream = container.add_stream(codec, rate=fractions.Fraction(rate).limit_denominator(1001))
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
-        stream.options = options or {}
-        if times_s is not None:
-            stream.codec_context.time_base = fractions.Fraction(1, 1000)
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for i, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            if times_s is not None:
-                frame.pts, frame.time_base = round(times_s[i] * 1000), fractions.Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def write_lossless(path: Path, frames: np.ndarray) -> Path:
-    """A video whose every frame is coded by itself, so that damage does not spread."""
-    return write_video(path, frames, codec="ffv1", pixels="yuv444p", options={"g": "1"})
-
-
-def reference_rule(count: int, rate: float, fps: float) -> list[int]:
-    """The reference implementation's loop, word for word in floating point."""
-    kept, counter = [], 0.0
-    for index in range(count):
-        counter += 1
-        if counter >= rate / fps:
-            counter -= rate / fps
-            kept.append(index)
-    return kept
 
 
 @pytest.mark.parametrize("rate", ["30", "25", "24", "30000/1001", "10", "50"])
@@ -173,17 +124,6 @@ def test_rotation_stated_by_the_file_is_applied(tmp_path):
 def test_resize_is_the_reference_implementations():
     golden = np.load(GOLDEN / "resize.npz")
     np.testing.assert_array_equal(video.resize(golden["image"], (112, 112)), golden["resized"])
-
-
-def overwrite_packets(path: Path, positions: list[int]) -> None:
-    with av.open(str(path)) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    content, offset = bytearray(path.read_bytes()), 0
-    for i, packet in enumerate(packets):
-        offset = content.index(packet, offset) + len(packet)
-        if i in positions:
-            content[offset - len(packet) : offset] = b"\xff" * len(packet)
-    path.write_bytes(content)
 
 
 def test_damaged_packets_are_skipped_and_counted_and_shift_nothing(tmp_path):

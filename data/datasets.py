@@ -1,0 +1,63 @@
+"""The data sets by name, and preparing one in one call."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from afsd_jax.data.activitynet import Activitynet
+from afsd_jax.data.builder import REPORT, Options, VideoBuilder
+from afsd_jax.data.schema import CHANNELS
+from afsd_jax.data.synthetic import Synthetic
+from afsd_jax.data.thumos14 import Thumos14
+from afsd_jax.data.videos import Videos
+
+from afsd_jax import files
+from afsd_jax.errors import UserError
+
+BUILDERS: dict[str, type[VideoBuilder]] = {
+    builder.name: builder for builder in (Thumos14, Activitynet, Videos, Synthetic)
+}
+
+
+def prepare_dataset(
+    dataset: str,
+    data_dir: str | os.PathLike[str],
+    stream: str = "rgb",
+    options: Options | None = None,
+    **kwargs: Any,
+) -> Path:
+    """Prepares a stream of a data set, going on where an earlier run stopped.
+
+    Args:
+      dataset: thumos14, activitynet, videos or synthetic.
+      data_dir: folder of prepared data sets.
+      stream: rgb or flow.
+      options: of the preparation.
+      **kwargs: further arguments of the builder.
+
+    Returns:
+      The prepared folder, DATA_DIR/DATASET/STREAM/VERSION; one that is there is left as it is.
+
+    Raises:
+      UserError: of the annotations, the files or the options. Nothing is written then.
+    """
+    if dataset not in BUILDERS:
+        raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
+    if stream not in CHANNELS:
+        raise UserError(f"stream {stream!r}: must be one of {', '.join(CHANNELS)}")
+    builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
+    if not (Path(builder.data_dir) / REPORT).exists():
+        # TFDS makes folders at once, so all that can be refused is looked at before.
+        builder.plan()
+        builder.download_and_prepare()
+    return Path(builder.data_dir)
+
+
+def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns what `preparation.json` of a prepared folder says became of each video.
+
+    Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (those prepared, with
+    split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names)
+    and notes (actions that were cut or left out).
+    """
+    return files.read_json(Path(folder) / REPORT)
