@@ -4,9 +4,43 @@
 in `configs/` start from it and change fields; the tree is locked, so a mistyped field is an error.
 """
 
+from typing import Any
+
 import ml_collections
 
+from afsd_jax.errors import UserError
+
 LEVELS = 6
+
+_CHOICES = {
+    "data.stream": ("rgb", "flow"),
+    "data.train_padding": ("black", "grey"),
+    "model.dtype": ("float32", "bfloat16"),
+    "model.batch_norm": ("frozen", "trained"),
+    "model.head_init": ("glorot", "normal"),
+    "loss.offset": ("l1", "smooth_l1"),
+    "loss.normalise": ("batch", "clip"),
+    "optimizer.schedule": ("constant", "cosine"),
+    "inference.fusion": ("mean", "geometric"),
+}
+_POSITIVE = (
+    "data.crop_size",
+    "data.clip_length",
+    "data.clip_stride",
+    "data.max_actions",
+    "data.shuffle_clips",
+    "data.consistency.divisor",
+    "model.channels",
+    "model.groups",
+    "model.trunk_width",
+    "optimizer.learning_rate",
+    "train.batch_size",
+    "train.checkpoint_every",
+    "train.log_every",
+    "inference.window_stride",
+    "inference.batch_size",
+    "inference.nms_sigma",
+)
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -98,6 +132,45 @@ def default_config() -> ml_collections.ConfigDict:
     inference.nms_threshold = 0.001
     inference.max_detections = 5000  # per class and video
     inference.fusion = "mean"  # of the streams' segments: mean (raw outputs) or geometric
+    inference.fusion_score_threshold = 0.01
     inference.fusion_nms_threshold = 0.001
+    inference.clip_to_video = False  # True: detections are cut at the video's end
 
     return config.lock()
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Checks that the fields' values are possible and fit each other.
+
+    Raises:
+      UserError: naming the field, its value and what is possible.
+    """
+
+    def fail(field: str, remedy: str) -> None:
+        raise UserError(f"config.{field}={_value(config, field)!r}: {remedy}")
+
+    for field, choices in _CHOICES.items():
+        if _value(config, field) not in choices:
+            fail(field, f"must be one of {', '.join(choices)}")
+    for field in _POSITIVE:
+        if _value(config, field) <= 0:
+            fail(field, "must be above 0")
+    model, data = config.model, config.data
+    if data.crop_size > data.frame_size:
+        fail("data.crop_size", f"must be at most config.data.frame_size={data.frame_size}")
+    if data.clip_length % 8:
+        fail("data.clip_length", "must be a multiple of 8, the trunk's stride in time")
+    if model.channels % model.groups:
+        fail("model.channels", f"must be a multiple of config.model.groups={model.groups}")
+    if model.num_classes < 2:
+        fail("model.num_classes", "must be at least 2: the background and one action")
+    if len(model.loc_multipliers) != model.levels:
+        fail("model.loc_multipliers", f"must have config.model.levels={model.levels} values")
+    if len(config.matching.length_ranges) not in (0, model.levels):
+        fail("matching.length_ranges", f"must have {model.levels} ranges, or none")
+
+
+def _value(config: ml_collections.ConfigDict, field: str) -> Any:
+    for name in field.split("."):
+        config = config[name]
+    return config

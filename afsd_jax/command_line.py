@@ -1,0 +1,39 @@
+"""What the mains with a configuration share: absl flags whose errors are one clear line."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from afsd_jax import errors
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Configuration file, such as configs/synthetic.py.", lock_config=True
+)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except errors.UserError:
+        raise
+    except Exception as error:  # a configuration file is Python: anything can go wrong in it
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise errors.UserError(f"{' '.join(argv[1:])}: {reason}") from error
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Parses absl flags, calls `main`, and exits: with code 2 and one line after a UserError."""
+    app.run(
+        lambda argv: sys.exit(errors.run(main, argv)),
+        flags_parser=lambda argv: _parsed_or_exit(argv),
+    )
+
+
+def _parsed_or_exit(argv: Sequence[str]) -> list[str]:
+    rest: list[str] = []
+    code = errors.run(lambda: rest.extend(_parse(argv)))
+    if code:
+        sys.exit(code)
+    return rest

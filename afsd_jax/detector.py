@@ -1,0 +1,207 @@
+"""Videos in, actions out: a trained network (or two, RGB and flow) applied to whole videos."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from tqdm import tqdm
+
+from afsd_jax import checkpoint, parameters
+from afsd_jax.activitynet_json import Detection
+from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
+from afsd_jax.errors import UserError
+from afsd_jax.models import normalise
+from afsd_jax.postprocess import Predictions, VideoLabel, decode_streams, detections_of_video
+
+GREY = 0.0  # windows are padded with this after normalising
+
+
+class Detector:
+    """Finds the actions in videos.
+
+    Attributes:
+      config: of the first stream's network; its `data` and `inference` parts are used.
+      class_names: C-1 names of the actions.
+    """
+
+    def __init__(self, streams: Sequence[checkpoint.Checkpoint]):
+        """Fuses the streams' networks, which must share everything but their input.
+
+        Raises:
+          UserError: the streams do not fit together.
+        """
+        first = streams[0]
+        for other in streams[1:]:
+            for field in ("clip_length", "crop_size", "frame_size", "class_agnostic"):
+                if first.config.data[field] != other.config.data[field]:
+                    raise UserError(
+                        f"the streams' checkpoints differ in config.data.{field}: "
+                        f"{first.config.data[field]} and {other.config.data[field]}"
+                    )
+            if first.class_names != other.class_names:
+                raise UserError("the streams' checkpoints were trained on different classes")
+        self.config = first.config
+        self.class_names = first.class_names
+        networks = [parameters.abstract_network(stream.config) for stream in streams]
+        self._weights = [stream.weights for stream in streams]
+        self._channels = [stream.config.model.in_channels for stream in streams]
+        inference, priors = self.config.inference, networks[0].priors
+
+        def forward(
+            weights: list[dict[str, jax.Array]], clips: list[jax.Array], num_frames: jax.Array
+        ) -> tuple[jax.Array, jax.Array]:
+            predictions = []
+            for network, values, frames in zip(networks, weights, clips, strict=True):
+                outputs = parameters.replace(network, values)(normalise(frames, num_frames, GREY))
+                predictions.append(Predictions(*outputs[: len(Predictions._fields)]))
+            return decode_streams(
+                predictions, jnp.asarray(priors), self.config.data.clip_length, inference.fusion
+            )
+
+        self._forward = jax.jit(forward)
+
+    def detect(self, video: str | os.PathLike[str]) -> list[Detection]:
+        """Returns the actions in a video file, best first; RGB networks only.
+
+        Raises:
+          UserError: the file is missing, damaged or no video.
+        """
+        from afsd_jax.data.video import read_video
+
+        data = self.config.data
+        decoded = read_video(video, data.fps, (data.frame_size, data.frame_size), data.max_frames)
+        return self.detect_frames([decoded.frames], decoded.fps, decoded.duration_s)
+
+    def detect_frames(
+        self,
+        streams: Sequence[np.ndarray],
+        fps: float,
+        duration_s: float | None = None,
+        video_label: VideoLabel | None = None,
+        progress: str = "",
+    ) -> list[Detection]:
+        """Returns the actions in a video given as frames, best first.
+
+        Args:
+          streams: for each network uint8 [N,H,W,channels], sampled at `fps`.
+          fps: frames per second.
+          duration_s: of the video; detections are cut there.
+          video_label: class and score factor of a video-level classifier.
+          progress: name to show beside a progress bar; none if empty.
+
+        Raises:
+          UserError: the frames' type or shape does not fit the networks.
+        """
+        data, inference = self.config.data, self.config.inference
+        cropped = [
+            self._crop(frames, channels)
+            for frames, channels in zip(streams, self._channels, strict=True)
+        ]
+        num_frames = len(cropped[0])
+        if any(len(frames) != num_frames for frames in cropped):
+            raise UserError(
+                "the streams have different numbers of frames: "
+                + ", ".join(str(len(frames)) for frames in cropped)
+            )
+        offsets = window_offsets(
+            num_frames, data.clip_length, inference.window_stride, inference.one_window
+        )
+        size = min(inference.batch_size, len(offsets))
+        segments, scores = [], []
+        starts = range(0, len(offsets), size)
+        for i in tqdm(starts, desc=progress, unit="batch", leave=False, disable=not progress):
+            # The last batch repeats its last window, so that the network sees one shape.
+            part = offsets[i : i + size]
+            filled = part + part[-1:] * (size - len(part))
+            cut = [cut_windows(frames, filled, data.clip_length) for frames in cropped]
+            batch_segments, batch_scores = self._forward(
+                self._weights, [windows for windows, _ in cut], cut[0][1]
+            )
+            segments.append(np.asarray(batch_segments)[: len(part)])
+            scores.append(np.asarray(batch_scores)[: len(part)])
+        fused = len(streams) > 1
+        return detections_of_video(
+            np.concatenate(segments),
+            np.concatenate(scores),
+            offsets,
+            fps,
+            self.class_names,
+            score_threshold=inference["fusion_score_threshold" if fused else "score_threshold"],
+            nms_sigma=inference.nms_sigma,
+            nms_threshold=inference["fusion_nms_threshold" if fused else "nms_threshold"],
+            max_detections=inference.max_detections,
+            duration_s=duration_s if inference.clip_to_video else None,
+            video_label=video_label,
+        )
+
+    def _crop(self, frames: np.ndarray, channels: int) -> np.ndarray:
+        size = self.config.data.crop_size
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != channels:
+            raise UserError(
+                f"frames must be uint8 [frames, height, width, {channels}], "
+                f"not {frames.dtype} {list(frames.shape)}"
+            )
+        if min(frames.shape[1:3]) < size:
+            raise UserError(
+                f"frames of {frames.shape[2]}x{frames.shape[1]} pixels are smaller than the "
+                f"network's {size}x{size}; resize them to {self.config.data.frame_size}"
+            )
+        top, left = (centre_crop(side, size) for side in frames.shape[1:3])
+        return frames[:, top : top + size, left : left + size]
+
+
+def load_detector(
+    path: str | os.PathLike[str], flow_path: str | os.PathLike[str] | None = None
+) -> Detector:
+    """Loads a trained detector.
+
+    Args:
+      path: a checkpoint folder that `afsd_jax.train` or `scripts/convert_weights.py` wrote, or an
+        official PyTorch checkpoint file.
+      flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
+
+    Raises:
+      UserError: a path is neither, or the two do not fit together.
+    """
+    return Detector([load_checkpoint(p) for p in (path, flow_path) if p is not None])
+
+
+def load_weights(
+    path: str | os.PathLike[str], config: ml_collections.ConfigDict
+) -> dict[str, Any]:
+    """Reads the weights to start training from: a checkpoint, a PyTorch detector or I3D trunk.
+
+    Raises:
+      UserError: the path is none of these, or its weights do not fit the configuration.
+    """
+    if Path(path).is_file():
+        from afsd_jax import weights
+
+        return weights.load(path, config).parameters
+    loaded = checkpoint.read(path).weights
+    shapes = parameters.shapes(config)
+    wrong = [
+        name for name, x in shapes.items() if name not in loaded or loaded[name].shape != x.shape
+    ]
+    if wrong:
+        raise UserError(f"{path}: its weights do not fit the configuration: {', '.join(wrong[:5])}")
+    return loaded
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
+    """Reads a checkpoint folder or an official PyTorch checkpoint file; see `load_detector`."""
+    if not Path(path).is_file():
+        return checkpoint.read(path)
+    from afsd_jax import weights
+
+    loaded: Any = weights.load(path)
+    if loaded.kind != "detector":
+        raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
+    return checkpoint.Checkpoint(
+        0, loaded.config, weights.class_names(loaded.config), loaded.parameters
+    )

@@ -1,0 +1,154 @@
+r"""Trains a detector.
+
+    python -m afsd_jax.train --config=configs/synthetic.py --workdir=DIR [--config.train.epochs=8]
+
+DIR receives checkpoints (DIR/checkpoints) and TensorBoard's scalars of every loss term. Started
+again with the same DIR, the run continues after its last checkpoint as if it had never stopped.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+from absl import flags
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from afsd_jax import checkpoint, command_line, parameters
+from afsd_jax.config import check
+from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.detector import load_weights
+from afsd_jax.errors import UserError
+from afsd_jax.optimizer import make_optimizer
+from afsd_jax.train_step import (
+    TrainState,
+    data_mesh,
+    init_state,
+    make_train_step,
+    replicate,
+    shard_batch,
+)
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's checkpoints and logs.")
+
+
+def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
+    """Trains from the configuration, or goes on with what `workdir` holds, to the last step.
+
+    Raises:
+      UserError: the configuration, the data or the folder do not fit together.
+    """
+    check(config)
+    mesh = data_mesh()
+    if config.train.batch_size % mesh.size:
+        raise UserError(
+            f"config.train.batch_size={config.train.batch_size} cannot be spread evenly over "
+            f"{mesh.size} devices; make it a multiple of {mesh.size}"
+        )
+    data = TrainingData(config, jax.process_index(), jax.process_count())
+    if len(data.class_names) + 1 != config.model.num_classes and not config.data.class_agnostic:
+        raise UserError(
+            f"config.model.num_classes={config.model.num_classes}, but the data has "
+            f"{len(data.class_names)} classes; set it to {len(data.class_names) + 1}"
+        )
+    total_steps = config.train.steps or config.train.epochs * data.steps_per_epoch
+
+    network = parameters.build_network(config, config.seed)
+    optimizer = make_optimizer(config.optimizer, total_steps)
+    folder = Path(workdir) / "checkpoints"
+    last = checkpoint.latest_step(folder)
+    if last is None and config.train.init_from:
+        parameters.update(network, load_weights(config.train.init_from, config))
+    state = init_state(network, optimizer)
+    if last is not None:
+        state = resume(state, folder, last, config)
+    state = replicate(state, mesh)
+    step = make_train_step(network, optimizer, config)
+
+    description = checkpoint.describe(config, data.class_names)
+    first = int(state.step)
+    is_main = jax.process_index() == 0
+    writer = SummaryWriter(str(workdir)) if is_main else None
+    manager = checkpoint.open_manager(folder, config.train.keep_checkpoints)
+    bar = tqdm(
+        total=total_steps, initial=first, unit="step", desc="training", disable=not is_main
+    )
+    with manager, bar:
+        log_time, log_step = time.monotonic(), first
+        for number, batch in zip(range(first + 1, total_steps + 1), data.batches(first)):
+            state, terms = step(state, shard_batch(batch, mesh))
+            bar.update()
+            if number % config.train.log_every == 0 or number == total_steps:
+                values = {name: float(value) for name, value in terms.items()}
+                now = time.monotonic()
+                rate = (number - log_step) * config.train.batch_size / (now - log_time)
+                log_time, log_step = now, number
+                bar.set_postfix(loss=f"{values['total']:.3f}", clips_per_s=f"{rate:.1f}")
+                if writer:
+                    write_scalars(writer, number, {**values, "clips_per_s": rate})
+                if not np.isfinite(values["total"]):
+                    raise UserError(
+                        f"the loss is {values['total']} at step {number}; lower "
+                        "config.optimizer.learning_rate or set config.optimizer.clip_norm"
+                    )
+            if number % config.train.checkpoint_every == 0 or number == total_steps:
+                save(manager, state, description)
+    if writer:
+        writer.close()
+    return state
+
+
+def save(
+    manager: "checkpoint.ocp.CheckpointManager", state: TrainState, description: Mapping
+) -> None:
+    """Saves everything from which the run can go on."""
+    weights = {**state.trainable, **state.fixed}
+    checkpoint.save(manager, int(state.step), weights, description, state.optimizer)
+
+
+def resume(
+    state: TrainState, folder: Path, step: int, config: ml_collections.ConfigDict
+) -> TrainState:
+    """Returns the state saved at `step`, shaped like `state`.
+
+    Raises:
+      UserError: the checkpoint is of a network or optimiser other than the configuration's.
+    """
+    saved = checkpoint.read(folder, step)
+    if saved.config.model != config.model:
+        fields = [name for name in config.model if saved.config.model[name] != config.model[name]]
+        raise UserError(
+            f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
+            "give another --workdir, or the configuration that the run began with"
+        )
+    optimizer = checkpoint.read_optimizer(folder, step, state.optimizer)
+    return TrainState(
+        jax.numpy.asarray(step, jax.numpy.int32),
+        {name: saved.weights[name] for name in state.trainable},
+        {name: saved.weights[name] for name in state.fixed},
+        optimizer,
+    )
+
+
+def write_scalars(writer: SummaryWriter, step: int, values: Mapping[str, float]) -> None:
+    """Writes one scalar per name."""
+    for name, value in values.items():
+        writer.add_scalar(name, value, step)
+    writer.flush()
+
+
+def main(argv: list[str]) -> None:
+    """Runs the command line."""
+    if len(argv) > 1:
+        raise UserError(f"unknown arguments: {' '.join(argv[1:])}; see --help")
+    if command_line.CONFIG.value is None or WORKDIR.value is None:
+        raise UserError("both --config=FILE and --workdir=DIR are needed; see --help")
+    train(command_line.CONFIG.value, WORKDIR.value)
+
+
+if __name__ == "__main__":
+    command_line.run(main)
