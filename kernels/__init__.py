@@ -1,0 +1,9 @@
+"""Boundary max pooling, the one operation of this network that no library has.
+
+Importing this package imports JAX and nothing else: Triton is loaded only when a GPU kernel is
+lowered.
+"""
+
+from afsd_jax.kernels.pooling import boundary_max_pooling
+
+__all__ = ["boundary_max_pooling"]

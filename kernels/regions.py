@@ -1,0 +1,30 @@
+"""From segments to the integer regions that are pooled over."""
+
+import jax
+import jax.numpy as jnp
+
+
+def to_regions(segments: jax.Array, length: int) -> jax.Array:
+    """Returns the first and last cell of the start region and of the end region.
+
+    Each bound is truncated towards zero and clamped to [0, length - 1]; a region whose right bound
+    is left of its left one becomes the single cell at its left bound. NaN counts as 0.
+
+    Args:
+      segments: [..., 4] floating point or integers: left and right bound of the start region, then
+        of the end region, in cells of the features, both inclusive.
+      length: number of cells, at least 1.
+
+    Returns:
+      [..., 4] int32 with 0 <= first <= last < length in both pairs.
+    """
+    if jnp.issubdtype(segments.dtype, jnp.floating):
+        # In float32, for bfloat16 cannot hold every length; NaN first, for no cast defines it.
+        segments = segments.astype(jnp.promote_types(segments.dtype, jnp.float32))
+        segments = jnp.where(jnp.isnan(segments), 0, jnp.trunc(segments))
+    else:
+        segments = segments.astype(jnp.int32)
+    bounds = jnp.clip(segments, 0, length - 1).astype(jnp.int32)
+    first = bounds[..., 0::2]
+    last = jnp.maximum(bounds[..., 1::2], first)
+    return jnp.stack([first, last], axis=-1).reshape(segments.shape)
