@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 import ml_collections
 import numpy as np
-from flax import nnx
 
 from afsd_jax import torch_files
+from afsd_jax.config import check
 from afsd_jax.configs import STREAM_CHANNELS, anet, thumos14
+from afsd_jax.data.thumos14 import CLASSES as THUMOS14_CLASSES
 from afsd_jax.errors import UserError
-from afsd_jax.models import Network
+from afsd_jax.parameters import shapes as network_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -77,9 +78,12 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
       config: of the network to load it into; by default what the names and shapes tell.
 
     Raises:
-      UserError: the file cannot be read, or its tensors do not fit the network: missing,
-        unexpected, of a wrong shape or type, NaN or infinite ones are listed by name.
+      UserError: the configuration is impossible, the file cannot be read, or its tensors do not
+        fit the network: missing, unexpected, of a wrong shape or type, NaN or infinite ones are
+        listed by name.
     """
+    if config is not None:
+        check(config)
     state = _official(torch_files.read(path), path)
     kind: Literal["detector", "trunk"] = (
         "detector" if any(name.startswith(HEADS) for name in state) else "trunk"
@@ -108,19 +112,21 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
     return (anet if is_anet else thumos14).get_config(stream)
 
 
+def class_names(config: ml_collections.ConfigDict) -> list[str]:
+    """Returns the names of an official checkpoint's classes, which its file does not hold."""
+    count = config.model.num_classes - 1
+    names = {"thumos14": THUMOS14_CLASSES, "activitynet": ("action",)}.get(config.data.dataset, ())
+    return list(names) if len(names) == count else [f"class_{i + 1}" for i in range(count)]
+
+
 def parameter_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
-    """Returns our name and shape of every parameter and statistic of the configured network."""
-    model = ml_collections.FrozenConfigDict(config.model)
-    return dict(_parameter_shapes(model, config.data.clip_length, config.data.crop_size))
+    """Returns our name and shape of every weight and statistic of the configured network."""
+    return dict(_parameter_shapes(ml_collections.FrozenConfigDict(config)))
 
 
-@functools.lru_cache(maxsize=8)  # half a second
-def _parameter_shapes(
-    model: ml_collections.FrozenConfigDict, clip_length: int, crop_size: int
-) -> tuple[tuple[str, Shape], ...]:
-    network = nnx.eval_shape(lambda: Network(model, clip_length, crop_size, nnx.Rngs(0)))
-    state = nnx.state(network).flat_state()
-    return tuple((".".join(map(str, path)), x.shape) for path, x in state)
+@functools.lru_cache(maxsize=8)  # tracing the network takes half a second
+def _parameter_shapes(config: ml_collections.FrozenConfigDict) -> dict[str, Shape]:
+    return {name: x.shape for name, x in network_shapes(config).items()}
 
 
 def official_names(name: str, config: ml_collections.ConfigDict) -> list[str]:
