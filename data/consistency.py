@@ -3,16 +3,17 @@
 It shows the same frames in another order, so it is an index into the clip's own frames.
 """
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 import ml_collections
 import numpy as np
 
 
-class ConsistencyClip(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class ConsistencyClip:
     """A consistency clip.
 
     Attributes:

@@ -1,0 +1,315 @@
+"""From a prepared data set to batches of training clips, and to whole videos for evaluation.
+
+Frames are read and decoded by tf.data; what is known about them stays in NumPy. Clips are shuffled
+before anything is read, so that a batch is a function of the seed and the step alone: any step can
+be started at, and each host decodes nothing but its share.
+"""
+
+import itertools
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import ml_collections
+import numpy as np
+from afsd_jax.data import schema
+from afsd_jax.data.clips import Clip, boundary_targets, video_clips
+from afsd_jax.data.consistency import consistency_clip, cut_length
+from afsd_jax.data.records import FrameReader, PreparedVideo, open_data_set, read_videos
+from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
+
+from afsd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Batch = dict[str, np.ndarray]
+
+
+class TrainingData:
+    """The training clips of a prepared data set.
+
+    Attributes:
+      class_names: of the action classes; the network's label is the index plus 1.
+      num_clips: in the split.
+      steps_per_epoch: batches in an epoch, over all hosts; the remaining clips wait for the next.
+    """
+
+    def __init__(
+        self, config: ml_collections.ConfigDict, process_index: int = 0, process_count: int = 1
+    ):
+        """Finds the clips; reads no frames.
+
+        Args:
+          config: see `afsd_jax.config`.
+          process_index: of this host.
+          process_count: hosts that share every batch.
+
+        Raises:
+          UserError: the data set is missing or damaged, does not fit the configuration, or has
+            fewer clips than a batch.
+        """
+        self._config = config
+        builder = open_data_set(config.data)
+        self.class_names = schema.class_names(builder)
+        self._videos = read_videos(builder, config.data.train_split)
+        _check_frames(self._videos, config)
+        self._clips: list[tuple[int, Clip]] = []
+        self._cuts: list[int] = []  # of each video
+        for number, video in enumerate(self._videos):
+            found = video_clips(video.num_frames, video.segments, video.labels, config.data)
+            self._clips += [(number, clip) for clip in found.clips]
+            self._cuts.append(cut_length(found.min_action, config.data.consistency))
+            most = max((len(clip.labels) for clip in found.clips), default=0)
+            if most > config.data.max_actions:
+                raise UserError(
+                    f"{video.path}: a clip of {video.name} has {most} actions; set "
+                    f"data.max_actions (now {config.data.max_actions}) to at least that"
+                )
+        self.num_clips = len(self._clips)
+        batch_size = config.train.batch_size
+        self.steps_per_epoch = self.num_clips // batch_size
+        if not self.steps_per_epoch:
+            raise UserError(
+                f"{builder.data_path}: split {config.data.train_split} has {self.num_clips} clips, "
+                f"fewer than train.batch_size = {batch_size}"
+            )
+        if batch_size % process_count:
+            raise UserError(
+                f"train.batch_size = {batch_size} must be a multiple of the {process_count} hosts"
+            )
+        self._local_size = batch_size // process_count
+        self._process_index = process_index
+
+    def batches(self, start_step: int = 0) -> Iterator[Batch]:
+        """Yields this host's share of each batch, without end.
+
+        Batch s, and every random choice in it, depends on `config.seed` and s alone; the hosts'
+        shares one after another are the batch of a single host.
+
+        Args:
+          start_step: number of the first batch.
+
+        Yields:
+          A dict of arrays, B = clips of this host, T = `data.clip_length`, S = `data.crop_size`,
+          M = `data.max_actions`:
+          frames: uint8 [B, T, S, S, C], cropped and mirrored at random, 0 behind the video's end.
+          num_frames: int32 [B], those before the video's end.
+          segments: float32 [B, M, 2], (start, end) in frames. labels: int32 [B, M], 0 is padding.
+          start_target, end_target: uint8 [B, T]; see `clips.boundary_targets`.
+          consistency_index: int32 [B, T], consistency_segments: float32 [B, 3, 2]; see
+            `consistency.ConsistencyClip`. consistency_mask: bool [B], whether there is one.
+        """
+        import tensorflow as tf
+
+        epoch, step = divmod(start_step, self.steps_per_epoch)
+        reader = FrameReader(self._videos)
+        rows = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(
+            lambda number: tf.data.Dataset.from_tensor_slices(
+                tf.ensure_shape(
+                    tf.numpy_function(self._epoch, [number], tf.int64, stateful=False),
+                    [None, len(_Row._fields)],
+                )
+            )
+        )
+        clips = rows.skip(step * self._local_size).map(
+            lambda row: (row, self._read_clip(reader, _Row(*tf.unstack(row)))),
+            num_parallel_calls=_threads(),
+        )
+        batched = clips.batch(self._local_size, drop_remainder=True).prefetch(2)
+        for numbers, frames in batched.with_options(_options()).as_numpy_iterator():
+            described = [self._describe(_Row(*row.tolist())) for row in numbers]
+            batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
+            yield {"frames": frames, **batch}
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        """Returns the rows of this host's clips in one epoch: int64 [steps · B, 7]."""
+        seed, data = self._config.seed, self._config.data
+        order = np.random.default_rng((seed, epoch)).permutation(self.num_clips)
+        order = order[: self.steps_per_epoch * self._config.train.batch_size]
+        share = order.reshape(self.steps_per_epoch, -1, self._local_size)[:, self._process_index]
+        height, width, _ = self._videos[0].shape
+        rows = []
+        for clip in share.ravel().tolist():
+            rng = np.random.default_rng((seed, epoch, clip))
+            video, (offset, *_) = self._clips[clip]
+            stop = min(offset + data.clip_length, self._videos[video].num_frames)
+            y = rng.integers(height - data.crop_size + 1)
+            x = rng.integers(width - data.crop_size + 1)
+            rows.append(_Row(epoch, clip, video, offset, stop, y, x, rng.random() < data.flip))
+        return np.array(rows, np.int64)
+
+    def _read_clip(self, reader: FrameReader, row: "_Row") -> "tf.Tensor":
+        """Reads, crops and mirrors the frames of a clip: uint8 [T, S, S, C]."""
+        import tensorflow as tf
+
+        data = self._config.data
+        frames = reader(row.video, row.start, row.stop)
+        frames = frames[:, row.y : row.y + data.crop_size, row.x : row.x + data.crop_size]
+        frames = tf.cond(row.flip > 0, lambda: self._mirror(frames), lambda: frames)
+        frames = tf.pad(frames, [[0, data.clip_length - (row.stop - row.start)], *[[0, 0]] * 3])
+        channels = self._videos[0].shape[2]
+        return tf.ensure_shape(frames, [data.clip_length, data.crop_size, data.crop_size, channels])
+
+    def _mirror(self, frames: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        frames = tf.reverse(frames, [2])
+        if self._config.data.stream == "flow" and self._config.data.negate_flipped_flow:
+            frames = tf.concat([255 - frames[..., :1], frames[..., 1:]], axis=-1)
+        return frames
+
+    def _describe(self, row: "_Row") -> Batch:
+        """Returns all that is known about a clip but its frames."""
+        data = self._config.data
+        video, clip = self._clips[row.clip]
+        count, length = len(clip.labels), data.clip_length
+        segments = np.zeros((data.max_actions, 2), np.float32)
+        segments[:count] = clip.segments
+        labels = np.zeros(data.max_actions, np.int32)
+        labels[:count] = clip.labels
+        start, end = boundary_targets(clip.segments, length)
+        rng = np.random.default_rng((self._config.seed, row.epoch, row.clip, 1))
+        consistent = consistency_clip(
+            clip.segments, length, self._cuts[video], lambda options: int(rng.integers(options))
+        )
+        index = np.arange(length, dtype=np.int32) if consistent is None else consistent.index
+        regions = np.zeros((3, 2)) if consistent is None else consistent.segments
+        return {
+            "num_frames": np.array(row.stop - row.start, np.int32),
+            "segments": segments,
+            "labels": labels,
+            "start_target": start,
+            "end_target": end,
+            "consistency_index": index,
+            "consistency_segments": regions.astype(np.float32),
+            "consistency_mask": np.array(consistent is not None),
+        }
+
+
+class WindowedVideo(NamedTuple):
+    """A whole video and its windows.
+
+    Attributes:
+      name: of the video.
+      fps: sampled frames per second.
+      duration_s: seconds.
+      frames: uint8 [N, S, S, C], centre crops.
+      offsets: first frame of each window.
+      length: T, frames of a window.
+    """
+
+    name: str
+    fps: float
+    duration_s: float
+    frames: np.ndarray
+    offsets: list[int]
+    length: int
+
+    def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
+        """Yields (windows uint8 [B, T, S, S, C], num_frames int32 [B], offsets); the last is short.
+
+        See `windows.cut_windows`. Cut as they are asked for: all windows of a long video overlap
+        and would take twice its memory.
+        """
+        for i in range(0, len(self.offsets), batch_size):
+            offsets = self.offsets[i : i + batch_size]
+            yield *cut_windows(self.frames, offsets, self.length), offsets
+
+
+def windows_of_videos(
+    config: ml_collections.ConfigDict,
+    split: str,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Iterator[WindowedVideo]:
+    """Yields the videos of a prepared split with their windows, decoded ahead.
+
+    Args:
+      config: see `afsd_jax.config`.
+      split: of the data set `config.data`.
+      process_index: of this host.
+      process_count: hosts that share the videos.
+
+    Raises:
+      UserError: the data set is missing or damaged, or does not fit the configuration.
+    """
+    import tensorflow as tf
+
+    data, inference = config.data, config.inference
+    videos = read_videos(open_data_set(data), split)[process_index::process_count]
+    if not videos:
+        return
+    _check_frames(videos, config)
+    reader = FrameReader(videos)
+    height, width, _ = videos[0].shape
+    y, x = centre_crop(height, data.crop_size), centre_crop(width, data.crop_size)
+    parts = [
+        (number, start, min(start + data.clip_length, video.num_frames))
+        for number, video in enumerate(videos)
+        for start in range(0, video.num_frames, data.clip_length)
+    ]
+
+    def read_part(part: "tf.Tensor") -> "tf.Tensor":
+        frames = reader(*tf.unstack(part, 3))
+        return frames[:, y : y + data.crop_size, x : x + data.crop_size]
+
+    decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64))
+    decoded = decoded.map(read_part, num_parallel_calls=_threads()).prefetch(2)
+    frames = decoded.with_options(_options()).as_numpy_iterator()
+    for number, group in itertools.groupby(parts, lambda part: part[0]):
+        video = videos[number]
+        yield WindowedVideo(
+            video.name,
+            video.fps,
+            video.duration_s,
+            np.concatenate([next(frames) for _ in group]),
+            window_offsets(
+                video.num_frames, data.clip_length, inference.window_stride, inference.one_window
+            ),
+            data.clip_length,
+        )
+
+
+class _Row(NamedTuple):
+    """Where and how a clip is read; numbers in Python, scalar tensors inside tf.data."""
+
+    epoch: int
+    clip: int
+    video: int
+    start: int
+    stop: int
+    y: int
+    x: int
+    flip: int
+
+
+def _check_frames(videos: list[PreparedVideo], config: ml_collections.ConfigDict) -> None:
+    """Raises UserError unless the frames can be cropped and have the stream's channels."""
+    height, width, channels = videos[0].shape
+    if min(height, width) < config.data.crop_size:
+        raise UserError(
+            f"{videos[0].path}: frames of {height}x{width} pixels are smaller than data.crop_size "
+            f"= {config.data.crop_size}"
+        )
+    if channels != schema.CHANNELS[config.data.stream]:
+        raise UserError(
+            f"{videos[0].path}: frames have {channels} channels, but data.stream is "
+            f"{config.data.stream}"
+        )
+
+
+def _threads() -> int:
+    return os.cpu_count() or 1
+
+
+def _options() -> "tf.data.Options":
+    """Returns options by which tf.data keeps to its own few threads, and to one order."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = _threads()
+    options.threading.max_intra_op_parallelism = 1
+    return options
