@@ -1,0 +1,184 @@
+"""Measures preparation against ffmpeg decoding and scaling the same files to nothing.
+
+    python benchmarks/prepare.py --output benchmarks/results/prepare.json
+
+Makes videos of THUMOS14's kind (H.264, 30 frames per second), then, on the same cores and in turn,
+prepares them (mp4 → TFRecord of JPEG frames, process start included) and lets ffmpeg decode and
+scale them to nothing, several times over. ffmpeg runs in its usual way, one file after another
+with as many threads as it likes, and as one single-threaded process a core. The memory is that of
+preparing a two-hour video.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from importlib.metadata import version
+from pathlib import Path
+
+import av
+import numpy as np
+from afsd_jax.data.video import resize
+
+from afsd_jax import files
+
+FPS = 30
+
+
+def write_video(path: Path, seed: int, seconds: int, width: int, height: int) -> None:
+    """Writes a video of a panned and zoomed textured picture with noise."""
+    rng = np.random.default_rng(seed)
+    layers = [rng.integers(0, 256, (n, 2 * n, 3), dtype=np.uint8) for n in (8, 30, 120)]
+    picture = np.mean([resize(layer, (2 * height, 2 * width)) for layer in layers], axis=0)
+    noise = rng.normal(0, 4, (2 * height, 2 * width, 1))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(FPS))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"preset": "veryfast", "crf": "23"}
+        for i in range(seconds * FPS):
+            y = round((0.5 + 0.5 * np.sin(i / 50 + seed)) * height)
+            x = round((0.5 + 0.5 * np.sin(i / 70)) * width)
+            v, u = rng.integers(0, height), rng.integers(0, width)
+            image = picture[y : y + height, x : x + width] + noise[v : v + height, u : u + width]
+            frame = np.clip(image, 0, 255).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def repeat_video(source: Path, target: Path, times: int) -> None:
+    """Writes a video played several times over, without encoding it anew."""
+    listing = target.with_suffix(".txt")
+    listing.write_text(f"file '{source}'\n" * times)
+    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]
+    subprocess.run([*command, "-c", "copy", "-y", str(target)], check=True)
+
+
+def prepare(folder: Path, workers: int) -> None:
+    """Prepares a folder of videos by the command a user gives."""
+    with tempfile.TemporaryDirectory(dir=folder.parent) as output:
+        script = Path(__file__).parents[1] / "scripts" / "prepare_data.py"
+        command = [sys.executable, str(script), "videos", "--source", str(folder)]
+        command += ["--output", output, "--workers", str(workers)]
+        subprocess.run(command, check=True, capture_output=True)
+
+
+def ffmpeg(paths: list[Path], processes: int) -> None:
+    """Decodes and scales videos to nothing: one after another, or one a core."""
+    threads = [] if processes == 1 else ["-threads", "1"]
+
+    def run(path: Path) -> None:
+        command = ["ffmpeg", "-v", "error", *threads, "-i", str(path), "-an"]
+        subprocess.run([*command, "-vf", "scale=112:112", "-f", "null", "-"], check=True)
+
+    with ThreadPoolExecutor(processes) as pool:
+        list(pool.map(run, paths))
+
+
+def seconds(function: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def peak_memory(folder: Path) -> float:
+    """Returns the MiB that preparing a folder takes at most in any one process."""
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from afsd_jax.data import datasets\n"
+        "from afsd_jax.data.builder import Options\n"
+        "if __name__ == '__main__':\n"
+        "    source, output = map(Path, sys.argv[1:])\n"
+        "    datasets.prepare_dataset('videos', output, 'rgb', Options(source, workers=1))\n"
+        "    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
+        "    print(max(resource.getrusage(w).ru_maxrss for w in who))\n"
+    )
+    with tempfile.TemporaryDirectory(dir=folder.parent) as output:
+        script = Path(output) / "peak.py"
+        script.write_text(code)
+        command = [sys.executable, str(script), str(folder), str(Path(output) / "data")]
+        result = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(result.stdout.splitlines()[-1]) / 1024
+
+
+def annotate(folder: Path) -> None:
+    names = [path.stem for path in sorted(folder.glob("*.mp4"))]
+    rows = "".join(f"{name},action,1,2,train\n" for name in names)
+    (folder / "labels.csv").write_text(f"video,label,start,end,subset\n{rows}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--videos", type=int, default=8)
+    parser.add_argument("--seconds", type=int, default=60, help="of each video")
+    parser.add_argument("--sizes", nargs="+", default=["320x180", "1280x720"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--long-hours", type=float, default=2.0, help="0 measures no memory")
+    parser.add_argument("--output", type=Path, help="JSON file of the results")
+    args = parser.parse_args()
+    if shutil.which("ffmpeg") is None:
+        parser.error("ffmpeg is not installed")
+    cores = len(os.sched_getaffinity(0))
+    results: dict[str, object] = {
+        "machine": {"cpu": cpu_name(), "cores": cores, "python": platform.python_version()},
+        "versions": {name: version(name) for name in ("av", "numpy", "pillow")},
+        "ffmpeg": subprocess.getoutput("ffmpeg -version").split()[2],
+        "videos": args.videos,
+        "seconds_each": args.seconds,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for size in args.sizes:
+            folder = root / size
+            folder.mkdir()
+            width, height = map(int, size.split("x"))
+            for i in range(args.videos):
+                write_video(folder / f"video_{i}.mp4", i, args.seconds, width, height)
+            annotate(folder)
+            results[size] = compare(folder, cores, args.repeats)
+            print(size, json.dumps(results[size]))
+        if args.long_hours:
+            source = next((root / args.sizes[0]).glob("*.mp4"))
+            (root / "long").mkdir()
+            times = round(args.long_hours * 3600 / args.seconds)
+            repeat_video(source, root / "long" / "long.mp4", times)
+            annotate(root / "long")
+            results["long_video"] = long = {"hours": times * args.seconds / 3600}
+            long["seconds"] = round(seconds(lambda: prepare(root / "long", cores)), 1)
+            long["peak_mib"] = round(peak_memory(root / "long"))
+            print("long video", json.dumps(long))
+    if args.output:
+        files.write_json(args.output, results)
+
+
+def compare(folder: Path, cores: int, repeats: int) -> dict[str, float]:
+    """Times the three ways in turn, so that all see the same machine; medians in seconds."""
+    paths = sorted(folder.glob("*.mp4"))
+    times: dict[str, list[float]] = {"prepare": [], "ffmpeg": [], "ffmpeg_one_a_core": []}
+    for _ in range(repeats):
+        times["prepare"].append(seconds(lambda: prepare(folder, cores)))
+        times["ffmpeg"].append(seconds(lambda: ffmpeg(paths, 1)))
+        times["ffmpeg_one_a_core"].append(seconds(lambda: ffmpeg(paths, cores)))
+    medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
+    for name in ("ffmpeg", "ffmpeg_one_a_core"):
+        ratios = [a / b for a, b in zip(times["prepare"], times[name], strict=True)]
+        medians[f"prepare_over_{name}"] = round(statistics.median(ratios), 3)
+    return medians
+
+
+def cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
+
+
+if __name__ == "__main__":
+    main()
