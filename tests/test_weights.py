@@ -1,6 +1,7 @@
 """PyTorch's names and layouts become ours and back, and nothing else is let in."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -186,22 +187,20 @@ def test_a_tensor_that_pretends_to_be_huge_is_refused_by_its_shape(tmp_path):
         weights.load(tmp_path / "weights.pt", config)
 
 
-class RunsCode:
-    """Unpickling it without care would run a command."""
+class Calls:
+    """Unpickling it without care would call a function."""
 
-    def __init__(self, command: str):
-        self.command = command
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
 
     def __reduce__(self):
-        import os
-
-        return os.system, (self.command,)
+        return self.call
 
 
 @pytest.mark.parametrize("file_format", ["zip", "before 1.6", "bare pickle"])
 def test_a_pickle_that_runs_code_is_refused_in_one_line_and_does_not_run(tmp_path, file_format):
     proof = tmp_path / "proof"
-    hostile = {"weight": RunsCode(f"touch {proof}")}
+    hostile = {"weight": Calls(os.system, f"touch {proof}")}
     path = tmp_path / "weights.pt"
     if file_format == "bare pickle":
         path.write_bytes(pickle.dumps(hostile, 2))
