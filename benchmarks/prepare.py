@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -83,10 +84,12 @@ def ffmpeg(paths: list[Path], processes: int) -> None:
         list(pool.map(run, paths))
 
 
-def seconds(function: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def seconds(function: Callable[[], None]) -> tuple[float, float]:
+    """Returns the wall seconds and the processor seconds that a function's children take."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     function()
-    return time.perf_counter() - start
+    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def peak_memory(folder: Path) -> float:
@@ -119,7 +122,7 @@ def annotate(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--videos", type=int, default=8)
-    parser.add_argument("--seconds", type=int, default=60, help="of each video")
+    parser.add_argument("--seconds", type=int, default=120, help="of each video")
     parser.add_argument("--sizes", nargs="+", default=["320x180", "1280x720"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--long-hours", type=float, default=2.0, help="0 measures no memory")
@@ -153,7 +156,7 @@ def main() -> None:
             repeat_video(source, root / "long" / "long.mp4", times)
             annotate(root / "long")
             results["long_video"] = long = {"hours": times * args.seconds / 3600}
-            long["seconds"] = round(seconds(lambda: prepare(root / "long", cores)), 1)
+            long["wall_s"] = round(seconds(lambda: prepare(root / "long", cores))[0], 1)
             long["peak_mib"] = round(peak_memory(root / "long"))
             print("long video", json.dumps(long))
     if args.output:
@@ -161,18 +164,22 @@ def main() -> None:
 
 
 def compare(folder: Path, cores: int, repeats: int) -> dict[str, float]:
-    """Times the three ways in turn, so that all see the same machine; medians in seconds."""
+    """Times the three ways in turn, so that all see the same machine; medians."""
     paths = sorted(folder.glob("*.mp4"))
-    times: dict[str, list[float]] = {"prepare": [], "ffmpeg": [], "ffmpeg_one_a_core": []}
-    for _ in range(repeats):
-        times["prepare"].append(seconds(lambda: prepare(folder, cores)))
-        times["ffmpeg"].append(seconds(lambda: ffmpeg(paths, 1)))
-        times["ffmpeg_one_a_core"].append(seconds(lambda: ffmpeg(paths, cores)))
-    medians = {name: round(statistics.median(values), 3) for name, values in times.items()}
-    for name in ("ffmpeg", "ffmpeg_one_a_core"):
-        ratios = [a / b for a, b in zip(times["prepare"], times[name], strict=True)]
-        medians[f"prepare_over_{name}"] = round(statistics.median(ratios), 3)
-    return medians
+    ways: dict[str, Callable[[], None]] = {
+        "prepare": lambda: prepare(folder, cores),
+        "ffmpeg": lambda: ffmpeg(paths, 1),
+        "ffmpeg_one_a_core": lambda: ffmpeg(paths, cores),
+    }
+    times = [{name: seconds(way) for name, way in ways.items()} for _ in range(repeats)]
+    result = {}
+    for i, unit in enumerate(("wall_s", "cpu_s")):
+        for name in ways:
+            result[f"{name}_{unit}"] = statistics.median(run[name][i] for run in times)
+        for name in ("ffmpeg", "ffmpeg_one_a_core"):
+            ratios = [run["prepare"][i] / run[name][i] for run in times]
+            result[f"prepare_over_{name}_{unit[:-2]}"] = statistics.median(ratios)
+    return {name: round(value, 3) for name, value in result.items()}
 
 
 def cpu_name() -> str:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from afsd_jax.errors import UserError
@@ -109,6 +110,8 @@ class VideoReader:
         self.path = Path(path)
         self.size = size
         self._threads = threads
+        # Kept, and on one thread: setting either up takes longer than converting a small frame.
+        self._reformatter = VideoReformatter()
         self._timing = read_timing(self.path)
         self.source_frames = len(self._timing.times_s)
         self.duration_s = self._timing.duration_s
@@ -150,10 +153,14 @@ class VideoReader:
         pts = self._timing.pts
         with _open(self.path) as container:
             stream = _video_stream(container, self.path)
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = self._threads
+            codec = stream.codec_context
+            codec.thread_type, codec.thread_count = "AUTO", self._threads
             position = 0
+            wanted = set(pts[self._kept].tolist()) if len(pts) else None
             for packet in container.demux(stream):
+                if wanted is not None:
+                    # A frame that is not kept and on which no other depends need not be decoded.
+                    codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
@@ -170,7 +177,9 @@ class VideoReader:
                     position += 1
 
     def _prepare(self, frame: av.VideoFrame) -> np.ndarray:
-        image: np.ndarray = frame.to_ndarray(format="rgb24")
+        image: np.ndarray = self._reformatter.reformat(
+            frame, format="rgb24", threads=1
+        ).to_ndarray()
         quarter_turns = round(frame.rotation / 90) % 4
         if quarter_turns:
             image = np.ascontiguousarray(np.rot90(image, quarter_turns))
