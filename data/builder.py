@@ -141,6 +141,11 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def _make_plan(self, options: Options) -> Plan:
         check_encoding(options.encoding)
+        for field in ("fps", "max_frames", "workers"):
+            if (getattr(options, field) or 0) < 0:
+                raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
+        if options.size < 1:
+            raise UserError(f"size must be positive, is {options.size}")
         if not options.source.is_dir():
             raise UserError(f"{options.source}: no such folder")
         videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}

@@ -45,6 +45,10 @@ def prepare_dataset(
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
     if stream not in CHANNELS:
         raise UserError(f"stream {stream!r}: must be one of {', '.join(CHANNELS)}")
+    try:
+        Path(data_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
     if not (Path(builder.data_dir) / REPORT).exists():
         # TFDS makes folders at once, so all that can be refused is looked at before.

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -245,7 +246,13 @@ def _read_result(task: Task, folder: Path, failed: bool = False) -> Result | Non
 def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tuple[Task, Result]]:
     threads = max(1, workers // max(len(tasks), 1))
     # Fresh processes: forking one that runs TensorFlow or JAX can hang.
-    pool = ProcessPoolExecutor(min(workers, len(tasks)) or 1, get_context("spawn"))
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)) or 1,
+        get_context("spawn"),
+        # Ctrl-C ends the workers at once and without a traceback from each.
+        signal.signal,
+        (signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
         for future in as_completed(futures):

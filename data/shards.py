@@ -1,4 +1,4 @@
-"""Writing one video as one TFRecord file, frame by frame, in constant memory.
+"""One video as one TFRecord file, written and read frame by frame, in constant memory.
 
 A two-hour video is half a gigabyte of frames, and the usual way through a serialised message holds
 it three times over. The format allows better: a protocol buffer may be written as pieces one after
@@ -7,13 +7,15 @@ another, so the frames are spooled to disk as they come and then appended.
 
 import struct
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import google_crc32c
 import tensorflow_datasets as tfds
+from google.protobuf import message
 from tensorflow_datasets.core import example_serializer
+from tensorflow_datasets.proto import tf_feature_pb2
 
 from afsd_jax import files
 from afsd_jax.errors import UserError
@@ -59,12 +61,69 @@ def write_example(
         return temporary.stat().st_size
 
 
+def read_example(path: Path) -> tuple[dict[str, Any], Iterator[bytes]]:
+    """Reads a shard that `write_example` wrote, without TensorFlow.
+
+    Returns:
+      The fields that are single numbers or texts, and the encoded frames, which are read as they
+      are asked for.
+
+    Raises:
+      UserError: the shard is missing or damaged; while iterating, too.
+    """
+    frames = _read_example(path)
+    return next(frames), frames
+
+
+def _read_example(path: Path) -> Iterator[Any]:
+    """Yields the fields, then each frame."""
+    try:
+        with path.open("rb") as file:
+            file.seek(12)  # the record's length and its checksum
+            features = tf_feature_pb2.Features.FromString(_read(file, _read_size(file)))
+            yield {
+                name: (feature.int64_list.value or feature.bytes_list.value)[0]
+                for name, feature in features.feature.items()
+                if "/" not in name
+            }
+            _read_size(file)  # Features
+            _read_size(file)  # the map's entry
+            _read(file, _read_size(file))  # its key
+            _read_size(file)  # Feature
+            end = _read_size(file) + file.tell()  # BytesList
+            while file.tell() < end:
+                yield _read(file, _read_size(file))
+    except (OSError, EOFError, IndexError, message.DecodeError) as error:
+        raise UserError(
+            f"{path}: the shard is missing or damaged; prepare the data set again"
+        ) from error
+
+
+def _read_size(file: BinaryIO) -> int:
+    """Reads the tag and length of a length-delimited field."""
+    _read(file, 1)
+    size = shift = 0
+    while True:
+        (byte,) = _read(file, 1)
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return size
+
+
+def _read(file: BinaryIO, size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
 def _serialize(features: tfds.features.FeaturesDict, example: Mapping[str, Any]) -> bytes:
     """Serialises all but the frames."""
     serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
-    message = serializer.get_tf_example(features.encode_example({**example, "frames": []}))
-    del message.features.feature["frames"]
-    return message.SerializeToString(deterministic=True)
+    proto = serializer.get_tf_example(features.encode_example({**example, "frames": []}))
+    del proto.features.feature["frames"]
+    return proto.SerializeToString(deterministic=True)
 
 
 def _frames_header(size: int) -> bytes:

@@ -3,18 +3,15 @@
 Each source is an iterable of uint8 [H, W, C] frames that knows its rate and length beforehand.
 """
 
-import contextlib
 import dataclasses
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from afsd_jax.data import encoding
+from afsd_jax.data import encoding, shards
 from afsd_jax.data.video import Timing, resize, sample_indices
 from PIL import Image
-from tensorflow_datasets.proto import tf_example_pb2
 
 from afsd_jax.errors import UserError
 
@@ -184,25 +181,10 @@ class PreparedReader:
         self._path = path
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        example = read_example(self._path).features.feature
-        height, width, channels = (
-            example[key].int64_list.value[0] for key in ("height", "width", "channels")
-        )
-        name = example["encoding"].bytes_list.value[0].decode()
-        for frame in example["frames"].bytes_list.value:
-            yield encoding.decode(frame, name, height, width, channels)
-
-
-def read_example(path: Path) -> tf_example_pb2.Example:
-    """Reads the one example of a shard without TensorFlow.
-
-    Raises:
-      UserError: the shard is missing or damaged.
-    """
-    with contextlib.suppress(OSError, struct.error, ValueError), path.open("rb") as file:
-        (size,) = struct.unpack("<Q4x", file.read(12))
-        return tf_example_pb2.Example.FromString(file.read(size))
-    raise UserError(f"{path}: the shard is missing or damaged; prepare the data set again")
+        fields, frames = shards.read_example(self._path)
+        shape = (fields["height"], fields["width"], fields["channels"])
+        for frame in frames:
+            yield encoding.decode(frame, fields["encoding"].decode(), *shape)
 
 
 def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -393,6 +393,29 @@ def test_two_files_of_one_name_are_refused(tmp_path, media):
         datasets.prepare_dataset("videos", tmp_path / "out", "rgb", options(tmp_path / "a", path))
 
 
+def test_a_video_twice_in_json_is_refused(tmp_path, media):
+    entry = '{"subset": "train", "annotations": []}'
+    path = tmp_path / "labels.json"
+    path.write_text(f'{{"database": {{"clip_0": {entry}, "clip_0": {entry}}}}}')
+    with pytest.raises(UserError, match=r"labels.json: duplicate video or field 'clip_0'"):
+        datasets.prepare_dataset("videos", tmp_path / "out", "rgb", options(media, path))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"fps": -1.0}, {"max_frames": -1}, {"size": 0}, {"workers": -1}, {"encoding": "gif"}]
+)
+def test_impossible_options_are_refused_by_name(tmp_path, media, bad):
+    path = write_csv(tmp_path / "labels.csv", ROWS)
+    with pytest.raises(UserError, match=next(iter(bad))):
+        datasets.prepare_dataset("videos", tmp_path / "out", "rgb", options(media, path, **bad))
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path, media):
+    path = write_csv(tmp_path / "labels.csv", ROWS)
+    with pytest.raises(UserError, match=r"labels.csv/out: cannot be written"):
+        datasets.prepare_dataset("videos", path / "out", "rgb", options(media, path))
+
+
 def test_mixed_rates_of_arrays_are_refused(tmp_path, thumos, arrays):
     for name in ("val_Annotation.csv", "test_Annotation.csv", "val_video_info.csv"):
         (tmp_path / name).write_bytes((thumos / name).read_bytes())

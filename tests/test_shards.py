@@ -36,6 +36,20 @@ def test_a_streamed_example_is_the_one_serialised_whole(tmp_path, sizes):
     expected.ParseFromString(whole)
     assert streamed == expected
     assert features.deserialize_example(record)["frames"].numpy().tolist() == frames
+    fields, read = shards.read_example(path)
+    assert list(read) == frames
+    assert fields["name"] == b"video"
+    assert (fields["height"], fields["width"], fields["channels"]) == (4, 5, 3)
+
+
+def test_a_cut_or_missing_shard_is_refused_by_name(tmp_path):
+    path = tmp_path / "shard.tfrecord"
+    with pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged"):
+        shards.read_example(path)
+    shards.write_example(path, schema.features(["a", "b"]), EXAMPLE, [b"x" * 100] * 3)
+    path.write_bytes(path.read_bytes()[:-150])
+    with pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged"):
+        list(shards.read_example(path)[1])
 
 
 def test_a_failure_midway_leaves_no_file(tmp_path):
