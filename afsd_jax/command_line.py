@@ -1,9 +1,10 @@
 """What the mains with a configuration share: absl flags whose errors are one clear line."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from afsd_jax import errors
@@ -25,9 +26,11 @@ def _parse(argv: Sequence[str]) -> list[str]:
 
 def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses absl flags, calls `main`, and exits: with code 2 and one line after a UserError."""
+    # Libraries' notes would bury the progress bar.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.set_verbosity(logging.WARNING)
     app.run(
-        lambda argv: sys.exit(errors.run(main, argv)),
-        flags_parser=lambda argv: _parsed_or_exit(argv),
+        lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit
     )
 
 

@@ -50,9 +50,11 @@ def compute_losses(
 ) -> dict[str, jax.Array]:
     """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`."""
     clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-    outputs = network(clips, training=True)
-    consistency = network(
-        consistency_frames(clips, batch["consistency_index"]), training=True
+    # One pass over both: each clip beside its consistency clip, so that no device has to send one.
+    pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
+    both = network(pairs.reshape(-1, *clips.shape[1:]), training=True)
+    outputs, consistency = (
+        jax.tree.map(lambda x, side=side: x[side::2], both) for side in (0, 1)
     )
     priors = jnp.asarray(network.priors)
     return losses(outputs, consistency, batch, priors, network.lengths, config)

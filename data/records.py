@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
+from afsd_jax.data.encoding import Crop, decode_tf
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
@@ -21,6 +22,8 @@ from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+_CHECKSUM = 4  # bytes of it, behind each record
 
 
 class PreparedVideo(NamedTuple):
@@ -135,23 +138,39 @@ class FrameReader:
         counts = [len(video.positions) for video in videos]
         self._first = tf.constant(np.cumsum([0, *counts[:-1]]), tf.int64)
         self._positions = tf.constant(np.concatenate([video.positions for video in videos]))
+        # The bytes before a frame that tell its length; as many are sure to follow the last frame.
+        tag = int(np.diff(videos[0].positions[:2]).sum()) - int(np.prod(self._shape))
+        self._raw_tag = tag if self._encoding == "raw" and 0 < tag <= _CHECKSUM else 0
 
-    def __call__(self, video: "tf.Tensor", start: "tf.Tensor", stop: "tf.Tensor") -> "tf.Tensor":
-        """Returns the frames [start, stop) of a video: uint8 [stop - start, H, W, C]."""
+    def __call__(
+        self, video: "tf.Tensor", start: "tf.Tensor", stop: "tf.Tensor", crop: Crop | None = None
+    ) -> "tf.Tensor":
+        """Returns the frames [start, stop) of a video: uint8 [stop - start, rows, columns, C].
+
+        Args:
+          video: number of the video.
+          start: the first frame.
+          stop: behind the last frame.
+          crop: see `encoding.decode_tf`.
+        """
         import tensorflow as tf
-        from afsd_jax.data.encoding import decode_tf
 
+        path, size = self._paths[video], self._sizes[video]
         begin = self._positions[self._first[video] + start]
         end = self._positions[self._first[video] + stop]
-        # One "record" of the frames' bytes between a header and a footer is what TensorFlow has for
-        # reading a part of a file.
-        part = tf.data.FixedLengthRecordDataset(
-            self._paths[video], end - begin, begin, self._sizes[video] - end
-        )
-        _, (frames,) = tf.io.decode_proto(
-            part.get_single_element(), "tensorflow.BytesList", ["value"], [tf.string]
-        )
-        return decode_tf(frames, self._encoding, *self._shape)
+        # TensorFlow reads a part of a file as fixed-length records between a header and a footer.
+        if self._raw_tag:
+            # The records of raw frames, each followed by the next one's tag.
+            length = (end - begin) // (stop - start)
+            begin, end = begin + self._raw_tag, end + self._raw_tag
+            records = tf.data.FixedLengthRecordDataset(path, length, begin, size - end)
+            frames = records.batch(stop - start).get_single_element()
+        else:
+            part = tf.data.FixedLengthRecordDataset(path, end - begin, begin, size - end)
+            _, (frames,) = tf.io.decode_proto(
+                part.get_single_element(), "tensorflow.BytesList", ["value"], [tf.string]
+            )
+        return decode_tf(frames, self._encoding, *self._shape, crop)
 
 
 def _read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[PreparedVideo]:

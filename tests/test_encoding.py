@@ -30,6 +30,26 @@ def test_frames_survive_encoding(name, channels):
     np.testing.assert_array_equal(in_graph(tf.constant(encoded)), decoded)
 
 
+@pytest.mark.parametrize("channels", [3, 2])
+@pytest.mark.parametrize("name", encoding.ENCODINGS)
+def test_a_crop_is_that_part_of_the_whole_frame(name, channels):
+    height, width, size = 34, 50, 16
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (19, height, width, channels), dtype=np.uint8)
+    encoded = [encoding.encode(frame, name) for frame in frames]
+    whole = np.stack([encoding.decode(code, name, height, width, channels) for code in encoded])
+
+    @tf.function
+    def cropped(y, x):
+        crop = (y, x, size, size)
+        return encoding.decode_tf(tf.constant(encoded), name, height, width, channels, crop)
+
+    for y in (0, 1, 7, 16, height - size):
+        for x in (0, 1, 7, 8, 15, 16, 17, 32, 33, width - size):
+            expected = whole[:, y : y + size, x : x + size]
+            np.testing.assert_array_equal(cropped(tf.constant(y), tf.constant(x)), expected)
+
+
 def test_no_frames_decode_to_no_frames():
     for name in encoding.ENCODINGS:
         assert encoding.decode_tf(tf.zeros([0], tf.string), name, 5, 6, 2).shape == (0, 5, 6, 2)
