@@ -1,0 +1,309 @@
+"""The Triton kernels of boundary max pooling: block maxima, pooling, and its gradient.
+
+Importing this module loads Triton; `choice` says when that is safe. A program is one warp that works
+on a block of neighbouring channels, so every row is read coalesced. Regions, loops and branches are
+scalars of the program: no lane waits for a longer region.
+
+A region of more than DIRECT cells is not read cell by cell. The block table holds the maxima of
+blocks of 16 cells (level 1) and of 256 cells (level 2). A long region is read from outside in: the
+head and the tail that fill no whole block as cells, then those that fill no whole level-2 block as
+level-1 rows, and what lies between on the coarsest level it needs. Of equal maxima the first wins;
+NaN is larger than every number.
+
+Arrays, row-major: features [B, T, C], regions [B, N, 4] int32, longest [B] int32 (cells in the
+clip's longest region), block maxima and their positions [B, T // 16 + T // 256, C], output and its
+positions [B, N, C]. A position is a cell of the features, int16 or int32.
+"""
+
+import triton
+import triton.language as tl
+
+BLOCK_CELLS = tl.constexpr(16)  # rows of a level under one row of the next
+DIRECT = tl.constexpr(32)  # up to so many rows are read one by one
+UNROLL = tl.constexpr(4)  # rows in flight
+TILE = tl.constexpr(8)  # rows whose gradient one program sums; divides BLOCK_CELLS
+CHUNK = tl.constexpr(32)  # regions that are looked through at a time
+
+
+@triton.jit
+def block_maxima(
+    features,
+    longest,
+    length,
+    maxima,
+    positions,
+    CHANNELS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr,
+    TRACK: tl.constexpr,
+):
+    """Fills one row of the block table, if the clip has a region that reads it."""
+    table_rows = _table_offset(length, LEVELS + 1)
+    _, channels, mask, index = _channels(tl.program_id(0), CHANNELS, BLOCK)
+    clip = (index // table_rows).to(tl.int64)
+    row = index % table_rows
+    if tl.load(longest + clip) > DIRECT:
+        fine_rows = length // BLOCK_CELLS
+        is_fine = row < fine_rows
+        size = tl.where(is_fine, BLOCK_CELLS, BLOCK_CELLS * BLOCK_CELLS)
+        first = tl.where(is_fine, row, row - fine_rows) * size
+        best = tl.full([BLOCK], float("-inf"), tl.float32)
+        position = tl.zeros([BLOCK], tl.int32) + first
+        cells = features + clip * length * CHANNELS + channels
+        best, position = _scan(
+            best, position, cells, cells, mask, first, first + size - 1, CHANNELS, 0, TRACK
+        )
+        target = (clip * table_rows + row) * CHANNELS + channels
+        tl.store(maxima + target, best.to(maxima.dtype.element_ty), mask=mask)
+        if TRACK:
+            tl.store(positions + target, position.to(positions.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def pool(
+    features,
+    regions,
+    maxima,
+    block_positions,
+    length,
+    count,
+    output,
+    positions,
+    CHANNELS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr,
+    TRACK: tl.constexpr,
+    SEGMENTS: tl.constexpr,
+):
+    """Pools the channels of a block over SEGMENTS consecutive regions of a clip."""
+    programs = tl.cdiv(count, SEGMENTS)
+    half, channels, mask, index = _channels(tl.program_id(0), CHANNELS, BLOCK)
+    clip = (index // programs).to(tl.int64)
+    n = (index % programs) * SEGMENTS
+    stop = tl.minimum(n + SEGMENTS, count)
+    cells = features + clip * length * CHANNELS + channels
+    table = clip * _table_offset(length, LEVELS + 1) * CHANNELS + channels
+    while n < stop:
+        bounds = regions + (clip * count + n) * 4 + 2 * half
+        first = tl.load(bounds)
+        last = tl.load(bounds + 1)
+        best = tl.full([BLOCK], float("-inf"), tl.float32)
+        position = tl.zeros([BLOCK], tl.int32) + first
+        # Up the levels and down again: the rows come in the order of their cells.
+        for step in tl.static_range(2 * LEVELS + 1):
+            LEVEL: tl.constexpr = step if step <= LEVELS else 2 * LEVELS - step
+            if step <= LEVELS:
+                begin, end = _head(first, last, LEVEL, LEVELS)
+            else:
+                begin, end = _tail(first, last, LEVEL, LEVELS)
+            if LEVEL == 0:
+                best, position = _scan(
+                    best, position, cells, cells, mask, begin, end, CHANNELS, 0, TRACK
+                )
+            else:
+                rows = table + _table_offset(length, LEVEL) * CHANNELS
+                best, position = _scan(
+                    best,
+                    position,
+                    maxima + rows,
+                    block_positions + rows,
+                    mask,
+                    begin,
+                    end,
+                    CHANNELS,
+                    LEVEL,
+                    TRACK,
+                )
+        target = (clip * count + n) * CHANNELS + channels
+        tl.store(output + target, best.to(output.dtype.element_ty), mask=mask)
+        if TRACK:
+            tl.store(positions + target, position.to(positions.dtype.element_ty), mask=mask)
+        n += 1
+
+
+@triton.jit
+def sum_gradients(
+    gradient,
+    positions,
+    regions,
+    longest,
+    block_gradient,
+    block_positions,
+    length,
+    count,
+    output,
+    CHANNELS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    LEVELS: tl.constexpr,
+    LEVEL: tl.constexpr,
+):
+    """Sums the gradient of TILE rows of a level over the regions that read them, in their order.
+
+    A winner that a region read on a coarser level has its gradient in `block_gradient`, the result
+    for the level above; the one block over the tile passes it on to the cell where its maximum is.
+    """
+    SIZE: tl.constexpr = BLOCK_CELLS**LEVEL
+    level_rows = length // SIZE
+    tiles = tl.cdiv(level_rows, TILE)
+    half, channels, mask, index = _channels(tl.program_id(0), CHANNELS, BLOCK)
+    clip = (index // tiles).to(tl.int64)
+    begin = (index % tiles) * TILE
+    rows = begin + tl.arange(0, TILE)
+    is_long = tl.load(longest + clip) > DIRECT
+    if (LEVEL == 0) | is_long:
+        total = tl.zeros([TILE, BLOCK], tl.float32)
+        if LEVEL < LEVELS:
+            above = begin // BLOCK_CELLS
+            above_rows = level_rows // BLOCK_CELLS
+            if is_long & (above < above_rows):
+                source = (clip * above_rows + above) * CHANNELS + channels
+                table_row = (
+                    clip * _table_offset(length, LEVELS + 1)
+                    + _table_offset(length, LEVEL + 1)
+                    + above
+                )
+                total = _add_to_winners(
+                    total,
+                    block_gradient + source,
+                    block_positions + table_row * CHANNELS + channels,
+                    mask,
+                    rows,
+                    SIZE,
+                )
+        bounds = regions + clip * count * 4 + 2 * half
+        chunk = 0
+        while chunk < count:
+            n = chunk + tl.arange(0, CHUNK)
+            first = tl.load(bounds + n * 4, mask=n < count, other=0)
+            last = tl.load(bounds + n * 4 + 1, mask=n < count, other=0)
+            head_begin, head_end = _head(first, last, LEVEL, LEVELS)
+            tail_begin, tail_end = _tail(first, last, LEVEL, LEVELS)
+            touches = _overlap(head_begin, head_end, begin) | _overlap(tail_begin, tail_end, begin)
+            waiting = tl.where(touches & (n < count), n, count)
+            now = tl.min(waiting, axis=0)
+            while now < count:
+                low, high = _rows(tl.load(bounds + now * 4), tl.load(bounds + now * 4 + 1), LEVEL)
+                source = (clip * count + now) * CHANNELS + channels
+                total = _add_to_winners(
+                    total,
+                    gradient + source,
+                    positions + source,
+                    mask,
+                    tl.where((rows >= low) & (rows <= high), rows, -1),
+                    SIZE,
+                )
+                waiting = tl.where(waiting > now, waiting, count)
+                now = tl.min(waiting, axis=0)
+            chunk += CHUNK
+        target = (clip * level_rows + rows[:, None]) * CHANNELS + channels[None, :]
+        written = (rows < level_rows)[:, None] & mask[None, :]
+        tl.store(output + target, total.to(output.dtype.element_ty), mask=written)
+
+
+@triton.jit
+def _scan(
+    best,
+    position,
+    rows,
+    row_positions,
+    mask,
+    begin,
+    end,
+    CHANNELS: tl.constexpr,
+    LEVEL: tl.constexpr,
+    TRACK: tl.constexpr,
+):
+    """Takes the rows begin..end of a level into the running maxima and their positions."""
+    row = begin
+    while row <= end:
+        for i in tl.static_range(UNROLL):
+            offset = tl.minimum(row + i, end).to(tl.int64) * CHANNELS  # again the last: no harm
+            value = tl.load(rows + offset, mask=mask).to(tl.float32)
+            if TRACK:
+                if LEVEL == 0:
+                    where = tl.minimum(row + i, end)
+                else:
+                    where = tl.load(row_positions + offset, mask=mask).to(tl.int32)
+                wins = (value > best) | ((value != value) & (best == best))
+                best = tl.where(wins, value, best)
+                position = tl.where(wins, where, position)
+            else:
+                best = tl.maximum(best, value, propagate_nan=tl.PropagateNan.ALL)
+        row += UNROLL
+    return best, position
+
+
+@triton.jit
+def _add_to_winners(total, gradient, positions, mask, rows, SIZE: tl.constexpr):
+    """Adds a row of gradients to those of `rows` under which the positions lie."""
+    value = tl.load(gradient, mask=mask, other=0).to(tl.float32)
+    winner = tl.load(positions, mask=mask, other=0).to(tl.int32) // SIZE
+    return total + tl.where(winner[None, :] == rows[:, None], value[None, :], 0.0)
+
+
+@triton.jit
+def _channels(program, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
+    """A program's half (0 start, 1 end), its channels with their mask, and what else it is to do.
+
+    Programs of neighbouring channels are neighbours: they read the same rows at the same time.
+    """
+    HALF: tl.constexpr = CHANNELS // 2
+    BLOCKS: tl.constexpr = (CHANNELS - HALF + BLOCK - 1) // BLOCK
+    half = program // BLOCKS % 2
+    channels = half * HALF + program % BLOCKS * BLOCK + tl.arange(0, BLOCK)
+    # A mask that is seen to be true while compiling lets a lane read 16 bytes at a time.
+    if CHANNELS % (2 * BLOCK) == 0:
+        mask = tl.full([BLOCK], True, tl.int1)
+    else:
+        mask = channels < HALF + half * (CHANNELS - HALF)
+    return half, channels, mask, program // (2 * BLOCKS)
+
+
+@triton.jit
+def _table_offset(length, LEVEL: tl.constexpr):
+    """Rows of the block table before those of a level, which is 1 or more."""
+    offset = length * 0
+    for level in tl.static_range(1, LEVEL):
+        offset += length // BLOCK_CELLS**level
+    return offset
+
+
+@triton.jit
+def _rows(first, last, LEVEL: tl.constexpr):
+    """The first and the last row of a level that lie wholly in a region of cells."""
+    SIZE: tl.constexpr = BLOCK_CELLS**LEVEL
+    return (first + SIZE - 1) // SIZE, (last + 1) // SIZE - 1
+
+
+@triton.jit
+def _top_level(first, last, LEVELS: tl.constexpr):
+    """The first level on which what is left of a region is short enough to be read."""
+    top = first * 0 + LEVELS
+    for i in tl.static_range(LEVELS):
+        begin, end = _rows(first, last, LEVELS - 1 - i)
+        top = tl.where(end - begin < DIRECT, LEVELS - 1 - i, top)
+    return top
+
+
+@triton.jit
+def _head(first, last, LEVEL: tl.constexpr, LEVELS: tl.constexpr):
+    """The rows of a level to read on the way up: on the region's top level, all that are left."""
+    begin, end = _rows(first, last, LEVEL)
+    above, _ = _rows(first, last, LEVEL + 1)
+    top = _top_level(first, last, LEVELS)
+    part = tl.where(top > LEVEL, above * BLOCK_CELLS - 1, begin - 1)
+    return begin, tl.where(top == LEVEL, end, part)
+
+
+@triton.jit
+def _tail(first, last, LEVEL: tl.constexpr, LEVELS: tl.constexpr):
+    """The rows of a level to read on the way down: none from the region's top level on."""
+    _, end = _rows(first, last, LEVEL)
+    _, above = _rows(first, last, LEVEL + 1)
+    top = _top_level(first, last, LEVELS)
+    return tl.where(top > LEVEL, (above + 1) * BLOCK_CELLS, end + 1), end
+
+
+@triton.jit
+def _overlap(begin, end, tile):
+    return tl.maximum(begin, tile) <= tl.minimum(end, tile + TILE - 1)
