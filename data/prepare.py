@@ -191,7 +191,9 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
     return FlowReader(source, task.flow_method, threads) if flow else source
 
 
-def place_actions(task: Task, source: FrameSource) -> tuple[list[dict[str, Any]], list[str]]:
+def place_actions(
+    task: Task, source: FrameSource | Timeline
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Places a task's actions on the sampled frames.
 
     Actions are cut at the end of the video; those that lie wholly behind it are left out. Both

@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from afsd_jax.data import annotations, datasets, encoding, schema, thumos14
+from afsd_jax.data import annotations, datasets, encoding, prepare, schema, thumos14
 from afsd_jax.data.builder import Options
+from afsd_jax.data.clips import video_clips
 
+from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
-from tests.support import ROOT
+from tests.support import GOLDEN, ROOT
 from tests.video_files import frame_numbers, numbered_frames, reference_rule, write_video
 
 THUMOS14 = ROOT.parent / "shared" / "thumos14"
@@ -223,6 +226,31 @@ def test_real_thumos14_annotations_are_read_completely():
         assert found == sorted((a.label, a.start_s, a.end_s) for a in expected.actions)
         assert all(action.source_frames for action in videos[name].actions)
     assert tuple(builder.class_names(Options(THUMOS14), videos)) == thumos14.CLASSES
+
+
+def test_real_thumos14_annotations_are_placed_where_the_golden_clips_have_them():
+    if not THUMOS14.is_dir():
+        pytest.skip(f"{THUMOS14} with the real annotations is not here")
+    golden = json.loads((GOLDEN / "clips_thumos14.json").read_text())
+    builder, chosen = thumos14.Thumos14(data_dir="unused", config="rgb"), Options(THUMOS14)
+    videos = builder.read_annotations(chosen)
+    videos = {name: video for name, video in videos.items() if video.subset == "train"}
+    known = builder.timelines(chosen, videos, dict.fromkeys(videos, THUMOS14))
+    count = 0
+    for name, video in videos.items():
+        task = prepare.Task(
+            *(name, "train", THUMOS14, video.actions, "rgb", 10.0, 0, 112, "jpeg", "tvl1"),
+            *(known[name], thumos14.CLASSES),
+        )
+        placed, _ = prepare.place_actions(task, known[name])
+        segments = np.array([(action["start_frame"], action["end_frame"]) for action in placed])
+        labels = np.array([action["label"] + 1 for action in placed])
+        found = video_clips(known[name].num_frames, segments, labels, default_config().data)
+        assert len(found.clips) == golden["per_video"][name]
+        assert math.ceil(found.min_action) == golden["min_action"][name]
+        count += sum(len(clip.labels) for clip in found.clips)
+    assert sum(golden["per_video"].values()) == golden["clips"] == 7842
+    assert count == golden["annotations"]
 
 
 def test_activitynet_lowers_the_rate_and_lists_what_does_not_exist(tmp_path, media):
