@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import ml_collections
+import numpy as np
 from flax import nnx
 
 from afsd_jax.models import Network
@@ -12,12 +13,14 @@ from afsd_jax.models import Network
 
 def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
     """Returns the configuration's network with random weights."""
-    return Network(config.model, config.data.clip_length, config.data.crop_size, nnx.Rngs(seed))
+    rng = np.random.default_rng(seed)
+    return Network(config.model, config.data.clip_length, config.data.crop_size, rng)
 
 
 def abstract_network(config: ml_collections.ConfigDict) -> Network:
     """Returns the configuration's network with shapes in place of weights."""
-    return nnx.eval_shape(lambda: build_network(config))
+    data = config.data
+    return nnx.eval_shape(lambda: Network(config.model, data.clip_length, data.crop_size))
 
 
 def _path_name(path: tuple[Any, ...]) -> str:

@@ -85,9 +85,9 @@ class Unit3D(nnx.Module):
         strides: tuple[int, int, int],
         trained_norm: bool,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rng: layers.Rng,
     ):
-        self.conv = layers.Conv3D(in_channels, out_channels, window, strides, dtype, rngs)
+        self.conv = layers.Conv3D(in_channels, out_channels, window, strides, dtype, rng)
         self.norm = layers.BatchNorm(out_channels, trained_norm)
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
@@ -103,11 +103,11 @@ class Mixed(nnx.Module):
         channels: tuple[int, ...],
         trained_norm: bool,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rng: layers.Rng,
     ):
         def unit(inputs: int, outputs: int, size: int) -> Unit3D:
             window = (size, size, size)
-            return Unit3D(inputs, outputs, window, (1, 1, 1), trained_norm, dtype, rngs)
+            return Unit3D(inputs, outputs, window, (1, 1, 1), trained_norm, dtype, rng)
 
         b0, b1a, b1b, b2a, b2b, b3b = channels
         self.b0 = unit(in_channels, b0, 1)
@@ -137,19 +137,19 @@ class I3D(nnx.Module):
         width: float,
         trained_norm: bool,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rng: layers.Rng,
     ):
         channels = in_channels
         for name in ENDPOINTS:
             if name in UNITS:
                 out, window, strides = UNITS[name]
                 out = scaled(out, width)
-                unit = Unit3D(channels, out, window, strides, trained_norm, dtype, rngs)
+                unit = Unit3D(channels, out, window, strides, trained_norm, dtype, rng)
                 setattr(self, name, unit)
                 channels = out
             elif name in MIXED:
                 branches = tuple(scaled(c, width) for c in MIXED[name])
-                setattr(self, name, Mixed(channels, branches, trained_norm, dtype, rngs))
+                setattr(self, name, Mixed(channels, branches, trained_norm, dtype, rng))
                 channels = endpoint_channels(name, width)
 
     def __call__(self, clips: jax.Array, training: bool = False) -> dict[str, jax.Array]:
@@ -157,6 +157,9 @@ class I3D(nnx.Module):
         endpoints = {}
         x = clips
         for name in ENDPOINTS:
-            x = layers.max_pool3d(x, *POOLS[name]) if name in POOLS else getattr(self, name)(x, training)
+            if name in POOLS:
+                x = layers.max_pool3d(x, *POOLS[name])
+            else:
+                x = getattr(self, name)(x, training)
             endpoints[name] = x
         return endpoints

@@ -1,16 +1,43 @@
 """The building blocks: convolutions, pools and norms, channels last, padded "SAME" as XLA does."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-Initializer = jax.nn.initializers.Initializer
+# Weights are drawn by NumPy: JAX would compile one program per shape, half a minute on a CPU.
+# None draws nothing, for networks whose weights come from elsewhere.
+Rng = np.random.Generator | None
+Initializer = Callable[[Rng, tuple[int, ...]], np.ndarray]
+Lengths = tuple[int, ...]
 
-# XLA's CPU backend runs a 3-D convolution several times slower than the same work as 2-D ones.
-CONV3D_IMPLEMENTATIONS = ("native", "folded")
+
+def normal(std: float) -> Initializer:
+    """Returns the initialiser by a normal distribution of this standard deviation."""
+
+    def init(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
+        if rng is None:
+            return np.zeros(shape, np.float32)
+        return rng.standard_normal(shape, np.float32) * np.float32(std)
+
+    return init
+
+
+def he_normal(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws a kernel [..., in, out] from a normal distribution of variance 2 / fan-in."""
+    return normal((2 / np.prod(shape[:-1])) ** 0.5)(rng, shape)
+
+
+def glorot_uniform(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
+    """Draws a kernel [..., in, out] uniformly within ±sqrt(6 / (fan-in + fan-out))."""
+    if rng is None:
+        return np.zeros(shape, np.float32)
+    window = np.prod(shape[:-2])
+    limit = (6 / (window * (shape[-2] + shape[-1]))) ** 0.5
+    return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
 class Frozen(nnx.Variable):
@@ -129,10 +156,9 @@ class Conv3D(nnx.Module):
         window: tuple[int, int, int],
         strides: tuple[int, int, int],
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rng: Rng,
     ):
-        init = nnx.initializers.he_normal()
-        self.kernel = nnx.Param(init(rngs.params(), (*window, in_channels, out_channels)))
+        self.kernel = nnx.Param(jnp.asarray(he_normal(rng, (*window, in_channels, out_channels))))
         self.strides, self.dtype = strides, dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -143,27 +169,24 @@ class SpatialConv(nnx.Module):
     """Collapses space: a "valid" convolution whose window is all of H×W, [B,T,H,W,C] → [B,T,D]."""
 
     def __init__(
-        self,
-        size: int,
-        in_channels: int,
-        out_channels: int,
-        dtype: DTypeLike,
-        rngs: nnx.Rngs,
-        kernel_init: Initializer,
+        self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng
     ):
-        shape = (1, size, size, in_channels, out_channels)
-        self.kernel = nnx.Param(kernel_init(rngs.params(), shape))
+        kernel = glorot_uniform(rng, (1, size, size, in_channels, out_channels))
+        self.kernel = nnx.Param(jnp.asarray(kernel))
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.dtype = dtype
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
         flat = x.astype(self.dtype).reshape(*x.shape[:2], -1)
         return flat @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(self.dtype)
 
 
 class Conv1D(nnx.Module):
-    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [window,in,out]."""
+    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [window,in,out].
+
+    With `lengths`, the sequence is several ones behind each other and each is convolved by itself.
+    """
 
     def __init__(
         self,
@@ -172,35 +195,71 @@ class Conv1D(nnx.Module):
         window: int,
         stride: int,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
-        kernel_init: Initializer,
+        rng: Rng,
+        init: Initializer = glorot_uniform,
     ):
-        self.kernel = nnx.Param(kernel_init(rngs.params(), (window, in_channels, out_channels)))
+        self.kernel = nnx.Param(jnp.asarray(init(rng, (window, in_channels, out_channels))))
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.stride, self.dtype = stride, dtype
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
-        x = x.astype(self.dtype)
         # As one matrix product: the lengths are small and the channels many.
-        taps = _shifted(x, 1, kernel.shape[0], self.stride, 0.0)
+        taps = _shifted(x.astype(self.dtype), 1, kernel.shape[0], self.stride, 0.0)
+        if len(lengths) > 1 and len(taps) > 1:
+            masks = _inside(lengths, kernel.shape[0]).astype(self.dtype)
+            taps = [tap * mask[:, None] for tap, mask in zip(taps, masks, strict=True)]
         folded = jnp.concatenate(taps, axis=-1)
         out = folded @ kernel.reshape(-1, kernel.shape[-1])
         return out + self.bias[...].astype(self.dtype)
 
 
+def _inside(lengths: Lengths, window: int) -> np.ndarray:
+    """Returns, for each tap, whether it stays within a cell's own sequence: float32 [window,K]."""
+    index = np.concatenate([np.arange(length) for length in lengths])
+    size = np.repeat(lengths, lengths)
+    shifts = np.arange(window)[:, None] - (window - 1) // 2
+    return ((index + shifts >= 0) & (index + shifts < size)).astype(np.float32)
+
+
+class GroupNorm(nnx.Module):
+    """Group normalisation of [B,t,C] over channel group × time, eps 1e-5.
+
+    With `lengths`, the sequence is several ones behind each other, each with its own statistics.
+    """
+
+    def __init__(self, channels: int, groups: int, eps: float = 1e-5):
+        self.scale = nnx.Param(jnp.ones(channels))
+        self.bias = nnx.Param(jnp.zeros(channels))
+        self.groups, self.eps = groups, eps
+
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
+        batch, cells, channels = x.shape
+        lengths = lengths or (cells,)
+        member = np.repeat(np.eye(len(lengths), dtype=np.float32), lengths, axis=1)  # [L,K]
+        share = member / np.array(lengths, np.float32)[:, None]
+
+        def mean(values: jax.Array) -> jax.Array:
+            """Each cell's mean over its sequence and group, [B,K,G,1]."""
+            of_sequence = jnp.einsum("lk,bkg->blg", share, values.mean(-1), precision="highest")
+            return jnp.einsum("lk,blg->bkg", member, of_sequence, precision="highest")[..., None]
+
+        grouped = x.astype(jnp.float32).reshape(batch, cells, self.groups, -1)
+        centred = grouped - mean(grouped)
+        normal_form = centred * jax.lax.rsqrt(mean(jnp.square(centred)) + self.eps)
+        return normal_form.reshape(x.shape) * self.scale[...] + self.bias[...]
+
+
 class NormReLU(nnx.Module):
-    """A convolution to [B,t,C], then GroupNorm over channel group × time, then ReLU."""
+    """A convolution to [B,t,C], then GroupNorm, then ReLU."""
 
-    def __init__(self, conv: nnx.Module, channels: int, groups: int, rngs: nnx.Rngs):
+    def __init__(self, conv: Conv1D | SpatialConv, channels: int, groups: int):
         self.conv = conv
-        self.norm = nnx.GroupNorm(
-            channels, num_groups=groups, epsilon=1e-5, use_fast_variance=False, rngs=rngs
-        )
+        self.norm = GroupNorm(channels, groups)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = self.conv(x)
-        return jax.nn.relu(self.norm(x.astype(jnp.float32))).astype(x.dtype)
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
+        x = self.conv(x, lengths)
+        return jax.nn.relu(self.norm(x, lengths)).astype(x.dtype)
 
 
 def conv_norm_relu(
@@ -210,16 +269,16 @@ def conv_norm_relu(
     stride: int,
     groups: int,
     dtype: DTypeLike,
-    rngs: nnx.Rngs,
-    kernel_init: Initializer,
+    rng: Rng,
+    init: Initializer = glorot_uniform,
 ) -> NormReLU:
     """Returns the unit of the pyramid, towers and branches: Conv1D → GroupNorm → ReLU."""
-    conv = Conv1D(in_channels, out_channels, window, stride, dtype, rngs, kernel_init)
-    return NormReLU(conv, out_channels, groups, rngs)
+    conv = Conv1D(in_channels, out_channels, window, stride, dtype, rng, init)
+    return NormReLU(conv, out_channels, groups)
 
 
-def apply_all(modules: Sequence[nnx.Module], x: jax.Array) -> jax.Array:
-    """Applies modules one after another."""
+def apply_all(modules: Sequence[NormReLU], x: jax.Array, lengths: Lengths = ()) -> jax.Array:
+    """Applies units one after another."""
     for module in modules:
-        x = module(x)  # type: ignore[operator]
+        x = module(x, lengths)
     return x

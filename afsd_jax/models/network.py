@@ -10,7 +10,7 @@ from flax import nnx
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import i3d, layers, refinement
-from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors, split_levels
+from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
 
 
 class Outputs(NamedTuple):
@@ -57,9 +57,9 @@ class Network(nnx.Module):
         model: ml_collections.ConfigDict,
         clip_length: int,
         crop_size: int,
-        rngs: nnx.Rngs,
+        rng: layers.Rng = None,
     ):
-        """Builds the network with random weights.
+        """Builds the network with random weights, or without `rng` zero kernels.
 
         Args:
           model: the `model` part of the configuration.
@@ -69,7 +69,7 @@ class Network(nnx.Module):
         dtype = jnp.dtype(model.dtype)
         channels, groups, pooling = model.channels, model.groups, model.pooling or None
         self.trunk = i3d.I3D(
-            model.in_channels, model.trunk_width, model.batch_norm == "trained", dtype, rngs
+            model.in_channels, model.trunk_width, model.batch_norm == "trained", dtype, rng
         )
         self.endpoints = tuple(model.pyramid_inputs)
         inputs = [
@@ -79,24 +79,20 @@ class Network(nnx.Module):
             )
             for name in self.endpoints
         ]
-        self.pyramid = Pyramid(inputs, model.levels, channels, groups, dtype, rngs)
-        self.frame_level = FrameLevel(channels, groups, clip_length, dtype, rngs)
+        self.pyramid = Pyramid(inputs, model.levels, channels, groups, dtype, rng)
+        self.frame_level = FrameLevel(channels, groups, clip_length, dtype, rng)
 
-        init = (
-            nnx.initializers.normal(0.01)
-            if model.head_init == "normal"
-            else nnx.initializers.glorot_uniform()
-        )
+        init = layers.normal(0.01) if model.head_init == "normal" else layers.glorot_uniform
 
         def tower() -> nnx.List:
-            unit = (channels, channels, 3, 1, groups, dtype, rngs, init)
+            unit = (channels, channels, 3, 1, groups, dtype, rng, init)
             return nnx.List([layers.conv_norm_relu(*unit) for _ in range(2)])
 
         def head(features: int, window: int) -> layers.Conv1D:
-            return layers.Conv1D(channels, features, window, 1, dtype, rngs, init)
+            return layers.Conv1D(channels, features, window, 1, dtype, rng, init)
 
         def branch() -> refinement.SaliencyBranch:
-            return refinement.SaliencyBranch(channels, groups, pooling, dtype, rngs, init)
+            return refinement.SaliencyBranch(channels, groups, dtype, rng, init)
 
         self.loc_tower, self.conf_tower = tower(), tower()
         self.loc_head, self.conf_head = head(2, 3), head(model.num_classes, 3)
@@ -120,44 +116,43 @@ class Network(nnx.Module):
         levels = self.pyramid([endpoints[name] for name in self.endpoints])
         frame_level = self.frame_level(levels[0])
 
-        loc_towers = [layers.apply_all(self.loc_tower, level) for level in levels]
-        conf_towers = [layers.apply_all(self.conf_tower, level) for level in levels]
-        coarse_loc = [
-            multiplier * jnp.exp(scale * self.loc_head(tower).astype(jnp.float32))
-            for multiplier, scale, tower in zip(
-                self.loc_multipliers, self.loc_scale[...], loc_towers, strict=True
-            )
-        ]
-        loc = jnp.concatenate(coarse_loc, axis=1)
-        conf = jnp.concatenate([self.conf_head(tower) for tower in conf_towers], axis=1)
+        # The heads are shared by all levels, which therefore pass them behind each other.
+        lengths, pool = self.lengths, self._pool
+        cells = jnp.concatenate(levels, axis=1)
+        loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
+        conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
+        scale = jnp.repeat(self.loc_scale[...], np.array(lengths), total_repeat_length=sum(lengths))
+        multiplier = np.repeat(np.array(self.loc_multipliers, np.float32), lengths)
+        exponent = self.loc_head(loc_tower, lengths).astype(jnp.float32)
+        loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
+        conf = self.conf_head(conf_tower, lengths)
 
         level_regions, frame_regions = refinement.proposal_regions(
-            loc, jnp.asarray(self.priors), self.lengths, self.clip_length
+            loc, jnp.asarray(self.priors), lengths, self.clip_length
         )
-        frame = split_levels(
-            boundary_max_pooling(frame_level, frame_regions, self.pooling), self.lengths
+        loc_boundary = self.loc_branch.boundary_features(loc_tower, lengths)
+        conf_boundary = self.conf_branch.boundary_features(conf_tower, lengths)
+        frame = pool(frame_level, frame_regions)
+        loc_level, conf_level = jnp.split(
+            pool(
+                jnp.concatenate([loc_boundary, conf_boundary]),
+                jnp.concatenate([level_regions, level_regions]),
+            ),
+            2,
         )
-        loc_boundary = [self.loc_branch.boundary_features(tower) for tower in loc_towers]
-        conf_boundary = [self.conf_branch.boundary_features(tower) for tower in conf_towers]
-        refined_loc = [
-            self.loc_branch(*level)
-            for level in zip(loc_towers, loc_boundary, level_regions, frame, strict=True)
-        ]
-        refined_conf = [
-            self.conf_branch(*level)
-            for level in zip(conf_towers, conf_boundary, level_regions, frame, strict=True)
-        ]
-        prop_loc = jnp.concatenate([self.prop_loc_head(x) for x in refined_loc], axis=1)
-        prop_conf = jnp.concatenate([self.prop_conf_head(x) for x in refined_conf], axis=1)
-        center = jnp.concatenate([self.center_head(x) for x in refined_loc], axis=1)
+        refined_loc = self.loc_branch(loc_tower, loc_level, frame, lengths)
+        refined_conf = self.conf_branch(conf_tower, conf_level, frame, lengths)
         outputs = Outputs(
-            loc,
-            conf,
-            prop_loc,
-            prop_conf,
-            center[..., 0],
-            frame_level,
-            loc_boundary[0],
-            conf_boundary[0],
+            loc=loc,
+            conf=conf,
+            prop_loc=self.prop_loc_head(refined_loc, lengths),
+            prop_conf=self.prop_conf_head(refined_conf, lengths),
+            center=self.center_head(refined_loc, lengths)[..., 0],
+            frame_level=frame_level,
+            level_loc=loc_boundary[:, : lengths[0]],
+            level_conf=conf_boundary[:, : lengths[0]],
         )
         return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
+
+    def _pool(self, features: jax.Array, regions: jax.Array) -> jax.Array:
+        return boundary_max_pooling(features, regions, self.pooling)

@@ -39,21 +39,17 @@ class Pyramid(nnx.Module):
         channels: int,
         groups: int,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
+        rng: layers.Rng,
     ):
         """`inputs` holds (height = width, channels) of each trunk endpoint used."""
-        init = nnx.initializers.glorot_uniform()
-        units: list[nnx.Module] = [
+        units = [
             layers.NormReLU(
-                layers.SpatialConv(size, inputs_channels, channels, dtype, rngs, init),
-                channels,
-                groups,
-                rngs,
+                layers.SpatialConv(size, in_channels, channels, dtype, rng), channels, groups
             )
-            for size, inputs_channels in inputs
+            for size, in_channels in inputs
         ]
         units += [
-            layers.conv_norm_relu(channels, channels, 3, 2, groups, dtype, rngs, init)
+            layers.conv_norm_relu(channels, channels, 3, 2, groups, dtype, rng)
             for _ in range(levels - len(inputs))
         ]
         self.levels = nnx.List(units)
@@ -73,12 +69,11 @@ class FrameLevel(nnx.Module):
     """The feature at every frame: [B,t,C] → [B,T,C], its halves start- and end-sensitive."""
 
     def __init__(
-        self, channels: int, groups: int, clip_length: int, dtype: DTypeLike, rngs: nnx.Rngs
+        self, channels: int, groups: int, clip_length: int, dtype: DTypeLike, rng: layers.Rng
     ):
-        init = nnx.initializers.glorot_uniform()
         self.units = nnx.List(
             [
-                layers.conv_norm_relu(channels, channels, window, 1, groups, dtype, rngs, init)
+                layers.conv_norm_relu(channels, channels, window, 1, groups, dtype, rng)
                 for window in (3, 3, 1)
             ]
         )
@@ -86,8 +81,3 @@ class FrameLevel(nnx.Module):
 
     def __call__(self, level: jax.Array) -> jax.Array:
         return layers.apply_all(self.units, layers.upsample(level, self.clip_length))
-
-
-def split_levels(x: jax.Array, lengths: Sequence[int]) -> list[jax.Array]:
-    """Cuts [B,K,...] into the levels' [B,t,...]."""
-    return jnp.split(x, np.cumsum(lengths)[:-1], axis=1)

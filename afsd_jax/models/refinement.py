@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import layers
 
 # The shares of a proposal's width by which a region reaches inside and outside of it.
@@ -37,7 +37,7 @@ def frame_regions(start: jax.Array, end: jax.Array) -> jax.Array:
 
 def proposal_regions(
     loc: jax.Array, priors: jax.Array, lengths: Sequence[int], clip_length: int
-) -> tuple[list[jax.Array], jax.Array]:
+) -> tuple[jax.Array, jax.Array]:
     """Returns where to pool for coarse predictions; no gradient flows through it.
 
     Args:
@@ -46,55 +46,56 @@ def proposal_regions(
       lengths: cells of each level.
 
     Returns:
-      Each level's regions [B,t,4] in its cells, and all regions [B,K,4] in frames.
+      The regions [B,K,4] on the levels, in cells of all levels behind each other, and the regions
+      [B,K,4] in frames.
     """
     loc = jax.lax.stop_gradient(loc.astype(jnp.float32))
-    levels, first = [], 0
-    for length in lengths:
-        cells = loc[:, first : first + length] / clip_length * length
-        left, right = cells[..., 0], cells[..., 1]
-        index = jnp.arange(length, dtype=jnp.float32)
-        levels.append(boundary_regions(index - left, index + right, left + right))
-        first += length
+    length = np.repeat(np.array(lengths, np.float32), lengths)  # [K], of each prior's level
+    index = np.concatenate([np.arange(length, dtype=np.float32) for length in lengths])
+    first = np.arange(len(length), dtype=np.float32) - index
+    left, right = loc[..., 0] / clip_length * length, loc[..., 1] / clip_length * length
+    cells = boundary_regions(index - left, index + right, left + right)
+    # Clamped to its own level, a region cannot reach into the neighbouring one.
+    levels = jnp.clip(cells, 0, length[:, None] - 1) + first[:, None]
     centre = priors * clip_length
     return levels, frame_regions(centre - loc[..., 0], centre + loc[..., 1])
 
 
 class SaliencyBranch(nnx.Module):
-    """Refines a tower's feature by what boundary max pooling finds at the proposal's ends."""
+    """Refines a tower's feature by what boundary max pooling finds at the proposal's ends.
+
+    All levels lie behind each other along K = sum of `lengths`.
+    """
 
     def __init__(
         self,
         channels: int,
         groups: int,
-        pooling: str | None,
         dtype: DTypeLike,
-        rngs: nnx.Rngs,
-        kernel_init: layers.Initializer,
+        rng: layers.Rng,
+        init: layers.Initializer,
     ):
         def unit(inputs: int, outputs: int) -> layers.NormReLU:
-            return layers.conv_norm_relu(inputs, outputs, 1, 1, groups, dtype, rngs, kernel_init)
+            return layers.conv_norm_relu(inputs, outputs, 1, 1, groups, dtype, rng, init)
 
         self.cur = unit(channels, channels)
         self.lr = unit(channels, 2 * channels)
         self.frame = unit(channels, channels)
         self.fuse = unit(4 * channels, channels)
-        self.pooling = pooling
 
-    def boundary_features(self, tower: jax.Array) -> jax.Array:
-        """Returns [B,t,2C] of a tower's [B,t,C]: start-sensitive half, end-sensitive half."""
-        return self.lr(tower)
+    def boundary_features(self, tower: jax.Array, lengths: layers.Lengths) -> jax.Array:
+        """Returns [B,K,2C] of a tower's [B,K,C]: start-sensitive half, end-sensitive half."""
+        return self.lr(tower, lengths)
 
     def __call__(
-        self, tower: jax.Array, boundary: jax.Array, regions: jax.Array, frame: jax.Array
+        self, tower: jax.Array, level: jax.Array, frame: jax.Array, lengths: layers.Lengths
     ) -> jax.Array:
-        """Returns the refined feature [B,t,C].
+        """Returns the refined feature [B,K,C].
 
         Args:
-          tower: [B,t,C] the tower's feature on a level.
-          boundary: [B,t,2C] its `boundary_features`.
-          regions: [B,t,4] of the level's proposals, in its cells.
-          frame: [B,t,C] the frame-level feature pooled for the same proposals.
+          tower: [B,K,C] the tower's feature.
+          level: [B,K,2C] its boundary features, pooled for the proposals.
+          frame: [B,K,C] the frame-level feature, pooled for the proposals.
         """
-        level = boundary_max_pooling(boundary, regions, self.pooling)
-        return self.fuse(jnp.concatenate([self.frame(frame), level, self.cur(tower)], axis=-1))
+        parts = [self.frame(frame, lengths), level, self.cur(tower, lengths)]
+        return self.fuse(jnp.concatenate(parts, axis=-1), lengths)
