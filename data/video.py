@@ -195,12 +195,14 @@ def read_timing(path: Path) -> Timing:
     stamps, lengths = [], []
     with _open(path) as container:
         stream = _video_stream(container, path)
+        # AVI does not say when a frame is shown, only when it is decoded.
+        unordered = container.format.name == "avi"
         packets, announced = 0, len(stream.index_entries)
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
                 if packet.size and not packet.is_discard:
-                    stamps.append(packet.pts)
+                    stamps.append(packet.dts if unordered else packet.pts)
                     lengths.append(packet.duration or 0)
         except av.FFmpegError as error:
             raise UserError(f"{path}: truncated, {packets} frames can be read") from error
@@ -208,27 +210,32 @@ def read_timing(path: Path) -> Timing:
             raise UserError(f"{path}: truncated, {packets} of {announced} frames can be read")
         unit = float(stream.time_base or 0)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        # AVI knows only a constant rate; the times it gives are those of decoding.
-        unordered = container.format.name == "avi"
     if not stamps:
         raise UserError(f"{path}: the video has no frames")
-    if unordered or any(stamp is None for stamp in stamps):
+    if any(stamp is None for stamp in stamps):
         if rate <= 0:
             raise UserError(f"{path}: the file states neither times nor a frame rate")
-        times = np.arange(len(stamps)) / rate
-        return Timing(np.empty(0, np.int64), times, rate, True, len(stamps) / rate)
+        return _constant(np.empty(0, np.int64), len(stamps), rate)
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
     pts = np.array(stamps, np.int64)[order]
     times = (pts - pts[0]) * unit
     count = len(pts)
-    places = np.arange(count)
-    if rate > 0 and np.all(np.abs(times * rate - places) <= 0.5):
-        return Timing(pts, times, rate, True, count / rate)
+    steady = rate > 0 and bool(np.all(np.abs(times * rate - np.arange(count)) <= 0.5))
+    if unordered:
+        if not steady and times[-1] > 0:
+            rate = float((count - 1) / times[-1])
+        return _constant(np.empty(0, np.int64), count, rate)
+    if steady:
+        return _constant(pts, count, rate)._replace(times_s=times)
     last = lengths[order[-1]] * unit
     if last <= 0:
         last = float(np.median(np.diff(times))) if count > 1 else 1 / (rate or 25.0)
     duration_s = float(times[-1]) + last
     return Timing(pts, times, count / duration_s, False, duration_s)
+
+
+def _constant(pts: np.ndarray, count: int, rate: float) -> Timing:
+    return Timing(pts, np.arange(count) / rate, rate, True, count / rate)
 
 
 def sampled_rate(rate: float, count: int, fps: float, max_frames: int = 0) -> float:

@@ -69,6 +69,17 @@ def test_every_container_and_codec_gives_the_same_frames(tmp_path, name, codec, 
     assert frame_numbers(result.frames) == reference_rule(60, 30000 / 1001, 10)
 
 
+def test_an_avi_whose_clock_is_finer_than_its_frames_keeps_its_length(tmp_path):
+    times_s = list(np.arange(60) / 30)
+    path = write_video(tmp_path / "a.avi", numbered_frames(60), times_s=times_s)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate > 100, "the clock is as coarse as the frames"
+    result = video.read_video(path, fps=10)
+    assert result.duration_s == pytest.approx(2.0, abs=0.01)
+    assert len(result.frames) in (19, 20)
+    assert np.abs(np.diff(frame_numbers(result.frames)) - 3).max() <= 1
+
+
 def test_odd_sizes_are_decoded_without_a_skewed_row(tmp_path):
     frames = numbered_frames(12, height=51, width=83)
     path = write_lossless(tmp_path / "a.mkv", frames)
