@@ -6,6 +6,7 @@ shard and with `preparation.json`, which says what became of each video.
 """
 
 import abc
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -302,6 +303,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         shutil.rmtree(self._parts, ignore_errors=True)
         for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
             shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # TFDS's, and empty, for nothing is downloaded
+            os.removedirs(Path(self._data_dir_root) / "downloads" / "extracted")
 
     def _label_feature(self) -> tfds.features.ClassLabel:
         return self.info.features["annotations"].feature["label"]

@@ -84,5 +84,5 @@ def test_a_prepared_folder_is_found_by_its_name(folder):
 
 
 def test_nothing_but_the_data_set_is_left(folder):
-    entries = {path.name for path in (folder / "synthetic" / "rgb").iterdir()}
-    assert entries == {"1.0.0"}
+    assert {path.name for path in folder.iterdir()} == {"made", "synthetic"}
+    assert {path.name for path in (folder / "synthetic" / "rgb").iterdir()} == {"1.0.0"}
