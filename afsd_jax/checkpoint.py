@@ -42,9 +42,7 @@ def describe(config: ml_collections.ConfigDict, class_names: Sequence[str]) -> d
     }
 
 
-def open_manager(
-    folder: str | os.PathLike[str], keep: int | None = None
-) -> ocp.CheckpointManager:
+def open_manager(folder: str | os.PathLike[str], keep: int | None = None) -> ocp.CheckpointManager:
     """Opens a folder of checkpoints for writing; it is made if missing."""
     options = ocp.CheckpointManagerOptions(max_to_keep=keep)
     return ocp.CheckpointManager(Path(folder).absolute(), options=options)
@@ -122,7 +120,7 @@ def read(folder: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
     step = latest_step(folder) if step is None else step
     if step is None:
         raise UserError(
-            f"{folder}: not a checkpoint folder; give the folder that train or convert_weights wrote"
+            f"{folder}: not a checkpoint folder; give one that train or convert_weights wrote"
         )
     config, class_names = read_description(folder, step)
     weights = _restore(folder, step, "weights", parameters.shapes(config))

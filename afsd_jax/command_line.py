@@ -29,9 +29,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Libraries' notes would bury the progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     logging.set_verbosity(logging.WARNING)
-    app.run(
-        lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit
-    )
+    app.run(lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit)
 
 
 def _parsed_or_exit(argv: Sequence[str]) -> list[str]:

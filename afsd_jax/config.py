@@ -127,7 +127,7 @@ def default_config() -> ml_collections.ConfigDict:
     inference.window_stride = 128  # frames
     inference.batch_size = 1  # windows per forward pass
     inference.score_threshold = 0.01
-    inference.video_labels = False  # True: class and score factor come from a video-level classifier
+    inference.video_labels = False  # True: classes come from a video-level classifier
     inference.nms_sigma = 0.5
     inference.nms_threshold = 0.001
     inference.max_detections = 5000  # per class and video

@@ -171,9 +171,7 @@ def load_detector(
     return Detector([load_checkpoint(p) for p in (path, flow_path) if p is not None])
 
 
-def load_weights(
-    path: str | os.PathLike[str], config: ml_collections.ConfigDict
-) -> dict[str, Any]:
+def load_weights(path: str | os.PathLike[str], config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Reads the weights to start training from: a checkpoint, a PyTorch detector or I3D trunk.
 
     Raises:

@@ -1,7 +1,7 @@
 """Targets and outputs → scalars. Source: AFSD §3.5; each function names its equation or rule.
 
-Every loss keeps its per-prior terms until `Normaliser` sums them, so that both the batch-wise and the
-clip-wise counting of positives are one path.
+Losses of predictions keep their per-prior terms until `normalised_sum`, so that counting positives
+over the batch and over each clip are one path.
 """
 
 from typing import NamedTuple
@@ -37,8 +37,9 @@ def focal_loss(logits: jax.Array, labels: jax.Array, alpha: float, gamma: float)
 
 def offset_loss(offsets: jax.Array, target: jax.Array, kind: str) -> jax.Array:
     """Returns the "l1" or "smooth_l1" (beta 1) loss [...] of offset pairs [..., 2], summed."""
-    error = optax.losses.huber_loss(offsets, target) if kind == "smooth_l1" else abs(offsets - target)
-    return error.sum(-1)
+    if kind == "smooth_l1":
+        return optax.losses.huber_loss(offsets, target).sum(-1)
+    return abs(offsets - target).sum(-1)
 
 
 def boundary_loss(features: jax.Array, target: jax.Array) -> jax.Array:
@@ -85,7 +86,7 @@ def triplet_loss(
 def normalised_sum(terms: jax.Array, positive: jax.Array, normalise: str) -> jax.Array:
     """Sums per-prior terms [B,K] over the number of positives (at least 1).
 
-    `normalise` is "batch": one count over the batch; or "clip": each clip by its own, then the mean.
+    `normalise` is "batch": one count over the batch; or "clip": each clip by its own, then a mean.
     """
     if normalise == "batch":
         return terms.sum() / jnp.maximum(positive.sum(), 1)
@@ -116,9 +117,7 @@ def detection_losses(
       loss, matching: those parts of the configuration.
     """
     prior_positive = targets.labels > 0
-    labels = proposal_labels(
-        outputs.loc, targets, matching.proposal_tiou, matching.proposal_best
-    )
+    labels = proposal_labels(outputs.loc, targets, matching.proposal_tiou, matching.proposal_best)
     positive = labels > 0
 
     def total(terms: jax.Array, counted: jax.Array, where: jax.Array | None = None) -> jax.Array:

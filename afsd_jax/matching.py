@@ -13,7 +13,7 @@ EPS = np.finfo(np.float32).eps
 
 
 class Targets(NamedTuple):
-    """loc: [B,K,2] distances to the matched action's start and end; labels: int32 [B,K], 0 = none."""
+    """loc: [B,K,2] distances to the matched action's ends; labels: int32 [B,K], 0 = none."""
 
     loc: jax.Array
     labels: jax.Array

@@ -35,8 +35,7 @@ def names(network: Network, kind: type[nnx.Variable] = nnx.Variable) -> list[str
 def flatten(network: Network) -> dict[str, Any]:
     """Returns every weight and running statistic by its path: `trunk.Mixed_3b.b0.conv.kernel`."""
     return {
-        _path_name(path): variable.get_value()
-        for path, variable in nnx.state(network).flat_state()
+        _path_name(path): variable.get_value() for path, variable in nnx.state(network).flat_state()
     }
 
 

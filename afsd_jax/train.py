@@ -6,6 +6,7 @@ DIR receives checkpoints (DIR/checkpoints) and TensorBoard's scalars of every lo
 again with the same DIR, the run continues after its last checkpoint as if it had never stopped.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Mapping
@@ -74,12 +75,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     is_main = jax.process_index() == 0
     writer = SummaryWriter(str(workdir)) if is_main else None
     manager = checkpoint.open_manager(folder, config.train.keep_checkpoints)
-    bar = tqdm(
-        total=total_steps, initial=first, unit="step", desc="training", disable=not is_main
-    )
+    bar = tqdm(total=total_steps, initial=first, unit="step", desc="training", disable=not is_main)
     with manager, bar:
         log_time, log_step = time.monotonic(), first
-        for number, batch in zip(range(first + 1, total_steps + 1), data.batches(first)):
+        batches = itertools.islice(data.batches(first), total_steps - first)
+        for number, batch in enumerate(batches, first + 1):
             state, terms = step(state, shard_batch(batch, mesh))
             bar.update()
             if number % config.train.log_every == 0 or number == total_steps:

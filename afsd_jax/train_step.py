@@ -53,9 +53,7 @@ def compute_losses(
     # One pass over both: each clip beside its consistency clip, so that no device has to send one.
     pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
     both = network(pairs.reshape(-1, *clips.shape[1:]), training=True)
-    outputs, consistency = (
-        jax.tree.map(lambda x, side=side: x[side::2], both) for side in (0, 1)
-    )
+    outputs, consistency = (jax.tree.map(lambda x, side=side: x[side::2], both) for side in (0, 1))
     priors = jnp.asarray(network.priors)
     return losses(outputs, consistency, batch, priors, network.lengths, config)
 
@@ -96,9 +94,7 @@ def data_mesh() -> jax.sharding.Mesh:
     return jax.make_mesh((jax.device_count(),), ("data",))
 
 
-def shard_batch(
-    batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh
-) -> dict[str, jax.Array]:
+def shard_batch(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
     """Spreads this host's part of a batch over its devices, along the first axis."""
     sharding = NamedSharding(mesh, PartitionSpec("data"))
     return {

@@ -17,9 +17,9 @@ The trunk starts from the I3D trained on Kinetics: set `train.init_from` to its 
 """
 
 import ml_collections
-from afsd_jax.configs import set_stream
 
 from afsd_jax.config import default_config
+from afsd_jax.configs import set_stream
 
 
 def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:

@@ -16,9 +16,9 @@ numbers are those of the best epoch among 13 to 16.
 """
 
 import ml_collections
-from afsd_jax.configs import set_stream
 
 from afsd_jax.config import default_config
+from afsd_jax.configs import set_stream
 
 
 def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:

@@ -168,9 +168,7 @@ class Conv3D(nnx.Module):
 class SpatialConv(nnx.Module):
     """Collapses space: a "valid" convolution whose window is all of H×W, [B,T,H,W,C] → [B,T,D]."""
 
-    def __init__(
-        self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng
-    ):
+    def __init__(self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng):
         kernel = glorot_uniform(rng, (1, size, size, in_channels, out_channels))
         self.kernel = nnx.Param(jnp.asarray(kernel))
         self.bias = nnx.Param(jnp.zeros(out_channels))
@@ -234,7 +232,7 @@ class GroupNorm(nnx.Module):
         self.groups, self.eps = groups, eps
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
-        batch, cells, channels = x.shape
+        batch, cells, _ = x.shape
         lengths = lengths or (cells,)
         member = np.repeat(np.eye(len(lengths), dtype=np.float32), lengths, axis=1)  # [L,K]
         share = member / np.array(lengths, np.float32)[:, None]

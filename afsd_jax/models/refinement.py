@@ -1,4 +1,4 @@
-"""Saliency-based refinement: features from the boundaries of coarse proposals. Source: AFSD §3.4."""
+"""Saliency-based refinement: features from the ends of coarse proposals. Source: AFSD §3.4."""
 
 from collections.abc import Sequence
 

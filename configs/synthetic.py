@@ -1,0 +1,49 @@
+r"""The embedded data set, configured small enough to train from scratch on a laptop's CPU.
+
+    python scripts/prepare_data.py synthetic --output DIR --size 56
+    python -m afsd_jax.train --config=configs/synthetic.py --config.data.data_dir=DIR --workdir=RUN
+
+`make demo` does both, then detects and evaluates; README.md has the result it should give.
+"""
+
+import ml_collections
+
+from afsd_jax.config import default_config
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the configuration of the synthetic data set."""
+    config = default_config()
+
+    config.data.dataset = "synthetic"
+    config.data.fps = 10.0
+    config.data.frame_size = 56
+    config.data.crop_size = 48
+    config.data.clip_length = 128
+    config.data.clip_stride = 32
+    config.data.max_actions = 16
+
+    config.model.num_classes = 7
+    config.model.trunk_width = 0.25
+    config.model.batch_norm = "trained"
+    config.model.channels = 128
+    config.model.groups = 16
+    config.model.loc_multipliers = (8.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+
+    config.loss.loc_weight = 2.0
+
+    config.optimizer.learning_rate = 1e-3
+    config.optimizer.trunk_learning_rate = 1e-3
+    config.optimizer.weight_decay = 1e-5
+    config.optimizer.warmup_steps = 50
+    config.optimizer.schedule = "cosine"
+    config.optimizer.clip_norm = 10.0
+
+    config.train.batch_size = 8
+    config.train.epochs = 12
+    config.train.checkpoint_every = 200
+
+    config.inference.window_stride = 64
+    config.inference.batch_size = 4
+    config.inference.clip_to_video = True
+    return config
