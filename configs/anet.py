@@ -68,11 +68,13 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.train.epochs = 16
 
     config.inference.one_window = True
+    config.inference.clip_to_video = True
     config.inference.score_threshold = 1e-9
     config.inference.video_labels = True
     config.inference.nms_sigma = 0.85
     config.inference.nms_threshold = 1e-9
     config.inference.max_detections = 5000
     config.inference.fusion = "geometric"
+    config.inference.fusion_score_threshold = 0.0
     config.inference.fusion_nms_threshold = 1e-18
     return config

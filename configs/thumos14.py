@@ -55,5 +55,6 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.inference.nms_threshold = 0.001
     config.inference.max_detections = 5000
     config.inference.fusion = "mean"
+    config.inference.fusion_score_threshold = 0.01
     config.inference.fusion_nms_threshold = 0.001
     return config
