@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from afsd_jax.data import synthesis, video
 
 from afsd_jax import activitynet_json
+from afsd_jax.data import synthesis, video
 from afsd_jax.errors import UserError
 
 TINY = synthesis.Settings(
@@ -131,3 +131,39 @@ def test_what_is_there_is_kept_and_other_settings_are_refused(folder):
     with pytest.raises(UserError, match="made with other settings"):
         synthesis.synthesize(folder, dataclasses.replace(TINY, noise=1.0))
     assert digests(folder) == before
+
+
+def states_and_labels(seeds: range) -> tuple[np.ndarray, np.ndarray]:
+    """What single frames show of the actors, [N, 3], and the class there, 0 for background."""
+    states, labels = [], []
+    for seed in seeds:
+        rng = np.random.default_rng([1, seed])
+        actions = synthesis.script(rng, 40, (1.5, 5.0))
+        courses = [
+            synthesis.trajectory(rng, quantity, 800, actions, TINY)
+            for quantity in synthesis.QUANTITIES
+        ]
+        label = np.zeros(800, int)
+        for action in actions:
+            start, end = round(action.start_s * TINY.fps), round(action.end_s * TINY.fps)
+            label[start:end] = 1 + list(synthesis.CLASSES).index(action.label)
+        states.append(np.stack(courses, 1)[::8])
+        labels.append(label[::8])
+    widths = [high - low for low, high in synthesis.RANGES.values()]
+    return np.concatenate(states) / widths, np.concatenate(labels)
+
+
+def test_what_a_single_frame_shows_tells_next_to_nothing():
+    """Its 150 nearest neighbours in other videos guess hardly better than chance."""
+    known, known_labels = states_and_labels(range(150))
+    states, labels = states_and_labels(range(1000, 1020))
+    distances = ((states[:, None] - known) ** 2).sum(-1)
+    near = known_labels[np.argpartition(distances, 150)[:, :150]]
+    share = (near > 0).mean(1)
+    action, background = share[labels > 0], share[labels == 0]
+    # The probability that an action's frame looks more like an action than a background's does.
+    order = np.mean(np.sign(action[:, None] - background)) / 2 + 0.5
+    assert 0.44 < order < 0.58
+    votes = np.stack([(near == label).sum(1) for label in range(1, 7)], 1)
+    right = (votes.argmax(1) + 1 == labels)[labels > 0].mean()
+    assert right < 0.25, "one in six is chance"
