@@ -197,7 +197,7 @@ def consistency_loss(
 
 def losses(
     outputs: Outputs,
-    consistency_outputs: Outputs,
+    consistency_outputs: Outputs | None,
     batch: dict[str, jax.Array],
     priors: jax.Array,
     lengths: tuple[int, ...],
@@ -206,7 +206,8 @@ def losses(
     """Returns all eight loss terms and their weighted `total`; scalars, float32.
 
     Args:
-      outputs, consistency_outputs: of the batch's clips and of its consistency clips.
+      outputs, consistency_outputs: of the batch's clips and of its consistency clips; without
+        the latter the triplet loss is 0.
       batch: `segments` [B,M,2] frames, `labels` [B,M], `start_target`, `end_target` [B,T],
         `consistency_segments` [B,3,2], `consistency_mask` [B].
       priors: [K]; lengths: cells of each level.
@@ -221,14 +222,16 @@ def losses(
         batch["start_target"].astype(jnp.float32),
         batch["end_target"].astype(jnp.float32),
     )
-    terms["triplet"] = consistency_loss(
-        consistency_outputs,
-        batch["consistency_segments"],
-        batch["consistency_mask"],
-        config.model.consistency_stride,
-        loss.margin,
-        config.model.pooling or None,
-    )
+    terms["triplet"] = jnp.zeros(())
+    if consistency_outputs is not None:
+        terms["triplet"] = consistency_loss(
+            consistency_outputs,
+            batch["consistency_segments"],
+            batch["consistency_mask"],
+            config.model.consistency_stride,
+            loss.margin,
+            config.model.pooling or None,
+        )
     terms["total"] = (
         loss.loc_weight * (terms["loc"] + terms["prop_loc"])
         + loss.conf_weight * (terms["conf"] + terms["prop_conf"] + terms["center"])

@@ -50,10 +50,14 @@ def compute_losses(
 ) -> dict[str, jax.Array]:
     """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`."""
     clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-    # One pass over both: each clip beside its consistency clip, so that no device has to send one.
-    pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
-    both = network(pairs.reshape(-1, *clips.shape[1:]), training=True)
-    outputs, consistency = (jax.tree.map(lambda x, side=side: x[side::2], both) for side in (0, 1))
+    if config.loss.consistency_weight:
+        # One pass over both: each clip beside its consistency clip, so that no device sends one.
+        pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
+        both = network(pairs.reshape(-1, *clips.shape[1:]), training=True)
+        outputs = jax.tree.map(lambda x: x[0::2], both)
+        consistency = jax.tree.map(lambda x: x[1::2], both)
+    else:
+        outputs, consistency = network(clips, training=True), None
     priors = jnp.asarray(network.priors)
     return losses(outputs, consistency, batch, priors, network.lengths, config)
 

@@ -1,6 +1,6 @@
 r"""The embedded data set, configured small enough to train from scratch on a laptop's CPU.
 
-    python scripts/prepare_data.py synthetic --output DIR --size 56
+    python scripts/prepare_data.py synthetic --output DIR --size 38
     python -m afsd_jax.train --config=configs/synthetic.py --config.data.data_dir=DIR --workdir=RUN
 
 `make demo` does both, then detects and evaluates; README.md has the result it should give.
@@ -17,8 +17,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data.dataset = "synthetic"
     config.data.fps = 10.0
-    config.data.frame_size = 56
-    config.data.crop_size = 48
+    config.data.frame_size = 38
+    config.data.crop_size = 32
     config.data.clip_length = 128
     config.data.clip_stride = 32
     config.data.max_actions = 16

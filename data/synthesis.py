@@ -21,10 +21,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from afsd_jax.data.video import resize
 from tqdm import tqdm
 
 from afsd_jax import files
+from afsd_jax.data.video import resize
 from afsd_jax.errors import UserError
 
 QUANTITIES = ("height", "size", "gap")
@@ -41,8 +41,8 @@ SLOW_SHARE = 0.78  # of a stroke's period that its slow ramp takes
 PERIOD_S = (0.6, 1.0)
 STROKES = (3, 8)
 # What a quantity may be (a share of the picture's height) and how far a stroke moves it.
-RANGES = {"height": (0.30, 0.70), "size": (0.08, 0.20), "gap": (0.46, 0.88)}
-AMPLITUDES = {"height": (0.12, 0.26), "size": (0.06, 0.10), "gap": (0.16, 0.32)}
+RANGES = {"height": (0.28, 0.72), "size": (0.10, 0.26), "gap": (0.50, 0.96)}
+AMPLITUDES = {"height": (0.20, 0.34), "size": (0.09, 0.14), "gap": (0.26, 0.40)}
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
