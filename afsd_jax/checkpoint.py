@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
+from jax.sharding import NamedSharding, PartitionSpec
 
 import afsd_jax
 from afsd_jax import parameters
@@ -138,6 +139,11 @@ def read_optimizer(folder: str | os.PathLike[str], step: int, abstract: Any) -> 
 
 def _restore(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
     path = (Path(folder) / str(step) / item).absolute()
+    # Whole on every device that there is now, however many there were when it was saved.
+    whole = NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), PartitionSpec())
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract
+    )
     try:
         with ocp.StandardCheckpointer() as checkpointer:
             return checkpointer.restore(path, abstract)

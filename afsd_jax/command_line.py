@@ -28,6 +28,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     """Parses absl flags, calls `main`, and exits: with code 2 and one line after a UserError."""
     # Libraries' notes would bury the progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     logging.set_verbosity(logging.WARNING)
     app.run(lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit)
 

@@ -59,8 +59,8 @@ class Settings:
     min_duration_s: float = 20.0
     max_duration_s: float = 60.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.6  # share of background, per quantity, that drifts or swings
-    clutter: int = 3  # small shapes moving on their own
+    restless: float = 0.4  # share of background, per quantity, that drifts or swings
+    clutter: int = 2  # small shapes moving on their own
     noise: float = 6.0  # standard deviation of the camera's, grey levels
     jitter: int = 1  # of the camera, pixels
 
@@ -233,7 +233,7 @@ class Scene:
         """Draws the appearance."""
         self.settings = settings
         shape = (settings.height + 2 * _MARGIN, settings.width + 2 * _MARGIN)
-        coarse = rng.integers(40, 200, (2, *rng.integers(3, 12, 2), 3), dtype=np.uint8)
+        coarse = rng.integers(20, 120, (2, *rng.integers(3, 12, 2), 3), dtype=np.uint8)
         self.background = np.mean([resize(image, shape) for image in coarse], axis=0)
         self.centre = rng.uniform(0.45, 0.55) * settings.width
         self.actors = [Shape(rng) for _ in range(2)]
@@ -290,8 +290,8 @@ class Shape:
     def __init__(self, rng: np.random.Generator):
         """Draws form and texture."""
         self.power = float(rng.choice([1.0, 2.0, 5.0]))
-        base = rng.integers(30, 226, 3)
-        grain = rng.integers(-70, 71, (rng.integers(2, 5), rng.integers(2, 5), 3))
+        base = rng.integers(130, 226, 3)
+        grain = rng.integers(-60, 61, (rng.integers(2, 5), rng.integers(2, 5), 3))
         cells = np.clip(base + grain, 0, 255).astype(np.uint8)
         self.texture = resize(cells, (32, 32)).astype(np.float32)
 

@@ -1,0 +1,54 @@
+"""A synthetic data set and a network small enough to train in a test, by the real commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from afsd_jax.data.builder import Options
+from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.data.synthesis import Settings
+from tests.support import ROOT
+
+SETTINGS = Settings(train_videos=3, test_videos=1, max_duration_s=24.0)
+# Overrides of configs/synthetic.py; the number of operations stays, their size does not matter.
+OVERRIDES = {
+    "data.clip_length": 64,
+    "model.trunk_width": 0.05,
+    "model.channels": 16,
+    "model.groups": 4,
+    "train.batch_size": 2,
+    "train.steps": 4,
+    "train.checkpoint_every": 2,
+    "train.log_every": 1,
+    "loss.consistency_weight": 0.1,
+}
+
+
+def prepare(folder: Path) -> Path:
+    """Makes the data set; returns the data folder."""
+    options = Options(folder / "source", fps=10.0, size=38, workers=1)
+    prepare_dataset("synthetic", folder / "data", options=options, settings=SETTINGS)
+    return folder / "data"
+
+
+def run(module: str, *arguments: object, devices: int = 1) -> subprocess.CompletedProcess[str]:
+    """Runs one of the package's mains as a user would."""
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+def train(
+    data: Path, workdir: Path, devices: int = 1, **overrides: object
+) -> subprocess.CompletedProcess[str]:
+    """Trains with `overrides` of the small configuration (names with __ for dots)."""
+    fields = OVERRIDES | {name.replace("__", "."): x for name, x in overrides.items()}
+    return run(
+        "afsd_jax.train",
+        "--config=configs/synthetic.py",
+        f"--config.data.data_dir={data}",
+        f"--workdir={workdir}",
+        *(f"--config.{name}={value}" for name, value in fields.items()),
+        devices=devices,
+    )

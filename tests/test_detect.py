@@ -1,0 +1,105 @@
+"""Detection by the command line, from mp4 files; what is wrong is said in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afsd_jax import checkpoint, parameters
+from afsd_jax.configs import synthetic
+from tests import small_run
+
+CLASSES = ["fall", "grow", "meet", "part", "rise", "shrink"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """checkpoint/ of an untrained network, and a test video of the synthetic data set."""
+    folder = tmp_path_factory.mktemp("detect")
+    config = synthetic.get_config()
+    for name, value in small_run.OVERRIDES.items():
+        section, field = name.split(".")
+        config[section][field] = value
+    weights = parameters.flatten(parameters.build_network(config))
+    checkpoint.write(folder / "checkpoint", weights, config, CLASSES)
+    small_run.prepare(folder)
+    (folder / "source" / "videos" / "test" / "test_0000.mp4").rename(folder / "video.mp4")
+    return folder
+
+
+def detect(folder: Path, *arguments: object, **options: object):
+    options = {"checkpoint": folder / "checkpoint", **options}
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return small_run.run("afsd_jax.detect", *arguments, *flags)
+
+
+def test_detections_are_activitynet_json_with_a_page_and_subtitles(folder, tmp_path):
+    output = tmp_path / "detections.json"
+    result = detect(
+        folder,
+        folder / "video.mp4",
+        output=output,
+        report=tmp_path / "page.html",
+        subtitles=tmp_path / "srt",
+    )
+    assert result.returncode == 0, result.stderr
+    content = json.loads(output.read_text())
+    assert set(content) >= {"version", "external_data", "results"}
+    found = content["results"]["video"]
+    assert found
+    for detection in found:
+        start, end = detection["segment"]
+        assert 0 <= start < end <= 24.1
+        assert detection["label"] in CLASSES
+    assert "video" in (tmp_path / "page.html").read_text()
+    assert (tmp_path / "srt" / "video.srt").exists()
+
+
+def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tmp_path):
+    video, output = folder / "video.mp4", tmp_path / "detections.json"
+    (tmp_path / "truncated.mp4").write_bytes(video.read_bytes()[:2000])
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    (tmp_path / "video.mp4").write_bytes(video.read_bytes())
+    (tmp_path / "no_checkpoint").mkdir()
+    np.save(tmp_path / "float.npy", np.zeros((40, 38, 38, 3)))
+    np.save(tmp_path / "small.npy", np.zeros((40, 8, 8, 3), np.uint8))
+    np.save(tmp_path / "fine.npy", np.zeros((40, 38, 38, 3), np.uint8))
+    cases = [
+        ([tmp_path / "missing.mp4"], {}, "missing.mp4"),
+        ([video, tmp_path / "truncated.mp4"], {}, "truncated.mp4"),
+        ([tmp_path / "text.mp4"], {}, "text.mp4"),
+        ([tmp_path / "empty.mp4"], {}, "empty.mp4"),
+        ([video, tmp_path / "video.mp4"], {}, "same name"),
+        ([video], {"checkpoint": tmp_path / "no_checkpoint"}, "no_checkpoint"),
+        ([video], {"checkpoint": tmp_path / "nowhere"}, "nowhere"),
+        ([tmp_path / "float.npy"], {"fps": 10}, "float64"),
+        ([tmp_path / "small.npy"], {"fps": 10}, "8x8"),
+        ([tmp_path / "fine.npy"], {}, "--fps"),
+    ]
+    output.write_text("precious")
+    for videos, options, message in cases:
+        result = detect(folder, *videos, output=output, **options)
+        assert result.returncode == 2, (message, result.stderr)
+        assert "Traceback" not in result.stderr, message
+        last = result.stderr.strip().splitlines()[-1]
+        assert last.startswith("error: "), last
+        assert message in last
+        assert output.read_text() == "precious"
+
+
+def test_checkpoint_of_another_configuration_is_refused(folder, tmp_path):
+    config = synthetic.get_config()
+    other = parameters.flatten(parameters.build_network(config))
+    config.model.channels = 64  # the description no longer fits the weights
+    checkpoint.write(tmp_path / "checkpoint", other, config, CLASSES)
+    result = detect(
+        folder,
+        folder / "video.mp4",
+        checkpoint=tmp_path / "checkpoint",
+        output=tmp_path / "detections.json",
+    )
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert str(tmp_path / "checkpoint") in result.stderr.strip().splitlines()[-1]
