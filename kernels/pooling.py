@@ -4,7 +4,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from afsd_jax.kernels import xla
+
+from afsd_jax.kernels import operation
+from afsd_jax.kernels.choice import IMPLEMENTATIONS
 from afsd_jax.kernels.regions import to_regions
 
 
@@ -24,7 +26,8 @@ def boundary_max_pooling(
       features: [B, T, C] float32, bfloat16 or float16, T >= 1.
       segments: [B, N, 4] floating point or integers: left and right bound of the start region, then
         of the end region, in cells of the features.
-      implementation: "xla", or None for the best one of the backend.
+      implementation: "triton" (CUDA GPUs), "xla" (everywhere), or None: Triton on CUDA GPUs where
+        it is installed and safe to load, XLA elsewhere.
 
     Returns:
       [B, N, C] of the dtype of the features.
@@ -32,25 +35,28 @@ def boundary_max_pooling(
     Raises:
       ValueError: shapes do not fit, or the implementation is unknown.
       TypeError: the features are not of one of the dtypes above.
+      RuntimeError: while compiling, "triton" cannot be had; the text says why and what to do.
     """
     features, segments = jnp.asarray(features), jnp.asarray(segments)
     _check(features, segments)
-    if implementation not in (None, "xla"):
-        raise ValueError(f"implementation must be 'xla' or None, not {implementation!r}")
-    return _pool(implementation or "xla", features, to_regions(segments, features.shape[1]))
+    if implementation not in (None, *IMPLEMENTATIONS):
+        wanted = ", ".join(map(repr, IMPLEMENTATIONS))
+        raise ValueError(f"implementation must be None or one of {wanted}, not {implementation!r}")
+    return _pool(features, to_regions(segments, features.shape[1]), implementation)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _pool(implementation: str, features: jax.Array, regions: jax.Array) -> jax.Array:
-    return xla.forward(features, regions)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _pool(features: jax.Array, regions: jax.Array, implementation: str | None) -> jax.Array:
+    return operation.pool(features, regions, implementation)
 
 
-def _pool_forward(implementation: str, features: jax.Array, regions: jax.Array):
-    return xla.forward(features, regions), (features, regions)
+def _pool_forward(features: jax.Array, regions: jax.Array, implementation: str | None):
+    output, *tracked = operation.pool_and_track(features, regions, implementation)
+    return output, (features, regions, tracked)
 
 
-def _pool_backward(implementation: str, saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
-    return xla.backward(*saved, gradient), None
+def _pool_backward(implementation: str | None, saved, gradient: jax.Array):
+    return operation.pool_back(*saved, gradient, implementation), None
 
 
 _pool.defvjp(_pool_forward, _pool_backward)

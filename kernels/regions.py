@@ -28,3 +28,9 @@ def to_regions(segments: jax.Array, length: int) -> jax.Array:
     first = bounds[..., 0::2]
     last = jnp.maximum(bounds[..., 1::2], first)
     return jnp.stack([first, last], axis=-1).reshape(segments.shape)
+
+
+def longest_regions(regions: jax.Array) -> jax.Array:
+    """Returns the cells [B] int32 of every clip's longest region, of regions [B, N, 4]."""
+    cells = regions[..., 1::2] - regions[..., 0::2] + 1
+    return jnp.max(cells, axis=(1, 2), initial=0)

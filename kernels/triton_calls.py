@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from afsd_jax.kernels import triton_kernels as kernels
+from afsd_jax.kernels.levels import level_rows, positions_like
 
 WARP_BYTES = 512  # read by one warp at a time, 16 bytes per lane
-MAX_LEVELS = 2
 SEGMENTS = 8  # regions of one program in a large problem: neighbours share rows in the cache
 LARGE = 1 << 16  # programs: more than any GPU holds at a time
 
@@ -28,35 +28,20 @@ class Launch(Protocol):
     ) -> list[Any]: ...
 
 
-def level_rows(length: int) -> list[int]:
-    """Returns the rows of the cells (level 0) and of each level of the block table."""
-    rows = [length]
-    while rows[-1] > kernels.DIRECT.value and len(rows) <= MAX_LEVELS:
-        rows.append(rows[-1] // kernels.BLOCK_CELLS.value)
-    return rows
-
-
-def residual(features: Any, count: int) -> tuple[Struct, Struct]:
-    """Returns what `forward` keeps: positions [B, N, C] and of block maxima [B, table rows, C]."""
-    clips, length, channels = features.shape
-    dtype = jnp.int16 if length <= 1 << 15 else jnp.int32
-    table = sum(level_rows(length)[1:])
-    return Struct((clips, count, channels), dtype), Struct((clips, table, channels), dtype)
-
-
 def forward(
     launch: Launch, features: Any, regions: Any, longest: Any, dtype: Any, track: bool
 ) -> list[Any]:
     """Pools features [B, T, C] of `dtype` over regions [B, N, 4]; longest [B] are their cells.
 
     Returns:
-      The output [B, N, C] and, if `track`, the two arrays of `residual`.
+      The output [B, N, C] and, if `track`, its positions and those of the block maxima, as
+      `positions_like` (the latter only where there is a table).
     """
     clips, length, channels = features.shape
     count = regions.shape[1]
-    kept = residual(features, count)
+    kept = positions_like(features, count)
     levels = len(level_rows(length)) - 1
-    shape = dict(CHANNELS=channels, LEVELS=levels, TRACK=track)
+    shape = {"CHANNELS": channels, "LEVELS": levels, "TRACK": track}
     block, blocks = _channel_blocks(channels, dtype)
 
     # Without a table, arrays that are never read take the places of its own.

@@ -1,8 +1,8 @@
 """The Triton kernels of boundary max pooling: block maxima, pooling, and its gradient.
 
-Importing this module loads Triton; `choice` says when that is safe. A program is one warp that works
-on a block of neighbouring channels, so every row is read coalesced. Regions, loops and branches are
-scalars of the program: no lane waits for a longer region.
+Importing this module loads Triton; `choice` says when that is safe. A program is one warp that
+works on a block of neighbouring channels, so every row is read coalesced. Regions, loops and
+branches are scalars of the program: no lane waits for a longer region.
 
 A region of more than DIRECT cells is not read cell by cell. The block table holds the maxima of
 blocks of 16 cells (level 1) and of 256 cells (level 2). A long region is read from outside in: the
@@ -18,8 +18,10 @@ positions [B, N, C]. A position is a cell of the features, int16 or int32.
 import triton
 import triton.language as tl
 
-BLOCK_CELLS = tl.constexpr(16)  # rows of a level under one row of the next
-DIRECT = tl.constexpr(32)  # up to so many rows are read one by one
+from afsd_jax.kernels import levels
+
+BLOCK_CELLS = tl.constexpr(levels.BLOCK_CELLS)
+DIRECT = tl.constexpr(levels.DIRECT)
 UNROLL = tl.constexpr(4)  # rows in flight
 TILE = tl.constexpr(8)  # rows whose gradient one program sums; divides BLOCK_CELLS
 CHUNK = tl.constexpr(32)  # regions that are looked through at a time
@@ -49,10 +51,10 @@ def block_maxima(
         first = tl.where(is_fine, row, row - fine_rows) * size
         best = tl.full([BLOCK], float("-inf"), tl.float32)
         position = tl.zeros([BLOCK], tl.int32) + first
-        cells = features + clip * length * CHANNELS + channels
         best, position = _scan(
-            best, position, cells, cells, mask, first, first + size - 1, CHANNELS, 0, TRACK
-        )
+            best, position, features, features, features, clip, length, channels, mask,
+            first, first + size - 1, CHANNELS, LEVELS, 0, TRACK,
+        )  # fmt: skip
         target = (clip * table_rows + row) * CHANNELS + channels
         tl.store(maxima + target, best.to(maxima.dtype.element_ty), mask=mask)
         if TRACK:
@@ -81,39 +83,25 @@ def pool(
     clip = (index // programs).to(tl.int64)
     n = (index % programs) * SEGMENTS
     stop = tl.minimum(n + SEGMENTS, count)
-    cells = features + clip * length * CHANNELS + channels
-    table = clip * _table_offset(length, LEVELS + 1) * CHANNELS + channels
     while n < stop:
         bounds = regions + (clip * count + n) * 4 + 2 * half
         first = tl.load(bounds)
         last = tl.load(bounds + 1)
         best = tl.full([BLOCK], float("-inf"), tl.float32)
         position = tl.zeros([BLOCK], tl.int32) + first
-        # Up the levels and down again: the rows come in the order of their cells.
-        for step in tl.static_range(2 * LEVELS + 1):
-            LEVEL: tl.constexpr = step if step <= LEVELS else 2 * LEVELS - step
-            if step <= LEVELS:
-                begin, end = _head(first, last, LEVEL, LEVELS)
-            else:
-                begin, end = _tail(first, last, LEVEL, LEVELS)
-            if LEVEL == 0:
-                best, position = _scan(
-                    best, position, cells, cells, mask, begin, end, CHANNELS, 0, TRACK
-                )
-            else:
-                rows = table + _table_offset(length, LEVEL) * CHANNELS
-                best, position = _scan(
-                    best,
-                    position,
-                    maxima + rows,
-                    block_positions + rows,
-                    mask,
-                    begin,
-                    end,
-                    CHANNELS,
-                    LEVEL,
-                    TRACK,
-                )
+        # Up the levels and down again: rows come in the order of their cells.
+        for level in tl.static_range(LEVELS + 1):
+            begin, end = _head(first, last, level, LEVELS)
+            best, position = _scan(
+                best, position, features, maxima, block_positions, clip, length, channels, mask,
+                begin, end, CHANNELS, LEVELS, level, TRACK,
+            )  # fmt: skip
+        for i in tl.static_range(LEVELS):
+            begin, end = _tail(first, last, LEVELS - 1 - i, LEVELS)
+            best, position = _scan(
+                best, position, features, maxima, block_positions, clip, length, channels, mask,
+                begin, end, CHANNELS, LEVELS, LEVELS - 1 - i, TRACK,
+            )  # fmt: skip
         target = (clip * count + n) * CHANNELS + channels
         tl.store(output + target, best.to(output.dtype.element_ty), mask=mask)
         if TRACK:
@@ -149,6 +137,9 @@ def sum_gradients(
     clip = (index // tiles).to(tl.int64)
     begin = (index % tiles) * TILE
     rows = begin + tl.arange(0, TILE)
+    # Rows are loaded as [1, BLOCK], for then no layout is converted on the way to the sums.
+    channels = channels[None, :]
+    mask = mask[None, :]
     is_long = tl.load(longest + clip) > DIRECT
     if (LEVEL == 0) | is_long:
         total = tl.zeros([TILE, BLOCK], tl.float32)
@@ -182,21 +173,20 @@ def sum_gradients(
             waiting = tl.where(touches & (n < count), n, count)
             now = tl.min(waiting, axis=0)
             while now < count:
-                low, high = _rows(tl.load(bounds + now * 4), tl.load(bounds + now * 4 + 1), LEVEL)
+                read = rows
+                if LEVEL > 0:  # a winner in the tile may be one that was read on a finer level
+                    start = tl.load(bounds + now * 4)
+                    low, high = _rows(start, tl.load(bounds + now * 4 + 1), LEVEL)
+                    read = tl.where((rows >= low) & (rows <= high), rows, -1)
                 source = (clip * count + now) * CHANNELS + channels
                 total = _add_to_winners(
-                    total,
-                    gradient + source,
-                    positions + source,
-                    mask,
-                    tl.where((rows >= low) & (rows <= high), rows, -1),
-                    SIZE,
+                    total, gradient + source, positions + source, mask, read, SIZE
                 )
                 waiting = tl.where(waiting > now, waiting, count)
                 now = tl.min(waiting, axis=0)
             chunk += CHUNK
-        target = (clip * level_rows + rows[:, None]) * CHANNELS + channels[None, :]
-        written = (rows < level_rows)[:, None] & mask[None, :]
+        target = (clip * level_rows + rows[:, None]) * CHANNELS + channels
+        written = (rows < level_rows)[:, None] & mask
         tl.store(output + target, total.to(output.dtype.element_ty), mask=written)
 
 
@@ -204,29 +194,40 @@ def sum_gradients(
 def _scan(
     best,
     position,
-    rows,
-    row_positions,
+    features,
+    maxima,
+    block_positions,
+    clip,
+    length,
+    channels,
     mask,
     begin,
     end,
     CHANNELS: tl.constexpr,
+    LEVELS: tl.constexpr,
     LEVEL: tl.constexpr,
     TRACK: tl.constexpr,
 ):
     """Takes the rows begin..end of a level into the running maxima and their positions."""
+    if LEVEL == 0:
+        source = clip * length * CHANNELS + channels
+        rows = features + source
+    else:
+        table_row = clip * _table_offset(length, LEVELS + 1) + _table_offset(length, LEVEL)
+        source = table_row * CHANNELS + channels
+        rows = maxima + source
     row = begin
     while row <= end:
         for i in tl.static_range(UNROLL):
-            offset = tl.minimum(row + i, end).to(tl.int64) * CHANNELS  # again the last: no harm
+            cell = tl.minimum(row + i, end)  # the last one again and again does no harm
+            offset = cell.to(tl.int64) * CHANNELS
             value = tl.load(rows + offset, mask=mask).to(tl.float32)
             if TRACK:
-                if LEVEL == 0:
-                    where = tl.minimum(row + i, end)
-                else:
-                    where = tl.load(row_positions + offset, mask=mask).to(tl.int32)
+                if LEVEL > 0:
+                    cell = tl.load(block_positions + source + offset, mask=mask).to(tl.int32)
                 wins = (value > best) | ((value != value) & (best == best))
                 best = tl.where(wins, value, best)
-                position = tl.where(wins, where, position)
+                position = tl.where(wins, cell, position)
             else:
                 best = tl.maximum(best, value, propagate_nan=tl.PropagateNan.ALL)
         row += UNROLL
@@ -235,10 +236,10 @@ def _scan(
 
 @triton.jit
 def _add_to_winners(total, gradient, positions, mask, rows, SIZE: tl.constexpr):
-    """Adds a row of gradients to those of `rows` under which the positions lie."""
+    """Adds a row [1, BLOCK] of gradients to those of `rows` under which the positions lie."""
     value = tl.load(gradient, mask=mask, other=0).to(tl.float32)
     winner = tl.load(positions, mask=mask, other=0).to(tl.int32) // SIZE
-    return total + tl.where(winner[None, :] == rows[:, None], value[None, :], 0.0)
+    return tl.where(winner == rows[:, None], total + value, total)
 
 
 @triton.jit

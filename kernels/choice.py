@@ -1,0 +1,95 @@
+"""Which implementation of boundary max pooling runs, and why not the other one."""
+
+import functools
+import importlib.metadata
+import importlib.util
+import sys
+import warnings
+from collections.abc import Collection
+
+IMPLEMENTATIONS = ("triton", "xla")
+INSTALL = "install it with: pip install 'afsd-jax[cuda13]'"
+
+
+def choose(implementation: str | None, platform: str) -> str:
+    """Returns "triton" or "xla" for code that is lowered for `platform`, "cuda" or another.
+
+    Without a wish, Triton is taken on CUDA GPUs and XLA elsewhere. Where Triton would be taken but
+    cannot be, XLA is, with one warning in the life of the process that says what to do.
+
+    Raises:
+      RuntimeError: "triton" is wished for but cannot be had here; the text says why and what to do.
+    """
+    if implementation == "xla" or (implementation is None and platform != "cuda"):
+        return "xla"
+    if platform != "cuda":
+        raise RuntimeError(
+            "implementation='triton' needs a CUDA GPU, for which this code is not compiled: "
+            "use implementation='xla' or None"
+        )
+    obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
+    if obstacle is None:
+        return "triton"
+    if implementation == "triton":
+        raise RuntimeError(f"implementation='triton' cannot be used: {obstacle}")
+    _warn_once(f"boundary max pooling falls back to its slower XLA implementation: {obstacle}")
+    return "xla"
+
+
+def triton_obstacle(
+    triton: str | None, jax_triton: str | None, loaded: Collection[str]
+) -> str | None:
+    """Returns what keeps Triton from being used, with the remedy, or None.
+
+    TensorFlow and Triton from 3.7 on both register LLVM's options. Loading such a Triton after
+    TensorFlow aborts the process; the other order works, and so does any order with Triton 3.6.
+
+    Args:
+      triton: the installed version of Triton, None if there is none.
+      jax_triton: the same of jax-triton.
+      loaded: the names of the modules that the process has loaded.
+    """
+    if triton is None:
+        return f"Triton is missing; {INSTALL}"
+    if jax_triton is None:
+        return f"jax-triton is missing; {INSTALL}"
+    is_loaded = "triton._C.libtriton" in loaded
+    if not is_loaded and "tensorflow" in loaded and _release(triton) >= (3, 7):
+        return (
+            f"TensorFlow is loaded and loading Triton {triton} after it would abort the process; "
+            "call afsd_jax.kernels.load_triton() before TensorFlow is imported, "
+            "or install 'triton<3.7'"
+        )
+    return None
+
+
+def load_triton() -> None:
+    """Loads Triton if it can be of use here, so that TensorFlow may safely be loaded later.
+
+    To be called before the first import of TensorFlow. Does nothing without JAX's CUDA plugin,
+    without Triton, or where loading it would not be safe any more.
+    """
+    has_cuda = any(
+        importlib.util.find_spec(f"jax_plugins.xla_cuda{major}")
+        for major in (12, 13)
+        if importlib.util.find_spec("jax_plugins")
+    )
+    if has_cuda and not triton_obstacle(version("triton"), version("jax-triton"), sys.modules):
+        import triton  # noqa: F401
+
+
+def version(package: str) -> str | None:
+    """Returns the installed version of a package, None if there is none; imports nothing."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("+")[0].split(".")[:2])
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=2)

@@ -1,0 +1,120 @@
+"""Boundary max pooling and its gradient as primitive operations of JAX.
+
+As primitives, for their implementation is chosen when code is lowered: only then is the platform
+known, and only then may Triton be loaded. The compiler sees no more than the chosen one, so what
+only the other one would keep for the gradient costs nothing inside one `jit`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+from jax.sharding import PartitionSpec
+
+from afsd_jax.kernels import xla
+from afsd_jax.kernels.choice import choose
+from afsd_jax.kernels.levels import positions_like
+
+Arrays = list[jax.Array]
+
+
+def pool(features: jax.Array, regions: jax.Array, implementation: str | None) -> jax.Array:
+    """Pools features [B, T, C] over regions [B, N, 4] to [B, N, C]."""
+    return _pool.bind(features, regions, implementation=implementation, track=False)[0]
+
+
+def pool_and_track(features: jax.Array, regions: jax.Array, implementation: str | None) -> Arrays:
+    """Pools and returns the arrays of `positions_like` as well (XLA leaves them zero)."""
+    return _pool.bind(features, regions, implementation=implementation, track=True)
+
+
+def pool_back(
+    features: jax.Array,
+    regions: jax.Array,
+    tracked: Sequence[jax.Array],
+    gradient: jax.Array,
+    implementation: str | None,
+) -> jax.Array:
+    """Returns the gradient [B, T, C] of the features from that of the output [B, N, C]."""
+    operands = (features, regions, *tracked, gradient)
+    return _pool_back.bind(*operands, implementation=implementation)[0]
+
+
+def _pool_xla(features: jax.Array, regions: jax.Array, *, track: bool) -> Arrays:
+    kept = positions_like(features, regions.shape[1]) if track else []
+    return [xla.forward(features, regions), *(jnp.zeros(k.shape, k.dtype) for k in kept)]
+
+
+def _pool_triton(
+    features: jax.Array, regions: jax.Array, *, track: bool, devices: int | None
+) -> Arrays:
+    from afsd_jax.kernels import triton_jax
+
+    return triton_jax.forward(features, regions, track, devices)
+
+
+def _pool_types(features: Any, regions: Any, *, implementation: str | None, track: bool) -> list:
+    count = regions.shape[1]
+    kept = positions_like(features, count) if track else []
+    output = jax.ShapeDtypeStruct((features.shape[0], count, features.shape[2]), features.dtype)
+    return [_type_like(features, form) for form in (output, *kept)]
+
+
+def _pool_back_xla(features: jax.Array, regions: jax.Array, *others: jax.Array) -> Arrays:
+    return [xla.backward(features, regions, others[-1])]
+
+
+def _pool_back_triton(*operands: jax.Array, devices: int | None) -> Arrays:
+    from afsd_jax.kernels import triton_jax
+
+    return [triton_jax.backward(*operands, devices)]
+
+
+def _pool_back_types(features: Any, *_: Any, implementation: str | None) -> list:
+    return [_type_like(features, features)]
+
+
+def _type_like(features: Any, form: Any) -> Any:
+    """A result's type: sharded over clips and channels, and varying over devices, as features."""
+    clips, _, channels = features.sharding.spec
+    sharding = features.sharding.update(spec=PartitionSpec(clips, None, channels))
+    return features.update(shape=form.shape, dtype=form.dtype, weak_type=False, sharding=sharding)
+
+
+def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> Primitive:
+    def lower(ctx, *operands, implementation, platform, **parameters):
+        function = partial(xla, **parameters)
+        if choose(implementation, platform) == "triton":
+            devices = getattr(ctx.module_context.axis_context, "num_devices", None)
+            function = partial(triton, devices=devices, **parameters)
+        return mlir.lower_fun(function)(ctx, *operands)
+
+    def batch(operands, axes, **parameters):
+        """The axis of vmap becomes part of the batch."""
+        size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
+        operands = [
+            jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
+            for x, a in zip(operands, axes, strict=True)
+        ]
+        clips = size * operands[0].shape[1]
+        results = primitive.bind(*(x.reshape(clips, *x.shape[2:]) for x in operands), **parameters)
+        return [x.reshape(size, -1, *x.shape[1:]) for x in results], [0] * len(results)
+
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+    primitive.def_abstract_eval(types)
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=("implementation", "track")))
+    batching.primitive_batchers[primitive] = batch
+    mlir.register_lowering(primitive, partial(lower, platform="cuda"), platform="cuda")
+    mlir.register_lowering(primitive, partial(lower, platform="other"))
+    return primitive
+
+
+_pool = _primitive("boundary_max_pooling", _pool_types, _pool_xla, _pool_triton)
+_pool_back = _primitive(
+    "boundary_max_pooling_back", _pool_back_types, _pool_back_xla, _pool_back_triton
+)
