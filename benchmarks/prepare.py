@@ -28,9 +28,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from afsd_jax.data.video import resize
 
 from afsd_jax import files
+from afsd_jax.data.video import resize
 
 FPS = 30
 

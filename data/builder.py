@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
-from afsd_jax.data import annotations, flow, media, prepare, schema
-from afsd_jax.data.encoding import check_encoding
-from afsd_jax.data.sources import Timeline, open_array
 from tensorflow_datasets.core import dataset_builder
 
 from afsd_jax import files
+from afsd_jax.data import annotations, flow, media, prepare, schema
+from afsd_jax.data.encoding import check_encoding
+from afsd_jax.data.sources import Timeline, open_array
 from afsd_jax.errors import UserError
 
 REPORT = "preparation.json"

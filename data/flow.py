@@ -4,8 +4,8 @@ import types
 from collections.abc import Iterator
 
 import numpy as np
-from afsd_jax.data.sources import FrameSource
 
+from afsd_jax.data.sources import FrameSource
 from afsd_jax.errors import UserError
 
 METHODS = ("tvl1", "dis")

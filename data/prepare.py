@@ -16,6 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
+from afsd_jax import files
 from afsd_jax.data import encoding, schema, shards
 from afsd_jax.data.annotations import Action
 from afsd_jax.data.flow import FlowReader
@@ -28,9 +31,6 @@ from afsd_jax.data.sources import (
     open_array,
 )
 from afsd_jax.data.video import VideoReader
-from tqdm import tqdm
-
-from afsd_jax import files
 from afsd_jax.errors import UserError
 
 

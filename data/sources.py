@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from afsd_jax.data import encoding, shards
-from afsd_jax.data.video import Timing, resize, sample_indices
 from PIL import Image
 
+from afsd_jax.data import encoding, shards
+from afsd_jax.data.video import Timing, resize, sample_indices
 from afsd_jax.errors import UserError
 
 

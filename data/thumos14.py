@@ -7,7 +7,6 @@ from afsd_jax.data import annotations
 from afsd_jax.data.annotations import Action, AnnotatedVideo
 from afsd_jax.data.builder import Options, VideoBuilder
 from afsd_jax.data.sources import Timeline
-
 from afsd_jax.errors import UserError
 
 # Training uses the validation videos, for the official training videos are trimmed.

@@ -5,7 +5,6 @@ import re
 from afsd_jax.data import annotations
 from afsd_jax.data.builder import Options, VideoBuilder
 from afsd_jax.data.media import single_file
-
 from afsd_jax.errors import UserError
 
 # ActivityNet's names of the subsets, and the usual ones of the splits.

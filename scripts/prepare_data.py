@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from afsd_jax import errors
 from afsd_jax.data import datasets, encoding, flow
 from afsd_jax.data.builder import Options
-
-from afsd_jax import errors
 from afsd_jax.errors import UserError
 
 SHOWN = 20  # lines of each list

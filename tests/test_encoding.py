@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from afsd_jax.data import encoding, schema
 from afsd_jax.data.video import resize
-
 from afsd_jax.errors import UserError
 
 

@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+
 from afsd_jax.data import flow
 from afsd_jax.data.sources import FrameSource
 from afsd_jax.data.video import resize
-
 from afsd_jax.errors import UserError
 
 

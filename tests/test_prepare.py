@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+
+from afsd_jax.config import default_config
 from afsd_jax.data import annotations, datasets, encoding, prepare, schema, thumos14
 from afsd_jax.data.builder import Options
 from afsd_jax.data.clips import video_clips
-
-from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
 from tests.support import GOLDEN, ROOT
 from tests.video_files import frame_numbers, numbered_frames, reference_rule, write_video

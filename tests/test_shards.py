@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from afsd_jax.data import schema, shards
 
+from afsd_jax.data import schema, shards
 from afsd_jax.errors import UserError
 
 EXAMPLE = {

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+
+from afsd_jax import activitynet_json
 from afsd_jax.data import encoding, flow, schema, synthesis, video
 from afsd_jax.data.builder import Options
 from afsd_jax.data.synthetic import Synthetic
-
-from afsd_jax import activitynet_json
 
 SETTINGS = synthesis.Settings(
     train_videos=2, test_videos=1, height=48, width=64, min_duration_s=20, max_duration_s=21

@@ -7,8 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from afsd_jax.data import video
 
+from afsd_jax.data import video
 from afsd_jax.errors import UserError
 from tests.video_files import (
     frame_numbers,
