@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import ml_collections
 import numpy as np
+
 from afsd_jax.data.windows import window_offsets
 
 

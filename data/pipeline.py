@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import ml_collections
 import numpy as np
+
 from afsd_jax.data import schema
 from afsd_jax.data.clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.consistency import consistency_clip, cut_length
 from afsd_jax.data.records import FrameReader, PreparedVideo, open_data_set, read_videos
 from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
-
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:

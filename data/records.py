@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
-from afsd_jax.data.encoding import Crop, decode_tf
 from tensorflow_datasets.proto import tf_example_pb2
 from tqdm import tqdm
 
+from afsd_jax.data.encoding import Crop, decode, decode_tf
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -118,6 +118,26 @@ def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedV
     return videos
 
 
+def read_frames(video: PreparedVideo, numbers: Sequence[int]) -> np.ndarray:
+    """Reads single frames of a video without TensorFlow: uint8 [len(numbers), H, W, C].
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    frames = []
+    try:
+        with video.path.open("rb") as file:
+            for number in numbers:
+                start, stop = video.positions[number : number + 2].tolist()
+                file.seek(start)
+                entry = file.read(stop - start)
+                ((_, begin, end),) = _fields(entry, 0, stop - start)
+                frames.append(decode(entry[begin:end], video.encoding, *video.shape))
+    except (OSError, ValueError, IndexError) as error:
+        raise _damaged(video.path) from error
+    return np.stack(frames)
+
+
 class FrameReader:
     """Reads and decodes frames inside a tf.data pipeline.
 
@@ -180,9 +200,11 @@ def _read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[Prepar
                 _read_example(data, start, stop, path, features) for start, stop in _records(data)
             ]
     except (OSError, ValueError, IndexError, struct.error) as error:
-        raise UserError(
-            f"{path}: the shard is missing or damaged; prepare the data set again"
-        ) from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: the shard is missing or damaged; prepare the data set again")
 
 
 def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
@@ -233,7 +255,7 @@ def _map_entries(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, 
             yield entry, data[key:key_end], value, value_end
 
 
-def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def _fields(data: mmap.mmap | bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """Yields where each length-delimited field of a message, its content begins, and it ends."""
     while start < stop:
         if data[start] & 7 != 2:

@@ -1,7 +1,6 @@
 """Batches are a function of the seed and the step, and show what the prepared data set holds."""
 
 import itertools
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,55 +9,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from afsd_jax.data import encoding, records, schema
-from afsd_jax.data.builder import Options
-from afsd_jax.data.clips import boundary_targets, video_clips
-from afsd_jax.data.consistency import consistency_clip
-from afsd_jax.data.datasets import prepare_dataset, read_report
-from afsd_jax.data.pipeline import TrainingData, windows_of_videos
 
 from afsd_jax.config import default_config
+from afsd_jax.data import encoding, records, schema
+from afsd_jax.data.clips import boundary_targets, video_clips
+from afsd_jax.data.consistency import consistency_clip
+from afsd_jax.data.datasets import read_report
+from afsd_jax.data.pipeline import TrainingData, windows_of_videos
 from afsd_jax.errors import UserError
+from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
-FPS = 10.0
-SIZE, CROP, T = 20, 16, 32
-# Name: number of frames, actions in frames. The last one is shorter than a clip.
-VIDEOS = {
-    "a": (100, [("jump", 5.0, 20.0), ("run", 30.0, 38.5), ("jump", 70.0, 95.0)]),
-    "b": (57, [("run", 40.0, 56.0)]),
-    "c": (32, [("jump", 2.0, 9.0), ("run", 12.0, 30.0)]),
-    "d": (25, [("run", 3.0, 18.0)]),
-}
-NAMES = list(VIDEOS)
-
-
-def pixels(name: str, channels: int = 3) -> np.ndarray:
-    """Frames that tell their video, their own number, and each pixel its place."""
-    count = VIDEOS[name][0]
-    t, y, x = np.mgrid[:count, :SIZE, :SIZE]
-    first = [t + 100 * (NAMES.index(name) % 2), y + 32 * (NAMES.index(name) // 2), x]
-    return np.stack([first[2], first[0]] if channels == 2 else first, -1).astype(np.uint8)
-
-
-def prepare(folder: Path, stream: str = "rgb", **options) -> Path:
-    """Prepares the videos as arrays; returns the data folder."""
-    source = folder / f"source_{stream}"
-    source.mkdir(parents=True)
-    database = {}
-    for name, (count, actions) in VIDEOS.items():
-        np.save(source / f"{name}.npy", pixels(name, schema.CHANNELS[stream]))
-        database[name] = {
-            "subset": "train",
-            "duration": count / FPS,
-            "annotations": [
-                {"label": label, "segment": [start / FPS, end / FPS]}
-                for label, start, end in actions
-            ],
-        }
-    (source / "truth.json").write_text(json.dumps({"database": database}))
-    options = {"encoding": "raw", "size": SIZE, "fps": FPS, "workers": 1, **options}
-    prepare_dataset("videos", folder / "data", stream, Options(source, **options))
-    return folder / "data"
+CROP, T = 16, 32
 
 
 @pytest.fixture(scope="module")
