@@ -123,13 +123,13 @@ def prepare(
             for task, result in _run_here(todo, folder, workers or os.cpu_count() or 1):
                 results[task] = result
                 bar.update()
-    for task, result in results.items():
-        if result is None:
-            raise UserError(
-                f"{task.name}: Beam's workers left no result in {folder}; source and output must "
-                "lie on a file system that all of them share"
-            )
-    return [result for result in results.values() if result is not None]
+    finished = [result for result in results.values() if result is not None]
+    if len(finished) < len(tasks):
+        raise UserError(
+            f"Beam's workers left no result of {len(tasks) - len(finished)} videos in {folder}; "
+            "source and output must lie on a file system that all of them share"
+        )
+    return finished
 
 
 def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
