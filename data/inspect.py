@@ -190,7 +190,7 @@ def _spread(
     videos: Mapping[str, Sequence[PreparedVideo]], limit: int
 ) -> list[tuple[str, PreparedVideo]]:
     """Picks videos evenly: as many of each split, as far as there are, from all over it."""
-    picked = []
+    picked: list[tuple[str, PreparedVideo]] = []
     for done, (split, members) in enumerate(sorted(videos.items(), key=lambda item: len(item[1]))):
         count = min(len(members), (limit - len(picked)) // (len(videos) - done))
         places = np.linspace(0, len(members) - 1, count).round().astype(int)

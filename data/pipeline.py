@@ -254,7 +254,7 @@ def windows_of_videos(
     crop = (y, x, data.crop_size, data.crop_size)
     decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64))
     decoded = decoded.map(
-        lambda part: reader(*tf.unstack(part, 3), crop), num_parallel_calls=_threads()
+        lambda part: reader(part[0], part[1], part[2], crop), num_parallel_calls=_threads()
     )
     frames = decoded.prefetch(2).with_options(_options()).as_numpy_iterator()
     for number, group in itertools.groupby(parts, lambda part: part[0]):

@@ -43,9 +43,11 @@ def summarize(videos: Sequence[PreparedVideo]) -> SplitSummary:
 
 def combine(splits: Sequence[SplitSummary]) -> SplitSummary:
     """Adds splits up."""
-    numbers = [sum(values) for values in list(zip(*splits, strict=True))[:4]]
     return SplitSummary(
-        *numbers,
+        sum(split.videos for split in splits),
+        sum(split.frames for split in splits),
+        sum(split.duration_s for split in splits),
+        sum(split.background_s for split in splits),
         np.concatenate([split.labels for split in splits]),
         np.concatenate([split.lengths_s for split in splits]),
     )
@@ -108,9 +110,9 @@ def background_share(split: SplitSummary) -> float:
 def length_range(lengths_s: np.ndarray) -> tuple[str, str, str]:
     """Returns the shortest, median and longest length as text."""
     if not len(lengths_s):
-        return ("–",) * 3
-    values = (np.min(lengths_s), np.median(lengths_s), np.max(lengths_s))
-    return tuple(f"{value:.1f} s" for value in values)
+        return "–", "–", "–"
+    shortest, median, longest = np.min(lengths_s), np.median(lengths_s), np.max(lengths_s)
+    return f"{shortest:.1f} s", f"{median:.1f} s", f"{longest:.1f} s"
 
 
 def _background_s(video: PreparedVideo) -> float:
