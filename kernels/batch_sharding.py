@@ -33,9 +33,8 @@ def over_batch(function: Callable, rule: str, devices: int | None) -> Callable:
             tuple(sharding for _ in arguments),
         )
 
-    others = set(rule.replace(",", " ").replace("->", " ").split()) - {"b"}
+    axes = dict.fromkeys(rule.replace(",", " ").replace("->", " ").split())  # in their order
+    others = tuple(axis for axis in axes if axis != "b")
     sharded = custom_partitioning(function)
-    sharded.def_partition(
-        partition, sharding_rule=rule, need_replication_factors=tuple(sorted(others))
-    )
+    sharded.def_partition(partition, sharding_rule=rule, need_replication_factors=others)
     return sharded

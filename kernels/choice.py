@@ -1,6 +1,7 @@
 """Which implementation of boundary max pooling runs, and why not the other one."""
 
 import functools
+import importlib
 import importlib.metadata
 import importlib.util
 import sys
@@ -8,7 +9,7 @@ import warnings
 from collections.abc import Collection
 
 IMPLEMENTATIONS = ("triton", "xla")
-INSTALL = "install it with: pip install 'afsd-jax[cuda13]'"
+INSTALL = "install all of it with: pip install 'afsd-jax[cuda13]'"
 
 
 def choose(implementation: str | None, platform: str) -> str:
@@ -29,7 +30,11 @@ def choose(implementation: str | None, platform: str) -> str:
         )
     obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
     if obstacle is None:
-        return "triton"
+        try:
+            importlib.import_module("afsd_jax.kernels.triton_jax")
+            return "triton"
+        except ImportError as error:
+            obstacle = f"it cannot be loaded ({error}); {INSTALL}"
     if implementation == "triton":
         raise RuntimeError(f"implementation='triton' cannot be used: {obstacle}")
     _warn_once(f"boundary max pooling falls back to its slower XLA implementation: {obstacle}")

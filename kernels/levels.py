@@ -19,7 +19,9 @@ def level_rows(length: int) -> list[int]:
     return rows
 
 
-def positions_like(features: jax.ShapeDtypeStruct, count: int) -> list[jax.ShapeDtypeStruct]:
+def positions_like(
+    features: jax.Array | jax.ShapeDtypeStruct, count: int
+) -> list[jax.ShapeDtypeStruct]:
     """Returns the forms of the positions of the outputs and of the block maxima.
 
     A position is the cell of features [B, T, C] that a maximum is from.

@@ -71,7 +71,7 @@ def _pool_back_xla(features: jax.Array, regions: jax.Array, *others: jax.Array) 
 def _pool_back_triton(*operands: jax.Array, devices: int | None) -> Arrays:
     from afsd_jax.kernels import triton_jax
 
-    return [triton_jax.backward(*operands, devices)]
+    return [triton_jax.backward(*operands, devices=devices)]
 
 
 def _pool_back_types(features: Any, *_: Any, implementation: str | None) -> list:
@@ -100,9 +100,10 @@ def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> P
             jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
             for x, a in zip(operands, axes, strict=True)
         ]
-        clips = size * operands[0].shape[1]
-        results = primitive.bind(*(x.reshape(clips, *x.shape[2:]) for x in operands), **parameters)
-        return [x.reshape(size, -1, *x.shape[1:]) for x in results], [0] * len(results)
+        clips = operands[0].shape[1]
+        folded = [x.reshape(size * clips, *x.shape[2:]) for x in operands]
+        results = primitive.bind(*folded, **parameters)
+        return [x.reshape(size, clips, *x.shape[1:]) for x in results], [0] * len(results)
 
     primitive = Primitive(name)
     primitive.multiple_results = True

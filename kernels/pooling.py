@@ -55,8 +55,9 @@ def _pool_forward(features: jax.Array, regions: jax.Array, implementation: str |
     return output, (features, regions, tracked)
 
 
-def _pool_backward(implementation: str | None, saved, gradient: jax.Array):
-    return operation.pool_back(*saved, gradient, implementation), None
+def _pool_backward(implementation: str | None, saved: tuple, gradient: jax.Array):
+    features, regions, tracked = saved
+    return operation.pool_back(features, regions, tracked, gradient, implementation), None
 
 
 _pool.defvjp(_pool_forward, _pool_backward)

@@ -24,15 +24,11 @@ def forward(
     """Returns the output [B, N, C] and, if `track`, the arrays of `positions_like`."""
 
     def local(features: jax.Array, regions: jax.Array) -> list[jax.Array]:
-        clips, _, channels = features.shape
-        kept = positions_like(features, regions.shape[1]) if track else []
-        output = jax.ShapeDtypeStruct((clips, regions.shape[1], channels), features.dtype)
-        if output.size == 0:
-            return [jnp.zeros(form.shape, form.dtype) for form in (output, *kept)]
         longest = longest_regions(regions)
         pooled = triton_calls.forward(launch, features, regions, longest, features.dtype, track)
-        if track and kept[1].size == 0:
-            pooled.append(jnp.zeros(kept[1].shape, kept[1].dtype))
+        if track and len(pooled) == 2:  # there is no table
+            table = positions_like(features, regions.shape[1])[1]
+            pooled.append(jnp.zeros(table.shape, table.dtype))
         return pooled
 
     results = "b n c, b n c, b m c" if track else "b n c"
@@ -54,8 +50,6 @@ def backward(
     def local(
         regions: jax.Array, positions: jax.Array, block_positions: jax.Array, gradient: jax.Array
     ) -> jax.Array:
-        if gradient.size == 0:
-            return jnp.zeros((gradient.shape[0], length, gradient.shape[2]), dtype)
         longest = longest_regions(regions)
         return triton_calls.backward(
             launch, gradient, regions, longest, positions, block_positions, length, dtype
@@ -73,6 +67,8 @@ def launch(
     **constants: Any,
 ) -> list[jax.Array]:
     """Calls a kernel through jax-triton; see `triton_calls.Launch`."""
+    if grid == 0:  # CUDA refuses a launch of nothing
+        return [jnp.zeros(form.shape, form.dtype) for form in outputs]
     return jax_triton.triton_call(
         *inputs, kernel=kernel, grid=(grid,), num_warps=1, **{OUTPUTS: outputs}, **constants
     )

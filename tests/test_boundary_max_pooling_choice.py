@@ -1,0 +1,112 @@
+"""Which implementation of boundary max pooling runs: real processes in the real import orders."""
+
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import pytest
+
+from afsd_jax.kernels import boundary_max_pooling
+from afsd_jax.kernels.choice import triton_obstacle
+
+LIBTRITON = "triton._C.libtriton"
+
+LOWER_FOR_CUDA = """
+import jax
+import jax.numpy as jnp
+from afsd_jax.kernels import boundary_max_pooling
+
+def lower_for_cuda():
+    shapes = jax.ShapeDtypeStruct((1, 4, 2), jnp.float32), jax.ShapeDtypeStruct((1, 3, 4), float)
+    traced = jax.jit(lambda x, s: boundary_max_pooling(x, s)).trace(*shapes)
+    return traced.lower(lowering_platforms=("cuda",)).as_text()
+"""
+
+
+def run_python(program):
+    """Runs a program in a fresh interpreter and returns the JSON it prints last."""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_importing_the_package_loads_jax_and_nothing_else():
+    loaded = run_python(
+        "import json, sys, jax, jax.numpy\n"
+        "before = set(sys.modules)\n"
+        "import afsd_jax.kernels\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "print(json.dumps(sorted(new - set(sys.stdlib_module_names))))"
+    )
+    assert set(loaded) <= {"afsd_jax", "jax"}
+
+
+def test_pooling_on_a_cpu_loads_no_triton():
+    loaded = run_python(
+        "import json, sys, jax.numpy as jnp\n"
+        "from afsd_jax.kernels import boundary_max_pooling\n"
+        "boundary_max_pooling(jnp.zeros((1, 4, 2)), jnp.zeros((1, 3, 4)))\n"
+        "print(json.dumps([n for n in sys.modules if n.startswith(('triton', 'jax_triton'))]))"
+    )
+    assert loaded == []
+
+
+@pytest.mark.parametrize("first", ["triton", "tensorflow"])
+def test_lowering_for_cuda_survives_every_import_order(first):
+    pytest.importorskip(first)
+    kept, warned = run_python(
+        f"import {first}, json, sys, warnings\n{LOWER_FOR_CUDA}\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    programs = [lower_for_cuda(), lower_for_cuda()]\n"
+        "pooling = [w for w in caught if 'boundary max pooling' in str(w.message)]\n"
+        "print(json.dumps(['triton_kernel_call' in programs[0], len(pooling)]))"
+    )
+    # Either the kernel is in the program, or there was one warning for the two programs.
+    assert warned == (0 if kept else 1)
+
+
+def test_triton_may_be_loaded_first_and_then_tensorflow():
+    pytest.importorskip("triton")
+    loaded = run_python(
+        "import json, sys\n"
+        "from afsd_jax.kernels import load_triton\n"
+        "load_triton()\n"
+        "import tensorflow\n"
+        "load_triton()\n"
+        "print(json.dumps('tensorflow' in sys.modules))"
+    )
+    assert loaded is True
+
+
+@pytest.mark.parametrize(
+    ("triton", "jax_triton", "loaded", "word"),
+    [
+        ("3.6.0", "0.3.1", [], None),
+        ("3.6.0", "0.3.1", ["tensorflow"], None),
+        ("3.7.0", "0.4.1", [], None),
+        ("3.7.0", "0.4.1", ["tensorflow", LIBTRITON], None),
+        ("3.7.0", "0.4.1", ["tensorflow"], "before TensorFlow is imported"),
+        ("3.10.1+git1", "0.4.1", ["tensorflow"], "'triton<3.7'"),
+        ("4.0.0", "0.4.1", ["tensorflow", "triton"], "abort"),
+        (None, "0.4.1", [], "pip install 'afsd-jax[cuda13]'"),
+        ("3.6.0", None, [], "pip install 'afsd-jax[cuda13]'"),
+    ],
+)
+def test_what_keeps_triton_from_being_used(triton, jax_triton, loaded, word):
+    obstacle = triton_obstacle(triton, jax_triton, loaded)
+    if word is None:
+        assert obstacle is None
+    else:
+        assert word in obstacle
+
+
+def test_triton_where_there_is_no_gpu_is_a_clear_error():
+    with pytest.raises(RuntimeError, match="implementation='triton' needs a CUDA GPU"):
+        boundary_max_pooling(jnp.zeros((1, 4, 2)), jnp.zeros((1, 3, 4)), implementation="triton")
+
+
+def test_an_unknown_implementation_is_refused():
+    with pytest.raises(ValueError, match="one of 'triton', 'xla', not 'cuda'"):
+        boundary_max_pooling(jnp.zeros((1, 4, 2)), jnp.zeros((1, 3, 4)), implementation="cuda")
