@@ -8,7 +8,8 @@ be started at, and each host decodes nothing but its share.
 import itertools
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -119,13 +120,13 @@ class TrainingData:
         )
         shape = (data.clip_length, data.crop_size, data.crop_size, self._videos[0].shape[2])
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
-        for numbers, frames in batched.prefetch(2).with_options(_options()).as_numpy_iterator():
+        for numbers, frames in _arrays(batched, self._videos[0].path.parent):
             described = [self._describe(_Row(*row.tolist())) for row in numbers]
             batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
             yield {"frames": frames, **batch}
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        """Returns the rows of this host's clips in one epoch: int64 [steps · B, 7]."""
+        """Returns the rows of this host's clips in one epoch: int64 [steps · B, 8]."""
         seed, data = self._config.seed, self._config.data
         order = np.random.default_rng((seed, epoch)).permutation(self.num_clips)
         order = order[: self.steps_per_epoch * self._config.train.batch_size]
@@ -256,7 +257,7 @@ def windows_of_videos(
     decoded = decoded.map(
         lambda part: reader(part[0], part[1], part[2], crop), num_parallel_calls=_threads()
     )
-    frames = decoded.prefetch(2).with_options(_options()).as_numpy_iterator()
+    frames = _arrays(decoded, videos[0].path.parent)
     for number, group in itertools.groupby(parts, lambda part: part[0]):
         video = videos[number]
         yield WindowedVideo(
@@ -297,6 +298,19 @@ def _check_frames(videos: list[PreparedVideo], config: ml_collections.ConfigDict
             f"{videos[0].path}: frames have {channels} channels, but data.stream is "
             f"{config.data.stream}"
         )
+
+
+def _arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
+    """Yields a data set's elements as arrays, reading ahead."""
+    import tensorflow as tf
+
+    try:
+        yield from dataset.prefetch(2).with_options(_options()).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        reason = error.message.partition("\n")[0]
+        raise UserError(
+            f"{folder}: frames cannot be read ({reason}); prepare the data set again"
+        ) from error
 
 
 def _threads() -> int:

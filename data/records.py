@@ -5,6 +5,7 @@ lie one after another; where it is known where each begins, a clip is one short 
 of clips can be any at all.
 """
 
+import contextlib
 import mmap
 import struct
 from collections.abc import Iterator, Sequence
@@ -93,8 +94,8 @@ def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedV
       split: a name such as train, or a part of one such as train[:10%].
 
     Raises:
-      UserError: there is no such split, a shard is damaged, or the videos' frames differ in size
-        or encoding.
+      UserError: there is no such split or nothing in it, a shard is damaged, or the videos' frames
+        differ in size or encoding.
     """
     info = builder.info
     try:
@@ -109,6 +110,8 @@ def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedV
     for part in tqdm(parts, desc=f"indexing {split}", unit="file", delay=2):
         stop = None if part.take < 0 else part.skip + part.take
         videos += _read_shard(Path(part.filename), info.features)[part.skip : stop]
+    if not videos:
+        raise UserError(f"{builder.data_path}: split {split} has no videos")
     for video in videos:
         if (video.encoding, video.shape) != (videos[0].encoding, videos[0].shape):
             raise UserError(
@@ -152,6 +155,8 @@ class FrameReader:
         """
         import tensorflow as tf
 
+        with contextlib.suppress(RuntimeError):  # raised where TensorFlow is in use already
+            tf.config.set_visible_devices([], "GPU")  # they are JAX's
         self._encoding, self._shape = videos[0].encoding, videos[0].shape
         self._paths = tf.constant([str(video.path) for video in videos])
         self._sizes = tf.constant([video.path.stat().st_size for video in videos], tf.int64)

@@ -351,6 +351,7 @@ def test_importing_the_package_does_not_import_tensorflow():
     [
         ({"data__data_dir": "/nowhere"}, r"/nowhere/videos/rgb: no prepared data set; make it"),
         ({"data__train_split": "validation"}, r"no split 'validation'; there are train"),
+        ({"data__train_split": "train[:0]"}, r"split train\[:0\] has no videos"),
         ({"data__crop_size": 21}, r"frames of 20x20 pixels are smaller than data.crop_size = 21"),
         ({"data__max_actions": 1}, r"a clip of a has 2 actions; set data.max_actions \(now 1\)"),
         ({"train__batch_size": 500}, r"has \d+ clips, fewer than train.batch_size = 500"),
@@ -377,3 +378,13 @@ def test_a_missing_shard_is_named(tmp_path):
     shard.unlink()
     with pytest.raises(UserError, match=rf"{shard.name}: the shard is missing or damaged"):
         next(windows_of_videos(configuration(data_dir), "train"))
+
+
+def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
+    config = configuration(prepare(tmp_path, encoding="jpeg"))
+    data = TrainingData(config)
+    for shard in (tmp_path / "data/videos/rgb/1.0.0").glob("*.tfrecord*"):
+        shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+    for reading in (data.batches(), windows_of_videos(config, "train")):
+        with pytest.raises(UserError, match=r"1.0.0: frames cannot be read \(.*\); prepare the"):
+            next(reading)
