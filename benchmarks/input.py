@@ -8,7 +8,8 @@ times over:
 
 - the pipeline, as training uses it, with every clip of the data set in the shuffle;
 - a plain loop on one core that decodes clip after clip and frame after frame with Pillow. Its
-  encoded frames lie in memory already: it has nothing to read.
+  encoded frames lie in memory already: it has nothing to read. (Of raw frames it decodes nothing
+  either, but copies them within memory, while the pipeline reads files.)
 
 Each encoding has a process of its own, whose peak memory is compared with that at its start.
 """
