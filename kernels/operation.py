@@ -54,7 +54,7 @@ def _pool_triton(
 ) -> Arrays:
     from afsd_jax.kernels import triton_jax
 
-    return triton_jax.forward(features, regions, track, devices)
+    return triton_jax.forward(features, regions, track=track, devices=devices)
 
 
 def _pool_types(features: Any, regions: Any, *, implementation: str | None, track: bool) -> list:

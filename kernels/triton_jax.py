@@ -19,7 +19,7 @@ if OUTPUTS not in inspect.signature(jax_triton.triton_call).parameters:
 
 
 def forward(
-    features: jax.Array, regions: jax.Array, track: bool, devices: int | None
+    features: jax.Array, regions: jax.Array, *, track: bool, devices: int | None
 ) -> list[jax.Array]:
     """Returns the output [B, N, C] and, if `track`, the arrays of `positions_like`."""
 
@@ -42,6 +42,7 @@ def backward(
     positions: jax.Array,
     block_positions: jax.Array,
     gradient: jax.Array,
+    *,
     devices: int | None,
 ) -> jax.Array:
     """Returns the gradient [B, T, C]; of the features only the shape and dtype are used."""
