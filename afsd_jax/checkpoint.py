@@ -58,7 +58,8 @@ def save(
 ) -> None:
     """Saves a step in the background; `manager.wait_until_finished()` or `close()` waits for it."""
     items: dict[str, Any] = {
-        "weights": ocp.args.StandardSave(dict(weights)),
+        # Small files, so that writing needs little memory beside the weights.
+        "weights": ocp.args.PyTreeSave(dict(weights), ocdbt_target_data_file_size=2**24),
         "description": ocp.args.JsonSave(dict(description)),
     }
     if optimizer is not None:
@@ -108,12 +109,15 @@ def read_description(
         ) from error
 
 
-def read(folder: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
+def read(
+    folder: str | os.PathLike[str], step: int | None = None, partial: bool = False
+) -> Checkpoint:
     """Reads a checkpoint's weights and description.
 
     Args:
       folder: of the checkpoint.
       step: which one; by default the last.
+      partial: whether some weights may be missing, as in a converted trunk.
 
     Raises:
       UserError: the folder is no checkpoint, or its weights do not fit its configuration.
@@ -124,7 +128,11 @@ def read(folder: str | os.PathLike[str], step: int | None = None) -> Checkpoint:
             f"{folder}: not a checkpoint folder; give one that train or convert_weights wrote"
         )
     config, class_names = read_description(folder, step)
-    weights = _restore(folder, step, "weights", parameters.shapes(config))
+    shapes = parameters.shapes(config)
+    if partial:
+        saved = _saved_names(folder, step)
+        shapes = {name: shape for name, shape in shapes.items() if name in saved}
+    weights = _restore(folder, step, "weights", shapes)
     return Checkpoint(step, config, class_names, weights)
 
 
@@ -135,6 +143,12 @@ def read_optimizer(folder: str | os.PathLike[str], step: int, abstract: Any) -> 
       UserError: it is missing or of another configuration.
     """
     return _restore(folder, step, "optimizer", abstract)
+
+
+def _saved_names(folder: str | os.PathLike[str], step: int) -> set[str]:
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata((Path(folder) / str(step) / "weights").absolute())
+    return set(metadata.item_metadata)
 
 
 def _restore(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:

@@ -1,6 +1,7 @@
 """What the mains with a configuration share: absl flags whose errors are one clear line."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,14 +14,19 @@ CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Configuration file, such as configs/synthetic.py.", lock_config=True
 )
 
+_OTHER_FIELDS = re.compile(r"Other fields present:.*}\"?\s*", re.DOTALL)
+
 
 def _parse(argv: Sequence[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        if CONFIG.value is not None:
+            CONFIG.value["seed"]  # a file that cannot be loaded says so only when it is used
+        return rest
     except errors.UserError:
         raise
     except Exception as error:  # a configuration file is Python: anything can go wrong in it
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = _OTHER_FIELDS.sub("", f"{type(error).__name__}: {error}")
         raise errors.UserError(f"{' '.join(argv[1:])}: {reason}") from error
 
 
@@ -31,6 +37,9 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     logging.set_verbosity(logging.WARNING)
     app.run(lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit)
+
+
+_OTHER_FIELDS = re.compile(r"Other fields present:.*}\"?\s*", re.DOTALL)
 
 
 def _parsed_or_exit(argv: Sequence[str]) -> list[str]:

@@ -28,7 +28,6 @@ _POSITIVE = (
     "data.clip_length",
     "data.clip_stride",
     "data.max_actions",
-    "data.shuffle_clips",
     "data.consistency.divisor",
     "model.channels",
     "model.groups",
@@ -67,12 +66,10 @@ def default_config() -> ml_collections.ConfigDict:
     data.flip = 0.5  # probability of mirroring a training clip
     data.negate_flipped_flow = False  # True: mirrored flow changes the sign of its x component
     data.train_padding = "black"  # black (-1 after normalising) or grey (0)
-    data.shuffle_clips = 512  # encoded clips in the shuffle buffer
 
     data.consistency = consistency = ml_collections.ConfigDict()
     consistency.round_up = True  # the shortest action: ceil, else floor
     consistency.divisor = 1  # then divided by this, towards zero
-    consistency.strict = True  # an action must be longer than two cuts, else at least as long
 
     config.model = model = ml_collections.ConfigDict()
     model.in_channels = 3  # 3 for rgb, 2 for flow

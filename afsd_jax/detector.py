@@ -181,11 +181,9 @@ def load_weights(path: str | os.PathLike[str], config: ml_collections.ConfigDict
         from afsd_jax import weights
 
         return weights.load(path, config).parameters
-    loaded = checkpoint.read(path).weights
+    loaded = checkpoint.read(path, partial=True).weights
     shapes = parameters.shapes(config)
-    wrong = [
-        name for name, x in shapes.items() if name not in loaded or loaded[name].shape != x.shape
-    ]
+    wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]
     if wrong:
         raise UserError(f"{path}: its weights do not fit the configuration: {', '.join(wrong[:5])}")
     return loaded

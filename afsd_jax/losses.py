@@ -53,7 +53,9 @@ def boundary_loss(features: jax.Array, target: jax.Array) -> jax.Array:
     p = jnp.tanh(features).mean(-1)
 
     def log(x: jax.Array) -> jax.Array:
-        return jnp.maximum(jnp.log(jnp.maximum(x, jnp.finfo(x.dtype).tiny)), -100)
+        # A double where, so that the gradient of log 0 is no NaN.
+        positive = x > 0
+        return jnp.where(positive, jnp.maximum(jnp.log(jnp.where(positive, x, 1)), -100), -100)
 
     return -(target * log(p) + (1 - target) * log(1 - p)).mean()
 

@@ -38,7 +38,6 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.train_padding = "grey"
     config.data.consistency.round_up = False
     config.data.consistency.divisor = 4
-    config.data.consistency.strict = False
 
     config.model.num_classes = 2
     config.model.pyramid_inputs = ("Mixed_5c",)
