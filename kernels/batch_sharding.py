@@ -35,6 +35,6 @@ def over_batch(function: Callable, rule: str, devices: int | None) -> Callable:
 
     axes = dict.fromkeys(rule.replace(",", " ").replace("->", " ").split())  # in their order
     others = tuple(axis for axis in axes if axis != "b")
-    sharded = custom_partitioning(function)
+    sharded = custom_partitioning(lambda *arrays: function(*arrays))  # of positions only
     sharded.def_partition(partition, sharding_rule=rule, need_replication_factors=others)
     return sharded

@@ -11,11 +11,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax._src import dispatch
 from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jax.sharding import PartitionSpec
 
 from afsd_jax.kernels import xla
+from afsd_jax.kernels.batch_sharding import over_batch
 from afsd_jax.kernels.choice import choose
 from afsd_jax.kernels.levels import positions_like
 
@@ -54,7 +56,9 @@ def _pool_triton(
 ) -> Arrays:
     from afsd_jax.kernels import triton_jax
 
-    return triton_jax.forward(features, regions, track=track, devices=devices)
+    results = "b n c, b n c, b m c" if track else "b n c"
+    forward = partial(triton_jax.forward, track=track)
+    return over_batch(forward, f"b t c, b n f -> {results}", devices)(features, regions)
 
 
 def _pool_types(features: Any, regions: Any, *, implementation: str | None, track: bool) -> list:
@@ -68,10 +72,11 @@ def _pool_back_xla(features: jax.Array, regions: jax.Array, *others: jax.Array) 
     return [xla.backward(features, regions, others[-1])]
 
 
-def _pool_back_triton(*operands: jax.Array, devices: int | None) -> Arrays:
+def _pool_back_triton(features: jax.Array, *others: jax.Array, devices: int | None) -> Arrays:
     from afsd_jax.kernels import triton_jax
 
-    return [triton_jax.backward(*operands, devices=devices)]
+    backward = partial(triton_jax.backward, length=features.shape[1], dtype=features.dtype)
+    return over_batch(backward, "b n f, b n c, b m c, b n c -> b t c", devices)(*others)
 
 
 def _pool_back_types(features: Any, *_: Any, implementation: str | None) -> list:
@@ -94,16 +99,16 @@ def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> P
         return mlir.lower_fun(function)(ctx, *operands)
 
     def batch(operands, axes, **parameters):
-        """The axis of vmap becomes part of the batch."""
+        """The axis of vmap joins the batch as its fast axis, so that a sharded batch stays so."""
         size = next(x.shape[a] for x, a in zip(operands, axes, strict=True) if a is not None)
         operands = [
-            jnp.broadcast_to(x, (size, *x.shape)) if a is None else jnp.moveaxis(x, a, 0)
+            jnp.repeat(x[:, None], size, axis=1) if a is None else jnp.moveaxis(x, a, 1)
             for x, a in zip(operands, axes, strict=True)
         ]
-        clips = operands[0].shape[1]
-        folded = [x.reshape(size * clips, *x.shape[2:]) for x in operands]
+        clips = operands[0].shape[0]
+        folded = [x.reshape(clips * size, *x.shape[2:]) for x in operands]
         results = primitive.bind(*folded, **parameters)
-        return [x.reshape(size, clips, *x.shape[1:]) for x in results], [0] * len(results)
+        return [x.reshape(clips, size, *x.shape[1:]) for x in results], [1] * len(results)
 
     primitive = Primitive(name)
     primitive.multiple_results = True
@@ -112,6 +117,9 @@ def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> P
     batching.primitive_batchers[primitive] = batch
     mlir.register_lowering(primitive, partial(lower, platform="cuda"), platform="cuda")
     mlir.register_lowering(primitive, partial(lower, platform="other"))
+    # JAX has no public way to say what custom_partitioning, used in `lower`, says for itself: that
+    # programs for several devices must know them while they are lowered.
+    dispatch.prim_requires_devices_during_lowering.add(primitive)
     return primitive
 
 

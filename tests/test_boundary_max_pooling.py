@@ -191,9 +191,20 @@ def test_integer_features_are_refused():
         boundary_max_pooling(jnp.zeros((1, 2, 2), jnp.int32), jnp.zeros((1, 1, 4)))
 
 
-@pytest.mark.parametrize("case", ["auto", "explicit", "shard_map", "custom partitioning"])
-def test_a_batch_sharded_over_8_devices_is_never_gathered(case):
-    run_python(str(Path(__file__).parent / "sharded_boundary_max_pooling.py"), case)
+@pytest.mark.parametrize(
+    ("way", "axis_type", "transform"),
+    [
+        ("xla", "Auto", "jit"),
+        ("xla", "Explicit", "vmap"),
+        ("xla", "Auto", "shard_map"),
+        ("kernels", "Auto", "jit"),
+        ("kernels", "Explicit", "vmap"),
+        ("kernels", "Auto", "shard_map"),
+    ],
+)
+def test_a_batch_sharded_over_8_devices_is_never_gathered(way, axis_type, transform):
+    program = Path(__file__).parent / "sharded_boundary_max_pooling.py"
+    run_python(str(program), way, axis_type, transform)
 
 
 def run_python(*arguments):
