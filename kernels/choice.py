@@ -74,11 +74,7 @@ def load_triton() -> None:
     To be called before the first import of TensorFlow. Does nothing without JAX's CUDA plugin,
     without Triton, or where loading it would not be safe any more.
     """
-    has_cuda = any(
-        importlib.util.find_spec(f"jax_plugins.xla_cuda{major}")
-        for major in (12, 13)
-        if importlib.util.find_spec("jax_plugins")
-    )
+    has_cuda = any(importlib.util.find_spec(f"jax_cuda{major}_plugin") for major in (12, 13))
     if has_cuda and not triton_obstacle(version("triton"), version("jax-triton"), sys.modules):
         import triton  # noqa: F401
 
