@@ -128,7 +128,7 @@ class Detector:
         return detections_of_video(
             np.concatenate(segments),
             np.concatenate(scores),
-            offsets,
+            np.array(offsets),
             fps,
             self.class_names,
             score_threshold=inference["fusion_score_threshold" if fused else "score_threshold"],

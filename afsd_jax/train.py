@@ -63,7 +63,8 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     folder = Path(workdir) / "checkpoints"
     last = checkpoint.latest_step(folder)
     if last is None and config.train.init_from:
-        parameters.update(network, load_weights(config.train.init_from, config))
+        initial = load_weights(config.train.init_from, config)
+        network = parameters.replace(network, {**parameters.flatten(network), **initial})
     state = init_state(network, optimizer)
     if last is not None:
         state = resume(state, folder, last, config)

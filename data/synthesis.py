@@ -50,14 +50,14 @@ _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 class Settings:
     """What determines a synthetic data set, to the last bit of every file."""
 
-    train_videos: int = 128
+    train_videos: int = 72
     test_videos: int = 24
     seed: int = 0
     height: int = 120
     width: int = 160
     fps: int = 20
     min_duration_s: float = 20.0
-    max_duration_s: float = 40.0
+    max_duration_s: float = 60.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
     restless: float = 0.4  # share of background, per quantity, that drifts or swings
     clutter: int = 2  # small shapes moving on their own

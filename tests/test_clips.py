@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from afsd_jax.data.clips import boundary_targets, video_clips
 from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
+from afsd_jax.data.clips import boundary_targets, video_clips
 from tests.support import GOLDEN, ROOT
 
 THUMOS14 = ROOT / ".." / "shared" / "thumos14"

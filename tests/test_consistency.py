@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from afsd_jax.data.consistency import consistency_clip, cut_length
 from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
+from afsd_jax.data.consistency import consistency_clip, cut_length
 from tests.support import GOLDEN
 
 CASES = json.loads((GOLDEN / "consistency_clips.json").read_text())

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
 from hypothesis import given
 from hypothesis import strategies as st
+
+from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
 
 
 @given(num_frames=st.integers(1, 3000), length=st.integers(1, 300), stride=st.integers(1, 300))

@@ -122,7 +122,7 @@ class Network(nnx.Module):
         loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
         conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
         scale = jnp.repeat(self.loc_scale[...], np.array(lengths), total_repeat_length=sum(lengths))
-        multiplier = np.repeat(np.array(self.loc_multipliers, np.float32), lengths)
+        multiplier = jnp.asarray(np.repeat(np.array(self.loc_multipliers, np.float32), lengths))
         exponent = self.loc_head(loc_tower, lengths).astype(jnp.float32)
         loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
         conf = self.conf_head(conf_tower, lengths)

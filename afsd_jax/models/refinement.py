@@ -50,9 +50,11 @@ def proposal_regions(
       [B,K,4] in frames.
     """
     loc = jax.lax.stop_gradient(loc.astype(jnp.float32))
-    length = np.repeat(np.array(lengths, np.float32), lengths)  # [K], of each prior's level
-    index = np.concatenate([np.arange(length, dtype=np.float32) for length in lengths])
-    first = np.arange(len(length), dtype=np.float32) - index
+    cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
+    index_of = np.concatenate([np.arange(length) for length in lengths])
+    length = jnp.asarray(cells_of, jnp.float32)
+    index = jnp.asarray(index_of, jnp.float32)
+    first = jnp.asarray(np.arange(len(index_of)) - index_of, jnp.float32)
     left, right = loc[..., 0] / clip_length * length, loc[..., 1] / clip_length * length
     cells = boundary_regions(index - left, index + right, left + right)
     # Clamped to its own level, a region cannot reach into the neighbouring one.
