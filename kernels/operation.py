@@ -21,6 +21,8 @@ from afsd_jax.kernels.batch_sharding import over_batch
 from afsd_jax.kernels.choice import choose
 from afsd_jax.kernels.levels import positions_like
 
+CPU_CACHE = 8 << 20  # bytes that stay near a CPU's cores
+
 Arrays = list[jax.Array]
 
 
@@ -46,9 +48,9 @@ def pool_back(
     return _pool_back.bind(*operands, implementation=implementation)[0]
 
 
-def _pool_xla(features: jax.Array, regions: jax.Array, *, track: bool) -> Arrays:
+def _pool_xla(features: jax.Array, regions: jax.Array, *, track: bool, cache: int | None) -> Arrays:
     kept = positions_like(features, regions.shape[1]) if track else []
-    return [xla.forward(features, regions), *(jnp.zeros(k.shape, k.dtype) for k in kept)]
+    return [xla.forward(features, regions, cache), *(jnp.zeros(k.shape, k.dtype) for k in kept)]
 
 
 def _pool_triton(
@@ -68,8 +70,10 @@ def _pool_types(features: Any, regions: Any, *, implementation: str | None, trac
     return [_type_like(features, form) for form in (output, *kept)]
 
 
-def _pool_back_xla(features: jax.Array, regions: jax.Array, *others: jax.Array) -> Arrays:
-    return [xla.backward(features, regions, others[-1])]
+def _pool_back_xla(
+    features: jax.Array, regions: jax.Array, *others: jax.Array, cache: int | None
+) -> Arrays:
+    return [xla.backward(features, regions, others[-1], cache)]
 
 
 def _pool_back_triton(features: jax.Array, *others: jax.Array, devices: int | None) -> Arrays:
@@ -92,7 +96,7 @@ def _type_like(features: Any, form: Any) -> Any:
 
 def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> Primitive:
     def lower(ctx, *operands, implementation, platform, **parameters):
-        function = partial(xla, **parameters)
+        function = partial(xla, cache=CPU_CACHE if platform == "cpu" else None, **parameters)
         if choose(implementation, platform) == "triton":
             devices = getattr(ctx.module_context.axis_context, "num_devices", None)
             function = partial(triton, devices=devices, **parameters)
@@ -115,7 +119,8 @@ def _primitive(name: str, types: Callable, xla: Callable, triton: Callable) -> P
     primitive.def_abstract_eval(types)
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=("implementation", "track")))
     batching.primitive_batchers[primitive] = batch
-    mlir.register_lowering(primitive, partial(lower, platform="cuda"), platform="cuda")
+    for platform in ("cuda", "cpu"):
+        mlir.register_lowering(primitive, partial(lower, platform=platform), platform=platform)
     mlir.register_lowering(primitive, partial(lower, platform="other"))
     # JAX has no public way to say what custom_partitioning, used in `lower`, says for itself: that
     # programs for several devices must know them while they are lowered.

@@ -5,28 +5,34 @@ length is the union of two such windows, so its maximum costs two rows of the ta
 O(T log T + N) rows and does not depend on the lengths of the regions.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 
-def forward(features: jax.Array, regions: jax.Array) -> jax.Array:
+def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -> jax.Array:
     """Pools the first half of the channels over the start regions, the rest over the end regions.
 
     Args:
       features: [B, T, C] floating point.
       regions: [B, N, 4] int32, as `to_regions` makes them.
+      cache: bytes. If given, channels are taken in blocks whose table is no larger, one block
+        after the other. That is for CPUs, which have little cache and slow memory.
 
     Returns:
       [B, N, C] of the dtype of the features: bit for bit the values at the first maxima.
     """
+    blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
-    pool = jax.vmap(_region_max)
-    start = pool(features[..., :half], regions[..., :2])
-    end = pool(features[..., half:], regions[..., 2:])
+    start = _by_blocks(_pooling(regions[..., :2]), blocks, features[..., :half])
+    end = _by_blocks(_pooling(regions[..., 2:]), blocks, features[..., half:])
     return jnp.concatenate([start, end], axis=-1)
 
 
-def backward(features: jax.Array, regions: jax.Array, gradient: jax.Array) -> jax.Array:
+def backward(
+    features: jax.Array, regions: jax.Array, gradient: jax.Array, cache: int | None = None
+) -> jax.Array:
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
     The table is built again rather than kept: it is log T times as large as the features. Sums are
@@ -35,9 +41,48 @@ def backward(features: jax.Array, regions: jax.Array, gradient: jax.Array) -> ja
     Returns:
       [B, T, C] of the dtype of the features.
     """
+
+    def pull_back(regions: jax.Array) -> Callable:
+        return lambda x, g: jax.vjp(_pooling(regions), x)[1](g)[0]
+
+    dtype = features.dtype
     # A cast keeps order and ties, so the same cells win.
-    _, pullback = jax.vjp(lambda x: forward(x, regions), features.astype(jnp.float32))
-    return pullback(gradient.astype(jnp.float32))[0].astype(features.dtype)
+    features, gradient = features.astype(jnp.float32), gradient.astype(jnp.float32)
+    blocks = _channel_blocks(features, cache)
+    half = features.shape[-1] // 2
+    start = _by_blocks(
+        pull_back(regions[..., :2]), blocks, features[..., :half], gradient[..., :half]
+    )
+    end = _by_blocks(
+        pull_back(regions[..., 2:]), blocks, features[..., half:], gradient[..., half:]
+    )
+    return jnp.concatenate([start, end], axis=-1).astype(dtype)
+
+
+def _channel_blocks(features: jax.Array, cache: int | None) -> int:
+    """The blocks in which to take one half of the channels; all of the same size."""
+    clips, length, channels = features.shape
+    if cache is None or channels % 2:
+        return 1
+    half = channels // 2
+    channel_bytes = clips * length * length.bit_length() * features.dtype.itemsize
+    fits = [n for n in range(1, half + 1) if half % n == 0 and half // n * channel_bytes <= cache]
+    # Blocks of fewer channels than a cache line holds would gain nothing.
+    return min([n for n in fits if half // n >= 16] or [max(half // 16, 1)])
+
+
+def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array:
+    """Applies a function of arrays [..., C] to one block of the channels after the other."""
+    if blocks == 1:
+        return function(*arrays)
+    parts = [jnp.moveaxis(array.reshape(*array.shape[:-1], blocks, -1), -2, 0) for array in arrays]
+    results = jnp.moveaxis(jax.lax.map(lambda part: function(*part), parts), 0, -2)
+    return results.reshape(*results.shape[:-2], -1)
+
+
+def _pooling(regions: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """Maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2], as a function of the cells."""
+    return lambda cells: jax.vmap(_region_max)(cells, regions)
 
 
 def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:

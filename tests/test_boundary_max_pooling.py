@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afsd_jax.kernels import boundary_max_pooling
+from afsd_jax.kernels import boundary_max_pooling, xla
+from afsd_jax.kernels.regions import to_regions
 
 GOLDEN = Path(__file__).parent / "golden" / "boundary_max_pooling.npz"
 DTYPES = [jnp.float32, jnp.bfloat16, jnp.float16]
@@ -146,6 +147,16 @@ def test_integer_segments_pool_like_floating_point_ones():
     assert_bits_equal(
         boundary_max_pooling(features, whole.astype(jnp.int32)),
         boundary_max_pooling(features, whole),
+    )
+
+
+def test_channels_taken_in_blocks_change_nothing():
+    features, segments, gradient = random_problem(4, 3, 50, 9, 96)
+    regions = to_regions(segments, 50)
+    assert_bits_equal(xla.forward(features, regions, cache=1), xla.forward(features, regions))
+    assert_bits_equal(
+        xla.backward(features, regions, gradient, cache=1),
+        xla.backward(features, regions, gradient),
     )
 
 
