@@ -129,9 +129,16 @@ def read(
         )
     config, class_names = read_description(folder, step)
     shapes = parameters.shapes(config)
+    saved = _saved_shapes(folder, step)
     if partial:
-        saved = _saved_names(folder, step)
         shapes = {name: shape for name, shape in shapes.items() if name in saved}
+    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
+            f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
+        )
     weights = _restore(folder, step, "weights", shapes)
     return Checkpoint(step, config, class_names, weights)
 
@@ -145,10 +152,14 @@ def read_optimizer(folder: str | os.PathLike[str], step: int, abstract: Any) -> 
     return _restore(folder, step, "optimizer", abstract)
 
 
-def _saved_names(folder: str | os.PathLike[str], step: int) -> set[str]:
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata((Path(folder) / str(step) / "weights").absolute())
-    return set(metadata.item_metadata)
+def _saved_shapes(folder: str | os.PathLike[str], step: int) -> dict[str, tuple[int, ...]]:
+    path = (Path(folder) / str(step) / "weights").absolute()
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            metadata = checkpointer.metadata(path).item_metadata
+        return {name: tuple(x.shape) for name, x in metadata.items()}
+    except Exception as error:  # Orbax raises many kinds for one fact
+        raise UserError(f"{path}: cannot be read; the checkpoint is damaged") from error
 
 
 def _restore(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:

@@ -35,7 +35,7 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     # Libraries' notes would bury the progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    logging.set_verbosity(logging.WARNING)
+    logging.set_verbosity(logging.ERROR)
     app.run(lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from afsd_jax import errors, files
@@ -149,6 +150,7 @@ def detections(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line."""
     args = parser().parse_args(arguments)
+    logging.set_verbosity(logging.ERROR)  # libraries' notes would bury the progress bar
     if bool(args.flow_checkpoint) != bool(args.flow_dir):
         raise UserError("--flow-checkpoint and --flow-dir go together; give both or neither")
     check_videos(args.videos)
