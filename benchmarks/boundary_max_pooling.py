@@ -284,7 +284,7 @@ def measure_cpu(cells: int, segments: int, channels: int) -> list[dict[str, Any]
     seconds: list[list[float]] = [[] for _ in problems]
     jax.block_until_ready(pool(*arrays[0]))
     # In turns, so that whatever else the machine does falls on all lengths alike.
-    for _ in range(15):
+    for _ in range(41):
         for times, (features, regions) in zip(seconds, arrays, strict=True):
             start = time.perf_counter()
             jax.block_until_ready(pool(features, regions))
@@ -349,7 +349,7 @@ def _label(row: dict[str, Any]) -> str:
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in ("jax", "jaxlib", "jax-triton", "triton", "torch", "numpy"):
         try:
             versions[package] = importlib.metadata.version(package)
@@ -376,8 +376,10 @@ def main() -> None:
     parser.add_argument("--tests", action="store_true", help="run the GPU tests first")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--budget", type=float, default=240, help="seconds of GPU measurement")
-    size = {"nargs": 3, "metavar": ("T", "N", "C"), "default": (4096, 4096, 512)}
-    parser.add_argument("--size", type=int, **size, help="of the CPU measurement")
+    parser.add_argument(
+        "--size", type=int, nargs=3, metavar=("T", "N", "C"), default=(4096, 4096, 512),
+        help="of the CPU measurement",
+    )  # fmt: skip
     arguments = parser.parse_args()
     if arguments.cpu:
         jax.config.update("jax_platforms", "cpu")
@@ -385,7 +387,7 @@ def main() -> None:
         name = "boundary_max_pooling_cpu"
     else:
         if arguments.tests:
-            # Without JAX's habit of taking most of the memory, for this process needs some, too.
+            # Before this process looks for the GPU and takes most of its memory.
             command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
             tests = ROOT / "tests" / "test_boundary_max_pooling_gpu.py"
             print(subprocess.run([*command, tests], cwd=ROOT).returncode, "= GPU tests", flush=True)
