@@ -24,6 +24,7 @@ from afsd_jax.config import check
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.detector import load_weights
 from afsd_jax.errors import UserError
+from afsd_jax.kernels import load_triton
 from afsd_jax.optimizer import make_optimizer
 from afsd_jax.train_step import (
     TrainState,
@@ -44,6 +45,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
       UserError: the configuration, the data or the folder do not fit together.
     """
     check(config)
+    load_triton()  # TensorFlow, which the pipeline imports, must come after it
     mesh = data_mesh()
     if config.train.batch_size % mesh.size:
         raise UserError(
