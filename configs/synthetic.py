@@ -33,16 +33,16 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.loc_weight = 2.0
     config.loss.consistency_weight = 0.0  # the second pass would double the time of a step
 
-    config.optimizer.learning_rate = 1.5e-3
-    config.optimizer.trunk_learning_rate = 1.5e-3
+    config.optimizer.learning_rate = 2e-3
+    config.optimizer.trunk_learning_rate = 2e-3
     config.optimizer.weight_decay = 1e-5
-    config.optimizer.warmup_steps = 100
+    config.optimizer.warmup_steps = 50
     config.optimizer.schedule = "cosine"
     config.optimizer.clip_norm = 10.0
 
-    config.train.batch_size = 4
-    config.train.epochs = 6
-    config.train.checkpoint_every = 500
+    config.train.batch_size = 8
+    config.train.epochs = 7
+    config.train.checkpoint_every = 200
 
     config.inference.window_stride = 64
     config.inference.batch_size = 4

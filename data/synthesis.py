@@ -59,9 +59,9 @@ class Settings:
     min_duration_s: float = 20.0
     max_duration_s: float = 60.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.4  # share of background, per quantity, that drifts or swings
+    restless: float = 0.25  # share of background, per quantity, that drifts or swings
     clutter: int = 2  # small shapes moving on their own
-    noise: float = 6.0  # standard deviation of the camera's, grey levels
+    noise: float = 4.0  # standard deviation of the camera's, grey levels
     jitter: int = 1  # of the camera, pixels
 
     def digest(self) -> str:

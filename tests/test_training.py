@@ -79,7 +79,8 @@ def test_losses_are_the_same_on_one_and_on_eight_devices(data, tmp_path):
     logged = []
     for devices in (1, 8):
         workdir = tmp_path / str(devices)
-        result = small_run.train(data, workdir, devices, train__batch_size=8, train__steps=2)
+        fields = {"train__batch_size": 8, "train__steps": 2, "data__clip_stride": 4}
+        result = small_run.train(data, workdir, devices, **fields)
         assert result.returncode == 0, result.stderr
         logged.append(scalars(workdir))
     for term in TERMS:
