@@ -41,7 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.clip_norm = 10.0
 
     config.train.batch_size = 8
-    config.train.epochs = 7
+    config.train.epochs = 8
     config.train.checkpoint_every = 200
 
     config.inference.window_stride = 64

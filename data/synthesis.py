@@ -37,9 +37,9 @@ CLASSES = {
     "part": ("gap", 1),
     "meet": ("gap", -1),
 }
-SLOW_SHARE = 0.78  # of a stroke's period that its slow ramp takes
-PERIOD_S = (0.6, 1.0)
-STROKES = (3, 8)
+SLOW_SHARE = 0.86  # of a stroke's period that its slow ramp takes
+PERIOD_S = (0.9, 1.5)
+STROKES = (3, 6)
 # What a quantity may be (a share of the picture's height) and how far a stroke moves it.
 RANGES = {"height": (0.28, 0.72), "size": (0.10, 0.26), "gap": (0.50, 0.96)}
 AMPLITUDES = {"height": (0.20, 0.34), "size": (0.09, 0.14), "gap": (0.26, 0.40)}
