@@ -16,7 +16,6 @@ from afsd_jax.losses import losses
 from afsd_jax.models import Network, normalise
 
 PADDING = {"black": -1.0, "grey": 0.0}
-TEST_PADDING = PADDING["grey"]
 
 
 class TrainState(NamedTuple):

@@ -51,7 +51,6 @@ ENDPOINTS = (
     "Mixed_5b",
     "Mixed_5c",
 )
-STEM_STRIDE = UNITS["Conv3d_1a_7x7"][2]
 
 
 def scaled(channels: int, width: float) -> int:
