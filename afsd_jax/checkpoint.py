@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
-from jax.sharding import NamedSharding, PartitionSpec
 
 import afsd_jax
 from afsd_jax import parameters
 from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
+from afsd_jax.sharding import data_mesh, whole
 
 
 class Checkpoint(NamedTuple):
@@ -165,9 +165,9 @@ def _saved_shapes(folder: str | os.PathLike[str], step: int) -> dict[str, tuple[
 def _restore(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
     path = (Path(folder) / str(step) / item).absolute()
     # Whole on every device that there is now, however many there were when it was saved.
-    whole = NamedSharding(jax.make_mesh((jax.device_count(),), ("data",)), PartitionSpec())
+    everywhere = whole(data_mesh())
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
     )
     try:
         with ocp.StandardCheckpointer() as checkpointer:

@@ -39,9 +39,6 @@ def run(main: Callable[[list[str]], int | None]) -> None:
     app.run(lambda argv: sys.exit(errors.run(main, argv)), flags_parser=_parsed_or_exit)
 
 
-_OTHER_FIELDS = re.compile(r"Other fields present:.*}\"?\s*", re.DOTALL)
-
-
 def _parsed_or_exit(argv: Sequence[str]) -> list[str]:
     rest: list[str] = []
     code = errors.run(lambda: rest.extend(_parse(argv)))

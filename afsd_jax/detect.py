@@ -3,32 +3,31 @@ r"""Finds the actions in videos.
     python -m afsd_jax.detect --checkpoint DIR VIDEO… --output detections.json
 
 Besides video files it takes frames prepared as arrays (.npy, uint8 [frames, height, width,
-channels], with --fps), and fuses an RGB with an optical-flow network (--flow-checkpoint, with the
-flow arrays in --flow-dir under the videos' names).
+channels], with --fps), or a whole split of a prepared data set (--data-dir). A second network on
+optical flow (--flow-checkpoint) is fused with the first; its flow is computed from videos, or lies
+beside arrays in --flow-dir under their names, or among the prepared data.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from afsd_jax import errors, files
+from afsd_jax import errors, files, inputs
 from afsd_jax.activitynet_json import Detection, write_predictions
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
+from afsd_jax.host_memory import keep_freed_memory
+from afsd_jax.inputs import Input
+from afsd_jax.postprocess import VideoLabel
+from afsd_jax.report.tracks import Track
+from afsd_jax.video_scores import label_of, read_video_scores
 
-
-class Input(NamedTuple):
-    """One video ready for the network: frames uint8 [N,H,W,channels] per stream."""
-
-    streams: list[np.ndarray]
-    fps: float
-    duration_s: float
+THUMBNAILS = 8  # frames of each video on the page
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("videos", nargs="+", type=Path, metavar="VIDEO", help="video or .npy files")
+    result.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="video or .npy files")
     result.add_argument(
         "--checkpoint", required=True, type=Path, help="checkpoint folder, or PyTorch file"
     )
@@ -47,6 +46,18 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     result.add_argument("--flow-dir", type=Path, help="folder of the flow arrays")
+    result.add_argument(
+        "--flow-method",
+        choices=("tvl1", "dis"),
+        default="tvl1",
+        help="optical flow of videos: tvl1, as published, or dis, a hundred times faster",
+    )
+    result.add_argument(
+        "--data-dir",
+        type=Path,
+        help="folder of prepared data sets; the checkpoint says which of them is detected in",
+    )
+    result.add_argument("--split", help="of the prepared data set; default: its test split")
     result.add_argument("--fps", type=float, help="frame rate of .npy files")
     result.add_argument(
         "--durations", type=Path, help="JSON file: video name → seconds, for .npy files"
@@ -59,56 +70,19 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def read_input(path: Path, detector: Detector, args: argparse.Namespace) -> Input:
-    """Reads a video's frames for every stream.
-
-    Raises:
-      UserError: a file is missing or unreadable, or something that goes with it is not given.
-    """
-    data = detector.config.data
-    if path.suffix != ".npy":
-        if args.flow_checkpoint:
-            raise UserError(f"{path}: fusing with flow needs prepared .npy frames and --flow-dir")
-        from afsd_jax.data.video import read_video
-
-        video = read_video(path, data.fps, (data.frame_size, data.frame_size), data.max_frames)
-        return Input([video.frames], video.fps, video.duration_s)
-    frames = [read_array(path)]
-    if args.flow_checkpoint:
-        frames.append(read_array(args.flow_dir / path.name))
-    durations = files.read_json(args.durations) if args.durations else {}
-    duration_s = durations.get(path.stem)
-    fps = args.fps or (duration_s and len(frames[0]) / duration_s)
-    if not fps:
-        raise UserError(f"{path}: an array has no frame rate; give --fps or --durations")
-    return Input(frames, fps, duration_s or len(frames[0]) / fps)
-
-
-def read_array(path: Path) -> np.ndarray:
-    """Opens frames prepared as an array; they are read as they are used.
-
-    Raises:
-      UserError: the file is missing or no array.
-    """
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a NumPy array ({error})") from error
-
-
-def thumbnails(item: Input, count: int = 8) -> tuple[np.ndarray, list[float]]:
-    """Returns `count` RGB frames spread over the video, and their times in seconds."""
-    frames = item.streams[0]
-    index = np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int)
-    return np.asarray(frames[index]), [float(i) / item.fps for i in index]
-
-
-def check_videos(paths: Sequence[Path]) -> None:
-    """Raises UserError before anything is computed, if a video is missing or named twice."""
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raises UserError before anything is loaded, if what is given does not go together."""
+    arrays = [path for path in args.videos if path.suffix == ".npy"]
+    if bool(args.videos) == bool(args.data_dir):
+        raise UserError("give either videos or --data-dir; see --help")
+    if args.flow_checkpoint and arrays and not args.flow_dir:
+        raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, with flow arrays")
+    if args.flow_dir and not (args.flow_checkpoint and arrays):
+        raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
+    if args.fps is not None and not 0 < args.fps < float("inf"):
+        raise UserError(f"--fps {args.fps:g}: must be a positive number")
     names: dict[str, Path] = {}
-    for path in paths:
+    for path in args.videos:
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         if path.stem in names:
@@ -123,60 +97,94 @@ def check_videos(paths: Sequence[Path]) -> None:
             VideoReader(path)
 
 
-def detections(
-    detector: Detector, args: argparse.Namespace
-) -> Iterator[tuple[Path, Input, list[Detection]]]:
-    """Yields each video's path, input and detections, with progress."""
-    scores = None
-    if args.video_scores:
-        from afsd_jax.video_scores import read_video_scores
+def readers(
+    args: argparse.Namespace, detector: Detector
+) -> tuple[int, Iterator[Callable[[], Input]]]:
+    """Returns the number of videos, and one after another what reads each of them."""
+    if args.data_dir:
+        count, prepared = inputs.from_prepared(detector.configs, args.data_dir, args.split or "")
+        return count, (lambda item=item: item for item in prepared)
+    durations = files.read_json(args.durations) if args.durations else {}
+    if not isinstance(durations, dict):
+        raise UserError(f"{args.durations}: must map video names to seconds")
 
-        scores = read_video_scores(args.video_scores)
-    elif detector.config.inference.video_labels:
-        raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
-    for path in tqdm(args.videos, desc="detecting", unit="video"):
-        label = None
-        if scores is not None:
-            from afsd_jax.video_scores import label_of
+    def read(path: Path) -> Input:
+        if path.suffix != ".npy":
+            return inputs.from_video(path, detector.configs, args.flow_method)
+        paths = [path, args.flow_dir / path.name] if args.flow_dir else [path]
+        return inputs.from_arrays(paths, args.fps, durations)
 
-            label = label_of(path.stem, scores)
-        item = read_input(path, detector, args)
-        found = detector.detect_frames(
-            item.streams, item.fps, item.duration_s, label, progress=path.name
-        )
-        yield path, item, found
+    return len(args.videos), (lambda path=path: read(path) for path in args.videos)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line."""
+def thumbnails(item: Input) -> tuple[np.ndarray | None, list[float]]:
+    """Returns RGB frames spread over the video, if it has any, and their times in seconds."""
+    rgb = next((frames for frames in item.streams if frames.shape[-1] == 3), None)
+    if rgb is None:
+        return None, []
+    index = np.linspace(0, len(rgb) - 1, min(THUMBNAILS, len(rgb))).astype(int)
+    return np.asarray(rgb[index]), [float(i) / item.fps for i in index]
+
+
+def detect_in(
+    item: Input, detector: Detector, scores: Mapping[str, VideoLabel] | None
+) -> list[Detection]:
+    """Returns the actions in one video.
+
+    Raises:
+      UserError: naming the video, its frames do not fit the networks or it has no scores.
+    """
+    label = None if scores is None else label_of(item.name, scores)
+    try:
+        return detector.detect_frames(item.streams, item.fps, item.duration_s, label, item.name)
+    except UserError as error:
+        raise UserError(f"{item.name}: {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line.
+
+    Returns:
+      0, or 1 if there are detections, but not of the videos listed as failed.
+    """
+    from afsd_jax.report.page import VideoReport, write_page
+    from afsd_jax.report.subtitles import write_subtitles
+
     args = parser().parse_args(arguments)
     logging.set_verbosity(logging.ERROR)  # libraries' notes would bury the progress bar
-    if bool(args.flow_checkpoint) != bool(args.flow_dir):
-        raise UserError("--flow-checkpoint and --flow-dir go together; give both or neither")
-    check_videos(args.videos)
+    keep_freed_memory()
+    check_arguments(args)
     detector = load_detector(args.checkpoint, args.flow_checkpoint)
-    results: dict[str, list[Detection]] = {}
-    pages = []
-    for path, item, found in detections(detector, args):
-        results[path.stem] = found
-        if args.report:
-            from afsd_jax.report.page import VideoReport
-            from afsd_jax.report.tracks import Track
+    scores = read_video_scores(args.video_scores) if args.video_scores else None
+    if scores is None and detector.config.inference.video_labels:
+        raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
 
-            track = Track(path.stem, item.duration_s, found)
-            pages.append(VideoReport(track, *thumbnails(item)))
+    results: dict[str, list[Detection]] = {}
+    pages: list[VideoReport] = []
+    failed: list[str] = []
+    count, videos = readers(args, detector)
+    for read in tqdm(videos, desc="detecting", unit="video", total=count):
+        try:
+            item = read()
+            found = detect_in(item, detector, scores)
+        except UserError as error:  # one video of many must not cost the others
+            failed.append(str(error))
+            continue
+        results[item.name] = found
+        if args.report:
+            pages.append(VideoReport(Track(item.name, item.duration_s, found), *thumbnails(item)))
+    if not results:
+        raise UserError(failed[0])
     write_predictions(args.output, results)
     if args.report:
-        from afsd_jax.report.page import write_page
-
         write_page(args.report, pages)
     if args.subtitles:
-        from afsd_jax.report.subtitles import write_subtitles
-
         for name, found in results.items():
             write_subtitles(args.subtitles / f"{name}.srt", found)
-    count = sum(map(len, results.values()))
-    print(f"{args.output}: {count} detections in {len(results)} videos")
+    print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
+    for text in failed:
+        print(f"failed: {text}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import checkpoint, parameters
+from afsd_jax import checkpoint, inputs, parameters
 from afsd_jax.activitynet_json import Detection
 from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
@@ -25,7 +25,8 @@ class Detector:
     """Finds the actions in videos.
 
     Attributes:
-      config: of the first stream's network; its `data` and `inference` parts are used.
+      configs: of each stream's network.
+      config: the first of them; its `data` and `inference` parts are used.
       class_names: C-1 names of the actions.
     """
 
@@ -37,7 +38,7 @@ class Detector:
         """
         first = streams[0]
         for other in streams[1:]:
-            for field in ("clip_length", "crop_size", "frame_size", "class_agnostic"):
+            for field in ("fps", "max_frames", "clip_length", "crop_size", "frame_size"):
                 if first.config.data[field] != other.config.data[field]:
                     raise UserError(
                         f"the streams' checkpoints differ in config.data.{field}: "
@@ -45,6 +46,7 @@ class Detector:
                     )
             if first.class_names != other.class_names:
                 raise UserError("the streams' checkpoints were trained on different classes")
+        self.configs = [stream.config for stream in streams]
         self.config = first.config
         self.class_names = first.class_names
         networks = [parameters.abstract_network(stream.config) for stream in streams]
@@ -65,17 +67,18 @@ class Detector:
 
         self._forward = jax.jit(forward)
 
-    def detect(self, video: str | os.PathLike[str]) -> list[Detection]:
-        """Returns the actions in a video file, best first; RGB networks only.
+    def detect(self, video: str | os.PathLike[str], flow_method: str = "tvl1") -> list[Detection]:
+        """Returns the actions in a video file, best first.
+
+        Args:
+          video: the file.
+          flow_method: tvl1 or dis, of the optical flow if a network wants it.
 
         Raises:
           UserError: the file is missing, damaged or no video.
         """
-        from afsd_jax.data.video import read_video
-
-        data = self.config.data
-        decoded = read_video(video, data.fps, (data.frame_size, data.frame_size), data.max_frames)
-        return self.detect_frames([decoded.frames], decoded.fps, decoded.duration_s)
+        decoded = inputs.from_video(video, self.configs, flow_method)
+        return self.detect_frames(decoded.streams, decoded.fps, decoded.duration_s)
 
     def detect_frames(
         self,

@@ -24,16 +24,11 @@ from afsd_jax.config import check
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.detector import load_weights
 from afsd_jax.errors import UserError
+from afsd_jax.host_memory import keep_freed_memory
 from afsd_jax.kernels import load_triton
 from afsd_jax.optimizer import make_optimizer
-from afsd_jax.train_step import (
-    TrainState,
-    data_mesh,
-    init_state,
-    make_train_step,
-    replicate,
-    shard_batch,
-)
+from afsd_jax.sharding import data_mesh, replicate, shard_batch
+from afsd_jax.train_step import TrainState, init_state, make_train_step
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's checkpoints and logs.")
 
@@ -150,6 +145,7 @@ def main(argv: list[str]) -> None:
         raise UserError(f"unknown arguments: {' '.join(argv[1:])}; see --help")
     if command_line.CONFIG.value is None or WORKDIR.value is None:
         raise UserError("both --config=FILE and --workdir=DIR are needed; see --help")
+    keep_freed_memory()
     train(command_line.CONFIG.value, WORKDIR.value)
 
 

@@ -6,10 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 import optax
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
 
 from afsd_jax import parameters
 from afsd_jax.losses import losses
@@ -90,22 +88,3 @@ def make_train_step(
         return TrainState(state.step + 1, trainable, fixed, moments), terms
 
     return jax.jit(step, donate_argnums=0)
-
-
-def data_mesh() -> jax.sharding.Mesh:
-    """Returns a mesh of every device of every host along one axis, `data`."""
-    return jax.make_mesh((jax.device_count(),), ("data",))
-
-
-def shard_batch(batch: dict[str, np.ndarray], mesh: jax.sharding.Mesh) -> dict[str, jax.Array]:
-    """Spreads this host's part of a batch over its devices, along the first axis."""
-    sharding = NamedSharding(mesh, PartitionSpec("data"))
-    return {
-        name: jax.make_array_from_process_local_data(sharding, value)
-        for name, value in batch.items()
-    }
-
-
-def replicate(state: TrainState, mesh: jax.sharding.Mesh) -> TrainState:
-    """Puts the state whole on every device."""
-    return jax.device_put(state, NamedSharding(mesh, PartitionSpec()))

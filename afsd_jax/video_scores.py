@@ -5,6 +5,7 @@ name stands without its leading "v_".
 """
 
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
     return labels
 
 
-def label_of(video: str, labels: dict[str, VideoLabel]) -> VideoLabel:
+def label_of(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel:
     """Looks a video up by its name, with or without the leading "v_".
 
     Raises:

@@ -40,8 +40,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.schedule = "cosine"
     config.optimizer.clip_norm = 10.0
 
-    config.train.batch_size = 8
-    config.train.epochs = 8
+    config.train.batch_size = 4
+    config.train.epochs = 7
     config.train.checkpoint_every = 200
 
     config.inference.window_stride = 64

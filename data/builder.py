@@ -197,6 +197,15 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         _check_frames(tasks)
         return Plan(tasks, tuple(names), missing, tuple(notes))
 
+    def stored_options(self, options: Options) -> dict[str, Any]:
+        """Returns what determines the stored frames, as `preparation.json` says it."""
+        return {
+            "fps": self._fps(options),
+            "max_frames": self._max_frames(options),
+            "size": options.size,
+            "encoding": options.encoding,
+        }
+
     @property
     def _stream(self) -> str:
         return self.builder_config.name
@@ -286,10 +295,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             {
                 "dataset": self.name,
                 "stream": self._stream,
-                "fps": self._fps(options),
-                "max_frames": self._max_frames(options),
-                "size": options.size,
-                "encoding": options.encoding,
+                **self.stored_options(options),
                 "classes": list(plan.class_names),
                 "videos": videos,
                 "unreadable": {r.name: r.error for r in results if r.error is not None},

@@ -38,7 +38,8 @@ def prepare_dataset(
       The prepared folder, DATA_DIR/DATASET/STREAM/VERSION; one that is there is left as it is.
 
     Raises:
-      UserError: of the annotations, the files or the options. Nothing is written then.
+      UserError: of the annotations, the files or the options, or the folder was prepared with
+        others. Nothing is written then.
     """
     if dataset not in BUILDERS:
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
@@ -49,11 +50,27 @@ def prepare_dataset(
     except OSError as error:
         raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
-    if not (Path(builder.data_dir) / REPORT).exists():
+    folder = Path(builder.data_dir)
+    if (folder / REPORT).exists():
+        _check_options(folder, builder)
+    else:
         # TFDS makes folders at once, so all that can be refused is looked at before.
         builder.plan()
         builder.download_and_prepare()
-    return Path(builder.data_dir)
+    return folder
+
+
+def _check_options(folder: Path, builder: VideoBuilder) -> None:
+    """Raises UserError if a folder was prepared in another way than is asked for now."""
+    if builder.options is None:
+        return
+    report = read_report(folder)
+    for field, wanted in builder.stored_options(builder.options).items():
+        if report[field] != wanted:
+            raise UserError(
+                f"{folder}: was prepared with {field} {report[field]}, not {wanted}; "
+                "delete it, or give another --output"
+            )
 
 
 def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:

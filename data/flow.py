@@ -1,7 +1,7 @@
 """Optical flow between consecutive frames, as images: the second stream of the network."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -28,11 +28,11 @@ class FlowReader:
         """
         self.fps, self.num_frames = rgb.fps, rgb.num_frames
         self.duration_s, self.source_frames = rgb.duration_s, rgb.source_frames
-        self._rgb = rgb
-        self._cv2 = import_opencv()
+        self._rgb, self._method = rgb, method
+        cv2 = import_opencv()
         if threads:
-            self._cv2.setNumThreads(threads)
-        self._estimator = _estimator(self._cv2, method)
+            cv2.setNumThreads(threads)
+        _estimator(cv2, method)  # refuses at once what cannot be computed
 
     @property
     def damaged(self) -> int:
@@ -41,17 +41,35 @@ class FlowReader:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields the flow from each frame to the next; the last one is repeated."""
-        previous: np.ndarray | None = None
-        image = np.full((0, 0, 2), 128, np.uint8)
-        for frame in self._rgb:
-            grey = self._cv2.cvtColor(frame, self._cv2.COLOR_RGB2GRAY)
-            if previous is not None:
-                image = to_image(self._estimator.calc(previous, grey, None))
-                yield image
-            previous = grey
+        return compute_flow(self._rgb, self._method)
+
+
+def compute_flow(frames: Iterable[np.ndarray], method: str = "tvl1") -> Iterator[np.ndarray]:
+    """Yields the flow from each frame to the next; the last one is repeated.
+
+    Args:
+      frames: uint8 [H, W, 3], RGB.
+      method: tvl1 or dis; see `FlowReader`.
+
+    Yields:
+      As many images, uint8 [H, W, 2]; see `to_image`.
+
+    Raises:
+      UserError: the method is unknown or OpenCV is not installed.
+    """
+    cv2 = import_opencv()
+    estimator = _estimator(cv2, method)
+    previous: np.ndarray | None = None
+    image = np.full((0, 0, 2), 128, np.uint8)
+    for frame in frames:
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if previous is not None:
-            # A video of a single frame has no motion at all.
-            yield image if image.size else np.full((*previous.shape, 2), 128, np.uint8)
+            image = to_image(estimator.calc(previous, grey, None))
+            yield image
+        previous = grey
+    if previous is not None:
+        # A video of a single frame has no motion at all.
+        yield image if image.size else np.full((*previous.shape, 2), 128, np.uint8)
 
 
 def to_image(flow: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from afsd_jax.data import schema
 from afsd_jax.data.clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.consistency import consistency_clip, cut_length
 from afsd_jax.data.records import FrameReader, PreparedVideo, open_data_set, read_videos
-from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
+from afsd_jax.data.windows import centre_crop
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class TrainingData:
         builder = open_data_set(config.data)
         self.class_names = schema.class_names(builder)
         self._videos = read_videos(builder, config.data.train_split)
-        _check_frames(self._videos, config)
+        _check_frames(self._videos, config.data)
         self._clips: list[tuple[int, Clip]] = []
         self._cuts: list[int] = []  # of each video
         for number, video in enumerate(self._videos):
@@ -189,87 +189,82 @@ class TrainingData:
         }
 
 
-class WindowedVideo(NamedTuple):
-    """A whole video and its windows.
+class WholeVideo(NamedTuple):
+    """A whole video as a detector sees it.
 
     Attributes:
       name: of the video.
       fps: sampled frames per second.
       duration_s: seconds.
       frames: uint8 [N, S, S, C], centre crops.
-      offsets: first frame of each window.
-      length: T, frames of a window.
     """
 
     name: str
     fps: float
     duration_s: float
     frames: np.ndarray
-    offsets: list[int]
-    length: int
-
-    def batches(self, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[int]]]:
-        """Yields (windows uint8 [B, T, S, S, C], num_frames int32 [B], offsets); the last is short.
-
-        See `windows.cut_windows`. Cut as they are asked for: all windows of a long video overlap
-        and would take twice its memory.
-        """
-        for i in range(0, len(self.offsets), batch_size):
-            offsets = self.offsets[i : i + batch_size]
-            yield *cut_windows(self.frames, offsets, self.length), offsets
 
 
-def windows_of_videos(
-    config: ml_collections.ConfigDict,
-    split: str,
-    process_index: int = 0,
-    process_count: int = 1,
-) -> Iterator[WindowedVideo]:
-    """Yields the videos of a prepared split with their windows, decoded ahead.
+class PreparedSplit:
+    """The whole videos of a prepared split, decoded ahead.
 
-    Args:
-      config: see `afsd_jax.config`.
-      split: of the data set `config.data`.
-      process_index: of this host.
-      process_count: hosts that share the videos.
-
-    Raises:
-      UserError: the data set is missing or damaged, or does not fit the configuration.
+    Attributes:
+      folder: of the data set.
+      names: of this host's videos, in the order of iteration.
     """
-    import tensorflow as tf
 
-    data, inference = config.data, config.inference
-    videos = read_videos(open_data_set(data), split)[process_index::process_count]
-    if not videos:
-        return
-    _check_frames(videos, config)
-    reader = FrameReader(videos)
-    height, width, _ = videos[0].shape
-    y, x = centre_crop(height, data.crop_size), centre_crop(width, data.crop_size)
-    parts = [
-        (number, start, min(start + data.clip_length, video.num_frames))
-        for number, video in enumerate(videos)
-        for start in range(0, video.num_frames, data.clip_length)
-    ]
+    def __init__(
+        self,
+        data: ml_collections.ConfigDict,
+        split: str,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
+        """Finds the videos; reads no frames.
 
-    crop = (y, x, data.crop_size, data.crop_size)
-    decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64))
-    decoded = decoded.map(
-        lambda part: reader(part[0], part[1], part[2], crop), num_parallel_calls=_threads()
-    )
-    frames = _arrays(decoded, videos[0].path.parent)
-    for number, group in itertools.groupby(parts, lambda part: part[0]):
-        video = videos[number]
-        yield WindowedVideo(
-            video.name,
-            video.fps,
-            video.duration_s,
-            np.concatenate([next(frames) for _ in group]),
-            window_offsets(
-                video.num_frames, data.clip_length, inference.window_stride, inference.one_window
-            ),
-            data.clip_length,
+        Args:
+          data: that part of a configuration.
+          split: of the data set.
+          process_index: of this host.
+          process_count: hosts that share the videos.
+
+        Raises:
+          UserError: the data set is missing or damaged, or does not fit the configuration.
+        """
+        builder = open_data_set(data)
+        videos = read_videos(builder, split)
+        _check_frames(videos, data)
+        self.folder = Path(builder.data_path)
+        self._videos, self._data = videos[process_index::process_count], data
+        self.names = [video.name for video in self._videos]
+
+    def __iter__(self) -> Iterator[WholeVideo]:
+        """Yields the videos.
+
+        Raises:
+          UserError: frames cannot be read.
+        """
+        import tensorflow as tf
+
+        videos, crop_size, length = self._videos, self._data.crop_size, self._data.clip_length
+        if not videos:
+            return
+        reader = FrameReader(videos)
+        y, x = (centre_crop(side, crop_size) for side in videos[0].shape[:2])
+        parts = [
+            (number, start, min(start + length, video.num_frames))
+            for number, video in enumerate(videos)
+            for start in range(0, video.num_frames, length)
+        ]
+        decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64)).map(
+            lambda part: reader(part[0], part[1], part[2], (y, x, crop_size, crop_size)),
+            num_parallel_calls=_threads(),
         )
+        frames = _arrays(decoded, videos[0].path.parent)
+        for number, group in itertools.groupby(parts, lambda part: part[0]):
+            video = videos[number]
+            whole = np.concatenate([next(frames) for _ in group])
+            yield WholeVideo(video.name, video.fps, video.duration_s, whole)
 
 
 class _Row(NamedTuple):
@@ -285,18 +280,17 @@ class _Row(NamedTuple):
     flip: int
 
 
-def _check_frames(videos: list[PreparedVideo], config: ml_collections.ConfigDict) -> None:
+def _check_frames(videos: list[PreparedVideo], data: ml_collections.ConfigDict) -> None:
     """Raises UserError unless the frames can be cropped and have the stream's channels."""
     height, width, channels = videos[0].shape
-    if min(height, width) < config.data.crop_size:
+    if min(height, width) < data.crop_size:
         raise UserError(
             f"{videos[0].path}: frames of {height}x{width} pixels are smaller than data.crop_size "
-            f"= {config.data.crop_size}"
+            f"= {data.crop_size}"
         )
-    if channels != schema.CHANNELS[config.data.stream]:
+    if channels != schema.CHANNELS[data.stream]:
         raise UserError(
-            f"{videos[0].path}: frames have {channels} channels, but data.stream is "
-            f"{config.data.stream}"
+            f"{videos[0].path}: frames have {channels} channels, but data.stream is {data.stream}"
         )
 
 

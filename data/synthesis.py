@@ -37,12 +37,12 @@ CLASSES = {
     "part": ("gap", 1),
     "meet": ("gap", -1),
 }
-SLOW_SHARE = 0.86  # of a stroke's period that its slow ramp takes
-PERIOD_S = (0.9, 1.5)
+SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
+PERIOD_S = (0.7, 1.1)
 STROKES = (3, 6)
 # What a quantity may be (a share of the picture's height) and how far a stroke moves it.
-RANGES = {"height": (0.28, 0.72), "size": (0.10, 0.26), "gap": (0.50, 0.96)}
-AMPLITUDES = {"height": (0.20, 0.34), "size": (0.09, 0.14), "gap": (0.26, 0.40)}
+RANGES = {"height": (0.22, 0.78), "size": (0.09, 0.30), "gap": (0.32, 1.16)}
+AMPLITUDES = {"height": (0.30, 0.44), "size": (0.13, 0.18), "gap": (0.54, 0.70)}
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
@@ -65,8 +65,9 @@ class Settings:
     jitter: int = 1  # of the camera, pixels
 
     def digest(self) -> str:
-        """Returns a short name for these settings."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+        """Returns a short name for these settings and for how classes move."""
+        motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES)
+        return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,8 +22,9 @@ from afsd_jax.activitynet_json import Detection, read_ground_truth, read_predict
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
 from afsd_jax.data.builder import Options
+from afsd_jax.data.synthesis import synthesize
 from afsd_jax.data.video import read_video
-from afsd_jax.detector import Detector, load_detector
+from afsd_jax.detector import Detector
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import Track
 
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
         seconds[stage], clock = round(time.monotonic() - clock, 1), time.monotonic()
 
     source = data / "synthetic" / "source"
+    synthesize(source)  # refuses videos that an earlier version made
     options = Options(source, fps=config.data.fps, size=config.data.frame_size)
     datasets.prepare_dataset("synthetic", data, options=options)
     truth = read_ground_truth(source / "ground_truth.json")
@@ -77,26 +79,22 @@ def main(arguments: list[str]) -> None:
     )
     lap("detect")
 
-    untrained = output / "run" / "untrained"
-    weights = parameters.flatten(parameters.build_network(config, config.seed))
-    checkpoint.write(untrained, weights, config, trained.class_names)
-    _run(
-        "afsd_jax.detect",
-        *map(str, videos),
-        f"--checkpoint={untrained}",
-        f"--output={work / 'untrained.json'}",
-    )
-    lap("detect_untrained")
-
-    detector = load_detector(output / "checkpoint")
-    shuffled = {path.stem: detect_shuffled(detector, path) for path in tqdm(videos, "shuffled")}
-    lap("detect_shuffled")
+    random = parameters.flatten(parameters.build_network(config, config.seed))
+    untrained, detector = Detector([trained._replace(weights=random)]), Detector([trained])
+    baselines: dict[str, list[Detection]] = {}
+    controls: dict[str, list[Detection]] = {}
+    for path in tqdm(videos, "baseline and control", unit="video"):
+        video = read_video(path, config.data.fps, (config.data.frame_size,) * 2)
+        baselines[path.stem] = untrained.detect_frames([video.frames], video.fps, video.duration_s)
+        shuffled = shuffle_within_seconds(video.frames, round(video.fps))
+        controls[path.stem] = detector.detect_frames([shuffled], video.fps, video.duration_s)
+    lap("baseline and control")
 
     truth = {name: video for name, video in truth.items() if video.subset == "test"}
     results = read_predictions(output / "detections.json")
     metrics, baseline, control = (
         evaluation.evaluate(truth, predictions, BENCHMARK.tious)
-        for predictions in (results, read_predictions(work / "untrained.json"), shuffled)
+        for predictions in (results, baselines, controls)
     )
     print(metrics.as_table())
     tracks = [
@@ -120,23 +118,18 @@ def main(arguments: list[str]) -> None:
         print(output / name)
 
 
-def detect_shuffled(detector: Detector, path: Path) -> list[Detection]:
-    """Detects in a video whose frames are shuffled within each second.
+def shuffle_within_seconds(frames: np.ndarray, second: int) -> np.ndarray:
+    """Shuffles the frames of each second of a video, given as that many frames.
 
     Every frame is there and near its time, but motion is destroyed: a detector that reads motion
     fails on it.
     """
-    data = detector.config.data
-    video = read_video(path, data.fps, (data.frame_size, data.frame_size))
     rng = np.random.default_rng(0)
-    second = round(video.fps)
     order = [
-        start + rng.permutation(min(second, len(video.frames) - start))
-        for start in range(0, len(video.frames), second)
+        start + rng.permutation(min(second, len(frames) - start))
+        for start in range(0, len(frames), second)
     ]
-    return detector.detect_frames(
-        [video.frames[np.concatenate(order)]], video.fps, video.duration_s
-    )
+    return frames[np.concatenate(order)]
 
 
 def _run(module: str, *arguments: str, devices: int = 1) -> None:

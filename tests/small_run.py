@@ -14,6 +14,7 @@ SETTINGS = Settings(train_videos=3, test_videos=1, max_duration_s=24.0)
 # Overrides of configs/synthetic.py; the number of operations stays, their size does not matter.
 OVERRIDES = {
     "data.clip_length": 64,
+    "data.clip_stride": 8,
     "model.trunk_width": 0.05,
     "model.channels": 16,
     "model.groups": 4,
@@ -27,7 +28,7 @@ OVERRIDES = {
 
 def prepare(folder: Path) -> Path:
     """Makes the data set; returns the data folder."""
-    options = Options(folder / "source", fps=10.0, size=38, workers=1)
+    options = Options(folder / "source", encoding="png", fps=10.0, size=38, workers=1)
     prepare_dataset("synthetic", folder / "data", options=options, settings=SETTINGS)
     return folder / "data"
 

@@ -100,6 +100,28 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["sealed", "weights.pt"]
 
 
+MEASURED = """
+import resource, sys
+import jax, orbax.checkpoint, torch
+from afsd_jax import conversion
+def peak_bytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+jax.devices()
+before = peak_bytes()
+conversion.from_pytorch_file(sys.argv[1], sys.argv[2])
+print(peak_bytes() - before)
+"""
+
+
+def test_a_conversion_takes_at_most_three_times_the_memory_of_the_file(tmp_path):
+    source = tmp_path / "official.ckpt"
+    torch.save(golden_twin(thumos14.get_config("rgb")).state_dict(), source)
+    command = [sys.executable, "-c", MEASURED, source, tmp_path / "ours"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) <= 3 * source.stat().st_size
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()

@@ -8,21 +8,31 @@ import pytest
 
 from afsd_jax import checkpoint, parameters
 from afsd_jax.configs import synthetic
+from afsd_jax.data.flow import compute_flow
+from afsd_jax.data.video import read_video
 from tests import small_run
 
 CLASSES = ["fall", "grow", "meet", "part", "rise", "shrink"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """checkpoint/ of an untrained network, and a test video of the synthetic data set."""
-    folder = tmp_path_factory.mktemp("detect")
+def write_untrained(path: Path, stream: str) -> None:
+    """Writes a checkpoint of a small network with random weights."""
     config = synthetic.get_config()
     for name, value in small_run.OVERRIDES.items():
         section, field = name.split(".")
         config[section][field] = value
+    config.data.stream = stream
+    config.model.in_channels = 3 if stream == "rgb" else 2
     weights = parameters.flatten(parameters.build_network(config))
-    checkpoint.write(folder / "checkpoint", weights, config, CLASSES)
+    checkpoint.write(path, weights, config, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """checkpoint/ and flow_checkpoint/ of untrained networks, a test video, and data/."""
+    folder = tmp_path_factory.mktemp("detect")
+    write_untrained(folder / "checkpoint", "rgb")
+    write_untrained(folder / "flow_checkpoint", "flow")
     small_run.prepare(folder)
     (folder / "source" / "videos" / "test" / "test_0000.mp4").rename(folder / "video.mp4")
     return folder
@@ -32,6 +42,11 @@ def detect(folder: Path, *arguments: object, **options: object):
     options = {"checkpoint": folder / "checkpoint", **options}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
     return small_run.run("afsd_jax.detect", *arguments, *flags)
+
+
+def detections(result, output: Path) -> dict[str, list[dict]]:
+    assert result.returncode == 0, result.stderr
+    return json.loads(output.read_text())["results"]
 
 
 def test_detections_are_activitynet_json_with_a_page_and_subtitles(folder, tmp_path):
@@ -56,6 +71,48 @@ def test_detections_are_activitynet_json_with_a_page_and_subtitles(folder, tmp_p
     assert (tmp_path / "srt" / "video.srt").exists()
 
 
+def test_a_prepared_split_gives_what_its_videos_give(folder, tmp_path):
+    of_video, of_split = tmp_path / "video.json", tmp_path / "split.json"
+    expected = detections(detect(folder, folder / "video.mp4", output=of_video), of_video)
+    result = detect(folder, data_dir=folder / "data", split="test", output=of_split)
+    assert detections(result, of_split) == {"test_0000": expected["video"]}
+
+
+def test_flow_is_computed_from_videos_as_it_is_prepared(folder, tmp_path):
+    video = read_video(folder / "video.mp4", 10.0, (38, 38))
+    (tmp_path / "flow").mkdir()
+    np.save(tmp_path / "video.npy", video.frames)
+    np.save(tmp_path / "flow" / "video.npy", list(compute_flow(video.frames, "dis")))
+    output = tmp_path / "detections.json"
+    fusion = {"flow_checkpoint": folder / "flow_checkpoint", "output": output}
+    found = detect(folder, folder / "video.mp4", flow_method="dis", **fusion)
+    found = detections(found, output)
+    arrays = detect(
+        folder, tmp_path / "video.npy", flow_dir=tmp_path / "flow", fps=video.fps, **fusion
+    )
+    assert detections(arrays, output) == found
+    alone = detect(
+        folder,
+        tmp_path / "flow" / "video.npy",
+        checkpoint=folder / "flow_checkpoint",
+        fps=video.fps,
+        output=output,
+        report=tmp_path / "page.html",
+    )
+    assert detections(alone, output) != found
+
+
+def test_a_video_that_fails_does_not_cost_the_others(folder, tmp_path):
+    np.save(tmp_path / "small.npy", np.zeros((40, 8, 8, 3), np.uint8))
+    np.save(tmp_path / "fine.npy", np.zeros((40, 38, 38, 3), np.uint8))
+    output = tmp_path / "detections.json"
+    result = detect(folder, *sorted(tmp_path.glob("*.npy")), fps=10, output=output)
+    assert result.returncode == 1, result.stderr
+    assert "failed: small: frames of 8x8 pixels" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(json.loads(output.read_text())["results"]) == ["fine"]
+
+
 def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tmp_path):
     video, output = folder / "video.mp4", tmp_path / "detections.json"
     (tmp_path / "truncated.mp4").write_bytes(video.read_bytes()[:2000])
@@ -77,6 +134,11 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
         ([tmp_path / "float.npy"], {"fps": 10}, "float64"),
         ([tmp_path / "small.npy"], {"fps": 10}, "8x8"),
         ([tmp_path / "fine.npy"], {}, "--fps"),
+        ([tmp_path / "fine.npy"], {"fps": -1}, "--fps"),
+        ([tmp_path / "fine.npy"], {"fps": 10, "flow_dir": tmp_path}, "--flow-dir"),
+        ([], {}, "--data-dir"),
+        ([], {"data_dir": tmp_path}, "no prepared data set"),
+        ([], {"data_dir": folder / "data", "split": "tset"}, "tset"),
     ]
     output.write_text("precious")
     for videos, options, message in cases:

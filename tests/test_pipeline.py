@@ -15,7 +15,7 @@ from afsd_jax.data import encoding, records, schema
 from afsd_jax.data.clips import boundary_targets, video_clips
 from afsd_jax.data.consistency import consistency_clip
 from afsd_jax.data.datasets import read_report
-from afsd_jax.data.pipeline import TrainingData, windows_of_videos
+from afsd_jax.data.pipeline import PreparedSplit, TrainingData
 from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
@@ -262,34 +262,23 @@ def test_mirrored_flow_changes_the_sign_of_x_only_on_request(tmp_path, negate, k
         assert np.all(np.diff(frames[..., 1], axis=0) == 1)
 
 
-def test_whole_videos_come_with_windows_that_cover_them(data_dir):
-    config = configuration(data_dir)
-    config.inference.window_stride = 20
-    found = list(windows_of_videos(config, "train"))
-    assert [video.name for video in found] == NAMES
+def test_whole_videos_come_centre_cropped(data_dir):
+    split = PreparedSplit(configuration(data_dir).data, "train")
+    assert split.names == NAMES
     first = (SIZE - CROP) // 2
-    for video in found:
-        expected = pixels(video.name)[:, first : first + CROP, first : first + CROP]
+    for name, video in zip(NAMES, split, strict=True):
+        assert video.name == name
+        expected = pixels(name)[:, first : first + CROP, first : first + CROP]
         np.testing.assert_array_equal(video.frames, expected)
         assert (video.fps, video.duration_s) == (FPS, len(expected) / FPS)
-        seen = np.zeros(len(expected), bool)
-        for windows, counts, offsets in video.batches(3):
-            assert windows.shape[1:] == (T, CROP, CROP, 3)
-            for window, count, offset in zip(windows, counts, offsets, strict=True):
-                np.testing.assert_array_equal(window[:count], expected[offset : offset + T])
-                assert not window[count:].any()
-                seen[offset : offset + T] = True
-        assert seen.all()
-    assert found[0].offsets == [0, 20, 40, 60, 68]
-    config.inference.one_window = True
-    assert next(windows_of_videos(config, "train")).offsets == [0]
 
 
 def test_hosts_share_the_videos(data_dir):
-    config = configuration(data_dir)
-    shares = [[v.name for v in windows_of_videos(config, "train", i, 3)] for i in range(3)]
-    assert shares == [["a", "d"], ["b"], ["c"]]
-    assert list(windows_of_videos(config, "train", 5, 6)) == []
+    data = configuration(data_dir).data
+    shares = [PreparedSplit(data, "train", i, 3) for i in range(3)]
+    assert [share.names for share in shares] == [["a", "d"], ["b"], ["c"]]
+    assert [[video.name for video in share] for share in shares] == [["a", "d"], ["b"], ["c"]]
+    assert list(PreparedSplit(data, "train", 5, 6)) == []
 
 
 def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
@@ -377,7 +366,7 @@ def test_a_missing_shard_is_named(tmp_path):
     shard = sorted((data_dir / "videos/rgb/1.0.0").glob("*.tfrecord*"))[2]
     shard.unlink()
     with pytest.raises(UserError, match=rf"{shard.name}: the shard is missing or damaged"):
-        next(windows_of_videos(configuration(data_dir), "train"))
+        PreparedSplit(configuration(data_dir).data, "train")
 
 
 def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
@@ -385,6 +374,6 @@ def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
     data = TrainingData(config)
     for shard in (tmp_path / "data/videos/rgb/1.0.0").glob("*.tfrecord*"):
         shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
-    for reading in (data.batches(), windows_of_videos(config, "train")):
+    for reading in (data.batches(), PreparedSplit(config.data, "train")):
         with pytest.raises(UserError, match=r"1.0.0: frames cannot be read \(.*\); prepare the"):
-            next(reading)
+            next(iter(reading))

@@ -1,6 +1,7 @@
 """Preparing data sets: all four sources give one schema, whatever the frames come from."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -357,6 +358,16 @@ def test_preparing_again_keeps_what_is_there(tmp_path, media):
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
     assert datasets.prepare_dataset("videos", tmp_path, "rgb", options(media, path)) == folder
     assert {p: p.stat().st_mtime_ns for p in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("change", [{"fps": 5.0}, {"size": 24}, {"encoding": "png"}])
+def test_preparing_again_in_another_way_is_refused(tmp_path, media, change):
+    path = write_csv(tmp_path / "labels.csv", ROWS)
+    first = options(media, path)
+    folder = datasets.prepare_dataset("videos", tmp_path, "rgb", first)
+    (field,) = change
+    with pytest.raises(UserError, match=rf"{folder}: was prepared with {field} .*delete it"):
+        datasets.prepare_dataset("videos", tmp_path, "rgb", dataclasses.replace(first, **change))
 
 
 # Bad input -----------------------------------------------------------------------------------

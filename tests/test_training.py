@@ -1,5 +1,7 @@
 """Training by the command line: logs, exact resume, checkpoints that describe themselves."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from tensorboardX.proto import event_pb2
 import afsd_jax
 from afsd_jax import checkpoint
 from tests import small_run
+from tests.support import ROOT
 
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet", "total")
 
@@ -57,6 +60,22 @@ def test_checkpoint_describes_itself(whole_run):
     detector = afsd_jax.load_detector(whole_run / "checkpoints")
     found = detector.detect_frames([np.zeros((90, 38, 38, 3), np.uint8)], 10.0, 9.0)
     assert {detection.label for detection in found} <= set(saved.class_names)
+
+
+def test_a_trained_network_goes_to_pytorch_and_back_bit_by_bit(whole_run, tmp_path):
+    there = [sys.executable, "scripts/convert_weights.py", "--to-pytorch"]
+    there += [f"--input={whole_run / 'checkpoints'}", f"--output={tmp_path / 'trained.pt'}"]
+    back = [sys.executable, "scripts/convert_weights.py", "--config=configs/synthetic.py"]
+    back += [f"--config.{name}={value}" for name, value in small_run.OVERRIDES.items()]
+    back += [f"--input={tmp_path / 'trained.pt'}", f"--output={tmp_path / 'back'}"]
+    for command in (there, back):
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stderr
+    expected = checkpoint.read(whole_run / "checkpoints").weights
+    weights = checkpoint.read(tmp_path / "back").weights
+    assert weights.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(weights[name], value, err_msg=name)
 
 
 def test_interrupted_run_continues_as_if_it_had_never_stopped(data, whole_run, tmp_path):

@@ -13,7 +13,7 @@ from afsd_jax.config import default_config
 from afsd_jax.data import synthesis
 from afsd_jax.data.builder import Options
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.data.pipeline import TrainingData, windows_of_videos
+from afsd_jax.data.pipeline import PreparedSplit, TrainingData
 from tests.video_files import numbered_frames, write_video
 
 SIZE, RATE, SECONDS = 32, 30, 12
@@ -120,7 +120,7 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     if name == "activitynet":
         config.data.update(clip_length=768, one_clip=True)
     data = TrainingData(config)
-    whole = {video.name: video for video in windows_of_videos(config, "train")}
+    whole = {video.name: video for video in PreparedSplit(config.data, "train")}
     assert set(whole) == {video for video, *_ in actions}
 
     seen = []

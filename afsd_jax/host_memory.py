@@ -1,0 +1,28 @@
+"""Memory of the host, for programs whose arrays live there because there is no accelerator."""
+
+import ctypes
+import importlib.util
+import sys
+
+_ACCELERATORS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+# Parameters of glibc's mallopt and what they are set to.
+_ONE_ARENA = (-8, 1)
+_NEVER_MAP = (-4, 0)
+_NEVER_TRIM = (-1, 2**31 - 1)
+_GROW_BYTES = (-2, 2**28)
+
+
+def keep_freed_memory() -> None:
+    """Makes the process reuse the memory of its arrays instead of giving it back each time.
+
+    XLA allocates all intermediate arrays anew whenever a program runs. glibc gives blocks that
+    large straight back to the system when they are freed, and the system hands out cleared pages
+    again: up to half of the time of a training step, a sixth of a detector's. To be called before
+    JAX makes its threads; does nothing where an accelerator computes, or without glibc.
+    """
+    if not sys.platform.startswith("linux") or any(map(importlib.util.find_spec, _ACCELERATORS)):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in (_ONE_ARENA, _NEVER_MAP, _NEVER_TRIM, _GROW_BYTES):
+            mallopt(parameter, value)
