@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.clip_length = 128
     config.data.clip_stride = 32
     config.data.max_actions = 16
+    config.data.flip = 0.0  # mirrored, one class would be another
 
     config.model.num_classes = 7
     config.model.trunk_width = 0.25

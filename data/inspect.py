@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 from PIL import Image
 
@@ -16,8 +15,8 @@ from afsd_jax.data import schema, summary
 from afsd_jax.data.records import PreparedVideo, open_folder, read_frames, read_videos
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write
 from afsd_jax.report.colors import class_colors, text_on
+from afsd_jax.report.render import write_html
 from afsd_jax.report.tracks import clock, in_lanes, ticks
 
 FRAMES_SHOWN = 10  # of each video
@@ -86,18 +85,14 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
     splits = summarize(data)
     total = summary.combine(list(splits.values()))
     colors = class_colors(data.class_names)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("afsd_jax.data", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = [
         _video(video, split, data.class_names, colors)
         for split, video in _spread(data.videos, max_videos)
     ]
-    content = environment.get_template("inspect.html").render(
+    write_html(
+        path,
+        __package__,
+        "inspect.html",
         title=data.title,
         folder=data.folder,
         frames=_frame_format(data.videos),
@@ -109,8 +104,6 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
         videos=shown,
         num_videos=total.videos,
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
 
 
 def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:

@@ -1,12 +1,11 @@
 """Makes untrimmed videos whose actions are told apart by motion alone.
 
 Two textured shapes, the actors, are in view throughout. One of three quantities they share, their
-height in the picture, their size or the gap between them, moves in strokes now and then: that is
-an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the class, so
-each class is another one played backwards and shows the same frames. Between actions the same
-quantities rest, drift or swing evenly back and forth, through the same range. Nothing that one
-frame shows tells classes, or actions from background, apart; a mirrored video shows the same
-classes.
+height in the picture, their place from left to right or their size, moves in strokes now and then:
+that is an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the
+class, so each class is another one played backwards and shows the same frames. Between actions the
+same quantities rest, drift or swing evenly back and forth, through the same range. Nothing that
+one frame shows tells classes, or actions from background, apart.
 """
 
 import dataclasses
@@ -27,22 +26,23 @@ from afsd_jax import files
 from afsd_jax.data.video import resize
 from afsd_jax.errors import UserError
 
-QUANTITIES = ("height", "size", "gap")
+QUANTITIES = ("height", "side", "size")
 # For each class the quantity its strokes move and the direction of their slow part.
 CLASSES = {
     "rise": ("height", 1),
     "fall": ("height", -1),
+    "go right": ("side", 1),
+    "go left": ("side", -1),
     "grow": ("size", 1),
     "shrink": ("size", -1),
-    "part": ("gap", 1),
-    "meet": ("gap", -1),
 }
 SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
 PERIOD_S = (0.7, 1.1)
 STROKES = (3, 6)
 # What a quantity may be (a share of the picture's height) and how far a stroke moves it.
-RANGES = {"height": (0.22, 0.78), "size": (0.09, 0.30), "gap": (0.32, 1.16)}
-AMPLITUDES = {"height": (0.30, 0.44), "size": (0.13, 0.18), "gap": (0.54, 0.70)}
+RANGES = {"height": (0.22, 0.78), "side": (-0.32, 0.32), "size": (0.09, 0.34)}
+AMPLITUDES = {"height": (0.30, 0.44), "side": (0.36, 0.50), "size": (0.16, 0.21)}
+ACTORS_APART = 0.7  # of the picture's height
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
@@ -66,7 +66,7 @@ class Settings:
 
     def digest(self) -> str:
         """Returns a short name for these settings and for how classes move."""
-        motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES)
+        motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES, ACTORS_APART)
         return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
 
@@ -269,11 +269,11 @@ class Scene:
             yield np.clip(picture, 0, 255).astype(np.uint8)
 
     def _draw_actors(self, canvas: np.ndarray, state: dict[str, float]) -> None:
-        """Draws both actors side by side; upwards on the picture is a larger height."""
+        """Draws both actors beside each other; upwards on the picture is a larger height."""
         height = self.settings.height
         y = (1 - state["height"]) * height + _MARGIN
-        for side, actor in zip((-0.5, 0.5), self.actors, strict=True):
-            x = self.centre + side * state["gap"] * height + _MARGIN
+        for apart, actor in zip((-ACTORS_APART / 2, ACTORS_APART / 2), self.actors, strict=True):
+            x = self.centre + (state["side"] + apart) * height + _MARGIN
             actor.draw(canvas, y, x, state["size"] * height)
 
     def _wander(self, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -271,18 +271,11 @@ def sample_indices(timing: Timing, fps: float) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
-    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width): Pillow's bicubic filter.
-
-    What is six times too large or more is first averaged down to no less than three times. That is
-    twice as fast and, textures and noise included, changes pixels by a fraction of a grey level.
-    """
+    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width): Pillow's bicubic filter."""
     if image.shape[:2] == tuple(size):
         return image
     height, width = size
-    resized = Image.fromarray(image).resize(
-        (width, height), Image.Resampling.BICUBIC, reducing_gap=3.0
-    )
-    return np.asarray(resized)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _open(path: Path) -> av.container.InputContainer:

@@ -12,7 +12,6 @@ from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, VIDEOS, prepare
 from tests.support import ROOT
 
-CHROMIUM = Path("/usr/bin/chromium")
 ACTIONS = [action for _, actions in VIDEOS.values() for action in actions]
 
 
@@ -122,17 +121,6 @@ def test_a_damaged_shard_is_named_and_no_page_is_left(data_dir, tmp_path):
     with pytest.raises(UserError, match="shard: the shard is missing or damaged"):
         inspect.write_page(tmp_path / "page.html", data)
     assert not (tmp_path / "page.html").exists()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("stream", ["rgb", "flow"])

@@ -1,7 +1,5 @@
 """The HTML page of detections, opened in a real browser."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,6 @@ from afsd_jax.activitynet_json import Annotation, Detection
 from afsd_jax.report import Track, VideoReport, write_page
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
 
 JUMPS = Track(
     "jumps.mp4",
@@ -29,16 +26,6 @@ EMPTY = Track("nothing", 7200.0, [])
 def frames(count):
     ramp = np.linspace(0, 255, 40).astype(np.uint8)
     return np.broadcast_to(ramp[:, None], (count, 30, 40, 3)).copy()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

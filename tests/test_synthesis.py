@@ -88,7 +88,7 @@ def test_a_quantity_moves_without_a_jump_and_stays_in_its_range(quantity, seed):
 def test_strokes_show_at_the_size_training_sees():
     at_64 = {quantity: 64 * amplitudes[0] for quantity, amplitudes in synthesis.AMPLITUDES.items()}
     assert at_64["height"] > 0.08 * 64
-    assert at_64["gap"] > 0.08 * 64
+    assert at_64["side"] > 0.08 * 64
     assert 2 * at_64["size"] > 0.08 * 64, "a shape's size is its radius"
 
 

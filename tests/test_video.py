@@ -137,21 +137,11 @@ def test_resize_is_the_reference_implementations():
     np.testing.assert_array_equal(video.resize(golden["image"], (112, 112)), golden["resized"])
 
 
-@pytest.mark.parametrize("shape", [(180, 320, 3), (336, 671, 3), (50, 60)])
-def test_resize_is_pillows_bicubic_filter_up_to_a_sixth(shape):
+@pytest.mark.parametrize("shape", [(180, 320, 3), (721, 1280, 3), (50, 60)])
+def test_resize_is_pillows_bicubic_filter(shape):
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     exact = video.Image.fromarray(image).resize((112, 112), video.Image.Resampling.BICUBIC)
     np.testing.assert_array_equal(video.resize(image, (112, 112)), exact)
-
-
-def test_resize_of_larger_pictures_is_close_to_pillows_bicubic_filter():
-    rng = np.random.default_rng(0)
-    layers = [rng.integers(0, 256, (n, 2 * n, 3), dtype=np.uint8) for n in (8, 30, 120, 400)]
-    image = np.mean([video.resize(layer, (720, 1280)) for layer in layers], 0).astype(np.uint8)
-    exact = video.Image.fromarray(image).resize((112, 112), video.Image.Resampling.BICUBIC)
-    difference = np.abs(video.resize(image, (112, 112)).astype(int) - np.asarray(exact, int))
-    assert difference.mean() < 0.5
-    assert difference.max() <= 4
 
 
 def test_frames_have_the_colours_the_reference_implementation_sees(tmp_path):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.activitynet_json import Annotation, Detection
-from afsd_jax.files import atomic_write
 from afsd_jax.report import subtitles
 from afsd_jax.report.colors import class_colors, fade, text_on
+from afsd_jax.report.render import write_html
 from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
 
 
@@ -53,26 +53,18 @@ def write_page(
     Raises:
       ValueError: frames of another dtype or shape.
     """
-    import jinja2
-
     tracks = [video.track for video in videos]
     colors = class_colors(labels_of(tracks) if labels is None else labels)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("afsd_jax.report", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = {label for track in tracks for label in labels_of([track])}
-    content = environment.get_template("page.html").render(
+    write_html(
+        path,
+        __package__,
+        "page.html",
         title=title,
         min_score=min_score,
         legend=[(label, color) for label, color in colors.items() if label in shown],
         videos=[_video(video, colors, min_score, max_detections, max_lanes) for video in videos],
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
 
 
 def _video(
