@@ -2,7 +2,8 @@
 
 A subclass says which videos there are, what is annotated in them and where their frames lie; all
 else is the same for every data set. A prepared folder is an ordinary TFDS one, with one video a
-shard and with `preparation.json`, which says what became of each video.
+shard, with `preparation.json`, which says what became of each video, and with the annotations in
+ActivityNet's format, `ground_truth.json`.
 """
 
 import abc
@@ -24,6 +25,7 @@ from afsd_jax.data.sources import Timeline, open_array
 from afsd_jax.errors import UserError
 
 REPORT = "preparation.json"
+GROUND_TRUTH = "ground_truth.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,6 +292,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 )
             )
         self.info.set_splits(tfds.core.splits.SplitDict(splits))
+        database = {task.name: _ground_truth(task, result) for task, result in done}
+        files.write_json(Path(self._data_dir) / GROUND_TRUTH, {"database": database})
         files.write_json(
             Path(self._data_dir) / REPORT,
             {
@@ -323,6 +327,18 @@ def _check_frames(tasks: Sequence[prepare.Task]) -> None:
             prepare.open_source(task)
     if any(task.stream == "flow" for task in tasks):
         flow.import_opencv()
+
+
+def _ground_truth(task: prepare.Task, result: prepare.Result) -> dict[str, Any]:
+    """Returns a video's entry: its actions as they were annotated."""
+    return {
+        "subset": task.split,
+        "duration": result.duration_s,
+        "annotations": [
+            {"segment": [action.start_s, action.end_s], "label": action.label}
+            for action in task.actions
+        ],
+    }
 
 
 def _prepared_frames(report: Path) -> tuple[dict[str, Path], dict[str, Timeline]]:

@@ -36,7 +36,7 @@ CLASSES = {
     "grow": ("size", 1),
     "shrink": ("size", -1),
 }
-SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
+SLOW_SHARE = 0.88  # of a stroke's period that its slow ramp takes
 PERIOD_S = (0.7, 1.1)
 STROKES = (3, 6)
 # What a quantity may be (a share of the picture's height) and how far a stroke moves it.

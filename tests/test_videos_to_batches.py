@@ -112,7 +112,10 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     actions = SOURCES[name](source)
     extra = {"settings": SETTINGS} if name == "synthetic" else {}
     options = Options(source, encoding="png", size=SIZE, workers=1)
-    prepare_dataset(name, tmp_path / "data", "rgb", options, **extra)
+    folder = prepare_dataset(name, tmp_path / "data", "rgb", options, **extra)
+    truth = activitynet_json.read_ground_truth(folder / "ground_truth.json", "train")
+    annotated = [(video, *a) for video, entry in truth.items() for a in entry.annotations]
+    assert sorted(annotated) == sorted(actions)
 
     config = default_config()
     config.data.update(dataset=name, data_dir=str(tmp_path / "data"), crop_size=SIZE, flip=0.0)
