@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.frame_size = 38
     config.data.crop_size = 32
     config.data.clip_length = 128
-    config.data.clip_stride = 32
+    config.data.clip_stride = 20
     config.data.max_actions = 16
     config.data.flip = 0.0  # mirrored, one class would be another
 
@@ -42,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.clip_norm = 10.0
 
     config.train.batch_size = 4
-    config.train.epochs = 7
+    config.train.epochs = 4
     config.train.checkpoint_every = 200
 
     config.inference.window_stride = 64

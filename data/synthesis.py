@@ -1,11 +1,11 @@
 """Makes untrimmed videos whose actions are told apart by motion alone.
 
-Two textured shapes, the actors, are in view throughout. One of three quantities they share, their
-height in the picture, their place from left to right or their size, moves in strokes now and then:
-that is an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the
-class, so each class is another one played backwards and shows the same frames. Between actions the
-same quantities rest, drift or swing evenly back and forth, through the same range. Nothing that
-one frame shows tells classes, or actions from background, apart.
+Two textured shapes, the actors, are in view throughout and move together along three axes of the
+picture: upright, level and slanted. Now and then they move along one of these in strokes: that is
+an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the class, so
+each class is another one played backwards and shows the same frames. Between actions the actors
+rest, drift or swing evenly back and forth along the same axes, through the same range. Nothing
+that one frame shows tells classes, or actions from background, apart.
 """
 
 import dataclasses
@@ -26,23 +26,25 @@ from afsd_jax import files
 from afsd_jax.data.video import resize
 from afsd_jax.errors import UserError
 
-QUANTITIES = ("height", "side", "size")
-# For each class the quantity its strokes move and the direction of their slow part.
+# Each axis as (right, up), per unit of motion along it.
+AXES = {"upright": (0.0, 1.0), "level": (1.0, 0.0), "slanted": (0.7, 0.7)}
+# For each class the axis of its strokes and the direction of their slow part.
 CLASSES = {
-    "rise": ("height", 1),
-    "fall": ("height", -1),
-    "go right": ("side", 1),
-    "go left": ("side", -1),
-    "grow": ("size", 1),
-    "shrink": ("size", -1),
+    "rise": ("upright", 1),
+    "fall": ("upright", -1),
+    "go right": ("level", 1),
+    "go left": ("level", -1),
+    "climb": ("slanted", 1),
+    "slide": ("slanted", -1),
 }
-SLOW_SHARE = 0.88  # of a stroke's period that its slow ramp takes
+SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
 PERIOD_S = (0.7, 1.1)
 STROKES = (3, 6)
-# What a quantity may be (a share of the picture's height) and how far a stroke moves it.
-RANGES = {"height": (0.22, 0.78), "side": (-0.32, 0.32), "size": (0.09, 0.34)}
-AMPLITUDES = {"height": (0.30, 0.44), "side": (0.36, 0.50), "size": (0.16, 0.21)}
-ACTORS_APART = 0.7  # of the picture's height
+# Where the actors may be on an axis and how far a stroke moves them, shares of the height.
+RANGE = (-0.25, 0.25)
+AMPLITUDE = (0.32, 0.44)
+ACTORS_APART = 0.5
+ACTOR_RADIUS = (0.12, 0.22)
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
@@ -50,24 +52,25 @@ _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 class Settings:
     """What determines a synthetic data set, to the last bit of every file."""
 
-    train_videos: int = 72
-    test_videos: int = 24
+    train_videos: int = 192
+    test_videos: int = 32
     seed: int = 0
-    height: int = 120
-    width: int = 160
+    height: int = 96
+    width: int = 128
     fps: int = 20
     min_duration_s: float = 20.0
-    max_duration_s: float = 60.0
+    max_duration_s: float = 40.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.25  # share of background, per quantity, that drifts or swings
+    restless: float = 0.25  # share of background, per axis, that drifts or swings
     clutter: int = 2  # small shapes moving on their own
     noise: float = 4.0  # standard deviation of the camera's, grey levels
     jitter: int = 1  # of the camera, pixels
 
     def digest(self) -> str:
         """Returns a short name for these settings and for how classes move."""
-        motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES, ACTORS_APART)
-        return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
+        motion = (AXES, CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGE, AMPLITUDE)
+        state = repr((self, motion, ACTORS_APART, ACTOR_RADIUS))
+        return hashlib.sha256(state.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,10 +133,10 @@ def _write_video(job: tuple[Path, str, int, Settings]) -> dict[str, object]:
     count = round(rng.uniform(settings.min_duration_s, settings.max_duration_s) * settings.fps)
     actions = script(rng, count / settings.fps, settings.gap_s)
     scene = Scene(rng, settings)
-    states = {q: trajectory(rng, q, count, actions, settings) for q in QUANTITIES}
+    places = {axis: trajectory(rng, axis, count, actions, settings) for axis in AXES}
     if not path.exists():
         with files.atomic_write(path) as temporary:
-            encode_video(temporary, scene.render(rng, states, count), settings)
+            encode_video(temporary, scene.render(rng, places, count), settings)
     return {
         "subset": subset,
         "duration": count / settings.fps,
@@ -170,55 +173,55 @@ def wave(phase: np.ndarray, slow_share: float) -> np.ndarray:
 
 def trajectory(
     rng: np.random.Generator,
-    quantity: str,
+    axis: str,
     count: int,
     actions: list[Action],
     settings: Settings,
 ) -> np.ndarray:
-    """Draws a quantity's course: strokes in its own actions, other motion outside of them.
+    """Draws the course along an axis: strokes in its own actions, other motion outside of them.
 
     Returns:
-      float64 [count], continuous in time, within the quantity's range.
+      float64 [count], continuous in time, within RANGE.
     """
     fps = settings.fps
     values = np.empty(count)
-    own = [a for a in actions if CLASSES[a.label][0] == quantity]
+    own = [a for a in actions if CLASSES[a.label][0] == axis]
     spans = [(round(a.start_s * fps), round(a.end_s * fps), CLASSES[a.label][1]) for a in own]
-    now = rng.uniform(*RANGES[quantity])
+    now = rng.uniform(*RANGE)
     position = 0
     for start, end, direction in [*spans, (count, count, 0)]:
         while position < start:
             # The background is cut where it must be, so no rest announces an action.
             length = round(rng.uniform(0.8, 4.0) * fps)
             stop = min(position + length, start)
-            course = _background(rng, quantity, now, length, settings)
+            course = _background(rng, now, length, settings)
             values[position:stop] = course[: stop - position]
             position, now = stop, values[stop - 1]
         if direction:
             share = SLOW_SHARE if direction > 0 else 1 - SLOW_SHARE
-            values[start:end] = _swing(rng, quantity, now, end - start, fps, share)
+            values[start:end] = _swing(rng, now, end - start, fps, share)
             position, now = end, values[end - 1]
     return values
 
 
 def _background(
-    rng: np.random.Generator, quantity: str, now: float, length: int, settings: Settings
+    rng: np.random.Generator, now: float, length: int, settings: Settings
 ) -> np.ndarray:
     """Rests, drifts smoothly to another value, or swings evenly: [length] values from `now`."""
     if rng.random() >= settings.restless:
         return np.full(length, now)
     if rng.random() < 0.5:
-        return _swing(rng, quantity, now, length, settings.fps, 0.5)
+        return _swing(rng, now, length, settings.fps, 0.5)
     x = np.arange(1, length + 1) / length
-    return now + (rng.uniform(*RANGES[quantity]) - now) * x * x * (3 - 2 * x)
+    return now + (rng.uniform(*RANGE) - now) * x * x * (3 - 2 * x)
 
 
 def _swing(
-    rng: np.random.Generator, quantity: str, now: float, length: int, fps: float, share: float
+    rng: np.random.Generator, now: float, length: int, fps: float, share: float
 ) -> np.ndarray:
     """Repeats strokes whose slow share is `share`, through a stretch that holds `now`."""
-    low, high = RANGES[quantity]
-    amplitude = rng.uniform(*AMPLITUDES[quantity])
+    low, high = RANGE
+    amplitude = rng.uniform(*AMPLITUDE)
     bottom = rng.uniform(max(low, now - amplitude), min(high - amplitude, now))
     level = np.clip((now - bottom) / amplitude, 0, 1)
     # The wave passes `level` twice a period, once up and once down: start at either.
@@ -238,16 +241,17 @@ class Scene:
         self.background = np.mean([resize(image, shape) for image in coarse], axis=0)
         self.centre = rng.uniform(0.45, 0.55) * settings.width
         self.actors = [Shape(rng) for _ in range(2)]
+        self.radius = rng.uniform(*ACTOR_RADIUS) * settings.height
         self.clutter = [Shape(rng) for _ in range(settings.clutter)]
 
     def render(
-        self, rng: np.random.Generator, states: dict[str, np.ndarray], count: int
+        self, rng: np.random.Generator, places: dict[str, np.ndarray], count: int
     ) -> Iterator[np.ndarray]:
         """Yields `count` frames, uint8 [height, width, 3].
 
         Args:
           rng: of clutter, noise and jitter.
-          states: [count] values of each quantity, shares of the picture's height.
+          places: [count] places along each axis, shares of the picture's height.
           count: frames.
         """
         settings, height = self.settings, self.settings.height
@@ -262,19 +266,20 @@ class Scene:
             canvas = self.background.astype(np.float32)
             for shape, path, size in zip(self.clutter, paths, sizes, strict=True):
                 shape.draw(canvas, path[i, 0], path[i, 1], size)
-            self._draw_actors(canvas, {name: values[i] for name, values in states.items()})
+            self._draw_actors(canvas, {axis: values[i] for axis, values in places.items()})
             (top, left), (y, x) = shifts[i], corners[i]
             picture = canvas[top : top + height, left : left + settings.width]
             picture = picture + tile[y : y + height, x : x + settings.width]
             yield np.clip(picture, 0, 255).astype(np.uint8)
 
-    def _draw_actors(self, canvas: np.ndarray, state: dict[str, float]) -> None:
-        """Draws both actors beside each other; upwards on the picture is a larger height."""
+    def _draw_actors(self, canvas: np.ndarray, place: dict[str, float]) -> None:
+        """Draws both actors beside each other, at their place along each axis."""
         height = self.settings.height
-        y = (1 - state["height"]) * height + _MARGIN
+        right, up = (sum(place[axis] * AXES[axis][i] for axis in AXES) for i in range(2))
+        y = (0.5 - up) * height + _MARGIN
         for apart, actor in zip((-ACTORS_APART / 2, ACTORS_APART / 2), self.actors, strict=True):
-            x = self.centre + (state["side"] + apart) * height + _MARGIN
-            actor.draw(canvas, y, x, state["size"] * height)
+            x = self.centre + (right + apart) * height + _MARGIN
+            actor.draw(canvas, y, x, self.radius)
 
     def _wander(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """A smooth random path through the picture: float64 [count, 2], (y, x) in pixels."""
@@ -305,8 +310,9 @@ class Shape:
             return
         v = (np.arange(top, bottom, dtype=np.float32) - y) / radius
         u = (np.arange(left, right, dtype=np.float32) - x) / radius
-        far = np.abs(v)[:, None] ** self.power + np.abs(u) ** self.power
-        edge = np.clip((1 - far ** (1 / self.power)) * radius + 0.5, 0, 1)[..., None]
+        far = (np.abs(v) ** self.power)[:, None] + np.abs(u) ** self.power
+        # Near the edge, where far is 1, its root is as good as linear.
+        edge = np.clip((1 - far) * (radius / self.power) + 0.5, 0, 1)[..., None]
         rows = np.clip((v + 1) * 16, 0, 31).astype(np.intp)
         columns = np.clip((u + 1) * 16, 0, 31).astype(np.intp)
         patch = canvas[top:bottom, left:right]
