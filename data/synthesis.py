@@ -1,11 +1,10 @@
 """Makes untrimmed videos whose actions are told apart by motion alone.
 
-Two textured shapes, the actors, are in view throughout and move together along three axes of the
-picture: upright, level and slanted. Now and then they move along one of these in strokes: that is
-an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the class, so
-each class is another one played backwards and shows the same frames. Between actions the actors
-rest, drift or swing evenly back and forth along the same axes, through the same range. Nothing
-that one frame shows tells classes, or actions from background, apart.
+Two textured shapes, the actors, move through the picture along three axes: upright, level and
+slanted. What leaves the picture at one side comes in again at the other. An action is motion in
+one direction along an axis, and the direction is the class, so each class is another one played
+backwards and shows the same frames. Between actions the actors rest or swing back and forth along
+the same axes, as fast. Where the actors are tells neither classes nor actions from background.
 """
 
 import dataclasses
@@ -28,7 +27,7 @@ from afsd_jax.errors import UserError
 
 # Each axis as (right, up), per unit of motion along it.
 AXES = {"upright": (0.0, 1.0), "level": (1.0, 0.0), "slanted": (0.7, 0.7)}
-# For each class the axis of its strokes and the direction of their slow part.
+# For each class its axis and its direction.
 CLASSES = {
     "rise": ("upright", 1),
     "fall": ("upright", -1),
@@ -37,14 +36,10 @@ CLASSES = {
     "climb": ("slanted", 1),
     "slide": ("slanted", -1),
 }
-SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
-PERIOD_S = (0.7, 1.1)
-STROKES = (3, 6)
-# Where the actors may be on an axis and how far a stroke moves them, shares of the height.
-RANGE = (-0.25, 0.25)
-AMPLITUDE = (0.32, 0.44)
-ACTORS_APART = 0.5
-ACTOR_RADIUS = (0.12, 0.22)
+ACTION_S = (1.5, 5.0)
+SPEED = (0.35, 0.6)  # picture heights per second
+SWING_S = (0.25, 0.5)  # before a swing turns back
+ACTOR_RADIUS = (0.12, 0.22)  # picture heights
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
@@ -61,16 +56,15 @@ class Settings:
     min_duration_s: float = 20.0
     max_duration_s: float = 40.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.25  # share of background, per axis, that drifts or swings
+    restless: float = 0.3  # share of background, per axis, in which the actors swing
     clutter: int = 2  # small shapes moving on their own
     noise: float = 4.0  # standard deviation of the camera's, grey levels
     jitter: int = 1  # of the camera, pixels
 
     def digest(self) -> str:
         """Returns a short name for these settings and for how classes move."""
-        motion = (AXES, CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGE, AMPLITUDE)
-        state = repr((self, motion, ACTORS_APART, ACTOR_RADIUS))
-        return hashlib.sha256(state.encode()).hexdigest()[:16]
+        motion = (AXES, CLASSES, ACTION_S, SPEED, SWING_S, ACTOR_RADIUS)
+        return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,10 +127,10 @@ def _write_video(job: tuple[Path, str, int, Settings]) -> dict[str, object]:
     count = round(rng.uniform(settings.min_duration_s, settings.max_duration_s) * settings.fps)
     actions = script(rng, count / settings.fps, settings.gap_s)
     scene = Scene(rng, settings)
-    places = {axis: trajectory(rng, axis, count, actions, settings) for axis in AXES}
+    travels = {axis: travel(rng, axis, count, actions, settings) for axis in AXES}
     if not path.exists():
         with files.atomic_write(path) as temporary:
-            encode_video(temporary, scene.render(rng, places, count), settings)
+            encode_video(temporary, scene.render(rng, travels, count), settings)
     return {
         "subset": subset,
         "duration": count / settings.fps,
@@ -154,80 +148,62 @@ def script(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, floa
     while True:
         # Classes come from a shuffled bag, so that all are about equally frequent.
         bag = bag or list(rng.permutation(list(CLASSES)))
-        end_s = start_s + rng.uniform(*STROKES) * rng.uniform(*PERIOD_S)
+        end_s = start_s + rng.uniform(*ACTION_S)
         if end_s + gap_s[0] > duration_s:
             return actions
         actions.append(Action(str(bag.pop()), round(start_s, 2), round(end_s, 2)))
         start_s = end_s + rng.uniform(*gap_s)
 
 
-def wave(phase: np.ndarray, slow_share: float) -> np.ndarray:
-    """Returns a periodic ramp in [0, 1]: up during `slow_share` of the period, then down.
-
-    With 1 - slow_share it runs backwards: wave(x, s) == wave(-x, 1 - s); a share of one half is
-    the even swing, the same in both directions.
-    """
-    phase = np.mod(phase, 1.0)
-    return np.where(phase < slow_share, phase / slow_share, (1 - phase) / (1 - slow_share))
-
-
-def trajectory(
+def travel(
     rng: np.random.Generator,
     axis: str,
     count: int,
     actions: list[Action],
     settings: Settings,
 ) -> np.ndarray:
-    """Draws the course along an axis: strokes in its own actions, other motion outside of them.
+    """Draws how far the actors have come along an axis.
 
     Returns:
-      float64 [count], continuous in time, within RANGE.
+      float64 [count], picture heights: in the axis's own actions growing or shrinking evenly,
+      outside of them at rest or swinging.
     """
     fps = settings.fps
-    values = np.empty(count)
-    own = [a for a in actions if CLASSES[a.label][0] == axis]
-    spans = [(round(a.start_s * fps), round(a.end_s * fps), CLASSES[a.label][1]) for a in own]
-    now = rng.uniform(*RANGE)
+    velocity = np.zeros(count)
     position = 0
-    for start, end, direction in [*spans, (count, count, 0)]:
-        while position < start:
-            # The background is cut where it must be, so no rest announces an action.
-            length = round(rng.uniform(0.8, 4.0) * fps)
-            stop = min(position + length, start)
-            course = _background(rng, now, length, settings)
-            values[position:stop] = course[: stop - position]
-            position, now = stop, values[stop - 1]
-        if direction:
-            share = SLOW_SHARE if direction > 0 else 1 - SLOW_SHARE
-            values[start:end] = _swing(rng, now, end - start, fps, share)
-            position, now = end, values[end - 1]
-    return values
+    while position < count:
+        # The background is cut where it must be, so no rest announces an action.
+        stop = position + round(rng.uniform(0.8, 4.0) * fps)
+        if rng.random() < settings.restless:
+            half = round(rng.uniform(*SWING_S) * fps)
+            turns = (np.arange(count) + rng.integers(2 * half)) // half
+            swing = rng.uniform(*SPEED) * (1 - 2 * (turns % 2))
+            velocity[position:stop] = swing[: len(velocity[position:stop])]
+        position = stop
+    for action in actions:
+        own, direction = CLASSES[action.label]
+        if own == axis:
+            start, end = round(action.start_s * fps), round(action.end_s * fps)
+            velocity[start:end] = direction * rng.uniform(*SPEED)
+    return rng.uniform(0, 10) + np.cumsum(velocity) / fps
 
 
-def _background(
-    rng: np.random.Generator, now: float, length: int, settings: Settings
+def places(
+    travels: dict[str, np.ndarray], radius: float, picture: tuple[float, float]
 ) -> np.ndarray:
-    """Rests, drifts smoothly to another value, or swings evenly: [length] values from `now`."""
-    if rng.random() >= settings.restless:
-        return np.full(length, now)
-    if rng.random() < 0.5:
-        return _swing(rng, now, length, settings.fps, 0.5)
-    x = np.arange(1, length + 1) / length
-    return now + (rng.uniform(*RANGE) - now) * x * x * (3 - 2 * x)
+    """Returns where both actors are, half a picture apart: float64 [count, 2, (right, up)].
 
+    Args:
+      travels: [count] how far they have come along each axis.
+      radius: of an actor.
+      picture: its width and height, in the same unit.
 
-def _swing(
-    rng: np.random.Generator, now: float, length: int, fps: float, share: float
-) -> np.ndarray:
-    """Repeats strokes whose slow share is `share`, through a stretch that holds `now`."""
-    low, high = RANGE
-    amplitude = rng.uniform(*AMPLITUDE)
-    bottom = rng.uniform(max(low, now - amplitude), min(high - amplitude, now))
-    level = np.clip((now - bottom) / amplitude, 0, 1)
-    # The wave passes `level` twice a period, once up and once down: start at either.
-    phase = level * share if rng.random() < share else 1 - level * (1 - share)
-    steps = np.arange(1, length + 1) / (fps * rng.uniform(*PERIOD_S))
-    return bottom + amplitude * wave(phase + steps, share)
+    Returns:
+      From `radius` before the picture's edges to as far behind them, where they come round.
+    """
+    moved = sum(np.outer(travels[axis], AXES[axis]) for axis in AXES)
+    around = np.add(picture, 2 * radius)
+    return np.mod(moved[:, None] + np.multiply([[0.0], [0.5]], around), around) - radius
 
 
 class Scene:
@@ -239,22 +215,22 @@ class Scene:
         shape = (settings.height + 2 * _MARGIN, settings.width + 2 * _MARGIN)
         coarse = rng.integers(20, 120, (2, *rng.integers(3, 12, 2), 3), dtype=np.uint8)
         self.background = np.mean([resize(image, shape) for image in coarse], axis=0)
-        self.centre = rng.uniform(0.45, 0.55) * settings.width
         self.actors = [Shape(rng) for _ in range(2)]
-        self.radius = rng.uniform(*ACTOR_RADIUS) * settings.height
+        self.radius = rng.uniform(*ACTOR_RADIUS)
         self.clutter = [Shape(rng) for _ in range(settings.clutter)]
 
     def render(
-        self, rng: np.random.Generator, places: dict[str, np.ndarray], count: int
+        self, rng: np.random.Generator, travels: dict[str, np.ndarray], count: int
     ) -> Iterator[np.ndarray]:
         """Yields `count` frames, uint8 [height, width, 3].
 
         Args:
           rng: of clutter, noise and jitter.
-          places: [count] places along each axis, shares of the picture's height.
+          travels: [count] how far the actors have come along each axis, picture heights.
           count: frames.
         """
         settings, height = self.settings, self.settings.height
+        stage = places(travels, self.radius, (settings.width / height, 1.0)) * height
         paths = [self._wander(rng, count) for _ in self.clutter]
         sizes = rng.uniform(0.03, 0.08, len(self.clutter)) * height
         shifts = rng.integers(-settings.jitter, settings.jitter + 1, (count, 2)) + _MARGIN
@@ -266,20 +242,13 @@ class Scene:
             canvas = self.background.astype(np.float32)
             for shape, path, size in zip(self.clutter, paths, sizes, strict=True):
                 shape.draw(canvas, path[i, 0], path[i, 1], size)
-            self._draw_actors(canvas, {axis: values[i] for axis, values in places.items()})
+            for actor, (right, up) in zip(self.actors, stage[i], strict=True):
+                y, x = height - up + _MARGIN, right + _MARGIN
+                actor.draw(canvas, y, x, self.radius * height)
             (top, left), (y, x) = shifts[i], corners[i]
             picture = canvas[top : top + height, left : left + settings.width]
             picture = picture + tile[y : y + height, x : x + settings.width]
             yield np.clip(picture, 0, 255).astype(np.uint8)
-
-    def _draw_actors(self, canvas: np.ndarray, place: dict[str, float]) -> None:
-        """Draws both actors beside each other, at their place along each axis."""
-        height = self.settings.height
-        right, up = (sum(place[axis] * AXES[axis][i] for axis in AXES) for i in range(2))
-        y = (0.5 - up) * height + _MARGIN
-        for apart, actor in zip((-ACTORS_APART / 2, ACTORS_APART / 2), self.actors, strict=True):
-            x = self.centre + (right + apart) * height + _MARGIN
-            actor.draw(canvas, y, x, self.radius)
 
     def _wander(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """A smooth random path through the picture: float64 [count, 2], (y, x) in pixels."""
