@@ -201,7 +201,7 @@ def places(
     Returns:
       From `radius` before the picture's edges to as far behind them, where they come round.
     """
-    moved = sum(np.outer(travels[axis], AXES[axis]) for axis in AXES)
+    moved = np.stack([travels[axis] for axis in AXES], axis=1) @ np.array(list(AXES.values()))
     around = np.add(picture, 2 * radius)
     return np.mod(moved[:, None] + np.multiply([[0.0], [0.5]], around), around) - radius
 
