@@ -37,7 +37,7 @@ CLASSES = {
     "slide": ("slanted", -1),
 }
 ACTION_S = (1.5, 5.0)
-SPEED = (0.35, 0.6)  # picture heights per second
+SPEED = (0.16, 0.3)  # picture heights per second
 SWING_S = (0.25, 0.5)  # before a swing turns back
 ACTOR_RADIUS = (0.12, 0.22)  # picture heights
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
