@@ -42,7 +42,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer.clip_norm = 10.0
 
     config.train.batch_size = 4
-    config.train.epochs = 2
+    config.train.steps = 1000
     config.train.checkpoint_every = 200
 
     config.inference.window_stride = 64

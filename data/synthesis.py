@@ -1,10 +1,11 @@
 """Makes untrimmed videos whose actions are told apart by motion alone.
 
-Two textured shapes, the actors, move through the picture along three axes: upright, level and
-slanted. What leaves the picture at one side comes in again at the other. An action is motion in
-one direction along an axis, and the direction is the class, so each class is another one played
-backwards and shows the same frames. Between actions the actors rest or swing back and forth along
-the same axes, as fast. Where the actors are tells neither classes nor actions from background.
+Two textured shapes, the actors, are in view throughout. One of three quantities they share, their
+height in the picture, their place from left to right or their size, moves in strokes now and then:
+that is an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the
+class, so each class is another one played backwards and shows the same frames. Between actions the
+same quantities rest, drift or swing evenly back and forth, through the same range. Nothing that
+one frame shows tells classes, or actions from background, apart.
 """
 
 import dataclasses
@@ -25,21 +26,23 @@ from afsd_jax import files
 from afsd_jax.data.video import resize
 from afsd_jax.errors import UserError
 
-# Each axis as (right, up), per unit of motion along it.
-AXES = {"upright": (0.0, 1.0), "level": (1.0, 0.0), "slanted": (0.7, 0.7)}
-# For each class its axis and its direction.
+QUANTITIES = ("height", "side", "size")
+# For each class the quantity its strokes move and the direction of their slow part.
 CLASSES = {
-    "rise": ("upright", 1),
-    "fall": ("upright", -1),
-    "go right": ("level", 1),
-    "go left": ("level", -1),
-    "climb": ("slanted", 1),
-    "slide": ("slanted", -1),
+    "rise": ("height", 1),
+    "fall": ("height", -1),
+    "go right": ("side", 1),
+    "go left": ("side", -1),
+    "grow": ("size", 1),
+    "shrink": ("size", -1),
 }
-ACTION_S = (1.5, 5.0)
-SPEED = (0.16, 0.3)  # picture heights per second
-SWING_S = (0.25, 0.5)  # before a swing turns back
-ACTOR_RADIUS = (0.12, 0.22)  # picture heights
+SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
+PERIOD_S = (0.7, 1.1)
+STROKES = (3, 6)
+# What a quantity may be (a share of the picture's height) and how far a stroke moves it.
+RANGES = {"height": (0.22, 0.78), "side": (-0.32, 0.32), "size": (0.09, 0.34)}
+AMPLITUDES = {"height": (0.30, 0.44), "side": (0.36, 0.50), "size": (0.16, 0.21)}
+ACTORS_APART = 0.7  # of the picture's height
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
@@ -56,14 +59,14 @@ class Settings:
     min_duration_s: float = 20.0
     max_duration_s: float = 40.0
     gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.3  # share of background, per axis, in which the actors swing
+    restless: float = 0.25  # share of background, per quantity, that drifts or swings
     clutter: int = 2  # small shapes moving on their own
     noise: float = 4.0  # standard deviation of the camera's, grey levels
     jitter: int = 1  # of the camera, pixels
 
     def digest(self) -> str:
         """Returns a short name for these settings and for how classes move."""
-        motion = (AXES, CLASSES, ACTION_S, SPEED, SWING_S, ACTOR_RADIUS)
+        motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES, ACTORS_APART)
         return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
 
@@ -127,10 +130,10 @@ def _write_video(job: tuple[Path, str, int, Settings]) -> dict[str, object]:
     count = round(rng.uniform(settings.min_duration_s, settings.max_duration_s) * settings.fps)
     actions = script(rng, count / settings.fps, settings.gap_s)
     scene = Scene(rng, settings)
-    travels = {axis: travel(rng, axis, count, actions, settings) for axis in AXES}
+    states = {q: trajectory(rng, q, count, actions, settings) for q in QUANTITIES}
     if not path.exists():
         with files.atomic_write(path) as temporary:
-            encode_video(temporary, scene.render(rng, travels, count), settings)
+            encode_video(temporary, scene.render(rng, states, count), settings)
     return {
         "subset": subset,
         "duration": count / settings.fps,
@@ -148,62 +151,80 @@ def script(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, floa
     while True:
         # Classes come from a shuffled bag, so that all are about equally frequent.
         bag = bag or list(rng.permutation(list(CLASSES)))
-        end_s = start_s + rng.uniform(*ACTION_S)
+        end_s = start_s + rng.uniform(*STROKES) * rng.uniform(*PERIOD_S)
         if end_s + gap_s[0] > duration_s:
             return actions
         actions.append(Action(str(bag.pop()), round(start_s, 2), round(end_s, 2)))
         start_s = end_s + rng.uniform(*gap_s)
 
 
-def travel(
+def wave(phase: np.ndarray, slow_share: float) -> np.ndarray:
+    """Returns a periodic ramp in [0, 1]: up during `slow_share` of the period, then down.
+
+    With 1 - slow_share it runs backwards: wave(x, s) == wave(-x, 1 - s); a share of one half is
+    the even swing, the same in both directions.
+    """
+    phase = np.mod(phase, 1.0)
+    return np.where(phase < slow_share, phase / slow_share, (1 - phase) / (1 - slow_share))
+
+
+def trajectory(
     rng: np.random.Generator,
-    axis: str,
+    quantity: str,
     count: int,
     actions: list[Action],
     settings: Settings,
 ) -> np.ndarray:
-    """Draws how far the actors have come along an axis.
+    """Draws a quantity's course: strokes in its own actions, other motion outside of them.
 
     Returns:
-      float64 [count], picture heights: in the axis's own actions growing or shrinking evenly,
-      outside of them at rest or swinging.
+      float64 [count], continuous in time, within the quantity's range.
     """
     fps = settings.fps
-    velocity = np.zeros(count)
+    values = np.empty(count)
+    own = [a for a in actions if CLASSES[a.label][0] == quantity]
+    spans = [(round(a.start_s * fps), round(a.end_s * fps), CLASSES[a.label][1]) for a in own]
+    now = rng.uniform(*RANGES[quantity])
     position = 0
-    while position < count:
-        # The background is cut where it must be, so no rest announces an action.
-        stop = position + round(rng.uniform(0.8, 4.0) * fps)
-        if rng.random() < settings.restless:
-            half = round(rng.uniform(*SWING_S) * fps)
-            turns = (np.arange(count) + rng.integers(2 * half)) // half
-            swing = rng.uniform(*SPEED) * (1 - 2 * (turns % 2))
-            velocity[position:stop] = swing[: len(velocity[position:stop])]
-        position = stop
-    for action in actions:
-        own, direction = CLASSES[action.label]
-        if own == axis:
-            start, end = round(action.start_s * fps), round(action.end_s * fps)
-            velocity[start:end] = direction * rng.uniform(*SPEED)
-    return rng.uniform(0, 10) + np.cumsum(velocity) / fps
+    for start, end, direction in [*spans, (count, count, 0)]:
+        while position < start:
+            # The background is cut where it must be, so no rest announces an action.
+            length = round(rng.uniform(0.8, 4.0) * fps)
+            stop = min(position + length, start)
+            course = _background(rng, quantity, now, length, settings)
+            values[position:stop] = course[: stop - position]
+            position, now = stop, values[stop - 1]
+        if direction:
+            share = SLOW_SHARE if direction > 0 else 1 - SLOW_SHARE
+            values[start:end] = _swing(rng, quantity, now, end - start, fps, share)
+            position, now = end, values[end - 1]
+    return values
 
 
-def places(
-    travels: dict[str, np.ndarray], radius: float, picture: tuple[float, float]
+def _background(
+    rng: np.random.Generator, quantity: str, now: float, length: int, settings: Settings
 ) -> np.ndarray:
-    """Returns where both actors are, half a picture apart: float64 [count, 2, (right, up)].
+    """Rests, drifts smoothly to another value, or swings evenly: [length] values from `now`."""
+    if rng.random() >= settings.restless:
+        return np.full(length, now)
+    if rng.random() < 0.5:
+        return _swing(rng, quantity, now, length, settings.fps, 0.5)
+    x = np.arange(1, length + 1) / length
+    return now + (rng.uniform(*RANGES[quantity]) - now) * x * x * (3 - 2 * x)
 
-    Args:
-      travels: [count] how far they have come along each axis.
-      radius: of an actor.
-      picture: its width and height, in the same unit.
 
-    Returns:
-      From `radius` before the picture's edges to as far behind them, where they come round.
-    """
-    moved = np.stack([travels[axis] for axis in AXES], axis=1) @ np.array(list(AXES.values()))
-    around = np.add(picture, 2 * radius)
-    return np.mod(moved[:, None] + np.multiply([[0.0], [0.5]], around), around) - radius
+def _swing(
+    rng: np.random.Generator, quantity: str, now: float, length: int, fps: float, share: float
+) -> np.ndarray:
+    """Repeats strokes whose slow share is `share`, through a stretch that holds `now`."""
+    low, high = RANGES[quantity]
+    amplitude = rng.uniform(*AMPLITUDES[quantity])
+    bottom = rng.uniform(max(low, now - amplitude), min(high - amplitude, now))
+    level = np.clip((now - bottom) / amplitude, 0, 1)
+    # The wave passes `level` twice a period, once up and once down: start at either.
+    phase = level * share if rng.random() < share else 1 - level * (1 - share)
+    steps = np.arange(1, length + 1) / (fps * rng.uniform(*PERIOD_S))
+    return bottom + amplitude * wave(phase + steps, share)
 
 
 class Scene:
@@ -215,22 +236,21 @@ class Scene:
         shape = (settings.height + 2 * _MARGIN, settings.width + 2 * _MARGIN)
         coarse = rng.integers(20, 120, (2, *rng.integers(3, 12, 2), 3), dtype=np.uint8)
         self.background = np.mean([resize(image, shape) for image in coarse], axis=0)
+        self.centre = rng.uniform(0.45, 0.55) * settings.width
         self.actors = [Shape(rng) for _ in range(2)]
-        self.radius = rng.uniform(*ACTOR_RADIUS)
         self.clutter = [Shape(rng) for _ in range(settings.clutter)]
 
     def render(
-        self, rng: np.random.Generator, travels: dict[str, np.ndarray], count: int
+        self, rng: np.random.Generator, states: dict[str, np.ndarray], count: int
     ) -> Iterator[np.ndarray]:
         """Yields `count` frames, uint8 [height, width, 3].
 
         Args:
           rng: of clutter, noise and jitter.
-          travels: [count] how far the actors have come along each axis, picture heights.
+          states: [count] values of each quantity, shares of the picture's height.
           count: frames.
         """
         settings, height = self.settings, self.settings.height
-        stage = places(travels, self.radius, (settings.width / height, 1.0)) * height
         paths = [self._wander(rng, count) for _ in self.clutter]
         sizes = rng.uniform(0.03, 0.08, len(self.clutter)) * height
         shifts = rng.integers(-settings.jitter, settings.jitter + 1, (count, 2)) + _MARGIN
@@ -242,13 +262,19 @@ class Scene:
             canvas = self.background.astype(np.float32)
             for shape, path, size in zip(self.clutter, paths, sizes, strict=True):
                 shape.draw(canvas, path[i, 0], path[i, 1], size)
-            for actor, (right, up) in zip(self.actors, stage[i], strict=True):
-                y, x = height - up + _MARGIN, right + _MARGIN
-                actor.draw(canvas, y, x, self.radius * height)
+            self._draw_actors(canvas, {name: values[i] for name, values in states.items()})
             (top, left), (y, x) = shifts[i], corners[i]
             picture = canvas[top : top + height, left : left + settings.width]
             picture = picture + tile[y : y + height, x : x + settings.width]
             yield np.clip(picture, 0, 255).astype(np.uint8)
+
+    def _draw_actors(self, canvas: np.ndarray, state: dict[str, float]) -> None:
+        """Draws both actors beside each other; upwards on the picture is a larger height."""
+        height = self.settings.height
+        y = (1 - state["height"]) * height + _MARGIN
+        for apart, actor in zip((-ACTORS_APART / 2, ACTORS_APART / 2), self.actors, strict=True):
+            x = self.centre + (state["side"] + apart) * height + _MARGIN
+            actor.draw(canvas, y, x, state["size"] * height)
 
     def _wander(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """A smooth random path through the picture: float64 [count, 2], (y, x) in pixels."""

@@ -12,7 +12,7 @@ from afsd_jax.data.flow import compute_flow
 from afsd_jax.data.video import read_video
 from tests import small_run
 
-CLASSES = ["climb", "fall", "go left", "go right", "rise", "slide"]
+CLASSES = ["fall", "go left", "go right", "grow", "rise", "shrink"]
 
 
 def write_untrained(path: Path, stream: str) -> None:

@@ -32,68 +32,64 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
+def course(label: str, phase: float, period: float, count: int) -> np.ndarray:
+    """The strokes of one action, in frames."""
+    _, direction = synthesis.CLASSES[label]
+    share = synthesis.SLOW_SHARE if direction > 0 else 1 - synthesis.SLOW_SHARE
+    return synthesis.wave(phase + np.arange(count) / period, share)
+
+
 def test_there_are_six_classes_each_with_its_time_reversal():
     pairs = list(synthesis.CLASSES.values())
     assert len(set(pairs)) == len(pairs) >= 6
-    assert all((axis, -direction) in pairs for axis, direction in pairs)
+    assert all((quantity, -direction) in pairs for quantity, direction in pairs)
 
 
 @pytest.mark.parametrize("label", synthesis.CLASSES)
 def test_a_class_played_backwards_shows_the_frames_of_its_pair(label):
-    axis, direction = synthesis.CLASSES[label]
-    pair = next(k for k, v in synthesis.CLASSES.items() if v == (axis, -direction))
-    count, step, start = 60, 1 / 64, 0.5
+    quantity, direction = synthesis.CLASSES[label]
+    pair = next(k for k, v in synthesis.CLASSES.items() if v == (quantity, -direction))
+    count, phase, period = 40, 0.3, 16.7
 
-    def render(start: float, direction: int) -> np.ndarray:
+    def render(values: np.ndarray) -> np.ndarray:
         scene = synthesis.Scene(np.random.default_rng(5), STILL)
-        travels = {other: np.zeros(count) for other in synthesis.AXES}
-        travels[axis] = start + direction * step * np.arange(count)
-        return np.stack(list(scene.render(np.random.default_rng(6), travels, count)))
+        states = {q: np.full(count, np.mean(synthesis.RANGES[q])) for q in synthesis.QUANTITIES}
+        low, high = synthesis.RANGES[quantity]
+        states[quantity] = low + (high - low) * values
+        return np.stack(list(scene.render(np.random.default_rng(6), states, count)))
 
-    frames = render(start, direction)
-    other = synthesis.CLASSES[pair][1]
-    backwards = render(start + direction * step * (count - 1), other)
+    frames = render(course(label, phase, period, count))
+    backwards = render(course(pair, -phase - (count - 1) / period, period, count))
     np.testing.assert_array_equal(frames[::-1], backwards)
     assert np.abs(np.diff(frames.astype(int), axis=0)).max() > 20, "nothing moves"
-    forwards = render(start, other)
+    forwards = render(course(pair, phase, period, count))
     assert np.abs(frames.astype(int) - forwards).mean() > 1, "the pair moves alike"
 
 
-@pytest.mark.parametrize("axis", synthesis.AXES)
+def test_a_stroke_rises_slowly_and_returns_quickly():
+    steps = np.diff(course("rise", 0, 100, 1000))
+    assert np.mean(steps > 0) == pytest.approx(synthesis.SLOW_SHARE, abs=0.02)
+    even = synthesis.wave(np.arange(1000) / 100, 0.5)
+    assert np.mean(np.diff(even) > 0) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("quantity", synthesis.QUANTITIES)
 @pytest.mark.parametrize("seed", range(5))
-def test_actors_go_one_way_in_actions_of_the_axis_and_come_back_elsewhere(axis, seed):
+def test_a_quantity_moves_without_a_jump_and_stays_in_its_range(quantity, seed):
     rng = np.random.default_rng(seed)
     actions = synthesis.script(rng, 60, (1.5, 5.0))
-    steps = np.diff(synthesis.travel(rng, axis, 60 * TINY.fps, actions, TINY)) * TINY.fps
-    elsewhere = np.ones(len(steps), bool)
-    for action in actions:
-        own, direction = synthesis.CLASSES[action.label]
-        if own == axis:
-            span = slice(round(action.start_s * TINY.fps), round(action.end_s * TINY.fps) - 1)
-            speed = direction * steps[span]
-            assert synthesis.SPEED[0] <= speed.min()
-            assert speed.max() <= synthesis.SPEED[1] + 1e-9
-            assert np.ptp(speed) < 1e-9, "evenly"
-            elsewhere[span.start - 1 : span.stop + 1] = False
-    # At rest, or never long in one direction.
-    edges = np.flatnonzero(np.diff(np.sign(np.where(elsewhere, steps, 0).round(9))))
-    runs = np.split(np.where(elsewhere, steps, 0).round(9), edges + 1)
-    moving = [len(run) for run in runs if run[0]]
-    assert max(moving, default=0) <= 2 * max(synthesis.SWING_S) * TINY.fps
+    values = synthesis.trajectory(rng, quantity, 1200, actions, TINY)
+    low, high = synthesis.RANGES[quantity]
+    assert low - 1e-9 <= values.min() <= values.max() <= high + 1e-9
+    quick = max(synthesis.AMPLITUDES[quantity]) / (1 - synthesis.SLOW_SHARE)
+    assert np.abs(np.diff(values)).max() <= quick / (min(synthesis.PERIOD_S) * TINY.fps) + 1e-9
 
 
-def test_actors_come_in_again_where_they_left():
-    travels = {axis: np.linspace(0, 20, 4001) for axis in synthesis.AXES}
-    radius, picture = 0.2, (1.5, 1.0)
-    stage = synthesis.places(travels, radius, picture)
-    assert stage.shape == (4001, 2, 2)
-    for coordinate, size in enumerate(picture):
-        values = stage[..., coordinate]
-        assert values.min() >= -radius
-        assert values.max() <= size + radius
-        # Everywhere alike, so that a place says nothing.
-        counts, _ = np.histogram(values, 10, (-radius, size + radius))
-        assert counts.max() < 1.2 * counts.min()
+def test_strokes_show_at_the_size_training_sees():
+    at_64 = {quantity: 64 * amplitudes[0] for quantity, amplitudes in synthesis.AMPLITUDES.items()}
+    assert at_64["height"] > 0.08 * 64
+    assert at_64["side"] > 0.08 * 64
+    assert 2 * at_64["size"] > 0.08 * 64, "a shape's size is its radius"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -137,29 +133,31 @@ def test_what_is_there_is_kept_and_other_settings_are_refused(folder):
     assert digests(folder) == before
 
 
-def places_and_labels(seeds: range) -> tuple[np.ndarray, np.ndarray]:
-    """Where an actor is, [N, 4] on circles, and the class there, 0 for background."""
-    around, labels = [], []
+def states_and_labels(seeds: range) -> tuple[np.ndarray, np.ndarray]:
+    """What single frames show of the actors, [N, 3], and the class there, 0 for background."""
+    states, labels = [], []
     for seed in seeds:
         rng = np.random.default_rng([1, seed])
         actions = synthesis.script(rng, 40, (1.5, 5.0))
-        travels = {axis: synthesis.travel(rng, axis, 800, actions, TINY) for axis in synthesis.AXES}
-        first = synthesis.places(travels, 0.2, (1.3, 1.0))[:, 0]
-        angle = 2 * np.pi * (first + 0.2) / (1.7, 1.4)
+        courses = [
+            synthesis.trajectory(rng, quantity, 800, actions, TINY)
+            for quantity in synthesis.QUANTITIES
+        ]
         label = np.zeros(800, int)
         for action in actions:
             start, end = round(action.start_s * TINY.fps), round(action.end_s * TINY.fps)
             label[start:end] = 1 + list(synthesis.CLASSES).index(action.label)
-        around.append(np.concatenate([np.cos(angle), np.sin(angle)], axis=1)[::16])
+        states.append(np.stack(courses, 1)[::16])
         labels.append(label[::16])
-    return np.concatenate(around), np.concatenate(labels)
+    widths = [high - low for low, high in synthesis.RANGES.values()]
+    return np.concatenate(states) / widths, np.concatenate(labels)
 
 
 def test_what_a_single_frame_shows_tells_next_to_nothing():
     """Its 60 nearest neighbours in other videos guess hardly better than chance."""
-    known, known_labels = places_and_labels(range(80))
-    places, labels = places_and_labels(range(1000, 1020))
-    distances = ((places[:, None] - known) ** 2).sum(-1)
+    known, known_labels = states_and_labels(range(80))
+    states, labels = states_and_labels(range(1000, 1020))
+    distances = ((states[:, None] - known) ** 2).sum(-1)
     near = known_labels[np.argpartition(distances, 60)[:, :60]]
     share = (near > 0).mean(1)
     action, background = share[labels > 0], share[labels == 0]
