@@ -17,8 +17,8 @@ def keep_freed_memory() -> None:
 
     XLA allocates all intermediate arrays anew whenever a program runs. glibc gives blocks that
     large straight back to the system when they are freed, and the system hands out cleared pages
-    again: a sixth of the time of a detector on two cores. To be called before JAX makes its threads;
-    does nothing where an accelerator computes, or without glibc.
+    again: a sixth of the time of a detector on two cores. To be called before JAX makes its
+    threads; does nothing where an accelerator computes, or without glibc.
     """
     if not sys.platform.startswith("linux") or any(map(importlib.util.find_spec, _ACCELERATORS)):
         return
