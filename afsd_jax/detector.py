@@ -38,7 +38,10 @@ class Detector:
         """
         first = streams[0]
         for other in streams[1:]:
-            for field in ("fps", "max_frames", "clip_length", "crop_size", "frame_size"):
+            for field in (
+                *("fps", "max_frames", "clip_length", "crop_size", "frame_size"),
+                "class_agnostic",
+            ):
                 if first.config.data[field] != other.config.data[field]:
                     raise UserError(
                         f"the streams' checkpoints differ in config.data.{field}: "
