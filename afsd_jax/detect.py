@@ -92,7 +92,7 @@ def check_arguments(args: argparse.Namespace) -> None:
             )
         names[path.stem] = path
         if path.suffix != ".npy":
-            from afsd_jax.data.video import VideoReader
+            from afsd_jax.data.decode.video import VideoReader
 
             VideoReader(path)
 

@@ -11,12 +11,13 @@ import ml_collections
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import checkpoint, inputs, parameters
+from afsd_jax import inputs
 from afsd_jax.activitynet_json import Detection
-from afsd_jax.data.windows import centre_crop, cut_windows, window_offsets
+from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
 from afsd_jax.models import normalise
 from afsd_jax.postprocess import Predictions, VideoLabel, decode_streams, detections_of_video
+from afsd_jax.weights import checkpoint, parameters
 
 GREY = 0.0  # windows are padded with this after normalising
 
@@ -184,9 +185,9 @@ def load_weights(path: str | os.PathLike[str], config: ml_collections.ConfigDict
       UserError: the path is none of these, or its weights do not fit the configuration.
     """
     if Path(path).is_file():
-        from afsd_jax import weights
+        from afsd_jax.weights import pytorch
 
-        return weights.load(path, config).parameters
+        return pytorch.load(path, config).parameters
     loaded = checkpoint.read(path, partial=True).weights
     shapes = parameters.shapes(config)
     wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]
@@ -199,11 +200,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
     """Reads a checkpoint folder or an official PyTorch checkpoint file; see `load_detector`."""
     if not Path(path).is_file():
         return checkpoint.read(path)
-    from afsd_jax import weights
+    from afsd_jax.weights import pytorch
 
-    loaded: Any = weights.load(path)
+    loaded: Any = pytorch.load(path)
     if loaded.kind != "detector":
         raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
     return checkpoint.Checkpoint(
-        0, loaded.config, weights.class_names(loaded.config), loaded.parameters
+        0, loaded.config, pytorch.class_names(loaded.config), loaded.parameters
     )

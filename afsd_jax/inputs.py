@@ -44,8 +44,8 @@ def from_video(
     Raises:
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
     """
-    from afsd_jax.data.flow import compute_flow
-    from afsd_jax.data.video import read_video
+    from afsd_jax.data.decode.flow import compute_flow
+    from afsd_jax.data.decode.video import read_video
 
     data = configs[0].data
     size = (data.frame_size, data.frame_size)

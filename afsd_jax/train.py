@@ -19,7 +19,7 @@ from absl import flags
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from afsd_jax import checkpoint, command_line, parameters
+from afsd_jax import command_line
 from afsd_jax.config import check
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.detector import load_weights
@@ -29,6 +29,7 @@ from afsd_jax.kernels import load_triton
 from afsd_jax.optimizer import make_optimizer
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
+from afsd_jax.weights import checkpoint, parameters
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's checkpoints and logs.")
 

@@ -9,9 +9,9 @@ import ml_collections
 import optax
 from flax import nnx
 
-from afsd_jax import parameters
 from afsd_jax.losses import losses
 from afsd_jax.models import Network, normalise
+from afsd_jax.weights import parameters
 
 PADDING = {"black": -1.0, "grey": 0.0}
 

@@ -39,7 +39,7 @@ SIZE, CROP, T, FPS = 112, 96, 256, 10.0
 
 def write_videos(folder: Path, count: int, num_frames: int) -> None:
     """Writes arrays of frames: a panned textured picture with noise, actions all along."""
-    from afsd_jax.data.video import resize
+    from afsd_jax.data.decode.video import resize
 
     database = {}
     for seed in range(count):
@@ -68,9 +68,9 @@ def write_videos(folder: Path, count: int, num_frames: int) -> None:
 def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     """Reads clips in both ways in turn, in this process."""
     memory_at_start = _peak_mib()
-    from afsd_jax.data import encoding
     from afsd_jax.data.pipeline import TrainingData
-    from afsd_jax.data.records import open_data_set
+    from afsd_jax.data.storage import frame_codec
+    from afsd_jax.data.storage.records import open_data_set
 
     config = default_config()
     config.data.update(dataset="videos", data_dir=str(data_dir), clip_stride=20)
@@ -98,7 +98,8 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
             offset = rng.integers(len(video) - T + 1)
             y, x = rng.integers(SIZE - CROP + 1, size=2)
             frames = [
-                encoding.decode(frame, kind, SIZE, SIZE, 3) for frame in video[offset : offset + T]
+                frame_codec.decode(frame, kind, SIZE, SIZE, 3)
+                for frame in video[offset : offset + T]
             ]
             clip = np.stack(frames)[:, y : y + CROP, x : x + CROP]
             yield np.ascontiguousarray(clip[:, :, ::-1] if rng.random() < 0.5 else clip)
@@ -139,7 +140,7 @@ def main() -> None:
             name: version(name) for name in ("numpy", "pillow", "tensorflow-datasets", _TENSORFLOW)
         },
     }
-    from afsd_jax.data.builder import Options
+    from afsd_jax.data.builders.base import Options
     from afsd_jax.data.datasets import prepare_dataset
 
     with tempfile.TemporaryDirectory() as name:

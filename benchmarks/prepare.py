@@ -30,7 +30,7 @@ import av
 import numpy as np
 
 from afsd_jax import files
-from afsd_jax.data.video import resize
+from afsd_jax.data.decode.video import resize
 
 FPS = 30
 
@@ -98,7 +98,7 @@ def peak_memory(folder: Path) -> float:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from afsd_jax.data import datasets\n"
-        "from afsd_jax.data.builder import Options\n"
+        "from afsd_jax.data.builders.base import Options\n"
         "if __name__ == '__main__':\n"
         "    source, output = map(Path, sys.argv[1:])\n"
         "    datasets.prepare_dataset('videos', output, 'rgb', Options(source, workers=1))\n"

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax import files
-from afsd_jax.data.activitynet import Activitynet
-from afsd_jax.data.builder import REPORT, Options, VideoBuilder
-from afsd_jax.data.schema import CHANNELS
-from afsd_jax.data.synthetic import Synthetic
-from afsd_jax.data.thumos14 import Thumos14
-from afsd_jax.data.videos import Videos
+from afsd_jax.data.builders.activitynet import Activitynet
+from afsd_jax.data.builders.base import REPORT, Options, VideoBuilder
+from afsd_jax.data.builders.own_videos import Videos
+from afsd_jax.data.builders.synthetic import Synthetic
+from afsd_jax.data.builders.thumos14 import Thumos14
+from afsd_jax.data.storage.schema import CHANNELS
 from afsd_jax.errors import UserError
 
 BUILDERS: dict[str, type[VideoBuilder]] = {

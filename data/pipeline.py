@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ml_collections
 import numpy as np
 
-from afsd_jax.data import schema
-from afsd_jax.data.clips import Clip, boundary_targets, video_clips
-from afsd_jax.data.consistency import consistency_clip, cut_length
-from afsd_jax.data.records import FrameReader, PreparedVideo, open_data_set, read_videos
-from afsd_jax.data.windows import centre_crop
+from afsd_jax.data.clips.consistency import consistency_clip, cut_length
+from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
+from afsd_jax.data.clips.windows import centre_crop
+from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.records import FrameReader, PreparedVideo, open_data_set, read_videos
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:

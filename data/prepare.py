@@ -19,10 +19,9 @@ from typing import Any
 from tqdm import tqdm
 
 from afsd_jax import files
-from afsd_jax.data import encoding, schema, shards
 from afsd_jax.data.annotations import Action
-from afsd_jax.data.flow import FlowReader
-from afsd_jax.data.sources import (
+from afsd_jax.data.decode.flow import FlowReader
+from afsd_jax.data.decode.sources import (
     ArrayReader,
     FlowImageReader,
     FrameSource,
@@ -30,7 +29,8 @@ from afsd_jax.data.sources import (
     Timeline,
     open_array,
 )
-from afsd_jax.data.video import VideoReader
+from afsd_jax.data.decode.video import VideoReader
+from afsd_jax.data.storage import frame_codec, schema, shards
 from afsd_jax.errors import UserError
 
 
@@ -163,7 +163,7 @@ def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
         shard_path(task, folder),
         schema.features(task.class_names),
         example,
-        (encoding.encode(frame, task.encoding) for frame in source),
+        (frame_codec.encode(frame, task.encoding) for frame in source),
     )
     return Result(
         task.name,

@@ -11,9 +11,10 @@ names and shapes tell. A network of another shape, such as one with your own cla
 
 from absl import flags, logging
 
-from afsd_jax import command_line, conversion
+from afsd_jax import command_line
 from afsd_jax.errors import UserError
-from afsd_jax.weights import Weights
+from afsd_jax.weights import conversion
+from afsd_jax.weights.pytorch import Weights
 
 SHOWN = 3  # ignored tensors per reason
 

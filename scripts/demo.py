@@ -17,16 +17,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import checkpoint, errors, evaluation, files, parameters
+from afsd_jax import errors, evaluation, files
 from afsd_jax.activitynet_json import Detection, read_ground_truth, read_predictions
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
-from afsd_jax.data.builder import Options
-from afsd_jax.data.synthesis import synthesize
-from afsd_jax.data.video import read_video
+from afsd_jax.data.builders.base import Options
+from afsd_jax.data.builders.generator import synthesize
+from afsd_jax.data.decode.video import read_video
 from afsd_jax.detector import Detector
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import Track
+from afsd_jax.weights import checkpoint, parameters
 
 CONFIG = Path(synthetic.__file__)
 BENCHMARK = evaluation.BENCHMARKS["thumos14"]

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from afsd_jax import errors
-from afsd_jax.data import inspect, summary
+from afsd_jax.data import summary
+from afsd_jax.report import data_page
 
 
 def main(arguments: list[str]) -> None:
@@ -14,9 +15,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, default=Path("data.html"), help="the page to write")
     parser.add_argument("--videos", type=int, default=12, help="to show with frames and timeline")
     args = parser.parse_args(arguments)
-    data = inspect.open_data_set(args.folder)
-    print("\n".join(summary.describe(data.title, data.class_names, inspect.summarize(data))))
-    inspect.write_page(args.output, data, args.videos)
+    data = data_page.open_data_set(args.folder)
+    print("\n".join(summary.describe(data.title, data.class_names, data_page.summarize(data))))
+    data_page.write_page(args.output, data, args.videos)
     print(f"\n{args.output}: open it in a browser")
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax import errors
-from afsd_jax.data import datasets, encoding, flow
-from afsd_jax.data.builder import Options
+from afsd_jax.data import datasets
+from afsd_jax.data.builders.base import Options
+from afsd_jax.data.decode import flow
+from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 
 SHOWN = 20  # lines of each list
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         help="file, for thumos14 the folder of files; default: in the source folder",
     )
     parser.add_argument("--classes", type=Path, help="text file of the labels allowed, one a line")
-    parser.add_argument("--encoding", choices=encoding.ENCODINGS, default="jpeg")
+    parser.add_argument("--encoding", choices=frame_codec.ENCODINGS, default="jpeg")
     parser.add_argument("--fps", type=float, help="frames per second to sample, 0: each video's")
     parser.add_argument("--max-frames", type=int, help="lower a video's rate to at most as many")
     parser.add_argument("--size", type=int, default=112, help="height and width of the frames")

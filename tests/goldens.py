@@ -6,8 +6,8 @@ import ml_collections
 import numpy as np
 import torch
 
-from benchmarks.torch_twin import AFSD
 from tests.golden import weights
+from tests.torch_twin import AFSD
 
 
 def golden_state(network: torch.nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from afsd_jax.data import schema
-from afsd_jax.data.builder import Options
+from afsd_jax.data.builders.base import Options
 from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.data.storage import schema
 
 FPS = 10.0
 SIZE = 20

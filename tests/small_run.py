@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from afsd_jax.data.builder import Options
+from afsd_jax.data.builders.base import Options
+from afsd_jax.data.builders.generator import Settings
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.data.synthesis import Settings
 from tests.support import ROOT
 
 SETTINGS = Settings(train_videos=3, test_videos=1, max_duration_s=24.0)

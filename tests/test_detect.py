@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afsd_jax import checkpoint, parameters
 from afsd_jax.configs import synthetic
-from afsd_jax.data.flow import compute_flow
-from afsd_jax.data.video import read_video
+from afsd_jax.data.decode.flow import compute_flow
+from afsd_jax.data.decode.video import read_video
+from afsd_jax.weights import checkpoint, parameters
 from tests import small_run
 
 CLASSES = ["fall", "go left", "go right", "grow", "rise", "shrink"]

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +12,9 @@ from hypothesis import strategies as st
 from afsd_jax import activitynet_json, evaluation
 from afsd_jax.activitynet_json import AnnotatedVideo, Annotation, Detection
 from afsd_jax.errors import UserError
+from tests.support import GOLDEN, THUMOS14
 
-ROOT = Path(__file__).parents[1]
-GOLDEN = Path(__file__).parent / "golden"
-THUMOS_GROUND_TRUTH = ROOT.parent / "shared" / "thumos14" / "thumos_gt.json"
+THUMOS_GROUND_TRUTH = THUMOS14 / "thumos_gt.json"
 THUMOS_TIOUS = evaluation.BENCHMARKS["thumos14"].tious
 
 

@@ -15,9 +15,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from afsd_jax import conversion, errors, weights
+from afsd_jax import errors
+from afsd_jax.weights import conversion, pytorch
 from tests.support import ROOT
-from tests.test_weights import HEAD, Calls, small_config, small_state
+from tests.weights.test_pytorch import HEAD, Calls, small_config, small_state
 
 File = tuple[str, str, bytes]  # what is wrong, suffix, content
 
@@ -198,7 +199,7 @@ def test_flipped_bits_never_end_in_a_traceback(tmp_path):
             damaged[position] ^= 1 << random.integers(8)
             path.write_bytes(damaged)
             try:
-                weights.load(path, config)
+                pytorch.load(path, config)
             except errors.UserError as error:
                 messages.append(str(error))
     assert len(messages) >= 40

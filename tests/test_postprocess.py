@@ -1,7 +1,6 @@
 """Decoding, fusion of streams and soft-NMS."""
 
 import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +14,8 @@ from afsd_jax.activitynet_json import Detection
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import Predictions, VideoLabel
 from afsd_jax.video_scores import label_of, read_video_scores
+from tests.support import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 T = 256
 
 

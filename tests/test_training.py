@@ -9,7 +9,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 import afsd_jax
-from afsd_jax import checkpoint
+from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.support import ROOT
 

@@ -9,13 +9,14 @@ import optax
 import pytest
 from flax import nnx
 
-from afsd_jax import losses, optimizer, parameters, weights
+from afsd_jax import losses, optimizer
 from afsd_jax.models import refinement
-from benchmarks.torch_twin import boundary_targets
+from afsd_jax.weights import parameters, pytorch
 from configs import anet, thumos14
 from tests.golden.weights import array, clip
 from tests.goldens import check_gradient_norms
 from tests.support import GOLDEN
+from tests.torch_twin import boundary_targets
 
 # With the flow golden the bound of one region lies 2e-6 frames above a half, which float32 does not
 # resolve at 100 frames; the reference rounded it up. No other bound is within 1e-4 of a half.
@@ -30,10 +31,10 @@ CONFIGS = {
 
 def golden_parameters(config) -> dict[str, np.ndarray]:
     """Returns the goldens' weights under our names."""
-    shapes = weights.parameter_shapes(config)
-    official = weights.official_shapes(shapes, config)
+    shapes = pytorch.parameter_shapes(config)
+    official = pytorch.official_shapes(shapes, config)
     state = {name: array(name, shape) for name, shape in official.items()}
-    return weights.from_pytorch(state, shapes, config)
+    return pytorch.from_pytorch(state, shapes, config)
 
 
 def training_batch(golden, length: int) -> dict[str, np.ndarray]:
@@ -99,7 +100,7 @@ def test_losses_gradients_and_steps_are_the_references(name):
             tolerance = 1e-4 if step == 0 else 1e-3
             assert float(terms[key]) == pytest.approx(value, rel=tolerance), (step, key)
         if step == 0:
-            official = weights.to_pytorch(
+            official = pytorch.to_pytorch(
                 {key: np.asarray(x, np.float64) for key, x in gradients.items()}, config
             )
             assert official.keys() == golden["grad_norm_and_sum"].keys()
@@ -109,9 +110,9 @@ def test_losses_gradients_and_steps_are_the_references(name):
         trainable = optax.apply_updates(trainable, updates)
 
     change = {key: np.asarray(x, np.float64) - before[key] for key, x in trainable.items()}
-    for key, x in weights.to_pytorch(change, config).items():
+    for key, x in pytorch.to_pytorch(change, config).items():
         expected = golden["param_delta_norm_after_2_steps"][key]
         assert np.linalg.norm(x) == pytest.approx(expected, rel=0.02), key
     # What has no gradient in the reference is nothing that learns here.
-    untouched = {name for key in fixed for name in weights.official_names(key, config)}
+    untouched = {name for key in fixed for name in pytorch.official_names(key, config)}
     assert set(golden["without_grad"]) <= untouched

@@ -1,0 +1,257 @@
+"""A self-contained HTML page that shows a prepared data set."""
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from afsd_jax.activitynet_json import Annotation
+from afsd_jax.data import summary
+from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.records import PreparedVideo, open_folder, read_frames, read_videos
+from afsd_jax.data.summary import SplitSummary
+from afsd_jax.errors import UserError
+from afsd_jax.report.colors import class_colors, text_on
+from afsd_jax.report.render import write_html
+from afsd_jax.report.tracks import clock, in_lanes, ticks
+
+FRAMES_SHOWN = 10  # of each video
+
+
+class DataSet(NamedTuple):
+    """A prepared data set, opened.
+
+    Attributes:
+      title: name and stream.
+      folder: where it lies.
+      class_names: in the order of their labels.
+      videos: of each split.
+    """
+
+    title: str
+    folder: Path
+    class_names: list[str]
+    videos: dict[str, list[PreparedVideo]]
+
+
+def open_data_set(folder: str | os.PathLike[str]) -> DataSet:
+    """Opens a prepared data set without reading its frames.
+
+    Args:
+      folder: of the data set, or any folder above if there is no other in it.
+
+    Raises:
+      UserError: there is none, or there are several.
+    """
+    folder = Path(folder)
+    if not (folder / "dataset_info.json").exists():
+        streams = sorted({path.parent.parent for path in folder.rglob("dataset_info.json")})
+        if len(streams) > 1:
+            raise UserError(f"{folder}: holds {len(streams)} data sets; name one, as {streams[0]}")
+        folder = streams[0] if streams else folder
+    builder = open_folder(folder)
+    stream = builder.builder_config.name if builder.builder_config else ""
+    splits = sorted(builder.info.splits, key=lambda split: (split != "train", split))
+    return DataSet(
+        f"{builder.name} {stream}".strip(),
+        Path(builder.data_path),
+        schema.class_names(builder),
+        {split: read_videos(builder, split) for split in splits},
+    )
+
+
+def summarize(data: DataSet) -> dict[str, SplitSummary]:
+    """Returns the statistics of each split."""
+    return {split: summary.summarize(videos) for split, videos in data.videos.items()}
+
+
+def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12) -> None:
+    """Writes one HTML file with statistics, histograms, frames and annotated timelines.
+
+    It needs nothing but a browser: images and style are inside.
+
+    Args:
+      path: where to write it, in one piece or not at all.
+      data: the data set.
+      max_videos: as many are shown with frames and timeline, spread evenly over the splits.
+
+    Raises:
+      UserError: a shard is damaged, or the page cannot be written.
+    """
+    splits = summarize(data)
+    total = summary.combine(list(splits.values()))
+    colors = class_colors(data.class_names)
+    shown = [
+        _video(video, split, data.class_names, colors)
+        for split, video in _spread(data.videos, max_videos)
+    ]
+    write_html(
+        path,
+        __package__,
+        "data_page.html",
+        title=data.title,
+        folder=data.folder,
+        frames=_frame_format(data.videos),
+        figures=_figures(data, total),
+        splits=[(name, *_split_row(split)) for name, split in splits.items()],
+        classes=_classes(data.class_names, colors, splits, total),
+        lengths=_lengths(total.lengths_s),
+        median=summary.length_range(total.lengths_s)[1],
+        videos=shown,
+        num_videos=total.videos,
+    )
+
+
+def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:
+    """The numbers at the top of the page, and what they count."""
+    return [
+        (f"{total.videos:,}", "videos"),
+        (f"{total.duration_s / 3600:.2f}", "hours"),
+        (f"{len(data.class_names):,}", "classes"),
+        (f"{len(total.labels):,}", "actions"),
+        (summary.length_range(total.lengths_s)[1], "median action"),
+        (f"{summary.background_share(total):.0%}", "background"),
+    ]
+
+
+def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:
+    every = [video for members in videos.values() for video in members]
+    if not every:
+        return "no frames"
+    height, width, channels = every[0].shape
+    rates = sorted({round(video.fps, 2) for video in every})
+    rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    flow = ", flow: its direction is shown as hue, its speed as saturation" if channels == 2 else ""
+    return f"{width} × {height} pixels, {every[0].encoding}, {rate} frames per second{flow}"
+
+
+def _split_row(split: SplitSummary) -> tuple[str, ...]:
+    return (
+        f"{split.videos:,}",
+        f"{split.duration_s / 3600:.2f}",
+        f"{split.frames:,}",
+        f"{len(split.labels):,}",
+        f"{summary.background_share(split):.1%}",
+    )
+
+
+def _classes(
+    names: Sequence[str],
+    colors: Mapping[str, str],
+    splits: Mapping[str, SplitSummary],
+    total: SplitSummary,
+) -> list[dict[str, Any]]:
+    """A row of the class histogram for each class."""
+    counts = np.bincount(total.labels, minlength=len(names))
+    most = max(counts.max(initial=0), 1)
+    return [
+        {
+            "name": name,
+            "color": colors[name],
+            "count": f"{counts[label]:,}",
+            "share": 100 * counts[label] / most,
+            "hint": ", ".join(
+                f"{split}: {np.sum(part.labels == label):,}" for split, part in splits.items()
+            ),
+            "lengths": summary.length_range(total.lengths_s[total.labels == label]),
+        }
+        for label, name in enumerate(names)
+    ]
+
+
+def _lengths(lengths_s: np.ndarray) -> list[dict[str, Any]]:
+    """A column of the length histogram for each bin."""
+    bins = summary.length_histogram(lengths_s)
+    most = max((count for *_, count in bins), default=1)
+    return [
+        {
+            "start": f"{start:g}",
+            "count": f"{count:,}",
+            "share": 100 * count / most,
+            "hint": f"{start:g} to {stop:g} s: {count:,}",
+            "end": f"{stop:g}",
+        }
+        for start, stop, count in bins
+    ]
+
+
+def _spread(
+    videos: Mapping[str, Sequence[PreparedVideo]], limit: int
+) -> list[tuple[str, PreparedVideo]]:
+    """Picks videos evenly: as many of each split, as far as there are, from all over it."""
+    picked: list[tuple[str, PreparedVideo]] = []
+    for done, (split, members) in enumerate(sorted(videos.items(), key=lambda item: len(item[1]))):
+        count = min(len(members), (limit - len(picked)) // (len(videos) - done))
+        places = np.linspace(0, len(members) - 1, count).round().astype(int)
+        picked += [(split, members[i]) for i in places]
+    order = list(videos)
+    return sorted(picked, key=lambda item: order.index(item[0]))
+
+
+def _video(
+    video: PreparedVideo, split: str, class_names: Sequence[str], colors: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the template needs of one video."""
+    numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
+    numbers = np.unique(numbers).tolist() if video.num_frames else []
+    duration_s = video.duration_s or 1.0
+    actions = [
+        Annotation(class_names[label - 1], start, end)
+        for label, (start, end) in sorted(
+            zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True),
+            key=lambda action: action[1],
+        )
+    ]
+    return {
+        "name": video.name,
+        "split": split,
+        "duration": clock(video.duration_s),
+        "actions": len(actions),
+        "frames": [
+            (clock(number / video.fps), image_url(frame))
+            for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
+        ]
+        if numbers
+        else [],
+        "ticks": [(100 * time / duration_s, text) for time, text in ticks(duration_s)],
+        "lanes": [
+            [
+                {
+                    "left": 100 * action.start_s / duration_s,
+                    "width": 100 * (action.end_s - action.start_s) / duration_s,
+                    "label": action.label,
+                    "hint": f"{action.label}, {action.start_s:.1f} to {action.end_s:.1f} s",
+                    "color": colors[action.label],
+                    "ink": text_on(colors[action.label]),
+                }
+                for action in lane
+            ]
+            for lane in in_lanes(actions, len(actions))
+        ],
+    }
+
+
+def image_url(frame: np.ndarray) -> str:
+    """Returns a frame as a data URL of a JPEG image.
+
+    Args:
+      frame: uint8 [H, W, 3] RGB, or [H, W, 2] flow, shown with its direction as hue and its speed
+        as saturation: what stands still is white.
+    """
+    if frame.shape[2] == 2:
+        x, y = np.moveaxis(frame.astype(np.float32) - 127.5, 2, 0)
+        hue = (np.arctan2(y, x) / (2 * np.pi) % 1) * 255
+        speed = np.hypot(x, y) * 4
+        value = np.full_like(speed, 255)
+        colors = np.stack([hue, speed, value], -1).clip(0, 255).astype(np.uint8)
+        image = Image.fromarray(colors, mode="HSV").convert("RGB")
+    else:
+        image = Image.fromarray(frame)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

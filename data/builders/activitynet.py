@@ -1,0 +1,35 @@
+"""TFDS builder of ActivityNet 1.3."""
+
+from afsd_jax.data import annotations
+from afsd_jax.data.builders.base import Options, VideoBuilder
+from afsd_jax.data.decode.media import single_file
+
+# Its own test annotations are withheld, so results are reported on the validation videos.
+_SPLITS = {"training": "train", "validation": "test", "testing": ""}
+
+
+class Activitynet(VideoBuilder):
+    """ActivityNet 1.3: 200 classes of everyday activities, a video's rate at most 768 frames.
+
+    Videos that no longer exist are left out and listed. The split test holds the validation
+    videos.
+    """
+
+    name = "activitynet"
+    FPS = 0.0
+    MAX_FRAMES = 768
+    ALLOW_MISSING = True
+
+    def read_annotations(self, options: Options) -> annotations.Annotations:
+        """Reads activity_net.v1-3.min.json; actions that end before they start are dropped."""
+        path = options.annotations or single_file(options.source, (".json",))
+        videos = {}
+        for name, video in annotations.read_activitynet(path).items():
+            actions = tuple(action for action in video.actions if action.end_s > action.start_s)
+            split = _SPLITS.get(video.subset, "")
+            videos[name] = video._replace(subset=split if actions else "", actions=actions)
+        return videos
+
+    def file_name(self, name: str) -> tuple[str, ...]:
+        """Returns the stems in use: the published files put v_ before the name."""
+        return (f"v_{name}", name)

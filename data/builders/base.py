@@ -1,0 +1,373 @@
+"""The common part of the four TFDS builders: from a plan to a prepared folder.
+
+A subclass says which videos there are, what is annotated in them and where their frames lie; all
+else is the same for every data set. A prepared folder is an ordinary TFDS one, with one video a
+shard, with `preparation.json`, which says what became of each video, and with the annotations in
+ActivityNet's format, `ground_truth.json`.
+"""
+
+import abc
+import contextlib
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import dataset_builder
+
+from afsd_jax import files
+from afsd_jax.data import annotations, prepare
+from afsd_jax.data.decode import flow, media
+from afsd_jax.data.decode.sources import Timeline, open_array
+from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.frame_codec import check_encoding
+from afsd_jax.errors import UserError
+
+REPORT = "preparation.json"
+GROUND_TRUTH = "ground_truth.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How to prepare a data set; None leaves a choice to the data set.
+
+    Attributes:
+      source: folder of videos, arrays or flow images, or of a prepared rgb stream.
+      annotations: file or folder; None: in the source folder.
+      classes: text file with the only labels allowed, one a line, in their order.
+      encoding: of the stored frames: jpeg, png or raw.
+      fps: frames per second to sample; 0 keeps each video's own rate.
+      max_frames: if positive, a video's rate is lowered to at most this many frames.
+      size: height and width of the stored frames, pixels.
+      flow_method: tvl1 or dis.
+      allow_missing: whether annotated videos may be absent; they are listed.
+      workers: processes; 0 is one for every core.
+      beam_options: Apache Beam's pipeline options, to run on it.
+    """
+
+    source: Path
+    annotations: Path | None = None
+    classes: Path | None = None
+    encoding: str = "jpeg"
+    fps: float | None = None
+    max_frames: int | None = None
+    size: int = 112
+    flow_method: str = "tvl1"
+    allow_missing: bool | None = None
+    workers: int = 0
+    beam_options: Any = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What will be prepared.
+
+    Attributes:
+      tasks: one a video, sorted by split and name.
+      class_names: in the order of their labels.
+      missing: names of annotated videos without a file.
+      notes: lines about what was left out.
+    """
+
+    tasks: tuple[prepare.Task, ...]
+    class_names: tuple[str, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class VideoBuilder(dataset_builder.FileReaderBuilder):
+    """Base of the builders; see `Options` for what they take."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = (
+        tfds.core.BuilderConfig(name="rgb", description="RGB frames"),
+        tfds.core.BuilderConfig(name="flow", description="optical flow"),
+    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder holds the videos and their annotations."
+    # Nothing is downloaded, so there are no checksums beside the code to look for.
+    code_path = None
+    FPS = 10.0
+    MAX_FRAMES = 0
+    ALLOW_MISSING = False
+
+    def __init__(self, *, options: Options | None = None, **kwargs: Any):
+        """Takes the arguments of every TFDS builder.
+
+        Args:
+          options: how to prepare; None prepares TFDS's manual folder in the usual way.
+          **kwargs: data_dir, config (rgb or flow), …
+        """
+        self.options = options
+        self._plan: Plan | None = None
+        super().__init__(**kwargs)
+
+    @abc.abstractmethod
+    def read_annotations(self, options: Options) -> annotations.Annotations:
+        """Returns the annotations, their subsets being splits; "" leaves a video out."""
+
+    def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
+        """Returns the classes in the order of their labels, after checking all labels."""
+        known = _read_lines(options.classes) if options.classes else None
+        return annotations.class_names(videos, known)
+
+    def file_name(self, name: str) -> tuple[str, ...]:
+        """Returns the stems that the file of a video may have."""
+        return (name,)
+
+    def timelines(
+        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+    ) -> dict[str, Timeline]:
+        """Returns what is known of videos given as arrays or images: nothing but their length."""
+        fps = self._fps(options)
+        known = {}
+        for name, path in paths.items():
+            if path.suffix == ".npy":
+                count, seconds = len(open_array(path)), videos[name].duration_s
+                rate = fps or (count / seconds if seconds else 0.0)
+                if not rate:
+                    raise UserError(f"{path}: its rate is unknown; state --fps or its duration")
+                known[name] = Timeline(rate, count, seconds or count / rate, 0)
+        return known
+
+    def plan(self) -> Plan:
+        """Reads all annotations and finds all files; writes nothing.
+
+        Raises:
+          UserError: of the annotations or files, or there is nothing to prepare.
+        """
+        if self._plan is None:
+            if self.options is None:
+                raise UserError(f"{self.name}: no source folder given")
+            self._plan = self._make_plan(self.options)
+        return self._plan
+
+    def _make_plan(self, options: Options) -> Plan:
+        check_encoding(options.encoding)
+        for field in ("fps", "max_frames", "workers"):
+            if (getattr(options, field) or 0) < 0:
+                raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
+        if options.size < 1:
+            raise UserError(f"size must be positive, is {options.size}")
+        if not options.source.is_dir():
+            raise UserError(f"{options.source}: no such folder")
+        videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}
+        names = self.class_names(options, videos)
+        prepared = options.source / REPORT
+        notes = []
+        if prepared.exists():
+            self._check_rate(prepared, options)
+            paths, known = _prepared_frames(prepared)
+        else:
+            found = media.find(options.source, self._stream)
+            paths = {}
+            for name in videos:
+                stem = next((stem for stem in self.file_name(name) if stem in found), None)
+                if stem is not None:
+                    paths[name] = found.pop(stem)
+            if found:
+                notes.append(f"{len(found)} files without annotations: left out")
+            known = self._known_timelines(options, videos, paths)
+        missing = tuple(sorted(name for name in videos if name not in paths))
+        allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
+        if missing and not allowed:
+            raise UserError(
+                f"{videos[missing[0]].place}: no file of video {missing[0]!r} in {options.source}"
+                + (f", nor of {len(missing) - 1} others" if len(missing) > 1 else "")
+                + "; add it, or allow missing videos (--allow-missing)"
+            )
+        if len(missing) == len(videos):
+            raise UserError(f"{options.source}: none of the {len(videos)} videos is here")
+        order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
+        tasks = tuple(
+            prepare.Task(
+                name,
+                split,
+                paths[name],
+                videos[name].actions,
+                self._stream,
+                self._fps(options),
+                self._max_frames(options),
+                options.size,
+                options.encoding,
+                options.flow_method,
+                known.get(name),
+                tuple(names),
+            )
+            for split, name in order
+        )
+        _check_frames(tasks)
+        return Plan(tasks, tuple(names), missing, tuple(notes))
+
+    def stored_options(self, options: Options) -> dict[str, Any]:
+        """Returns what determines the stored frames, as `preparation.json` says it."""
+        return {
+            "fps": self._fps(options),
+            "max_frames": self._max_frames(options),
+            "size": options.size,
+            "encoding": options.encoding,
+        }
+
+    @property
+    def _stream(self) -> str:
+        return self.builder_config.name
+
+    def _fps(self, options: Options) -> float:
+        return self.FPS if options.fps is None else options.fps
+
+    def _max_frames(self, options: Options) -> int:
+        return self.MAX_FRAMES if options.max_frames is None else options.max_frames
+
+    def _known_timelines(
+        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+    ) -> dict[str, Timeline]:
+        """Returns the timelines of all that is no video, by the prepared rgb stream if any."""
+        others = {name: path for name, path in paths.items() if not media.is_video(path)}
+        report = self.data_path.parent.parent / "rgb" / self.data_path.name / REPORT
+        if self._stream == "flow" and report.exists():
+            self._check_rate(Path(report), options)
+            _, known = _prepared_frames(Path(report))
+        else:
+            known = self.timelines(options, videos, others)
+        for name, path in others.items():
+            if name not in known:
+                raise UserError(
+                    f"{path}: the number of frames of its video is unknown; prepare the stream "
+                    "rgb first"
+                )
+        return {name: known[name] for name in others}
+
+    def _check_rate(self, report: Path, options: Options) -> None:
+        """Raises UserError unless the rgb stream was sampled as this stream is to be."""
+        content = files.read_json(report)
+        rgb = (content["fps"], content["max_frames"])
+        if rgb != (self._fps(options), self._max_frames(options)):
+            raise UserError(
+                f"{report.parent}: its rgb frames were sampled with --fps {rgb[0]:g} and "
+                f"--max-frames {rgb[1]}; flow must be too, for rates must not be mixed"
+            )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=type(self).__doc__,
+            features=schema.features(),
+            # One video a shard: the order of the files is that of the examples.
+            disable_shuffling=True,
+        )
+
+    @property
+    def _parts(self) -> Path:
+        """Where shards gather until the data set is whole."""
+        folder = Path(self._data_dir_root) / self.name / self._stream
+        return folder / f".parts-{self.version}"
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
+        if self.options is None:
+            self.options = Options(Path(dl_manager.manual_dir))
+        plan = self.plan()
+        options = self.options
+        beam_options = options.beam_options
+        if beam_options is None and download_config is not None:
+            beam_options = download_config.beam_options
+        results = prepare.prepare(plan.tasks, self._parts, options.workers, beam_options)
+        done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
+        if not done:
+            raise UserError(f"no video could be prepared; the first: {results[0].error}")
+        self._label_feature().names = list(plan.class_names)
+        splits, videos = [], []
+        for split in sorted({task.split for task, _ in done}):
+            members = [(task, result) for task, result in done if task.split == split]
+            template = self._get_filename_template(split_name=split)
+            for index, (task, result) in enumerate(members):
+                path = template.sharded_filepath(shard_index=index, num_shards=len(members))
+                _link(prepare.shard_path(task, self._parts), Path(path))
+                videos.append({**dataclasses.asdict(result), "shard": path.name})
+            splits.append(
+                tfds.core.SplitInfo(
+                    name=split,
+                    shard_lengths=[1] * len(members),
+                    num_bytes=sum(result.num_bytes for _, result in members),
+                    filename_template=template,
+                )
+            )
+        self.info.set_splits(tfds.core.splits.SplitDict(splits))
+        database = {task.name: _ground_truth(task, result) for task, result in done}
+        files.write_json(Path(self._data_dir) / GROUND_TRUTH, {"database": database})
+        files.write_json(
+            Path(self._data_dir) / REPORT,
+            {
+                "dataset": self.name,
+                "stream": self._stream,
+                **self.stored_options(options),
+                "classes": list(plan.class_names),
+                "videos": videos,
+                "unreadable": {r.name: r.error for r in results if r.error is not None},
+                "missing": list(plan.missing),
+                "notes": [*plan.notes, *(note for r in results for note in r.notes)],
+            },
+        )
+
+    def _post_download_and_prepare_hook(self) -> None:
+        """Removes what killed runs left: it is all in the prepared folder now."""
+        shutil.rmtree(self._parts, ignore_errors=True)
+        for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # TFDS's, and empty, for nothing is downloaded
+            os.removedirs(Path(self._data_dir_root) / "downloads" / "extracted")
+
+    def _label_feature(self) -> tfds.features.ClassLabel:
+        return self.info.features["annotations"].feature["label"]
+
+
+def _check_frames(tasks: Sequence[prepare.Task]) -> None:
+    """Opens all that can be judged without decoding, so that it is refused before any work."""
+    for task in tasks:
+        if task.path.suffix == ".npy" or task.path.is_dir():
+            prepare.open_source(task)
+    if any(task.stream == "flow" for task in tasks):
+        flow.import_opencv()
+
+
+def _ground_truth(task: prepare.Task, result: prepare.Result) -> dict[str, Any]:
+    """Returns a video's entry: its actions as they were annotated."""
+    return {
+        "subset": task.split,
+        "duration": result.duration_s,
+        "annotations": [
+            {"segment": [action.start_s, action.end_s], "label": action.label}
+            for action in task.actions
+        ],
+    }
+
+
+def _prepared_frames(report: Path) -> tuple[dict[str, Path], dict[str, Timeline]]:
+    """Returns the shards and timelines of a prepared rgb stream."""
+    content = files.read_json(report)
+    paths, known = {}, {}
+    for video in content["videos"]:
+        paths[video["name"]] = report.parent / video["shard"]
+        known[video["name"]] = Timeline(
+            video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
+        )
+    if content["stream"] != "rgb":
+        raise UserError(f"{report.parent}: holds {content['stream']}; frames come from rgb only")
+    return paths, known
+
+
+def _link(source: Path, target: Path) -> None:
+    """Gives a file a second name, so that a run killed meanwhile loses nothing."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text") from error
+    return [line.strip() for line in lines if line.strip()]

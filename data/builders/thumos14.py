@@ -1,0 +1,138 @@
+"""TFDS builder of THUMOS14."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from afsd_jax.data import annotations
+from afsd_jax.data.annotations import Action, AnnotatedVideo
+from afsd_jax.data.builders.base import Options, VideoBuilder
+from afsd_jax.data.decode.sources import Timeline
+from afsd_jax.errors import UserError
+
+# Training uses the validation videos, for the official training videos are trimmed.
+_SPLITS = {"val": "train", "test": "test"}
+_AMBIGUOUS = "Ambiguous"
+CLASSES = (
+    *("BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving"),
+    *("CricketBowling", "CricketShot", "Diving", "FrisbeeCatch", "GolfSwing"),
+    *("HammerThrow", "HighJump", "JavelinThrow", "LongJump", "PoleVault"),
+    *("Shotput", "SoccerPenalty", "TennisSwing", "ThrowDiscus", "VolleyballSpiking"),
+)
+
+
+class Thumos14(VideoBuilder):
+    """THUMOS14: 20 classes of sports; the split train holds the validation videos.
+
+    Annotations are either the reference implementation's files, {val,test}_Annotation.csv or
+    {val,test}_Annotation_ours.csv, with {val,test}_video_info.csv where frames come from arrays
+    or flow images; or the official text files of one class each, NAME_val.txt and NAME_test.txt.
+    """
+
+    name = "thumos14"
+
+    def read_annotations(self, options: Options) -> annotations.Annotations:
+        """Reads whichever files the annotations folder has; Ambiguous actions are left out."""
+        folder = options.annotations or options.source
+        videos: annotations.Annotations = {}
+        for subset, split in _SPLITS.items():
+            for name, video in _read_subset(folder, subset, split).items():
+                if name in videos:
+                    raise UserError(f"{video.place}: {name!r} is also in {videos[name].place}")
+                videos[name] = video
+        if not videos:
+            raise UserError(
+                f"{folder}: has neither val_Annotation.csv nor files like BaseballPitch_val.txt; "
+                "state the folder that has (--annotations)"
+            )
+        annotations.check_order(videos)
+        return videos
+
+    def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
+        """Returns the 20 classes in alphabetical order, which is the reference's."""
+        if options.classes:
+            return super().class_names(options, videos)
+        return annotations.class_names(videos, CLASSES)
+
+    def timelines(
+        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+    ) -> dict[str, Timeline]:
+        """Reads {val,test}_video_info.csv, which say how the videos of arrays were sampled."""
+        folder = options.annotations or options.source
+        known: dict[str, Timeline] = {}
+        first = ""
+        for subset in _SPLITS:
+            for path in _find(folder, f"{subset}_video_info.csv"):
+                for place, row in annotations.read_rows(
+                    path, ("video", "fps", "sample_fps", "count", "sample_count")
+                ):
+                    rate, fps, count, sampled = (
+                        annotations.number(row, column, place)
+                        for column in ("fps", "sample_fps", "count", "sample_count")
+                    )
+                    first = first or place
+                    if fps != self._fps(options):
+                        raise UserError(
+                            f"{place}: sampled at {fps:g} frames per second, but "
+                            f"{self._fps(options):g} are expected; rates must not be mixed (--fps)"
+                        )
+                    if min(rate, count, sampled) <= 0:
+                        raise UserError(f"{place}: rates and counts must be positive")
+                    known[row["video"]] = Timeline(fps, int(sampled), count / rate, int(count))
+        for name in paths:
+            if name not in known:
+                raise UserError(
+                    f"{paths[name]}: not in val_video_info.csv or test_video_info.csv of {folder}, "
+                    "which say how it was sampled"
+                )
+        return known
+
+
+def _read_subset(folder: Path, subset: str, split: str) -> annotations.Annotations:
+    """Reads the annotations of one subset, or none if it has no files."""
+    for name in (f"{subset}_Annotation.csv", f"{subset}_Annotation_ours.csv"):
+        if path := next(iter(_find(folder, name)), None):
+            return _grouped(_csv_actions(path), split)
+    return _grouped(_text_actions(_find(folder, f"*_{subset}.txt"), subset), split)
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.rglob(pattern))
+
+
+def _csv_actions(path: Path) -> list[tuple[str, Action]]:
+    """Reads (video, action) from a file of the reference implementation."""
+    found = []
+    columns = ("video", "type", "start", "end", "startFrame", "endFrame")
+    for place, row in annotations.read_rows(path, columns):
+        start_s, end_s, start, end = (annotations.number(row, c, place) for c in columns[2:])
+        found.append((row["video"], Action(row["type"], start_s, end_s, (start, end), place)))
+    return found
+
+
+def _text_actions(paths: list[Path], subset: str) -> list[tuple[str, Action]]:
+    """Reads (video, action) from the official files, whose lines are: video start end."""
+    found = []
+    for path in paths:
+        label = path.name.removesuffix(f"_{subset}.txt")
+        for row, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+            if not line.strip():
+                continue
+            place = f"{path}, line {row}"
+            cells = dict(zip(("video", "start", "end"), line.split(), strict=False))
+            if len(line.split()) != 3:
+                raise UserError(f"{place}: must be a video, a start and an end in seconds")
+            start_s, end_s = (annotations.number(cells, c, place) for c in ("start", "end"))
+            found.append((cells["video"], Action(label, start_s, end_s, None, place)))
+    return found
+
+
+def _grouped(actions: list[tuple[str, Action]], split: str) -> annotations.Annotations:
+    """Groups actions by video, without those that are ambiguous."""
+    videos: dict[str, list[Action]] = {}
+    for name, action in actions:
+        if action.label != _AMBIGUOUS:
+            videos.setdefault(name, []).append(action)
+    return {
+        name: AnnotatedVideo(split, None, tuple(found), found[0].place)
+        for name, found in videos.items()
+    }

@@ -1,0 +1,1 @@
+"""Where clips lie in a video, and what they teach."""

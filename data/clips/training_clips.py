@@ -1,0 +1,105 @@
+"""Training clips of one video: where they lie and which actions they teach."""
+
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from afsd_jax.data.clips.windows import window_offsets
+
+
+class Clip(NamedTuple):
+    """A training clip.
+
+    Attributes:
+      offset: first frame of the clip in its video.
+      segments: float64 [A, 2], (start, end) of the actions kept, frames from the clip's start.
+      labels: int32 [A], classes from 1 on.
+    """
+
+    offset: int
+    segments: np.ndarray
+    labels: np.ndarray
+
+
+class VideoClips(NamedTuple):
+    """The training clips of a video, and its shortest action over all of them in frames."""
+
+    clips: list[Clip]
+    min_action: float
+
+
+def video_clips(
+    num_frames: int, segments: np.ndarray, labels: np.ndarray, data: ml_collections.ConfigDict
+) -> VideoClips:
+    """Returns the training clips of a video, as the reference implementation chooses them.
+
+    Clips start every `clip_stride` frames; the last possible one is added. A clip keeps the actions
+    of which at least `min_overlap` lies in its bounds [offset + 1, offset + T], cut at these, and
+    is itself kept if some action lies wholly inside: background alone gives no clips. With
+    `one_clip` the video is one clip at 0 that keeps every action.
+
+    Args:
+      num_frames: sampled frames of the video.
+      segments: float64 [A, 2], (start, end) of its actions in sampled frames.
+      labels: int [A], classes from 1 on; all become 1 with `class_agnostic`.
+      data: the field `data` of a configuration.
+    """
+    length = data.clip_length
+    segments = np.asarray(segments, np.float64).reshape(-1, 2)
+    labels = np.asarray(labels, np.int32)
+    if data.class_agnostic:
+        labels = np.ones_like(labels)
+    valid = segments[:, 1] > segments[:, 0]
+    segments, labels = segments[valid], labels[valid]
+    if data.one_clip:
+        inside = segments[:, 0] < length
+        kept = segments[inside].clip(max=length)
+        clips = [Clip(0, kept, labels[inside])] if inside.any() else []
+        return VideoClips(clips, _shortest(kept, length))
+
+    offsets = window_offsets(num_frames, length, data.clip_stride)
+    clips = []
+    seen = [segments] if num_frames <= length else []
+    for offset in offsets:
+        bounds = (offset + 1, offset + length)
+        overlap = share_inside(segments, bounds)
+        keep = overlap >= data.min_overlap
+        kept = segments[keep].clip(*bounds) - offset
+        seen.append(kept)
+        if (overlap >= 1).any():
+            clips.append(Clip(offset, kept, labels[keep]))
+    return VideoClips(clips, _shortest(np.concatenate(seen), length))
+
+
+def share_inside(segments: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
+    """Returns which share of each segment [A, 2] lies in the bounds: [A], ≤ 0 is none."""
+    start, end = segments.T
+    return (np.minimum(bounds[1], end) - np.maximum(bounds[0], start)) / (end - start)
+
+
+def boundary_targets(segments: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the frames around the actions' starts and ends (AFSD §3.3, in float64).
+
+    A boundary b of an action of d frames is marked on the frames round(b - w) … round(b + w) that
+    exist, w = max(d / 10, 2) / 2; frames beyond the clip count as its first or last one.
+
+    Args:
+      segments: float64 [A, 2], frames.
+      length: T.
+
+    Returns:
+      (start, end), uint8 [T] each, 0 or 1.
+    """
+    half = np.maximum((segments[:, 1] - segments[:, 0]) / 10, 2) / 2
+    targets = np.zeros((2, length), np.uint8)
+    for target, boundary in zip(targets, segments.T, strict=True):
+        first = np.clip(np.round(boundary - half), 0, length - 1).astype(int)
+        last = np.clip(np.round(boundary + half), 0, length - 1).astype(int)
+        for i, j in zip(first, last, strict=True):
+            target[i : j + 1] = 1
+    return targets[0], targets[1]
+
+
+def _shortest(segments: np.ndarray, length: int) -> float:
+    return float((segments[:, 1] - segments[:, 0]).min(initial=length))

@@ -1,0 +1,196 @@
+"""Where frames come from: videos, arrays, folders of flow images, or frames prepared before.
+
+Each source is an iterable of uint8 [H, W, C] frames that knows its rate and length beforehand.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from afsd_jax.data.decode.video import Timing, resize, sample_indices
+from afsd_jax.data.storage import frame_codec, shards
+from afsd_jax.errors import UserError
+
+
+class FrameSource(Protocol):
+    """Frames at a fixed rate.
+
+    Attributes:
+      fps: frames per second.
+      num_frames: that iteration yields.
+      duration_s: of the whole video, seconds.
+      source_frames: frames of the original video.
+    """
+
+    fps: float
+    num_frames: int
+    duration_s: float
+    source_frames: int
+
+    @property
+    def damaged(self) -> int:
+        """Returns the packets and frames skipped so far."""
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yields uint8 [H, W, C] frames."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Timeline:
+    """What is known of a video whose file is not at hand.
+
+    Attributes:
+      fps: sampled frames per second.
+      num_frames: sampled.
+      duration_s: of the video, seconds.
+      source_frames: frames of the original video.
+    """
+
+    fps: float
+    num_frames: int
+    duration_s: float
+    source_frames: int
+
+
+class ArrayReader:
+    """Reads the reference implementation's `.npy` arrays: uint8 [N, H, W, C], already sampled."""
+
+    def __init__(self, path: Path, timeline: Timeline, channels: int, size: tuple[int, int]):
+        """Opens the array; its frames are read when asked for.
+
+        Args:
+          path: of the array.
+          timeline: of its video; the numbers of frames must agree.
+          channels: 3 for rgb, 2 for flow.
+          size: (height, width) of the frames given.
+
+        Raises:
+          UserError: the file is no such array.
+        """
+        self.fps, self.num_frames = timeline.fps, timeline.num_frames
+        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
+        self.damaged = 0
+        self._size = size
+        self._array = open_array(path)
+        if self._array.shape[-1] != channels:
+            raise UserError(
+                f"{path}: has {self._array.shape[-1]} channels, not {channels}; rgb has 3, flow 2"
+            )
+        if len(self._array) != self.num_frames:
+            raise UserError(
+                f"{path}: holds {len(self._array)} frames, but its video has {self.num_frames}; "
+                "rgb and flow must be equally long"
+            )
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for frame in self._array:
+            yield resize_channels(np.asarray(frame), self._size)
+
+
+def open_array(path: Path) -> np.ndarray:
+    """Maps an array of frames into memory after checking its type and shape.
+
+    Raises:
+      UserError: the file is no array, or not uint8 [N, H, W, C] with N ≥ 1.
+    """
+    try:
+        array = np.load(path, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a whole .npy array") from error
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: holds several arrays; one array a file is expected")
+    if array.dtype != np.uint8:
+        raise UserError(f"{path}: holds {array.dtype}, not uint8")
+    if array.ndim != 4 or not array.size:
+        raise UserError(
+            f"{path}: has shape {list(array.shape)}, not [frames, height, width, channels]"
+        )
+    return array
+
+
+class FlowImageReader:
+    """Reads a folder written by denseflow: flow_x_*.jpg and flow_y_*.jpg."""
+
+    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
+        """Lists the images.
+
+        Args:
+          path: of the folder.
+          timeline: of its video. Images of the sampled frames are taken as they are; images of
+            every original frame are sampled by the rule of the reference implementation.
+          size: (height, width) of the frames given.
+
+        Raises:
+          UserError: the images' number fits neither.
+        """
+        self.fps, self.num_frames = timeline.fps, timeline.num_frames
+        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
+        self.damaged = 0
+        self._size = size
+        pairs = [sorted(path.glob(f"flow_{axis}_*.jpg")) for axis in "xy"]
+        count = len(pairs[0])
+        if not count or count != len(pairs[1]):
+            raise UserError(
+                f"{path}: has {count} flow_x_*.jpg and {len(pairs[1])} flow_y_*.jpg; as many of "
+                "both are expected"
+            )
+        if count in (self.num_frames, self.num_frames - 1):
+            kept = np.arange(count)
+        elif count in (self.source_frames, self.source_frames - 1):
+            rate = self.fps * self.source_frames / self.num_frames
+            if self.source_frames and self.duration_s:
+                rate = self.source_frames / self.duration_s
+            timing = Timing(np.empty(0), np.zeros(count), rate, True, count / rate)
+            kept = sample_indices(timing, self.fps)
+        else:
+            raise UserError(
+                f"{path}: has {count} flow images, but its video {self.num_frames} sampled and "
+                f"{self.source_frames} original frames; rgb and flow must be equally long"
+            )
+        # The last frame has no successor: the reference implementation repeats its predecessor.
+        kept = np.pad(kept, (0, max(self.num_frames - len(kept), 0)), mode="edge")
+        kept = kept[: self.num_frames]
+        self._pairs = [(pairs[0][i], pairs[1][i]) for i in kept]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for pair in self._pairs:
+            yield resize_channels(np.stack([_read_grey(path) for path in pair], -1), self._size)
+
+
+def _read_grey(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(Image.open(path).convert("L"))
+    except OSError as error:
+        raise UserError(f"{path}: not an image that can be read") from error
+
+
+class PreparedReader:
+    """Reads the frames of one video from a shard prepared before."""
+
+    def __init__(self, path: Path, timeline: Timeline):
+        """Remembers the shard; reads nothing yet."""
+        self.fps, self.num_frames = timeline.fps, timeline.num_frames
+        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
+        self.damaged = 0
+        self._path = path
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        fields, frames = shards.read_example(self._path)
+        shape = (fields["height"], fields["width"], fields["channels"])
+        for frame in frames:
+            yield frame_codec.decode(frame, fields["encoding"].decode(), *shape)
+
+
+def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes uint8 [H, W, C] for any C: Pillow's bicubic filter, each channel by itself."""
+    if frame.shape[:2] == tuple(size):
+        return frame
+    if frame.shape[2] == 3:
+        return resize(frame, size)
+    return np.stack([resize(np.ascontiguousarray(c), size) for c in np.moveaxis(frame, 2, 0)], -1)

@@ -1,0 +1,1 @@
+"""Prepared data on disk: its schema, its frames' encoding, its shards."""

@@ -1,0 +1,63 @@
+"""The one schema of every prepared data set: an example is a video with its annotations."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+CHANNELS = {"rgb": 3, "flow": 2}
+
+
+class Annotation(NamedTuple):
+    """One action of a video: its label, and its bounds in seconds from the video's start."""
+
+    label: str
+    start_s: float
+    end_s: float
+
+
+def features(class_names: Sequence[str] | None = None) -> tfds.features.FeaturesDict:
+    """Returns the features of an example.
+
+    name: of the video, unique in the data set. fps: sampled frames per second. duration_s: of the
+    video, seconds. encoding: of the frames, jpeg, png or raw; see `frame_codec`. height, width,
+    channels: of a decoded frame (3 channels for rgb, 2 for flow). frames: one byte string each.
+    annotations: label (action classes only: the network's label is this plus 1), start and end in
+    seconds and in sampled frames.
+
+    Args:
+      class_names: in the order of their labels; None where they are read from a prepared folder.
+    """
+    text = tfds.features.Text()
+    return tfds.features.FeaturesDict(
+        {
+            "name": text,
+            "fps": _float64(),
+            "duration_s": _float64(),
+            "encoding": text,
+            "height": np.int32,
+            "width": np.int32,
+            "channels": np.int32,
+            "frames": tfds.features.Sequence(text),
+            "annotations": tfds.features.Sequence(
+                {
+                    "label": tfds.features.ClassLabel(names=class_names and list(class_names)),
+                    "start_s": _float64(),
+                    "end_s": _float64(),
+                    "start_frame": _float64(),
+                    "end_frame": _float64(),
+                }
+            ),
+        }
+    )
+
+
+def class_names(builder: tfds.core.DatasetBuilder) -> list[str]:
+    """Returns the class names of a prepared data set, in the order of their labels."""
+    return list(builder.info.features["annotations"].feature["label"].names)
+
+
+def _float64() -> tfds.features.Tensor:
+    """A float64 scalar stored as its bytes, for the file format itself has only float32."""
+    return tfds.features.Tensor(shape=(), dtype=np.float64, encoding=tfds.features.Encoding.BYTES)

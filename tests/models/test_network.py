@@ -1,0 +1,104 @@
+"""The network by itself: shapes, compute types, frozen weights, levels side by side."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from afsd_jax.config import default_config
+from afsd_jax.models import layers, normalise
+from afsd_jax.weights import parameters
+from tests import small_run
+
+
+def small_config(**model):
+    config = default_config()
+    config.data.clip_length, config.data.crop_size = 64, 32
+    for name, value in small_run.OVERRIDES.items():
+        section, field = name.split(".")
+        if section == "model":
+            config.model[field] = value
+    config.model.update(model)
+    return config
+
+
+def clips(batch: int = 2) -> jax.Array:
+    frames = np.random.default_rng(0).integers(0, 256, (batch, 64, 32, 32, 3), np.uint8)
+    return normalise(frames, np.full(batch, 64), 0.0)
+
+
+def test_bfloat16_predicts_what_float32_predicts():
+    outputs = {}
+    for dtype in ("float32", "bfloat16"):
+        network = parameters.build_network(small_config(dtype=dtype))
+        outputs[dtype] = jax.jit(network)(clips())
+    for name, expected in outputs["float32"]._asdict().items():
+        found = getattr(outputs["bfloat16"], name)
+        assert found.dtype == jnp.float32
+        # Where a proposal's region moves by a cell a pooled value jumps, so not every one is close.
+        error = np.median(abs(found - expected)) / np.std(expected)
+        assert error < 0.05, name
+
+
+def test_frozen_batch_norm_has_nothing_to_learn_and_trained_has():
+    frozen = parameters.build_network(small_config())
+    trained = parameters.build_network(small_config(batch_norm="trained"))
+    trunk = "trunk.Mixed_3b.b0.norm."
+    learns = set(parameters.names(frozen, nnx.Param))
+    assert not any(".norm." in name for name in learns if name.startswith("trunk."))
+    assert {trunk + "scale", trunk + "bias"} <= set(parameters.names(trained, nnx.Param))
+    before = parameters.flatten(frozen)
+    frozen(clips(), training=True)
+    for name, value in parameters.flatten(frozen).items():
+        np.testing.assert_array_equal(value, before[name])
+    before = parameters.flatten(trained)
+    trained(clips(), training=True)
+    assert (parameters.flatten(trained)[trunk + "mean"] != before[trunk + "mean"]).any()
+
+
+def test_frames_behind_the_end_are_the_padding_value():
+    frames = np.full((2, 4, 2, 2, 3), 255, np.uint8)
+    clip = normalise(frames, np.array([4, 1]), -1.0)
+    np.testing.assert_array_equal(clip[0], 1)
+    np.testing.assert_array_equal(clip[1, :1], 1)
+    np.testing.assert_array_equal(clip[1, 1:], -1)
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_levels_side_by_side_are_convolved_and_normalised_each_by_itself(window):
+    lengths = (8, 4, 2, 1)
+    rng = np.random.default_rng(0)
+    unit = layers.conv_norm_relu(6, 8, window, 1, 4, jnp.float32, rng)
+    cells = jnp.asarray(rng.normal(size=(3, sum(lengths), 6)), jnp.float32)
+    together = unit(cells, lengths)
+    each = [unit(x) for x in jnp.split(cells, np.cumsum(lengths)[:-1], axis=1)]
+    np.testing.assert_allclose(together, jnp.concatenate(each, axis=1), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [5, 6, 7, 8])
+@pytest.mark.parametrize(("window", "stride"), [(7, 2), (3, 1), (3, 2), (1, 1), (2, 2)])
+def test_folded_convolution_and_sliced_pool_are_the_native_ones(size, window, stride):
+    rng = np.random.default_rng(size)
+    x = jnp.asarray(rng.uniform(size=(2, size, size, size, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(window, window, window, 3, 4)), jnp.float32)
+    strides = (stride,) * 3
+    folded, native = (
+        layers.conv3d(x, kernel, strides, implementation) for implementation in ("folded", "native")
+    )
+    np.testing.assert_allclose(folded, native, rtol=1e-4, atol=1e-4)
+    pooled = jax.lax.reduce_window(
+        x, -jnp.inf, jax.lax.max, (1, *(window,) * 3, 1), (1, *strides, 1), "SAME"
+    )
+    np.testing.assert_array_equal(layers.max_pool3d(x, (window,) * 3, strides), pooled)
+
+
+def test_group_norm_is_the_formula():
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 2, size=(2, 5, 8))
+    norm = layers.GroupNorm(8, 2)
+    grouped = x.reshape(2, 5, 2, 4)
+    mean = grouped.mean((1, 3), keepdims=True)
+    var = grouped.var((1, 3), keepdims=True)
+    expected = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
+    np.testing.assert_allclose(norm(jnp.asarray(x, jnp.float32)), expected, atol=1e-5)
