@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from afsd_jax import activitynet_json, evaluation
 from afsd_jax.activitynet_json import AnnotatedVideo, Annotation, Detection
 from afsd_jax.errors import UserError
-from tests.support import GOLDEN, THUMOS14
+from tests.support import GOLDEN, ROOT, THUMOS14
 
 THUMOS_GROUND_TRUTH = THUMOS14 / "thumos_gt.json"
 THUMOS_TIOUS = evaluation.BENCHMARKS["thumos14"].tious
