@@ -10,38 +10,15 @@ The field's two file formats, the one way in which annotations enter and detecti
 Published files write numbers as strings now and then, so both are read.
 """
 
+import dataclasses
 import math
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from afsd_jax import files
 from afsd_jax.errors import UserError
-
-
-class Annotation(NamedTuple):
-    """A true action: its class and its ends in seconds."""
-
-    label: str
-    start_s: float
-    end_s: float
-
-
-class AnnotatedVideo(NamedTuple):
-    """What the ground truth says of one video; fields it leaves out are "" and None."""
-
-    subset: str
-    duration_s: float | None
-    annotations: tuple[Annotation, ...]
-
-
-class Detection(NamedTuple):
-    """A detected action: its class, its score and its ends in seconds."""
-
-    label: str
-    score: float
-    start_s: float
-    end_s: float
+from afsd_jax.types import Action, AnnotatedVideo, Detection
 
 
 def read_ground_truth(
@@ -65,7 +42,7 @@ def read_ground_truth(
     for name, entry in _table(path, "database").items():
         place = f"database[{name!r}]"
         try:
-            video = _video(entry)
+            video = _video(entry, f"{path}: {place}")
             if subset is not None and not video.subset:
                 raise _Malformed(".subset", "is missing: add it, or choose no subset")
         except _Malformed as error:
@@ -97,6 +74,28 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, list[Detection]]
         except _Malformed as error:
             raise error.at(path, place) from None
     return results
+
+
+def write_ground_truth(
+    path: str | os.PathLike[str], videos: Mapping[str, AnnotatedVideo], version: str = ""
+) -> None:
+    """Writes annotated videos as an ActivityNet ground truth file, in one piece or not at all.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    database = {
+        name: {
+            "subset": video.subset,
+            "duration": video.duration_s,
+            "annotations": [
+                {"segment": [action.start_s, action.end_s], "label": action.label}
+                for action in video.actions
+            ],
+        }
+        for name, video in videos.items()
+    }
+    files.write_json(path, ({"version": version} if version else {}) | {"database": database})
 
 
 def write_predictions(
@@ -151,7 +150,7 @@ def _table(path: str | os.PathLike[str], key: str) -> dict[str, Any]:
     return table
 
 
-def _video(entry: Any) -> AnnotatedVideo:
+def _video(entry: Any, place: str) -> AnnotatedVideo:
     _require_dict(entry)
     subset = _text(entry, "subset") if "subset" in entry else ""
     duration_s = _number(entry["duration"], ".duration") if "duration" in entry else None
@@ -160,15 +159,19 @@ def _video(entry: Any) -> AnnotatedVideo:
     if "annotations" not in entry:
         raise _Malformed(".annotations", "is missing: write [] for a video without actions")
     try:
-        annotations = _list(entry["annotations"], _annotation)
+        actions = _list(entry["annotations"], _action)
     except _Malformed as error:
         raise _Malformed(".annotations" + error.field, error.problem) from None
-    return AnnotatedVideo(subset, duration_s, tuple(annotations))
+    placed = (
+        dataclasses.replace(action, place=f"{place}.annotations[{i}]")
+        for i, action in enumerate(actions)
+    )
+    return AnnotatedVideo(subset, duration_s, tuple(placed), place)
 
 
-def _annotation(entry: Any) -> Annotation:
+def _action(entry: Any) -> Action:
     _require_dict(entry)
-    return Annotation(_text(entry, "label"), *_segment(entry))
+    return Action(_text(entry, "label"), *_segment(entry))
 
 
 def _detection(entry: Any) -> Detection:

@@ -18,13 +18,14 @@ from absl import logging
 from tqdm import tqdm
 
 from afsd_jax import errors, files, inputs
-from afsd_jax.activitynet_json import Detection, write_predictions
+from afsd_jax.activitynet_json import write_predictions
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.host_memory import keep_freed_memory
 from afsd_jax.inputs import Input
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.report.tracks import Track
+from afsd_jax.types import Detection
 from afsd_jax.video_scores import label_of, read_video_scores
 
 THUMBNAILS = 8  # frames of each video on the page

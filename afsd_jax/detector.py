@@ -12,11 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import inputs
-from afsd_jax.activitynet_json import Detection
 from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
 from afsd_jax.models import normalise
 from afsd_jax.postprocess import Predictions, VideoLabel, decode_streams, detections_of_video
+from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, parameters
 
 GREY = 0.0  # windows are padded with this after normalising

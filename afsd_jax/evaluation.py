@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.activitynet_json import AnnotatedVideo, Detection
 from afsd_jax.errors import UserError
+from afsd_jax.types import AnnotatedVideo, Detection
 
 
 class Benchmark(NamedTuple):
@@ -96,7 +96,7 @@ def evaluate(
         raise UserError(f"tIoU thresholds must lie in (0, 1], got {list(tious)}")
     classes: dict[str, int] = {}
     for video in ground_truth.values():
-        for action in video.annotations:
+        for action in video.actions:
             classes.setdefault(action.label, len(classes))
     if not classes:
         raise UserError("the ground truth has no action to find: check the file and the subset")
@@ -109,7 +109,7 @@ def evaluate(
     actions = [
         (group(name, action.label), action.start_s, action.end_s)
         for name, video in ground_truth.items()
-        for action in video.annotations
+        for action in video.actions
     ]
     found = [
         (group(name, detection.label), detection.start_s, detection.end_s, detection.score)

@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from afsd_jax.activitynet_json import Detection
+from afsd_jax.types import Detection
 
 MIN_WIDTH_S = 1e-5  # the reference implementation's floor of a segment's width in soft-NMS
 

@@ -2,48 +2,18 @@
 
 import contextlib
 import csv
-import dataclasses
 import hashlib
 import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from afsd_jax import activitynet_json
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo
 
 TEST_PERCENT = 20  # of the videos without a subset that go to the split test
-
-
-@dataclasses.dataclass(frozen=True)
-class Action:
-    """One annotated action.
-
-    Attributes:
-      label: class name.
-      start_s: from the video's start, seconds.
-      end_s: from the video's start, seconds.
-      source_frames: (start, end) in frames of the original video, where the annotations count in
-        these; they take precedence over the seconds.
-      place: where it was read, for messages.
-    """
-
-    label: str
-    start_s: float
-    end_s: float
-    source_frames: tuple[float, float] | None
-    place: str
-
-
-class AnnotatedVideo(NamedTuple):
-    """A video's actions in the order of the file; subset "" and duration None are unknown."""
-
-    subset: str
-    duration_s: float | None
-    actions: tuple[Action, ...]
-    place: str
 
 
 Annotations = dict[str, AnnotatedVideo]  # by the video's name
@@ -61,16 +31,10 @@ def read(path: str | os.PathLike[str]) -> Annotations:
 
 def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
     """Reads a ground truth file of ActivityNet's format."""
-    videos: Annotations = {}
     _check_unique(path)
-    for name, entry in activitynet_json.read_ground_truth(path).items():
-        place = f"{path}: database[{name!r}]"
-        check_name(name, "video name", place)
-        actions = tuple(
-            Action(a.label, a.start_s, a.end_s, None, f"{place}.annotations[{i}]")
-            for i, a in enumerate(entry.annotations)
-        )
-        videos[name] = AnnotatedVideo(entry.subset, entry.duration_s, actions, place)
+    videos = activitynet_json.read_ground_truth(path)
+    for name, video in videos.items():
+        check_name(name, "video name", video.place)
     return videos
 
 

@@ -19,7 +19,6 @@ from typing import Any
 from tqdm import tqdm
 
 from afsd_jax import files
-from afsd_jax.data.annotations import Action
 from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.sources import (
     ArrayReader,
@@ -32,6 +31,7 @@ from afsd_jax.data.decode.sources import (
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import errors, evaluation, files
-from afsd_jax.activitynet_json import Detection, read_ground_truth, read_predictions
+from afsd_jax.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.base import Options
@@ -27,6 +27,7 @@ from afsd_jax.data.decode.video import read_video
 from afsd_jax.detector import Detector
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import Track
+from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, parameters
 
 CONFIG = Path(synthetic.__file__)
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> None:
     )
     print(metrics.as_table())
     tracks = [
-        Track(name, video.duration_s, results[name], video.annotations)
+        Track(name, video.duration_s, results[name], video.actions)
         for name, video in list(truth.items())[:1]
     ]
     draw_timeline(output / "timeline.png", tracks)

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from afsd_jax import activitynet_json
-from afsd_jax.activitynet_json import AnnotatedVideo, Annotation, Detection
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo, Detection
 
 ACTION = {"segment": [1.5, 4.0], "label": "Jump"}
 VIDEO = {"subset": "test", "duration": 12.5, "annotations": [ACTION]}
@@ -28,7 +28,7 @@ def written(tmp_path):
 def test_ground_truth_is_read_in_seconds_by_video(written):
     path = written({"version": "x", "database": {"a": VIDEO, "b": {"annotations": []}}})
     assert activitynet_json.read_ground_truth(path) == {
-        "a": AnnotatedVideo("test", 12.5, (Annotation("Jump", 1.5, 4.0),)),
+        "a": AnnotatedVideo("test", 12.5, (Action("Jump", 1.5, 4.0),)),
         "b": AnnotatedVideo("", None, ()),
     }
 
@@ -38,7 +38,7 @@ def test_numbers_may_be_strings(written):
     path = written({"database": {"a": {"duration": "30.5", "annotations": [action]}}})
     video = activitynet_json.read_ground_truth(path)["a"]
     assert video.duration_s == 30.5
-    assert video.annotations == (Annotation("Jump", 18.6, 24.0),)
+    assert video.actions == (Action("Jump", 18.6, 24.0),)
 
 
 def test_only_the_videos_of_the_subset_are_returned(written):

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax import activitynet_json, evaluation
-from afsd_jax.activitynet_json import AnnotatedVideo, Annotation, Detection
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.support import GOLDEN, ROOT, THUMOS14
 
 THUMOS_GROUND_TRUTH = THUMOS14 / "thumos_gt.json"
@@ -21,7 +21,7 @@ THUMOS_TIOUS = evaluation.BENCHMARKS["thumos14"].tious
 def truth(**videos):
     """Ground truth from video=[(label, start, end), …]."""
     return {
-        name: AnnotatedVideo("test", None, tuple(Annotation(*action) for action in actions))
+        name: AnnotatedVideo("test", None, tuple(Action(*action) for action in actions))
         for name, actions in videos.items()
     }
 
@@ -142,7 +142,7 @@ def slow_average_precision(ground_truth, predictions, label, threshold):
     actions = [
         [name, action.start_s, action.end_s, False]
         for name, video in ground_truth.items()
-        for action in video.annotations
+        for action in video.actions
         if action.label == label
     ]
     ranked = sorted(

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax import postprocess
-from afsd_jax.activitynet_json import Detection
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import Predictions, VideoLabel
+from afsd_jax.types import Detection
 from afsd_jax.video_scores import label_of, read_video_scores
 from tests.support import GOLDEN
 

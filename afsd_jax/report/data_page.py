@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from afsd_jax.activitynet_json import Annotation
 from afsd_jax.data import summary
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.records import PreparedVideo, open_folder, read_frames, read_videos
@@ -19,6 +18,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.report.colors import class_colors, text_on
 from afsd_jax.report.render import write_html
 from afsd_jax.report.tracks import clock, in_lanes, ticks
+from afsd_jax.types import Action
 
 FRAMES_SHOWN = 10  # of each video
 
@@ -201,7 +201,7 @@ def _video(
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
     actions = [
-        Annotation(class_names[label - 1], start, end)
+        Action(class_names[label - 1], start, end)
         for label, (start, end) in sorted(
             zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True),
             key=lambda action: action[1],

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.activitynet_json import Annotation, Detection
 from afsd_jax.report import subtitles
 from afsd_jax.report.colors import class_colors, fade, text_on
 from afsd_jax.report.render import write_html
 from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
+from afsd_jax.types import Action, Detection
 
 
 class VideoReport(NamedTuple):
@@ -117,7 +117,7 @@ def moment(seconds: float) -> str:
     return f"{clock(tenths // 10)}.{tenths % 10}"
 
 
-def _bar(item: Annotation | Detection, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:
+def _bar(item: Action | Detection, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:
     score = item.score if isinstance(item, Detection) else None
     start_s, end_s = max(item.start_s, 0.0), min(item.end_s, duration_s)
     color = colors[item.label]

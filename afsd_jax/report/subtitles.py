@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.activitynet_json import Detection
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
 from afsd_jax.report.tracks import strongest
+from afsd_jax.types import Detection
 
 MAX_LINES = 3  # of one cue
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from afsd_jax.activitynet_json import Annotation, Detection
+from afsd_jax.types import Action, Detection
 
 
 class Track(NamedTuple):
@@ -12,10 +12,10 @@ class Track(NamedTuple):
     name: str
     duration_s: float
     detections: Sequence[Detection]
-    actions: Sequence[Annotation] | None = None
+    actions: Sequence[Action] | None = None
 
 
-Segment = TypeVar("Segment", Annotation, Detection)
+Segment = TypeVar("Segment", Action, Detection)
 
 
 def strongest(detections: Iterable[Detection], min_score: float, limit: int) -> list[Detection]:

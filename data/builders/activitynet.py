@@ -3,6 +3,7 @@
 from afsd_jax.data import annotations
 from afsd_jax.data.builders.base import Options, VideoBuilder
 from afsd_jax.data.decode.media import single_file
+from afsd_jax.types import AnnotatedVideo
 
 # Its own test annotations are withheld, so results are reported on the validation videos.
 _SPLITS = {"training": "train", "validation": "test", "testing": ""}
@@ -27,7 +28,9 @@ class Activitynet(VideoBuilder):
         for name, video in annotations.read_activitynet(path).items():
             actions = tuple(action for action in video.actions if action.end_s > action.start_s)
             split = _SPLITS.get(video.subset, "")
-            videos[name] = video._replace(subset=split if actions else "", actions=actions)
+            videos[name] = AnnotatedVideo(
+                split if actions else "", video.duration_s, actions, video.place
+            )
         return videos
 
     def file_name(self, name: str) -> tuple[str, ...]:

@@ -19,12 +19,14 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
 from afsd_jax import files
+from afsd_jax.activitynet_json import write_ground_truth
 from afsd_jax.data import annotations, prepare
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import check_encoding
 from afsd_jax.errors import UserError
+from afsd_jax.types import AnnotatedVideo
 
 REPORT = "preparation.json"
 GROUND_TRUTH = "ground_truth.json"
@@ -294,8 +296,13 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 )
             )
         self.info.set_splits(tfds.core.splits.SplitDict(splits))
-        database = {task.name: _ground_truth(task, result) for task, result in done}
-        files.write_json(Path(self._data_dir) / GROUND_TRUTH, {"database": database})
+        write_ground_truth(
+            Path(self._data_dir) / GROUND_TRUTH,
+            {
+                task.name: AnnotatedVideo(task.split, result.duration_s, task.actions)
+                for task, result in done
+            },
+        )
         files.write_json(
             Path(self._data_dir) / REPORT,
             {
@@ -329,18 +336,6 @@ def _check_frames(tasks: Sequence[prepare.Task]) -> None:
             prepare.open_source(task)
     if any(task.stream == "flow" for task in tasks):
         flow.import_opencv()
-
-
-def _ground_truth(task: prepare.Task, result: prepare.Result) -> dict[str, Any]:
-    """Returns a video's entry: its actions as they were annotated."""
-    return {
-        "subset": task.split,
-        "duration": result.duration_s,
-        "annotations": [
-            {"segment": [action.start_s, action.end_s], "label": action.label}
-            for action in task.actions
-        ],
-    }
 
 
 def _prepared_frames(report: Path) -> tuple[dict[str, Path], dict[str, Timeline]]:

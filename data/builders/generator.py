@@ -23,8 +23,10 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import files
+from afsd_jax.activitynet_json import write_ground_truth
 from afsd_jax.data.decode.video import resize
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo
 
 QUANTITIES = ("height", "side", "size")
 # For each class the quantity its strokes move and the direction of their slow part.
@@ -70,15 +72,6 @@ class Settings:
         return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
 
-@dataclasses.dataclass(frozen=True)
-class Action:
-    """One action, in seconds."""
-
-    label: str
-    start_s: float
-    end_s: float
-
-
 def synthesize(
     folder: str | os.PathLike[str], settings: Settings | None = None, workers: int = 0
 ) -> Path:
@@ -118,13 +111,13 @@ def synthesize(
         entries = list(
             tqdm(pool.map(_write_video, jobs), total=len(jobs), desc="videos", unit="video")
         )
-    database = {path.stem: entry for (path, *_), entry in zip(jobs, entries, strict=True)}
-    files.write_json(truth, {"version": version, "database": database})
+    videos = {path.stem: entry for (path, *_), entry in zip(jobs, entries, strict=True)}
+    write_ground_truth(truth, videos, version)
     return truth
 
 
-def _write_video(job: tuple[Path, str, int, Settings]) -> dict[str, object]:
-    """Writes one video and returns its entry in the ground truth."""
+def _write_video(job: tuple[Path, str, int, Settings]) -> AnnotatedVideo:
+    """Writes one video and returns what is to be seen in it."""
     path, subset, index, settings = job
     rng = np.random.default_rng([settings.seed, ("train", "test").index(subset), index])
     count = round(rng.uniform(settings.min_duration_s, settings.max_duration_s) * settings.fps)
@@ -134,13 +127,7 @@ def _write_video(job: tuple[Path, str, int, Settings]) -> dict[str, object]:
     if not path.exists():
         with files.atomic_write(path) as temporary:
             encode_video(temporary, scene.render(rng, states, count), settings)
-    return {
-        "subset": subset,
-        "duration": count / settings.fps,
-        "annotations": [
-            {"segment": [action.start_s, action.end_s], "label": action.label} for action in actions
-        ],
-    }
+    return AnnotatedVideo(subset, count / settings.fps, tuple(actions))
 
 
 def script(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, float]) -> list[Action]:

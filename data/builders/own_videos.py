@@ -1,11 +1,13 @@
 """TFDS builder of a user's own videos."""
 
+import dataclasses
 import re
 
 from afsd_jax.data import annotations
 from afsd_jax.data.builders.base import Options, VideoBuilder
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.errors import UserError
+from afsd_jax.types import AnnotatedVideo
 
 # ActivityNet's names of the subsets, and the usual ones of the splits.
 _SPLITS = {"training": "train", "val": "validation", "testing": "test"}
@@ -24,7 +26,7 @@ class Videos(VideoBuilder):
         return {name: _with_split(name, video) for name, video in videos.items()}
 
 
-def _with_split(name: str, video: annotations.AnnotatedVideo) -> annotations.AnnotatedVideo:
+def _with_split(name: str, video: AnnotatedVideo) -> AnnotatedVideo:
     subset = video.subset.lower()
     split = _SPLITS.get(subset, subset) or annotations.stable_split(name)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", split) or split == "all":
@@ -32,4 +34,4 @@ def _with_split(name: str, video: annotations.AnnotatedVideo) -> annotations.Ann
             f"{video.place}: subset {video.subset!r} must be train, validation, test or another "
             "word of letters, digits and _ (not 'all')"
         )
-    return video._replace(subset=split)
+    return dataclasses.replace(video, subset=split)

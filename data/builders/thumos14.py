@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from afsd_jax.data import annotations
-from afsd_jax.data.annotations import Action, AnnotatedVideo
 from afsd_jax.data.builders.base import Options, VideoBuilder
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo
 
 # Training uses the validation videos, for the official training videos are trimmed.
 _SPLITS = {"val": "train", "test": "test"}

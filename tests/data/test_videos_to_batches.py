@@ -81,10 +81,10 @@ def synthetic(folder: Path) -> list[Action]:
     generator.synthesize(folder, SETTINGS, 1)
     truth = activitynet_json.read_ground_truth(folder / "ground_truth.json")
     return [
-        (name, *action)
+        (name, action.label, action.start_s, action.end_s)
         for name, video in truth.items()
         if video.subset == "train"
-        for action in video.annotations
+        for action in video.actions
     ]
 
 
@@ -114,7 +114,11 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     options = Options(source, encoding="png", size=SIZE, workers=1)
     folder = prepare_dataset(name, tmp_path / "data", "rgb", options, **extra)
     truth = activitynet_json.read_ground_truth(folder / "ground_truth.json", "train")
-    annotated = [(video, *a) for video, entry in truth.items() for a in entry.annotations]
+    annotated = [
+        (video, action.label, action.start_s, action.end_s)
+        for video, entry in truth.items()
+        for action in entry.actions
+    ]
     assert sorted(annotated) == sorted(actions)
 
     config = default_config()

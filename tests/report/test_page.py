@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from afsd_jax.activitynet_json import Annotation, Detection
 from afsd_jax.report import Track, VideoReport, write_page
+from afsd_jax.types import Action, Detection
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -17,7 +17,7 @@ JUMPS = Track(
         Detection("run", 0.3, 12, 18),
         Detection("jump", 0.05, 0, 4),
     ],
-    [Annotation("jump", 10, 19)],
+    [Action("jump", 10, 19)],
 )
 HOSTILE = Track("<script>boom()</script>", 3.0, [Detection("<b>&'\"", 0.7, 0, 3)])
 EMPTY = Track("nothing", 7200.0, [])

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from afsd_jax.activitynet_json import Annotation, Detection
 from afsd_jax.errors import UserError
 from afsd_jax.report.colors import class_colors, fade, text_on
 from afsd_jax.report.subtitles import cues, write_subtitles
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import Track, clock, in_lanes
+from afsd_jax.types import Action, Detection
 
 LABELS = ["fall", "rise"]
 RGB = {label: tuple(bytes.fromhex(color[1:])) for label, color in class_colors(LABELS).items()}
@@ -35,7 +35,7 @@ def share_of(pixels, color):
 
 def test_a_timeline_shows_actions_and_detections_where_they_are(tmp_path):
     path = tmp_path / "new" / "timeline.png"
-    track = Track("video", 40.0, [Detection("rise", 1.0, 20, 30)], [Annotation("fall", 0, 10)])
+    track = Track("video", 40.0, [Detection("rise", 1.0, 20, 30)], [Action("fall", 0, 10)])
     draw_timeline(path, [track], labels=LABELS)
     pixels = picture(path)
     # The axis spans the picture from 0.95 inch to 0.3 inch before its right end, at 150 dpi.

@@ -113,8 +113,8 @@ def test_the_files_are_real_videos_with_their_ground_truth(folder):
         assert decoded.duration_s == pytest.approx(entry.duration_s)
         assert 20 <= decoded.duration_s <= 22
         assert len(decoded.frames) == int(decoded.duration_s * 10)
-        assert len(entry.annotations) >= 1
-        assert all(0 < a.start_s < a.end_s < entry.duration_s for a in entry.annotations)
+        assert len(entry.actions) >= 1
+        assert all(0 < a.start_s < a.end_s < entry.duration_s for a in entry.actions)
         assert np.abs(np.diff(decoded.frames.astype(int), axis=0)).max() > 40
 
 

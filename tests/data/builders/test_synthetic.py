@@ -50,9 +50,9 @@ def test_every_annotation_comes_back_from_the_examples(folder, stream):
         example = found[name]
         actions = example["annotations"]
         assert example["split"] == entry.subset
-        assert [names[i] for i in actions["label"]] == [a.label for a in entry.annotations]
-        assert actions["start_s"].tolist() == [a.start_s for a in entry.annotations]
-        assert actions["end_s"].tolist() == [a.end_s for a in entry.annotations]
+        assert [names[i] for i in actions["label"]] == [a.label for a in entry.actions]
+        assert actions["start_s"].tolist() == [a.start_s for a in entry.actions]
+        assert actions["end_s"].tolist() == [a.end_s for a in entry.actions]
         np.testing.assert_array_equal(actions["start_frame"], actions["start_s"] * 10)
         assert np.all(actions["end_frame"] <= len(example["frames"]))
         assert example["duration_s"] == entry.duration_s

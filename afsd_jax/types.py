@@ -1,0 +1,50 @@
+"""What passes between the rooms: annotated actions and videos, detections. Times are seconds."""
+
+import dataclasses
+from typing import NamedTuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """A true action.
+
+    Attributes:
+      label: class name.
+      start_s: from the video's start, seconds.
+      end_s: from the video's start, seconds.
+      source_frames: (start, end) in frames of the original video, where the annotations count in
+        these; they take precedence over the seconds.
+      place: where it was read, for messages.
+    """
+
+    label: str
+    start_s: float
+    end_s: float
+    source_frames: tuple[float, float] | None = None
+    place: str = dataclasses.field(default="", compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotatedVideo:
+    """What annotations say of one video.
+
+    Attributes:
+      subset: the part of the data set it belongs to; "" where none is given.
+      duration_s: seconds; None where it is not given.
+      actions: in the order of the file.
+      place: where it was read, for messages.
+    """
+
+    subset: str
+    duration_s: float | None
+    actions: tuple[Action, ...]
+    place: str = dataclasses.field(default="", compare=False)
+
+
+class Detection(NamedTuple):
+    """A detected action: its class, its score and its ends in seconds."""
+
+    label: str
+    score: float
+    start_s: float
+    end_s: float
