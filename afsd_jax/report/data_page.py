@@ -1,7 +1,5 @@
 """A self-contained HTML page that shows a prepared data set."""
 
-import base64
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +13,10 @@ from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.records import PreparedVideo, open_folder, read_frames, read_videos
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
-from afsd_jax.report.colors import class_colors, text_on
-from afsd_jax.report.render import write_html
-from afsd_jax.report.tracks import clock, in_lanes, ticks
+from afsd_jax.report.bars import bar_lanes, bar_ticks
+from afsd_jax.report.colors import class_colors
+from afsd_jax.report.render import jpeg_url, write_html
+from afsd_jax.report.tracks import clock
 from afsd_jax.types import Action
 
 FRAMES_SHOWN = 10  # of each video
@@ -92,7 +91,6 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
     ]
     write_html(
         path,
-        __package__,
         "data_page.html",
         title=data.title,
         folder=data.folder,
@@ -194,64 +192,42 @@ def _spread(
 
 
 def _video(
-    video: PreparedVideo, split: str, class_names: Sequence[str], colors: Mapping[str, str]
+    video: PreparedVideo, split: str, class_names: Sequence[str], colors: dict[str, str]
 ) -> dict[str, Any]:
     """What the template needs of one video."""
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
+    segments = zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True)
     actions = [
-        Action(class_names[label - 1], start, end)
-        for label, (start, end) in sorted(
-            zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True),
-            key=lambda action: action[1],
-        )
+        Action(class_names[label - 1], start_s, end_s)
+        for label, (start_s, end_s) in sorted(segments, key=lambda action: action[1])
     ]
+    frames = list(read_frames(video, numbers)) if numbers else []
     return {
         "name": video.name,
         "split": split,
         "duration": clock(video.duration_s),
         "actions": len(actions),
         "frames": [
-            (clock(number / video.fps), image_url(frame))
-            for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
-        ]
-        if numbers
-        else [],
-        "ticks": [(100 * time / duration_s, text) for time, text in ticks(duration_s)],
-        "lanes": [
-            [
-                {
-                    "left": 100 * action.start_s / duration_s,
-                    "width": 100 * (action.end_s - action.start_s) / duration_s,
-                    "label": action.label,
-                    "hint": f"{action.label}, {action.start_s:.1f} to {action.end_s:.1f} s",
-                    "color": colors[action.label],
-                    "ink": text_on(colors[action.label]),
-                }
-                for action in lane
-            ]
-            for lane in in_lanes(actions, len(actions))
+            (clock(number / video.fps), jpeg_url(_as_rgb(frame)))
+            for number, frame in zip(numbers, frames, strict=True)
         ],
+        "ticks": bar_ticks(duration_s),
+        "lanes": bar_lanes(actions, len(actions), duration_s, colors),
     }
 
 
-def image_url(frame: np.ndarray) -> str:
-    """Returns a frame as a data URL of a JPEG image.
+def _as_rgb(frame: np.ndarray) -> np.ndarray:
+    """Returns a frame as uint8 [H, W, 3] RGB.
 
-    Args:
-      frame: uint8 [H, W, 3] RGB, or [H, W, 2] flow, shown with its direction as hue and its speed
-        as saturation: what stands still is white.
+    Flow, [H, W, 2], is shown with its direction as hue and its speed as saturation: what stands
+    still is white.
     """
-    if frame.shape[2] == 2:
-        x, y = np.moveaxis(frame.astype(np.float32) - 127.5, 2, 0)
-        hue = (np.arctan2(y, x) / (2 * np.pi) % 1) * 255
-        speed = np.hypot(x, y) * 4
-        value = np.full_like(speed, 255)
-        colors = np.stack([hue, speed, value], -1).clip(0, 255).astype(np.uint8)
-        image = Image.fromarray(colors, mode="HSV").convert("RGB")
-    else:
-        image = Image.fromarray(frame)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    if frame.shape[2] == 3:
+        return frame
+    x, y = np.moveaxis(frame.astype(np.float32) - 127.5, 2, 0)
+    hue = (np.arctan2(y, x) / (2 * np.pi) % 1) * 255
+    speed = np.hypot(x, y) * 4
+    colors = np.stack([hue, speed, np.full_like(speed, 255)], -1).clip(0, 255).astype(np.uint8)
+    return np.asarray(Image.fromarray(colors, mode="HSV").convert("RGB"))

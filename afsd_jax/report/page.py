@@ -1,7 +1,5 @@
 """A self-contained HTML page of detections: sample frames, timelines, tables, subtitles."""
 
-import base64
-import io
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.report import subtitles
-from afsd_jax.report.colors import class_colors, fade, text_on
-from afsd_jax.report.render import write_html
-from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
-from afsd_jax.types import Action, Detection
+from afsd_jax.report.bars import bar_lanes, bar_ticks, moment
+from afsd_jax.report.colors import class_colors
+from afsd_jax.report.render import data_url, jpeg_url, write_html
+from afsd_jax.report.tracks import Track, clock, labels_of, strongest
 
 
 class VideoReport(NamedTuple):
@@ -58,7 +56,6 @@ def write_page(
     shown = {label for track in tracks for label in labels_of([track])}
     write_html(
         path,
-        __package__,
         "page.html",
         title=title,
         min_score=min_score,
@@ -83,16 +80,10 @@ def _video(
         "name": track.name,
         "duration": clock(track.duration_s),
         "frames": _frames(video),
-        "ticks": [(100 * time / track.duration_s, text) for time, text in ticks(track.duration_s)],
+        "ticks": bar_ticks(track.duration_s),
         "annotated": track.actions is not None,
-        "actions": [
-            [_bar(action, track.duration_s, colors) for action in lane]
-            for lane in in_lanes(actions, len(actions))
-        ],
-        "lanes": [
-            [_bar(detection, track.duration_s, colors) for detection in lane]
-            for lane in in_lanes(detections, max_lanes)
-        ],
+        "actions": bar_lanes(actions, len(actions), track.duration_s, colors),
+        "lanes": bar_lanes(detections, max_lanes, track.duration_s, colors),
         "table": [
             {
                 "label": detection.label,
@@ -105,52 +96,20 @@ def _video(
             for detection in detections
         ],
         "subtitles": [
-            ("SRT", "srt", _data_url("text/plain", subtitles.srt(cues).encode())),
-            ("VTT", "vtt", _data_url("text/vtt", subtitles.vtt(cues).encode())),
+            ("SRT", "srt", data_url("text/plain", subtitles.srt(cues).encode())),
+            ("VTT", "vtt", data_url("text/vtt", subtitles.vtt(cues).encode())),
         ],
-    }
-
-
-def moment(seconds: float) -> str:
-    """Formats a time as m:ss.t or h:mm:ss.t, tenths of a second."""
-    tenths = round(10 * seconds)
-    return f"{clock(tenths // 10)}.{tenths % 10}"
-
-
-def _bar(item: Action | Detection, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:
-    score = item.score if isinstance(item, Detection) else None
-    start_s, end_s = max(item.start_s, 0.0), min(item.end_s, duration_s)
-    color = colors[item.label]
-    fill = color if score is None else fade(color, 0.3 + 0.7 * min(score, 1.0))
-    times = f"{moment(item.start_s)} to {moment(item.end_s)}"
-    return {
-        "left": 100 * start_s / duration_s,
-        "width": 100 * max(end_s - start_s, 0.0) / duration_s,
-        "label": item.label,
-        "score": score,
-        "hint": f"{item.label}, {times}" + ("" if score is None else f", score {score:.3f}"),
-        "color": color,
-        "fill": fill,
-        "ink": text_on(fill),
     }
 
 
 def _frames(video: VideoReport) -> list[tuple[str, str]]:
     """Each frame's time and data URL."""
-    from PIL import Image
-
     if video.frames is None:
         return []
     frames = video.frames
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"frames must be uint8 [N,H,W,3], not {frames.dtype} {frames.shape}")
-    urls = []
-    for time_s, frame in zip(video.frames_s, frames, strict=True):
-        data = io.BytesIO()
-        Image.fromarray(frame).save(data, "JPEG", quality=85)
-        urls.append((moment(time_s), _data_url("image/jpeg", data.getvalue())))
-    return urls
-
-
-def _data_url(media_type: str, data: bytes) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+    return [
+        (moment(time_s), jpeg_url(frame))
+        for time_s, frame in zip(video.frames_s, frames, strict=True)
+    ]

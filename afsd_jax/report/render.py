@@ -1,26 +1,27 @@
 """Pages from Jinja templates that share one base: a page needs nothing but a browser."""
 
+import base64
+import io
 import os
 from typing import Any
+
+import numpy as np
 
 from afsd_jax.files import atomic_write
 
 
-def write_html(path: str | os.PathLike[str], package: str, template: str, **values: Any) -> None:
+def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> None:
     """Fills a template and writes it, in one piece or not at all.
 
     Args:
       path: of the page.
-      package: beside whose code the template lies; it may extend `base.html` of this package.
-      template: its file name.
+      template: its file name in this package.
       **values: what the template needs; all of it, or it raises `jinja2.UndefinedError`.
     """
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [jinja2.PackageLoader(name, ".") for name in dict.fromkeys((package, __package__))]
-        ),
+        loader=jinja2.PackageLoader(__package__, "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -29,3 +30,17 @@ def write_html(path: str | os.PathLike[str], package: str, template: str, **valu
     content = environment.get_template(template).render(**values)
     with atomic_write(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
+
+
+def data_url(media_type: str, data: bytes) -> str:
+    """Returns a data URL that holds the bytes themselves."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def jpeg_url(frame: np.ndarray) -> str:
+    """Returns an RGB frame, uint8 [H, W, 3], as the data URL of a JPEG image."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(frame).save(buffer, "JPEG", quality=90)
+    return data_url("image/jpeg", buffer.getvalue())

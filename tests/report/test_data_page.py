@@ -156,7 +156,7 @@ def test_a_browser_shows_the_whole_page(browser, data_dir, tmp_path, stream, wid
         images = article.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)")
         assert images == [20] * len(images)
         timeline = article.locator(".timeline").bounding_box()
-        bars = [bar.bounding_box() for bar in article.locator(".action").all()]
+        bars = [bar.bounding_box() for bar in article.locator(".bar").all()]
         for bar, (_, start, end) in zip(bars, actions, strict=True):
             scale = timeline["width"] / count
             assert bar["x"] - timeline["x"] == pytest.approx(start * scale, abs=2)
