@@ -2,12 +2,9 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 from tqdm import tqdm
 
@@ -17,7 +14,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.models import normalise
 from afsd_jax.postprocess import Predictions, VideoLabel, decode_streams, detections_of_video
 from afsd_jax.types import Detection
-from afsd_jax.weights import checkpoint, parameters
+from afsd_jax.weights import checkpoint, loading, parameters
 
 GREY = 0.0  # windows are padded with this after normalising
 
@@ -175,36 +172,4 @@ def load_detector(
     Raises:
       UserError: a path is neither, or the two do not fit together.
     """
-    return Detector([load_checkpoint(p) for p in (path, flow_path) if p is not None])
-
-
-def load_weights(path: str | os.PathLike[str], config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Reads the weights to start training from: a checkpoint, a PyTorch detector or I3D trunk.
-
-    Raises:
-      UserError: the path is none of these, or its weights do not fit the configuration.
-    """
-    if Path(path).is_file():
-        from afsd_jax.weights import pytorch
-
-        return pytorch.load(path, config).parameters
-    loaded = checkpoint.read(path, partial=True).weights
-    shapes = parameters.shapes(config)
-    wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]
-    if wrong:
-        raise UserError(f"{path}: its weights do not fit the configuration: {', '.join(wrong[:5])}")
-    return loaded
-
-
-def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
-    """Reads a checkpoint folder or an official PyTorch checkpoint file; see `load_detector`."""
-    if not Path(path).is_file():
-        return checkpoint.read(path)
-    from afsd_jax.weights import pytorch
-
-    loaded: Any = pytorch.load(path)
-    if loaded.kind != "detector":
-        raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
-    return checkpoint.Checkpoint(
-        0, loaded.config, pytorch.class_names(loaded.config), loaded.parameters
-    )
+    return Detector([loading.load_checkpoint(p) for p in (path, flow_path) if p is not None])

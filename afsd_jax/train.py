@@ -22,7 +22,6 @@ from tqdm import tqdm
 from afsd_jax import command_line
 from afsd_jax.config import check
 from afsd_jax.data.pipeline import TrainingData
-from afsd_jax.detector import load_weights
 from afsd_jax.errors import UserError
 from afsd_jax.host_memory import keep_freed_memory
 from afsd_jax.kernels import load_triton
@@ -30,6 +29,7 @@ from afsd_jax.optimizer import make_optimizer
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
 from afsd_jax.weights import checkpoint, parameters
+from afsd_jax.weights.loading import load_initial
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's checkpoints and logs.")
 
@@ -61,7 +61,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     folder = Path(workdir) / "checkpoints"
     last = checkpoint.latest_step(folder)
     if last is None and config.train.init_from:
-        initial = load_weights(config.train.init_from, config)
+        initial = load_initial(config.train.init_from, config)
         network = parameters.replace(network, {**parameters.flatten(network), **initial})
     state = init_state(network, optimizer)
     if last is not None:

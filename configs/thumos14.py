@@ -20,6 +20,13 @@ import ml_collections
 from afsd_jax.config import default_config
 from afsd_jax.configs import set_stream
 
+CLASSES = (
+    *("BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving"),
+    *("CricketBowling", "CricketShot", "Diving", "FrisbeeCatch", "GolfSwing"),
+    *("HammerThrow", "HighJump", "JavelinThrow", "LongJump", "PoleVault"),
+    *("Shotput", "SoccerPenalty", "TennisSwing", "ThrowDiscus", "VolleyballSpiking"),
+)
+
 
 def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     """Returns the configuration of one stream, rgb or flow."""

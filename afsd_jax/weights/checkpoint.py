@@ -4,9 +4,10 @@ A checkpoint is a folder with one sub-folder per saved step, each with three ite
 by name), `description` (JSON: configuration and class names) and, of a training run, `optimizer`.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,7 +32,7 @@ class Checkpoint(NamedTuple):
     step: int
     config: ml_collections.ConfigDict
     class_names: list[str]
-    weights: dict[str, jax.Array]
+    weights: dict[str, Any]
 
 
 def describe(config: ml_collections.ConfigDict, class_names: Sequence[str]) -> dict[str, Any]:
@@ -81,32 +82,10 @@ def write(
 
 def latest_step(folder: str | os.PathLike[str]) -> int | None:
     """Returns the last step saved in a folder, or None if there is none."""
-    path = Path(folder)
-    if not path.is_dir():
+    if not Path(folder).is_dir():
         return None
-    steps = [int(child.name) for child in path.iterdir() if child.name.isdigit()]
-    return max(steps, default=None)
-
-
-def read_description(
-    folder: str | os.PathLike[str], step: int
-) -> tuple[ml_collections.ConfigDict, list[str]]:
-    """Returns the configuration and the class names of a saved step.
-
-    Raises:
-      UserError: the description is missing or of another version of the package.
-    """
-    path = Path(folder) / str(step) / "description" / "metadata"
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-        config = default_config()
-        config.update(ml_collections.ConfigDict(description["config"]))
-        return config, list(description["class_names"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{folder}: step {step} has no description that this version of afsd_jax reads "
-            f"({error}); save the checkpoint again with this version"
-        ) from error
+    with _reader(folder) as reader:
+        return reader.latest_step()
 
 
 def read(
@@ -120,26 +99,26 @@ def read(
       partial: whether some weights may be missing, as in a converted trunk.
 
     Raises:
-      UserError: the folder is no checkpoint, or its weights do not fit its configuration.
+      UserError: the folder is no checkpoint, its description is of another version of the package,
+        or its weights do not fit its configuration.
     """
     step = latest_step(folder) if step is None else step
     if step is None:
-        raise UserError(
-            f"{folder}: not a checkpoint folder; give one that train or convert_weights wrote"
-        )
-    config, class_names = read_description(folder, step)
-    shapes = parameters.shapes(config)
-    saved = _saved_shapes(folder, step)
-    if partial:
-        shapes = {name: shape for name, shape in shapes.items() if name in saved}
-    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UserError(
-            f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
-            f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
-        )
-    weights = _restore(folder, step, "weights", shapes)
+        raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
+    with _reader(folder) as reader:
+        config, class_names = _description(reader, folder, step)
+        shapes = parameters.shapes(config)
+        saved = _saved_shapes(reader, folder, step)
+        if partial:
+            shapes = {name: shape for name, shape in shapes.items() if name in saved}
+        wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
+        if wrong:
+            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+            raise UserError(
+                f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
+                f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
+            )
+        weights = _restore(reader, folder, step, "weights", shapes)
     return Checkpoint(step, config, class_names, weights)
 
 
@@ -149,31 +128,71 @@ def read_optimizer(folder: str | os.PathLike[str], step: int, abstract: Any) -> 
     Raises:
       UserError: it is missing or of another configuration.
     """
-    return _restore(folder, step, "optimizer", abstract)
+    with _reader(folder) as reader:
+        return _restore(reader, folder, step, "optimizer", abstract)
 
 
-def _saved_shapes(folder: str | os.PathLike[str], step: int) -> dict[str, tuple[int, ...]]:
-    path = (Path(folder) / str(step) / "weights").absolute()
+@contextlib.contextmanager
+def _reader(folder: str | os.PathLike[str]) -> Iterator[ocp.CheckpointManager]:
+    handlers = {
+        "weights": ocp.StandardCheckpointHandler(),
+        "optimizer": ocp.StandardCheckpointHandler(),
+        "description": ocp.JsonCheckpointHandler(),
+    }
+    options = ocp.CheckpointManagerOptions(create=False)
+    path = Path(folder).absolute()
+    with ocp.CheckpointManager(path, options=options, item_handlers=handlers) as manager:
+        yield manager
+
+
+def _description(
+    reader: ocp.CheckpointManager, folder: str | os.PathLike[str], step: int
+) -> tuple[ml_collections.ConfigDict, list[str]]:
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            metadata = checkpointer.metadata(path).item_metadata
+        items = reader.restore(step, args=ocp.args.Composite(description=ocp.args.JsonRestore()))
+        config = default_config()
+        config.update(ml_collections.ConfigDict(items["description"]["config"]))
+        return config, list(items["description"]["class_names"])
+    except Exception as error:  # Orbax raises many kinds for one fact
+        raise UserError(
+            f"{folder}: step {step} has no description that this version of afsd_jax reads "
+            f"({_reason(error)}); save the checkpoint again with this version"
+        ) from error
+
+
+def _saved_shapes(
+    reader: ocp.CheckpointManager, folder: str | os.PathLike[str], step: int
+) -> dict[str, tuple[int, ...]]:
+    try:
+        metadata = reader.item_metadata(step)["weights"]
         return {name: tuple(x.shape) for name, x in metadata.items()}
     except Exception as error:  # Orbax raises many kinds for one fact
-        raise UserError(f"{path}: cannot be read; the checkpoint is damaged") from error
+        raise UserError(
+            f"{folder}: the weights of step {step} cannot be read; the checkpoint is damaged"
+        ) from error
 
 
-def _restore(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
-    path = (Path(folder) / str(step) / item).absolute()
+def _restore(
+    reader: ocp.CheckpointManager,
+    folder: str | os.PathLike[str],
+    step: int,
+    item: str,
+    abstract: Any,
+) -> Any:
     # Whole on every device that there is now, however many there were when it was saved.
     everywhere = whole(data_mesh())
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
     )
     try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            return checkpointer.restore(path, abstract)
+        args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
+        return reader.restore(step, args=args)[item]
     except Exception as error:  # Orbax raises many kinds for one fact
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{folder}: the {item} of step {step} cannot be read with its configuration ({reason})"
+            f"{folder}: the {item} of step {step} cannot be read with its configuration "
+            f"({_reason(error)})"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -18,7 +18,6 @@ import numpy as np
 
 from afsd_jax.config import check
 from afsd_jax.configs import STREAM_CHANNELS, anet, thumos14
-from afsd_jax.data.builders.thumos14 import CLASSES as THUMOS14_CLASSES
 from afsd_jax.errors import UserError
 from afsd_jax.weights import torch_files
 from afsd_jax.weights.parameters import shapes as network_shapes
@@ -115,7 +114,7 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
 def class_names(config: ml_collections.ConfigDict) -> list[str]:
     """Returns the names of an official checkpoint's classes, which its file does not hold."""
     count = config.model.num_classes - 1
-    names = {"thumos14": THUMOS14_CLASSES, "activitynet": ("action",)}.get(config.data.dataset, ())
+    names = {"thumos14": thumos14.CLASSES, "activitynet": ("action",)}.get(config.data.dataset, ())
     return list(names) if len(names) == count else [f"class_{i + 1}" for i in range(count)]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from afsd_jax.configs.thumos14 import CLASSES
 from afsd_jax.data import annotations
 from afsd_jax.data.builders.base import Options, VideoBuilder
 from afsd_jax.data.decode.sources import Timeline
@@ -12,12 +13,6 @@ from afsd_jax.types import Action, AnnotatedVideo
 # Training uses the validation videos, for the official training videos are trimmed.
 _SPLITS = {"val": "train", "test": "test"}
 _AMBIGUOUS = "Ambiguous"
-CLASSES = (
-    *("BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving"),
-    *("CricketBowling", "CricketShot", "Diving", "FrisbeeCatch", "GolfSwing"),
-    *("HammerThrow", "HighJump", "JavelinThrow", "LongJump", "PoleVault"),
-    *("Shotput", "SoccerPenalty", "TennisSwing", "ThrowDiscus", "VolleyballSpiking"),
-)
 
 
 class Thumos14(VideoBuilder):

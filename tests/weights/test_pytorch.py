@@ -14,7 +14,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.weights import pytorch, torch_files
 from configs import anet, thumos14
 from tests.golden.weights import array
-from tests.support import GOLDEN
+from tests.support import GOLDEN, ROOT
 
 VARIANTS = {"thumos14": thumos14, "anet": anet}
 
@@ -213,8 +213,17 @@ def test_a_pickle_that_runs_code_is_refused_in_one_line_and_does_not_run(tmp_pat
 
 
 def test_torch_is_imported_only_where_a_pytorch_file_is_read():
-    code = "import sys, afsd_jax.weights; sys.exit('torch' in sys.modules)"
+    code = "import sys, afsd_jax.weights.pytorch; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_no_part_of_the_weights_room_imports_the_data_sets():
+    names = [path.stem for path in (ROOT / "afsd_jax" / "weights").glob("[a-z]*.py")]
+    assert len(names) >= 5
+    imports = "; ".join(f"import afsd_jax.weights.{name}" for name in names)
+    code = f"{imports}; import sys; print([m for m in sys.modules if 'tensorflow' in m])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr
 
 
 def test_what_is_written_reads_back_in_pytorch(tmp_path):

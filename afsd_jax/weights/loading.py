@@ -1,0 +1,41 @@
+"""Where weights come from: a checkpoint folder or a PyTorch file, for detection or to train on."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from afsd_jax.errors import UserError
+from afsd_jax.weights import checkpoint, parameters, pytorch
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
+    """Reads a whole detector: a checkpoint folder or an official PyTorch checkpoint file.
+
+    Raises:
+      UserError: the path is neither, or holds a trunk alone.
+    """
+    if not Path(path).is_file():
+        return checkpoint.read(path)
+    loaded = pytorch.load(path)
+    if loaded.kind != "detector":
+        raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
+    names = pytorch.class_names(loaded.config)
+    return checkpoint.Checkpoint(0, loaded.config, names, loaded.parameters)
+
+
+def load_initial(path: str | os.PathLike[str], config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Reads the weights to start training from: a checkpoint, a PyTorch detector or I3D trunk.
+
+    Raises:
+      UserError: the path is none of these, or its weights do not fit the configuration.
+    """
+    if Path(path).is_file():
+        return pytorch.load(path, config).parameters
+    loaded = checkpoint.read(path, partial=True).weights
+    shapes = parameters.shapes(config)
+    wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]
+    if wrong:
+        raise UserError(f"{path}: its weights do not fit the configuration: {', '.join(wrong[:5])}")
+    return loaded
