@@ -29,13 +29,14 @@ def _path_name(path: tuple[Any, ...]) -> str:
 
 def names(network: Network, kind: type[nnx.Variable] = nnx.Variable) -> list[str]:
     """Returns the paths of the weights of a kind: nnx.Param are those that learn."""
-    return [_path_name(path) for path, _ in nnx.state(network, kind).flat_state()]
+    return [_path_name(path) for path, _ in nnx.to_flat_state(nnx.state(network, kind))]
 
 
 def flatten(network: Network) -> dict[str, Any]:
     """Returns every weight and running statistic by its path: `trunk.Mixed_3b.b0.conv.kernel`."""
     return {
-        _path_name(path): variable.get_value() for path, variable in nnx.state(network).flat_state()
+        _path_name(path): variable.get_value()
+        for path, variable in nnx.to_flat_state(nnx.state(network))
     }
 
 
@@ -44,7 +45,7 @@ def replace(network: Network, parameters: Mapping[str, Any]) -> Network:
     graph, state = nnx.split(network)
     flat = {
         path: variable.replace(parameters[_path_name(path)])
-        for path, variable in state.flat_state()
+        for path, variable in nnx.to_flat_state(state)
     }
     return nnx.merge(graph, nnx.from_flat_state(flat))
 
