@@ -1,10 +1,10 @@
 """Memory of the host, for programs whose arrays live there because there is no accelerator."""
 
 import ctypes
-import importlib.util
 import sys
 
-_ACCELERATORS = ("jax_cuda12_plugin", "jax_cuda13_plugin", "jax_rocm7_plugin", "libtpu")
+from afsd_jax.accelerators import accelerator_is_installed
+
 # Parameters of glibc's mallopt and what they are set to.
 _ONE_ARENA = (-8, 1)
 _NEVER_MAP = (-4, 0)
@@ -20,7 +20,7 @@ def keep_freed_memory() -> None:
     again: a sixth of the time of a detector on two cores. To be called before JAX makes its
     threads; does nothing where an accelerator computes, or without glibc.
     """
-    if not sys.platform.startswith("linux") or any(map(importlib.util.find_spec, _ACCELERATORS)):
+    if not sys.platform.startswith("linux") or accelerator_is_installed():
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

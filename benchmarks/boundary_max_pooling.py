@@ -389,7 +389,7 @@ def main() -> None:
         if arguments.tests:
             # Before this process looks for the GPU and takes most of its memory.
             command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
-            tests = ROOT / "tests" / "test_boundary_max_pooling_gpu.py"
+            tests = ROOT / "tests" / "kernels" / "test_boundary_max_pooling_gpu.py"
             print(subprocess.run([*command, tests], cwd=ROOT).returncode, "= GPU tests", flush=True)
         if jax.default_backend() != "gpu":
             sys.exit("error: JAX sees no CUDA GPU; --cpu measures what can be measured without one")

@@ -1,7 +1,6 @@
 """Boundary max pooling, the one operation of this network that no library has.
 
-Importing this package imports JAX and nothing else: Triton is loaded only when a GPU kernel is
-lowered.
+Importing this package imports JAX and nothing else: Triton is loaded only where it is chosen.
 """
 
 from afsd_jax.kernels.choice import load_triton

@@ -3,29 +3,38 @@
 import functools
 import importlib
 import importlib.metadata
-import importlib.util
 import sys
 import warnings
 from collections.abc import Collection
+
+from afsd_jax.accelerators import cuda_is_installed
 
 IMPLEMENTATIONS = ("triton", "xla")
 INSTALL = "install all of it with: pip install 'afsd-jax[cuda13]'"
 
 
-def choose(implementation: str | None, platform: str) -> str:
-    """Returns "triton" or "xla" for code that is lowered for `platform`, "cuda" or another.
+def choose(implementation: str | None, on_cuda: bool) -> str:
+    """Returns "triton" or "xla": the argument or, if it is None, the best one here.
 
-    Without a wish, Triton is taken on CUDA GPUs and XLA elsewhere. Where Triton would be taken but
-    cannot be, XLA is, with one warning in the life of the process that says what to do.
+    That is Triton on CUDA GPUs and XLA elsewhere. Where Triton would be best but cannot be used,
+    it is XLA, with one warning in the life of the process that says what to do.
+
+    Args:
+      implementation: "triton", "xla" or None.
+      on_cuda: whether JAX's default backend is CUDA.
 
     Raises:
-      RuntimeError: "triton" is wished for but cannot be had here; the text says why and what to do.
+      ValueError: there is no such implementation.
+      RuntimeError: "triton" is asked for but cannot be used here; the text says why and what to do.
     """
-    if implementation == "xla" or (implementation is None and platform != "cuda"):
+    if implementation not in (None, *IMPLEMENTATIONS):
+        known = ", ".join(map(repr, IMPLEMENTATIONS))
+        raise ValueError(f"implementation must be None or one of {known}, not {implementation!r}")
+    if implementation == "xla" or (implementation is None and not on_cuda):
         return "xla"
-    if platform != "cuda":
+    if not on_cuda:
         raise RuntimeError(
-            "implementation='triton' needs a CUDA GPU, for which this code is not compiled: "
+            "implementation='triton' needs a CUDA GPU as JAX's default backend: "
             "use implementation='xla' or None"
         )
     obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
@@ -74,8 +83,8 @@ def load_triton() -> None:
     To be called before the first import of TensorFlow. Does nothing without JAX's CUDA plugin,
     without Triton, or where loading it would not be safe any more.
     """
-    has_cuda = any(importlib.util.find_spec(f"jax_cuda{major}_plugin") for major in (12, 13))
-    if has_cuda and not triton_obstacle(version("triton"), version("jax-triton"), sys.modules):
+    obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
+    if cuda_is_installed() and obstacle is None:
         import triton  # noqa: F401
 
 

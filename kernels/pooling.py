@@ -1,12 +1,10 @@
-"""The public operation: checks its arguments, chooses an implementation, has a gradient."""
-
-from functools import partial
+"""The public operation: checks its arguments and runs one of its two implementations."""
 
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.kernels import operation
-from afsd_jax.kernels.choice import IMPLEMENTATIONS
+from afsd_jax.accelerators import cuda_is_installed
+from afsd_jax.kernels.choice import choose
 from afsd_jax.kernels.regions import to_regions
 
 
@@ -27,7 +25,8 @@ def boundary_max_pooling(
       segments: [B, N, 4] floating point or integers: left and right bound of the start region, then
         of the end region, in cells of the features.
       implementation: "triton" (CUDA GPUs), "xla" (everywhere), or None: Triton on CUDA GPUs where
-        it is installed and safe to load, XLA elsewhere.
+        it is installed and safe to load, XLA elsewhere. None is decided while the call is traced,
+        for JAX's default backend.
 
     Returns:
       [B, N, C] of the dtype of the features.
@@ -35,32 +34,16 @@ def boundary_max_pooling(
     Raises:
       ValueError: shapes do not fit, or the implementation is unknown.
       TypeError: the features are not of one of the dtypes above.
-      RuntimeError: while compiling, "triton" cannot be had; the text says why and what to do.
+      RuntimeError: "triton" cannot be used here; the text says why and what to do.
     """
     features, segments = jnp.asarray(features), jnp.asarray(segments)
     _check(features, segments)
-    if implementation not in (None, *IMPLEMENTATIONS):
-        wanted = ", ".join(map(repr, IMPLEMENTATIONS))
-        raise ValueError(f"implementation must be None or one of {wanted}, not {implementation!r}")
-    return _pool(features, to_regions(segments, features.shape[1]), implementation)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _pool(features: jax.Array, regions: jax.Array, implementation: str | None) -> jax.Array:
-    return operation.pool(features, regions, implementation)
-
-
-def _pool_forward(features: jax.Array, regions: jax.Array, implementation: str | None):
-    output, *tracked = operation.pool_and_track(features, regions, implementation)
-    return output, (features, regions, tracked)
-
-
-def _pool_backward(implementation: str | None, saved: tuple, gradient: jax.Array):
-    features, regions, tracked = saved
-    return operation.pool_back(features, regions, tracked, gradient, implementation), None
-
-
-_pool.defvjp(_pool_forward, _pool_backward)
+    on_cuda = jax.default_backend() == "gpu" and cuda_is_installed()
+    if choose(implementation, on_cuda) == "triton":
+        from afsd_jax.kernels.triton_jax import max_over_regions
+    else:
+        from afsd_jax.kernels.xla import max_over_regions
+    return jax.jit(max_over_regions)(features, to_regions(segments, features.shape[1]))
 
 
 def _check(features: jax.Array, segments: jax.Array) -> None:

@@ -5,13 +5,14 @@ Triton's interpreter without one. Importing this module loads Triton; `choice` s
 safe.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 
 from afsd_jax.kernels import triton_kernels as kernels
-from afsd_jax.kernels.levels import level_rows, positions_like
+from afsd_jax.kernels.block_table import level_rows, positions_like
 
 WARP_BYTES = 512  # read by one warp at a time, 16 bytes per lane
 SEGMENTS = 8  # regions of one program in a large problem: neighbours share rows in the cache
@@ -34,8 +35,7 @@ def forward(
     """Pools features [B, T, C] of `dtype` over regions [B, N, 4]; longest [B] are their cells.
 
     Returns:
-      The output [B, N, C] and, if `track`, its positions and those of the block maxima, as
-      `positions_like` (the latter only where there is a table).
+      The output [B, N, C] and, if `track`, the arrays of `positions_like`.
     """
     clips, length, channels = features.shape
     count = regions.shape[1]
@@ -52,9 +52,9 @@ def forward(
             launch,
             kernels.block_maxima,
             [features, longest, length],
-            Struct(kept[1].shape, dtype),
-            kept[1].dtype,
-            clips * kept[1].shape[1] * blocks,
+            dtype,
+            kept[-1],
+            clips * kept[-1].shape[1] * blocks,
             BLOCK=block,
             **shape,
         )
@@ -63,10 +63,10 @@ def forward(
     segments = SEGMENTS if programs >= LARGE else 1
     pooled = _tracked(
         launch,
-        kernels.pool,
+        kernels.pool_regions,
         [features, regions, maxima, block_positions, length, count],
-        Struct(kept[0].shape, dtype),
-        kept[0].dtype,
+        dtype,
+        kept[0],
         clips * -(-count // segments) * blocks,
         BLOCK=block,
         SEGMENTS=segments,
@@ -80,8 +80,7 @@ def backward(
     gradient: Any,
     regions: Any,
     longest: Any,
-    positions: Any,
-    block_positions: Any,
+    positions: Sequence[Any],
     length: int,
     dtype: Any,
 ) -> Any:
@@ -89,6 +88,9 @@ def backward(
 
     From the coarsest level down, each passes on what came to it; sums are taken in float32 and in
     a fixed order, so that they are the same in every run.
+
+    Args:
+      positions: as `forward` returned them.
 
     Returns:
       [B, T, C] of `dtype`.
@@ -103,11 +105,11 @@ def backward(
             kernels.sum_gradients,
             [
                 gradient,
-                positions,
+                positions[0],
                 regions,
                 longest,
                 result,
-                block_positions if len(rows) > 1 else positions,
+                positions[-1],
                 length,
                 count,
             ],
@@ -125,16 +127,16 @@ def _tracked(
     launch: Launch,
     kernel: Any,
     inputs: list[Any],
-    values: Struct,
-    position_dtype: Any,
+    dtype: Any,
+    positions: Struct,
     grid: int,
     TRACK: bool,
     **constants: Any,
 ) -> list[Any]:
-    """Launches a kernel whose second output, the positions of the first, is made if TRACK."""
+    """Launches a kernel of which the first output is of `dtype`, the second its `positions`."""
+    values = Struct(positions.shape, dtype)
     if TRACK:
-        outputs = [values, Struct(values.shape, position_dtype)]
-        return launch(kernel, inputs, outputs, grid, TRACK=True, **constants)
+        return launch(kernel, inputs, [values, positions], grid, TRACK=True, **constants)
     return launch(kernel, inputs, [values], grid, TRACK=False, positions=None, **constants)
 
 

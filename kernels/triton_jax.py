@@ -1,6 +1,7 @@
 """Boundary max pooling by Triton kernels in JAX programs. Importing this module loads Triton."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,7 +9,8 @@ import jax.numpy as jnp
 import jax_triton
 
 from afsd_jax.kernels import triton_calls
-from afsd_jax.kernels.levels import positions_like
+from afsd_jax.kernels.batches import over_batch
+from afsd_jax.kernels.block_table import positions_like
 from afsd_jax.kernels.regions import longest_regions
 
 # jax-triton 0.4 renamed it.
@@ -17,36 +19,43 @@ if OUTPUTS not in inspect.signature(jax_triton.triton_call).parameters:
     OUTPUTS = "out_shape"
 
 
-def forward(features: jax.Array, regions: jax.Array, *, track: bool) -> list[jax.Array]:
-    """Pools features [B, T, C] over regions [B, N, 4].
+@jax.custom_vjp
+def max_over_regions(features: jax.Array, regions: jax.Array) -> jax.Array:
+    """Pools features [B, T, C] over regions [B, N, 4] to [B, N, C], with a gradient."""
+    return over_batch(partial(forward, track=False), "b t c, b n f -> b n c")(features, regions)[0]
 
-    Returns:
-      The output [B, N, C] and, if `track`, the arrays of `positions_like`.
-    """
+
+def _save(features: jax.Array, regions: jax.Array):
+    positions = ["b n c", "b m c"][: len(positions_like(features, regions.shape[1]))]
+    rule = f"b t c, b n f -> {', '.join(['b n c', *positions])}"
+    output, *tracked = over_batch(partial(forward, track=True), rule)(features, regions)
+    return output, (features, regions, tracked)
+
+
+def _pull_back(saved: tuple[jax.Array, jax.Array, list[jax.Array]], gradient: jax.Array):
+    features, regions, tracked = saved  # of the features the length alone, so they are not kept
+    positions = ["b n c", "b m c"][: len(tracked)]
+    rule = f"b n c, b n f, {', '.join(positions)} -> b t c"
+    back = over_batch(partial(backward, length=features.shape[1]), rule)
+    return back(gradient, regions, *tracked)[0], None
+
+
+max_over_regions.defvjp(_save, _pull_back)
+
+
+def forward(features: jax.Array, regions: jax.Array, track: bool) -> list[jax.Array]:
+    """Returns the output and, if `track`, the arrays of `positions_like`."""
     longest = longest_regions(regions)
-    pooled = triton_calls.forward(launch, features, regions, longest, features.dtype, track)
-    if track and len(pooled) == 2:  # there is no table
-        table = positions_like(features, regions.shape[1])[1]
-        pooled.append(jnp.zeros(table.shape, table.dtype))
-    return pooled
+    return triton_calls.forward(launch, features, regions, longest, features.dtype, track)
 
 
 def backward(
-    regions: jax.Array,
-    positions: jax.Array,
-    block_positions: jax.Array,
-    gradient: jax.Array,
-    *,
-    length: int,
-    dtype: jnp.dtype,
+    gradient: jax.Array, regions: jax.Array, *positions: jax.Array, length: int
 ) -> list[jax.Array]:
-    """Returns the gradient of the features, [B, length, C] of `dtype`."""
+    """Returns the gradient of the features, [B, length, C], alone in a list."""
     longest = longest_regions(regions)
-    return [
-        triton_calls.backward(
-            launch, gradient, regions, longest, positions, block_positions, length, dtype
-        )
-    ]
+    dtype = gradient.dtype
+    return [triton_calls.backward(launch, gradient, regions, longest, positions, length, dtype)]
 
 
 def launch(

@@ -18,10 +18,10 @@ positions [B, N, C]. A position is a cell of the features, int16 or int32.
 import triton
 import triton.language as tl
 
-from afsd_jax.kernels import levels
+from afsd_jax.kernels import block_table
 
-BLOCK_CELLS = tl.constexpr(levels.BLOCK_CELLS)
-DIRECT = tl.constexpr(levels.DIRECT)
+BLOCK_CELLS = tl.constexpr(block_table.BLOCK_CELLS)
+DIRECT = tl.constexpr(block_table.DIRECT)
 UNROLL = tl.constexpr(4)  # rows in flight
 TILE = tl.constexpr(8)  # rows whose gradient one program sums; divides BLOCK_CELLS
 CHUNK = tl.constexpr(32)  # regions that are looked through at a time
@@ -62,7 +62,7 @@ def block_maxima(
 
 
 @triton.jit
-def pool(
+def pool_regions(
     features,
     regions,
     maxima,

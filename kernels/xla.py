@@ -10,6 +10,29 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+CPU_CACHE = 8 << 20  # bytes that stay near a CPU's cores
+
+
+@jax.custom_vjp
+def max_over_regions(features: jax.Array, regions: jax.Array) -> jax.Array:
+    """Pools features [B, T, C] over regions [B, N, 4] to [B, N, C], with a gradient."""
+    return forward(features, regions, _cache())
+
+
+def _save(features: jax.Array, regions: jax.Array):
+    return forward(features, regions, _cache()), (features, regions)
+
+
+def _pull_back(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
+    return backward(*saved, gradient, _cache()), None
+
+
+max_over_regions.defvjp(_save, _pull_back)
+
+
+def _cache() -> int | None:
+    return CPU_CACHE if jax.default_backend() == "cpu" else None
+
 
 def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -> jax.Array:
     """Pools the first half of the channels over the start regions, the rest over the end regions.
@@ -25,8 +48,8 @@ def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -
     """
     blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
-    start = _by_blocks(_pooling(regions[..., :2]), blocks, features[..., :half])
-    end = _by_blocks(_pooling(regions[..., 2:]), blocks, features[..., half:])
+    start = _by_blocks(_maxima(regions[..., :2]), blocks, features[..., :half])
+    end = _by_blocks(_maxima(regions[..., 2:]), blocks, features[..., half:])
     return jnp.concatenate([start, end], axis=-1)
 
 
@@ -43,7 +66,7 @@ def backward(
     """
 
     def pull_back(regions: jax.Array) -> Callable:
-        return lambda x, g: jax.vjp(_pooling(regions), x)[1](g)[0]
+        return lambda x, g: jax.vjp(_maxima(regions), x)[1](g)[0]
 
     dtype = features.dtype
     # A cast keeps order and ties, so the same cells win.
@@ -80,7 +103,7 @@ def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array
     return results.reshape(*results.shape[:-2], -1)
 
 
-def _pooling(regions: jax.Array) -> Callable[[jax.Array], jax.Array]:
+def _maxima(regions: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """Maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2], as a function of the cells."""
     return lambda cells: jax.vmap(_region_max)(cells, regions)
 

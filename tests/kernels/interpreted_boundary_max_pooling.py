@@ -16,7 +16,7 @@ import triton.language as tl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afsd_jax.kernels import levels, triton_calls, triton_kernels, xla
+from afsd_jax.kernels import block_table, triton_calls, triton_kernels, xla
 from afsd_jax.kernels.regions import longest_regions, to_regions
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "boundary_max_pooling.npz"
@@ -54,7 +54,7 @@ def small_blocks():
     """blocks and tiles of 4 cells: a few dozen cells then use both levels of the table."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("BLOCK_CELLS", "DIRECT"):
-            patch.setattr(levels, name, 4)
+            patch.setattr(block_table, name, 4)
             patch.setattr(triton_kernels, name, tl.constexpr(4))
         patch.setattr(triton_kernels, "TILE", tl.constexpr(4))
         patch.setattr(triton_kernels, "CHUNK", tl.constexpr(4))
@@ -67,14 +67,13 @@ def pool(features, segments, gradient):
     regions = to_regions(segments, length)
     longest = as_torch(longest_regions(regions))
     features, regions, gradient = map(as_torch, (features, regions, gradient))
-    output, positions, *table = triton_calls.forward(
+    output, *positions = triton_calls.forward(
         interpret, features, regions, longest, dtype, track=True
     )
     (untracked,) = triton_calls.forward(interpret, features, regions, longest, dtype, track=False)
     torch.testing.assert_close(untracked, output, rtol=0, atol=0, equal_nan=True)
-    block_positions = table[0] if table else positions
     features_gradient = triton_calls.backward(
-        interpret, gradient, regions, longest, positions, block_positions, length, dtype
+        interpret, gradient, regions, longest, positions, length, dtype
     )
     assert output.dtype == features_gradient.dtype == torch_dtype(dtype)
     return output.float().numpy(), features_gradient.float().numpy()

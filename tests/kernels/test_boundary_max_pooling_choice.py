@@ -12,15 +12,12 @@ from afsd_jax.kernels.choice import triton_obstacle
 
 LIBTRITON = "triton._C.libtriton"
 
-LOWER_FOR_CUDA = """
-import jax
-import jax.numpy as jnp
-from afsd_jax.kernels import boundary_max_pooling
+# As tracing does on a machine with a CUDA GPU: Triton is loaded if it is chosen.
+CHOOSE_ON_CUDA = """
+from afsd_jax.kernels.choice import choose
 
-def lower_for_cuda():
-    shapes = jax.ShapeDtypeStruct((1, 4, 2), jnp.float32), jax.ShapeDtypeStruct((1, 3, 4), float)
-    traced = jax.jit(lambda x, s: boundary_max_pooling(x, s)).trace(*shapes)
-    return traced.lower(lowering_platforms=("cuda",)).as_text()
+def choose_on_cuda():
+    return choose(None, on_cuda=True)
 """
 
 
@@ -53,18 +50,18 @@ def test_pooling_on_a_cpu_loads_no_triton():
 
 
 @pytest.mark.parametrize("first", ["triton", "tensorflow"])
-def test_lowering_for_cuda_survives_every_import_order(first):
+def test_choosing_on_cuda_survives_every_import_order(first):
     pytest.importorskip(first)
-    kept, warned = run_python(
-        f"import {first}, json, sys, warnings\n{LOWER_FOR_CUDA}\n"
+    chosen, warned = run_python(
+        f"import {first}, json, sys, warnings\n{CHOOSE_ON_CUDA}\n"
         "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
-        "    programs = [lower_for_cuda(), lower_for_cuda()]\n"
+        "    chosen = [choose_on_cuda(), choose_on_cuda()]\n"
         "pooling = [w for w in caught if 'boundary max pooling' in str(w.message)]\n"
-        "print(json.dumps(['triton_kernel_call' in programs[0], len(pooling)]))"
+        "print(json.dumps([chosen, len(pooling)]))"
     )
-    # Either the kernel is in the program, or there was one warning for the two programs.
-    assert warned == (0 if kept else 1)
+    # Either Triton is chosen, or there was one warning for the two choices.
+    assert chosen == ["triton"] * 2 if warned == 0 else (chosen == ["xla"] * 2 and warned == 1)
 
 
 def test_triton_may_be_loaded_first_and_then_tensorflow():

@@ -59,7 +59,7 @@ def test_kernels_compile_without_spills(capability, dtype, tmp_path):
     gradient, *positions = triton_calls.forward(
         compile_only, features, regions, longest, dtype, track=True
     )
-    triton_calls.backward(compile_only, gradient, regions, longest, *positions, 1024, dtype)
+    triton_calls.backward(compile_only, gradient, regions, longest, positions, 1024, dtype)
 
     assert len(compiled) == 7  # twice the table and the pooling, three levels of gradients
     for kernel in compiled:

@@ -22,15 +22,15 @@ def level_rows(length: int) -> list[int]:
 def positions_like(
     features: jax.Array | jax.ShapeDtypeStruct, count: int
 ) -> list[jax.ShapeDtypeStruct]:
-    """Returns the forms of the positions of the outputs and of the block maxima.
+    """Returns the forms of the positions of the outputs and, where there are any, block maxima.
 
     A position is the cell of features [B, T, C] that a maximum is from.
 
     Returns:
-      [B, count, C] and [B, rows of the block table, C], int16 if that can number the cells, else
-      int32.
+      [B, count, C] and, if there is a block table, [B, rows of it, C]; int16 if that can number the
+      cells, else int32.
     """
     clips, length, channels = features.shape
     dtype = jnp.int16 if length <= 1 << 15 else jnp.int32
-    table = sum(level_rows(length)[1:])
-    return [jax.ShapeDtypeStruct((clips, rows, channels), dtype) for rows in (count, table)]
+    rows = [count, *filter(None, [sum(level_rows(length)[1:])])]
+    return [jax.ShapeDtypeStruct((clips, n, channels), dtype) for n in rows]
