@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test lint format typecheck clean
 
 demo: .venv
-	$(BIN)/python scripts/demo.py --output demo
+	$(BIN)/afsd demo --output demo
 
 test: .venv
 	$(BIN)/python -m pytest

@@ -11,9 +11,10 @@ import ml_collections
 from afsd_jax.errors import UserError
 
 LEVELS = 6
+STREAM_CHANNELS = {"rgb": 3, "flow": 2}
 
 _CHOICES = {
-    "data.stream": ("rgb", "flow"),
+    "data.stream": tuple(STREAM_CHANNELS),
     "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
     "model.batch_norm": ("frozen", "trained"),
@@ -72,8 +73,8 @@ def default_config() -> ml_collections.ConfigDict:
     consistency.divisor = 1  # then divided by this, towards zero
 
     config.model = model = ml_collections.ConfigDict()
-    model.in_channels = 3  # 3 for rgb, 2 for flow
-    model.num_classes = 21  # C, class 0 is the background
+    model.in_channels = 0  # 0: those of data.stream, see `resolve`
+    model.num_classes = 0  # C, class 0 is the background; 0: those of the data set, see `resolve`
     model.dtype = "float32"  # compute type: float32 or bfloat16
     model.trunk_width = 1.0  # multiplies every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
@@ -159,12 +160,41 @@ def check(config: ml_collections.ConfigDict) -> None:
         fail("data.clip_length", "must be a multiple of 8, the trunk's stride in time")
     if model.channels % model.groups:
         fail("model.channels", f"must be a multiple of config.model.groups={model.groups}")
-    if model.num_classes < 2:
+    channels = STREAM_CHANNELS[data.stream]
+    if model.in_channels not in (0, channels):
+        fail("model.in_channels", f"config.data.stream={data.stream} has {channels}; leave it at 0")
+    if model.num_classes and model.num_classes < 2:
         fail("model.num_classes", "must be at least 2: the background and one action")
     if len(model.loc_multipliers) != model.levels:
         fail("model.loc_multipliers", f"must have config.model.levels={model.levels} values")
     if len(config.matching.length_ranges) not in (0, model.levels):
         fail("matching.length_ranges", f"must have {model.levels} ranges, or none")
+
+
+def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collections.ConfigDict:
+    """Returns a copy in which the fields left at 0, to be derived, have their values.
+
+    These are model.in_channels, from data.stream, and model.num_classes, from the classes.
+
+    Args:
+      config: the configuration.
+      num_actions: the data set's classes; with data.class_agnostic they count as one.
+
+    Raises:
+      UserError: as `check` does, or model.num_classes is given and contradicts the data set.
+    """
+    check(config)
+    config = config.copy_and_resolve_references()
+    model = config.model
+    model.in_channels = STREAM_CHANNELS[config.data.stream]
+    num_actions = 1 if config.data.class_agnostic else num_actions
+    if model.num_classes not in (0, num_actions + 1):
+        raise UserError(
+            f"config.model.num_classes={model.num_classes}, but the data has "
+            f"{num_actions} classes; set it to {num_actions + 1}, or leave it at 0"
+        )
+    model.num_classes = num_actions + 1
+    return config
 
 
 def _value(config: ml_collections.ConfigDict, field: str) -> Any:

@@ -1,74 +1,26 @@
-r"""Finds the actions in videos.
-
-    python -m afsd_jax.detect --checkpoint DIR VIDEO… --output detections.json
-
-Besides video files it takes frames prepared as arrays (.npy, uint8 [frames, height, width,
-channels], with --fps), or a whole split of a prepared data set (--data-dir). A second network on
-optical flow (--flow-checkpoint) is fused with the first; its flow is computed from videos, or lies
-beside arrays in --flow-dir under their names, or among the prepared data.
-"""
+"""Finds the actions in many videos and writes them down: the command `afsd detect`."""
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from absl import logging
 from tqdm import tqdm
 
-from afsd_jax import errors, files, inputs
+from afsd_jax import files, inputs
 from afsd_jax.activitynet_json import write_predictions
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
-from afsd_jax.host_memory import keep_freed_memory
 from afsd_jax.inputs import Input
 from afsd_jax.postprocess import VideoLabel
+from afsd_jax.report.page import VideoReport, write_page
+from afsd_jax.report.subtitles import write_subtitles
 from afsd_jax.report.tracks import Track
 from afsd_jax.types import Detection
 from afsd_jax.video_scores import label_of, read_video_scores
 
 THUMBNAILS = 8  # frames of each video on the page
-
-
-def parser() -> argparse.ArgumentParser:
-    """Returns the command line."""
-    result = argparse.ArgumentParser(
-        prog="python -m afsd_jax.detect",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    result.add_argument("videos", nargs="*", type=Path, metavar="VIDEO", help="video or .npy files")
-    result.add_argument(
-        "--checkpoint", required=True, type=Path, help="checkpoint folder, or PyTorch file"
-    )
-    result.add_argument(
-        "--output", required=True, type=Path, help="JSON file of detections to write"
-    )
-    result.add_argument("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
-    result.add_argument("--flow-dir", type=Path, help="folder of the flow arrays")
-    result.add_argument(
-        "--flow-method",
-        choices=("tvl1", "dis"),
-        default="tvl1",
-        help="optical flow of videos: tvl1, as published, or dis, a hundred times faster",
-    )
-    result.add_argument(
-        "--data-dir",
-        type=Path,
-        help="folder of prepared data sets; the checkpoint says which of them is detected in",
-    )
-    result.add_argument("--split", help="of the prepared data set; default: its test split")
-    result.add_argument("--fps", type=float, help="frame rate of .npy files")
-    result.add_argument(
-        "--durations", type=Path, help="JSON file: video name → seconds, for .npy files"
-    )
-    result.add_argument(
-        "--video-scores", type=Path, help="JSON file of a video-level classifier's classes"
-    )
-    result.add_argument("--report", type=Path, help="HTML page of the detections to write")
-    result.add_argument("--subtitles", type=Path, help="folder to write one .srt per video to")
-    return result
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -142,18 +94,15 @@ def detect_in(
         raise UserError(f"{item.name}: {error}") from error
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line.
+def detect(args: argparse.Namespace) -> int:
+    """Detects in every video that the command line names (`cli`), and writes what is found.
 
     Returns:
       0, or 1 if there are detections, but not of the videos listed as failed.
-    """
-    from afsd_jax.report.page import VideoReport, write_page
-    from afsd_jax.report.subtitles import write_subtitles
 
-    args = parser().parse_args(arguments)
-    logging.set_verbosity(logging.ERROR)  # libraries' notes would bury the progress bar
-    keep_freed_memory()
+    Raises:
+      UserError: what is given does not go together, or no video could be read.
+    """
     check_arguments(args)
     detector = load_detector(args.checkpoint, args.flow_checkpoint)
     scores = read_video_scores(args.video_scores) if args.video_scores else None
@@ -189,4 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(errors.run(main))
+    from afsd_jax.cli import main
+
+    sys.exit(main(["detect", *sys.argv[1:]]))

@@ -68,6 +68,16 @@ class Detector:
 
         self._forward = jax.jit(forward)
 
+    def __repr__(self) -> str:
+        data, names = self.config.data, self.class_names
+        streams = "+".join(config.data.stream for config in self.configs)
+        classes = f"{len(names)} {'class' if len(names) == 1 else 'classes'}"
+        rate = f"at {data.fps:g} fps" if data.fps else "at each video's own rate"
+        return (
+            f"Detector({streams}, {classes}: {', '.join([*names[:3], '…'][: len(names)])}, "
+            f"clips of {data.clip_length} frames {rate})"
+        )
+
     def detect(self, video: str | os.PathLike[str], flow_method: str = "tvl1") -> list[Detection]:
         """Returns the actions in a video file, best first.
 
@@ -165,7 +175,7 @@ def load_detector(
     """Loads a trained detector.
 
     Args:
-      path: a checkpoint folder that `afsd_jax.train` or `scripts/convert_weights.py` wrote, or an
+      path: a checkpoint folder that `afsd train` or `afsd convert` wrote, or an
         official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
 

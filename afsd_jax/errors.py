@@ -1,7 +1,8 @@
-"""Errors that are the user's to mend: one clear line and exit code 2, never a traceback."""
+"""Errors in what was given: one clear line and exit code 2, never a traceback."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 EXIT_CODE = 2
 
@@ -10,7 +11,7 @@ class UserError(ValueError):
     """Bad input. The message is one line that names the file, the field and the remedy."""
 
 
-def run(main: Callable[..., int | None], *args: Sequence[str]) -> int:
+def run(main: Callable[..., int | None], *args: Any) -> int:
     """Calls `main(*args)`; a UserError becomes one line on standard error and exit code 2.
 
     Returns:

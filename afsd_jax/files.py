@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,53 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax.errors import UserError
+
+
+def check_output_file(path: str | os.PathLike[str] | None) -> None:
+    """Checks, before any work, that a file can be written at `path`; None is no file to write.
+
+    Raises:
+      UserError: it is a folder or a device, its folder does not exist or cannot be written to.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; give the path of a file")
+    if target.exists() and not target.is_file():
+        raise UserError(f"{target}: is not a regular file; give another path")
+    _check_writable(target.parent)
+
+
+def check_output_folder(path: str | os.PathLike[str] | None, parents: bool = False) -> None:
+    """Checks, before any work, that a folder can be made at `path` or written to.
+
+    Args:
+      path: of the folder; None: there is none to write.
+      parents: whether the folders above it may be missing, too.
+
+    Raises:
+      UserError: it is a file, the folder above it does not exist, or cannot be written to.
+    """
+    if path is None:
+        return
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{target}: is a file; give the path of a folder")
+    while parents and not target.exists():
+        target = target.parent
+    _check_writable(target if target.exists() else target.parent)
+
+
+def _check_writable(folder: Path) -> None:
+    if not folder.exists():
+        raise UserError(
+            f"{folder}: no such folder; make it with: mkdir -p {shlex.quote(str(folder))}"
+        )
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file, not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: this folder cannot be written to; give another one")
 
 
 @contextlib.contextmanager

@@ -17,8 +17,11 @@ def keep_freed_memory() -> None:
 
     XLA allocates all intermediate arrays anew whenever a program runs. glibc gives blocks that
     large straight back to the system when they are freed, and the system hands out cleared pages
-    again: a sixth of the time of a detector on two cores. To be called before JAX makes its
-    threads; does nothing where an accelerator computes, or without glibc.
+    again: a sixth of the time of a detector on two cores. The price is that the process keeps the
+    most memory it ever needed. Only the commands train and detect call this, never the library,
+    for it concerns the whole process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it
+    off. To be called before JAX makes its threads; does nothing where an accelerator computes, or
+    without glibc.
     """
     if not sys.platform.startswith("linux") or accelerator_is_installed():
         return

@@ -1,13 +1,8 @@
-r"""Trains a detector.
-
-    python -m afsd_jax.train --config=configs/synthetic.py --workdir=DIR [--config.train.epochs=8]
-
-DIR receives checkpoints (DIR/checkpoints) and TensorBoard's scalars of every loss term. Started
-again with the same DIR, the run continues after its last checkpoint as if it had never stopped.
-"""
+"""Trains a detector, and goes on where an interrupted run stopped: the command `afsd train`."""
 
 import itertools
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,23 +10,18 @@ from pathlib import Path
 import jax
 import ml_collections
 import numpy as np
-from absl import flags
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from afsd_jax import command_line
-from afsd_jax.config import check
+from afsd_jax.config import check, resolve
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.errors import UserError
-from afsd_jax.host_memory import keep_freed_memory
 from afsd_jax.kernels import load_triton
 from afsd_jax.optimizer import make_optimizer
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
-
-WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run's checkpoints and logs.")
 
 
 def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
@@ -49,11 +39,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
             f"{mesh.size} devices; make it a multiple of {mesh.size}"
         )
     data = TrainingData(config, jax.process_index(), jax.process_count())
-    if len(data.class_names) + 1 != config.model.num_classes and not config.data.class_agnostic:
-        raise UserError(
-            f"config.model.num_classes={config.model.num_classes}, but the data has "
-            f"{len(data.class_names)} classes; set it to {len(data.class_names) + 1}"
-        )
+    config = resolve(config, len(data.class_names))
     total_steps = config.train.steps or config.train.epochs * data.steps_per_epoch
 
     network = parameters.build_network(config, config.seed)
@@ -140,15 +126,7 @@ def write_scalars(writer: SummaryWriter, step: int, values: Mapping[str, float])
     writer.flush()
 
 
-def main(argv: list[str]) -> None:
-    """Runs the command line."""
-    if len(argv) > 1:
-        raise UserError(f"unknown arguments: {' '.join(argv[1:])}; see --help")
-    if command_line.CONFIG.value is None or WORKDIR.value is None:
-        raise UserError("both --config=FILE and --workdir=DIR are needed; see --help")
-    keep_freed_memory()
-    train(command_line.CONFIG.value, WORKDIR.value)
-
-
 if __name__ == "__main__":
-    command_line.run(main)
+    from afsd_jax.cli import main
+
+    sys.exit(main(["train", *sys.argv[1:]]))

@@ -2,11 +2,11 @@
 
 Train the two streams, then detect with both:
 
-    python -m afsd_jax.train --config configs/anet.py:rgb
-    python -m afsd_jax.train --config configs/anet.py:flow
+    afsd train --config anet:rgb --workdir RGB
+    afsd train --config anet:flow --workdir FLOW
 
 The network finds actions of any class; a video-level classifier names them (`--video-scores` of
-`python -m afsd_jax.detect`). Published mAP on the validation videos, at tIoU 0.5, 0.75, 0.95 and
+`afsd detect`). Published mAP on the validation videos, at tIoU 0.5, 0.75, 0.95 and
 the mean over 0.5, 0.55, ... 0.95:
 
     both streams    52.4  35.3  6.5    34.4
@@ -19,7 +19,6 @@ The trunk starts from the I3D trained on Kinetics: set `train.init_from` to its 
 import ml_collections
 
 from afsd_jax.config import default_config
-from afsd_jax.configs import set_stream
 
 
 def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
@@ -27,7 +26,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config = default_config()
 
     config.data.dataset = "activitynet"
-    set_stream(config, stream)
+    config.data.stream = stream
 
     # A video is one clip: its own frame rate is lowered until it has no more than 768 frames.
     config.data.fps = 0.0
@@ -39,7 +38,6 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.consistency.round_up = False
     config.data.consistency.divisor = 4
 
-    config.model.num_classes = 2
     config.model.pyramid_inputs = ("Mixed_5c",)
     config.model.loc_multipliers = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
     config.model.head_init = "normal"

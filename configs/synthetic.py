@@ -1,7 +1,7 @@
 r"""The embedded data set, configured small enough to train from scratch on a laptop's CPU.
 
-    python scripts/prepare_data.py synthetic --output DIR --size 38
-    python -m afsd_jax.train --config=configs/synthetic.py --config.data.data_dir=DIR --workdir=RUN
+    afsd prepare synthetic --output DIR --size 38
+    afsd train --config synthetic --config.data.data_dir=DIR --workdir RUN
 
 `make demo` does both, then detects and evaluates; README.md has the result it should give.
 """
@@ -24,7 +24,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.max_actions = 16
     config.data.flip = 0.0  # mirrored, one class would be another
 
-    config.model.num_classes = 7
     config.model.trunk_width = 0.25
     config.model.batch_norm = "trained"
     config.model.channels = 128

@@ -2,8 +2,8 @@
 
 Train the two streams, then detect with both:
 
-    python -m afsd_jax.train --config configs/thumos14.py:rgb
-    python -m afsd_jax.train --config configs/thumos14.py:flow
+    afsd train --config thumos14:rgb --workdir RGB
+    afsd train --config thumos14:flow --workdir FLOW
 
 Published mAP on the test videos, at tIoU 0.3, 0.4, 0.5, 0.6, 0.7 and their mean:
 
@@ -18,7 +18,6 @@ numbers are those of the best epoch among 13 to 16.
 import ml_collections
 
 from afsd_jax.config import default_config
-from afsd_jax.configs import set_stream
 
 CLASSES = (
     *("BaseballPitch", "BasketballDunk", "Billiards", "CleanAndJerk", "CliffDiving"),
@@ -33,7 +32,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config = default_config()
 
     config.data.dataset = "thumos14"
-    set_stream(config, stream)
+    config.data.stream = stream
 
     config.data.fps = 10.0
     config.data.clip_length = 256
@@ -41,7 +40,6 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.min_overlap = 0.5
     config.data.train_padding = "black"
 
-    config.model.num_classes = 21
     config.model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")
     config.model.head_init = "glorot"
 

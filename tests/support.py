@@ -1,8 +1,19 @@
-"""Where the repository, the goldens and the real annotations lie."""
+"""Where the repository, the goldens and the real annotations lie; the published networks."""
 
 from pathlib import Path
+
+import ml_collections
+
+from afsd_jax.config import resolve
+from afsd_jax.configs import anet, thumos14
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent
 # Real annotations, beside the repository; tests that need them skip where they are absent.
 THUMOS14 = ROOT.parent / "shared" / "thumos14"
+
+
+def published(benchmark: str, stream: str = "rgb") -> ml_collections.ConfigDict:
+    """Returns the whole configuration of a published network, thumos14 or anet."""
+    config = {"thumos14": thumos14, "anet": anet}[benchmark].get_config(stream)
+    return resolve(config, len(thumos14.CLASSES))  # ActivityNet's count as one

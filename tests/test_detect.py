@@ -1,11 +1,14 @@
 """Detection by the command line, from mp4 files; what is wrong is said in one line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from afsd_jax.config import resolve
 from afsd_jax.configs import synthetic
 from afsd_jax.data.decode.flow import compute_flow
 from afsd_jax.data.decode.video import read_video
@@ -22,7 +25,7 @@ def write_untrained(path: Path, stream: str) -> None:
         section, field = name.split(".")
         config[section][field] = value
     config.data.stream = stream
-    config.model.in_channels = 3 if stream == "rgb" else 2
+    config = resolve(config, len(CLASSES))
     weights = parameters.flatten(parameters.build_network(config))
     checkpoint.write(path, weights, config, CLASSES)
 
@@ -36,6 +39,17 @@ def folder(tmp_path_factory) -> Path:
     small_run.prepare(folder)
     (folder / "source" / "videos" / "test" / "test_0000.mp4").rename(folder / "video.mp4")
     return folder
+
+
+def test_a_detector_loads_silently_and_says_what_it_is(folder):
+    code = "import sys, afsd_jax; print(afsd_jax.load_detector(*sys.argv[1:]))"
+    paths = [str(folder / name) for name in ("checkpoint", "flow_checkpoint")]
+    command = [sys.executable, "-c", code, *paths]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (
+        "Detector(rgb+flow, 6 classes: fall, go left, go right, …, clips of 64 frames at 10 fps)\n"
+    )
 
 
 def detect(folder: Path, *arguments: object, **options: object):
@@ -152,7 +166,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
 
 
 def test_checkpoint_of_another_configuration_is_refused(folder, tmp_path):
-    config = synthetic.get_config()
+    config = resolve(synthetic.get_config(), len(CLASSES))
     other = parameters.flatten(parameters.build_network(config))
     config.model.channels = 64  # the description no longer fits the weights
     checkpoint.write(tmp_path / "checkpoint", other, config, CLASSES)

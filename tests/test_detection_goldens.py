@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from configs import anet, thumos14
 from tests.golden.weights import video
 from tests.goldens import golden_twin
-from tests.support import GOLDEN, ROOT
+from tests.support import GOLDEN, ROOT, published
 
 Detections = Mapping[str, list[dict]]
 
@@ -30,9 +29,9 @@ def folder(tmp_path_factory) -> Path:
     """A folder of checkpoints, converted by the command line from real PyTorch files."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for name, config, seed in (
-        ("thumos14_rgb", thumos14.get_config("rgb"), 0),
-        ("thumos14_flow", thumos14.get_config("flow"), 1),
-        ("anet_rgb", anet.get_config("rgb"), 0),
+        ("thumos14_rgb", published("thumos14"), 0),
+        ("thumos14_flow", published("thumos14", "flow"), 1),
+        ("anet_rgb", published("anet"), 0),
     ):
         source = folder / f"{name}.ckpt"
         torch.save(golden_twin(config, seed).state_dict(), source)

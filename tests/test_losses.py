@@ -9,17 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax import losses, matching
-from afsd_jax.configs import anet, thumos14
 from afsd_jax.models import Outputs
 from afsd_jax.models.network import lengths_of
-from tests.support import GOLDEN
+from tests.support import GOLDEN, published
 
 NAMES = ("loc", "conf", "prop_loc", "prop_conf", "center")
 
 
 def variant(name: str) -> tuple[ml_collections.ConfigDict, tuple[int, ...]]:
     """Returns the configuration of a benchmark and its pyramid's lengths."""
-    config = {"thumos14": thumos14, "anet": anet}[name].get_config()
+    config = published(name)
     return config, lengths_of(config.model, config.data.clip_length)
 
 

@@ -56,6 +56,7 @@ def test_checkpoint_describes_itself(whole_run):
     saved = checkpoint.read(whole_run / "checkpoints")
     assert saved.step == 4
     assert saved.config.data.clip_length == 64
+    assert (saved.config.model.num_classes, saved.config.model.in_channels) == (7, 3)
     assert saved.class_names == ["fall", "go left", "go right", "grow", "rise", "shrink"]
     detector = afsd_jax.load_detector(whole_run / "checkpoints")
     found = detector.detect_frames([np.zeros((90, 38, 38, 3), np.uint8)], 10.0, 9.0)

@@ -12,10 +12,9 @@ from flax import nnx
 from afsd_jax import losses, optimizer
 from afsd_jax.models import refinement
 from afsd_jax.weights import parameters, pytorch
-from configs import anet, thumos14
 from tests.golden.weights import array, clip
 from tests.goldens import check_gradient_norms
-from tests.support import GOLDEN
+from tests.support import GOLDEN, published
 from tests.torch_twin import boundary_targets
 
 # With the flow golden the bound of one region lies 2e-6 frames above a half, which float32 does not
@@ -23,9 +22,9 @@ from tests.torch_twin import boundary_targets
 NUDGE = 2e-5
 
 CONFIGS = {
-    "thumos14_rgb": thumos14.get_config("rgb"),
-    "thumos14_flow": thumos14.get_config("flow"),
-    "anet_rgb": anet.get_config("rgb"),
+    "thumos14_rgb": published("thumos14"),
+    "thumos14_flow": published("thumos14", "flow"),
+    "anet_rgb": published("anet"),
 }
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 import ml_collections
 import numpy as np
 
-from afsd_jax.config import check
-from afsd_jax.configs import STREAM_CHANNELS, anet, thumos14
+from afsd_jax.config import STREAM_CHANNELS, check, resolve
+from afsd_jax.configs import anet, thumos14
 from afsd_jax.errors import UserError
 from afsd_jax.weights import torch_files
 from afsd_jax.weights.parameters import shapes as network_shapes
@@ -74,7 +74,8 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
 
     Args:
       path: a PyTorch file (zip format or older than 1.6) or a `.safetensors` file.
-      config: of the network to load it into; by default what the names and shapes tell.
+      config: of the network to load it into; by default what the names and shapes tell. The number
+        of classes, where it is left at 0, is the file's.
 
     Raises:
       UserError: the configuration is impossible, the file cannot be read, or its tensors do not
@@ -87,19 +88,20 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     kind: Literal["detector", "trunk"] = (
         "detector" if any(name.startswith(HEADS) for name in state) else "trunk"
     )
-    config = config or recognise({name: tuple(x.shape) for name, x in state.items()})
+    shapes = {name: tuple(x.shape) for name, x in state.items()}
+    config = recognise(shapes) if config is None else _resolve(config, shapes)
     ignored = {
         name: reason for name in state for pattern, reason in NEEDLESS if pattern.fullmatch(name)
     }
     state = {name: tensor for name, tensor in state.items() if name not in ignored}
-    shapes = {
+    wanted = {
         name: shape
         for name, shape in parameter_shapes(config).items()
         if kind == "detector" or name.startswith("trunk.")
     }
-    _check_shapes(state, official_shapes(shapes, config), path)
+    _check_shapes(state, official_shapes(wanted, config), path)
     arrays = _arrays(state, path)
-    parameters = from_pytorch(arrays, shapes, config)
+    parameters = from_pytorch(arrays, wanted, config)
     return Weights(kind, config, parameters, len(state), ignored)
 
 
@@ -108,7 +110,15 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
     channels = shapes.get(STEM, (0, 0))[1:2]
     stream = next((s for s, c in STREAM_CHANNELS.items() if channels == (c,)), "rgb")
     is_anet = HEADS + "pyramids.1.0.conv1d.weight" in shapes
-    return (anet if is_anet else thumos14).get_config(stream)
+    return _resolve((anet if is_anet else thumos14).get_config(stream), shapes)
+
+
+def _resolve(
+    config: ml_collections.ConfigDict, shapes: Mapping[str, Shape]
+) -> ml_collections.ConfigDict:
+    """Fills in fields left unset; the number of classes is the head's (a trunk has none)."""
+    head = shapes.get(f"{HEADS}conf_head.conv1d.bias", (len(thumos14.CLASSES) + 1,))
+    return resolve(config, (config.model.num_classes or max((2, *head[:1]))) - 1)
 
 
 def class_names(config: ml_collections.ConfigDict) -> list[str]:

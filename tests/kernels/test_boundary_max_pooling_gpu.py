@@ -138,10 +138,10 @@ def test_exported_programs_run():
 def test_the_network_is_the_same_with_either_implementation():
     pytest.importorskip("ml_collections")
     nnx = pytest.importorskip("flax.nnx")
-    from afsd_jax.config import default_config
+    from afsd_jax.config import default_config, resolve
     from afsd_jax.models.network import Network
 
-    model = default_config().model
+    model = resolve(default_config(), 20).model
     model.trunk_width, model.channels = 0.25, 128
 
     def run(pooling):

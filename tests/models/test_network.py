@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax.config import default_config
+from afsd_jax.config import default_config, resolve
 from afsd_jax.models import layers, normalise
 from afsd_jax.weights import parameters
 from tests import small_run
@@ -20,7 +20,7 @@ def small_config(**model):
         if section == "model":
             config.model[field] = value
     config.model.update(model)
-    return config
+    return resolve(config, 20)
 
 
 def clips(batch: int = 2) -> jax.Array:

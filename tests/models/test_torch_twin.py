@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from configs import anet, thumos14
 from tests import torch_twin as twin
 from tests.golden.weights import clip
 from tests.goldens import check_gradient_norms, golden_twin
-from tests.support import GOLDEN
+from tests.support import GOLDEN, published
 
 CONFIGS = {
-    "thumos14_rgb": thumos14.get_config("rgb"),
-    "thumos14_flow": thumos14.get_config("flow"),
-    "anet_rgb": anet.get_config("rgb"),
+    "thumos14_rgb": published("thumos14"),
+    "thumos14_flow": published("thumos14", "flow"),
+    "anet_rgb": published("anet"),
 }
 
 

@@ -86,6 +86,13 @@ def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_pat
     assert (tmp_path / "page.html").exists()
 
 
+def test_without_output_only_the_statistics_are_printed(data_dir, tmp_path):
+    result = run(data_dir / "videos" / "rgb", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "--output FILE.html writes a page" in result.stdout.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pages_show_as_many_videos_as_asked_for_of_every_split(data_dir, tmp_path):
     data = data_page.open_data_set(data_dir / "videos" / "rgb")
     videos = data.videos["train"]

@@ -11,9 +11,8 @@ import torch
 
 from afsd_jax import errors
 from afsd_jax.weights import checkpoint, conversion
-from configs import anet, thumos14
 from tests.goldens import golden_twin
-from tests.support import ROOT
+from tests.support import ROOT, published
 from tests.weights.test_pytorch import HEAD, small_config, small_state
 
 
@@ -26,8 +25,8 @@ def convert(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("config", "kind"),
     [
-        (thumos14.get_config("flow"), "thumos14, flow"),
-        (anet.get_config("rgb"), "activitynet, rgb"),
+        (published("thumos14", "flow"), "thumos14, flow"),
+        (published("anet"), "activitynet, rgb"),
     ],
     ids=["thumos14_flow", "anet_rgb"],
 )
@@ -116,7 +115,7 @@ print(peak_bytes() - before)
 
 def test_a_conversion_takes_at_most_three_times_the_memory_of_the_file(tmp_path):
     source = tmp_path / "official.ckpt"
-    torch.save(golden_twin(thumos14.get_config("rgb")).state_dict(), source)
+    torch.save(golden_twin(published("thumos14")).state_dict(), source)
     command = [sys.executable, "-c", MEASURED, source, tmp_path / "ours"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

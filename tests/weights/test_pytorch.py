@@ -12,11 +12,10 @@ import torch
 
 from afsd_jax.errors import UserError
 from afsd_jax.weights import pytorch, torch_files
-from configs import anet, thumos14
 from tests.golden.weights import array
-from tests.support import GOLDEN, ROOT
+from tests.support import GOLDEN, ROOT, published
 
-VARIANTS = {"thumos14": thumos14, "anet": anet}
+VARIANTS = ("thumos14", "anet")
 
 
 def official_shapes(name: str) -> dict[str, tuple[int, ...]]:
@@ -26,7 +25,7 @@ def official_shapes(name: str) -> dict[str, tuple[int, ...]]:
 
 def small_config():
     """The network with few channels, whose files are small."""
-    config = thumos14.get_config()
+    config = published("thumos14")
     config.model.trunk_width = 0.125
     config.model.channels, config.model.groups = 16, 4
     return config
@@ -42,7 +41,7 @@ def small_state(config) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_official_names_and_shapes_follow_from_the_configuration(name):
-    config = VARIANTS[name].get_config("rgb")
+    config = published(name)
     derived = pytorch.official_shapes(pytorch.parameter_shapes(config), config)
     expected = official_shapes(name)
     counters = {key for key in expected if key.endswith(".num_batches_tracked")}
@@ -51,7 +50,7 @@ def test_official_names_and_shapes_follow_from_the_configuration(name):
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_there_and_back_is_bit_exact_with_all_official_tensors(name):
-    config = VARIANTS[name].get_config("rgb")
+    config = published(name)
     state = {key: array(key, shape) for key, shape in official_shapes(name).items()}
     names = pytorch.parameter_shapes(config)
     back = pytorch.to_pytorch(pytorch.from_pytorch(state, names, config), config)
@@ -128,7 +127,7 @@ def test_a_kinetics_trunk_is_recognised_and_its_classifier_ignored(tmp_path, str
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_an_official_checkpoint_tells_its_benchmark_and_stream(name, stream):
-    config = VARIANTS[name].get_config(stream)
+    config = published(name, stream)
     shapes = pytorch.official_shapes(pytorch.parameter_shapes(config), config)
     assert pytorch.recognise(shapes) == config
 

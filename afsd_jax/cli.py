@@ -1,0 +1,134 @@
+"""The command `afsd`. Parsing imports nothing heavy: `commands`, which does the work, comes after.
+
+`python -m afsd_jax`, `python -m afsd_jax.train`, `python -m afsd_jax.detect` and the scripts of the
+repository are other ways to call it.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from afsd_jax import __version__, errors
+
+_FLOW = ("tvl1", "dis")
+_CONFIG = "configuration, FILE or FILE:VARIANT; a packaged one by its name, as thumos14:rgb"
+_MEMORY = """
+
+On CPUs memory that is freed is kept for the next arrays. This saves a sixth of the time and may
+take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment switches it off."""
+
+
+def _prepare(add: Callable[..., object]) -> str:
+    add("dataset", choices=("activitynet", "synthetic", "thumos14", "videos"))
+    add("--source", type=Path, help="videos, .npy arrays, flow images or a prepared rgb stream")
+    add("--output", type=Path, required=True, help="folder of prepared data sets")
+    add("--stream", choices=("rgb", "flow"), default="rgb")
+    add("--annotations", type=Path, help="file, or thumos14's folder; default: in the source")
+    add("--classes", type=Path, help="text file of the labels allowed, one a line")
+    add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg")
+    add("--fps", type=float, help="frames per second to sample, 0: each video's")
+    add("--max-frames", type=int, help="lower a video's rate to at most as many")
+    add("--size", type=int, default=112, help="height and width of the frames")
+    add("--flow-method", choices=_FLOW, default="tvl1")
+    add("--allow-missing", action="store_true", help="list missing videos only")
+    add("--workers", type=int, default=0, help="processes, 0: one a core")
+    add("--beam-options", help="run on Apache Beam: 'runner=FlinkRunner,parallelism=64'")
+    return """Exit codes: 0 all went well; 1 the data set is prepared, but without the videos that
+cannot be read (they are listed); 2 the input was refused and nothing was written."""
+
+
+def _inspect(add: Callable[..., object]) -> None:
+    add("folder", type=Path, help="prepared data set: DATA_DIR/DATASET/STREAM")
+    add("--output", type=Path, help="HTML page to write, with histograms, frames and timelines")
+    add("--videos", type=int, default=12, help="to show on the page (default: %(default)s)")
+
+
+def _train(add: Callable[..., object]) -> str:
+    add("--config", required=True, help=_CONFIG)
+    add("--workdir", type=Path, required=True, help="folder of the run's checkpoints and logs")
+    return f"""Every field of the configuration can be set: --config.train.epochs=8
+
+The folder receives checkpoints and TensorBoard's scalars of every loss term. Started again with the
+same folder, the run continues after its last checkpoint as if it had never stopped.{_MEMORY}"""
+
+
+def _detect(add: Callable[..., object]) -> str:
+    add("videos", nargs="*", type=Path, metavar="VIDEO", help="video or .npy files")
+    add("--checkpoint", required=True, type=Path, help="checkpoint folder, or PyTorch file")
+    add("--output", required=True, type=Path, help="JSON file of detections to write")
+    add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
+    add("--flow-dir", type=Path, help="folder of the flow arrays")
+    add("--flow-method", choices=_FLOW, default="tvl1", help="dis is a hundred times faster")
+    add("--data-dir", type=Path, help="prepared data sets; the checkpoint says which is looked at")
+    add("--split", help="of the prepared data set; default: its test split")
+    add("--fps", type=float, help="frame rate of .npy files")
+    add("--durations", type=Path, help="JSON file: video name → seconds, for .npy files")
+    add("--video-scores", type=Path, help="JSON file of a video-level classifier's classes")
+    add("--report", type=Path, help="HTML page of the detections to write")
+    add("--subtitles", type=Path, help="folder to write one .srt per video to")
+    return f"""Besides video files it takes frames prepared as arrays (.npy, uint8 [frames, height,
+width, channels], with --fps), or a whole split of a prepared data set (--data-dir). A second
+network on optical flow (--flow-checkpoint) is fused with the first; its flow is computed from
+videos, or lies beside arrays in --flow-dir under their names, or among the prepared data.
+
+Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;
+2 the input was refused and nothing was written.{_MEMORY}"""
+
+
+def _evaluate(add: Callable[..., object]) -> None:
+    add("--predictions", type=Path, required=True, help="detections, ActivityNet JSON")
+    add("--ground-truth", type=Path, required=True, help="annotations, ActivityNet JSON")
+    names = ("thumos14", "activitynet")
+    add("--benchmark", choices=names, default=names[0], help="whose subset and tIoU thresholds")
+    add("--subset", help="evaluate on this subset instead of the benchmark's")
+    add("--tiou", metavar="LIST", help="thresholds such as 0.5,0.75 instead of the benchmark's")
+    add("--output", type=Path, help="also write the metrics to this JSON file")
+
+
+def _convert(add: Callable[..., object]) -> str:
+    add("--input", type=Path, required=True, help="PyTorch file; --to-pytorch: checkpoint folder")
+    add("--output", type=Path, required=True, help="folder to write; --to-pytorch: file")
+    add("--to-pytorch", action="store_true", help="write an official AFSD state dict")
+    add("--force", action="store_true", help="overwrite what an earlier conversion wrote")
+    add("--config", help=_CONFIG)
+    return """The file is an I3D trunk or a complete AFSD network, for THUMOS14 or ActivityNet, RGB
+or flow: its names and shapes tell. Only a network of another shape needs its configuration, in
+which every field can be set: --config thumos14:rgb --config.model.channels=256"""
+
+
+def _demo(add: Callable[..., object]) -> str:
+    add("--output", type=Path, required=True, help="folder to write to")
+    return """Makes the synthetic data set if it is missing, trains from scratch, detects on
+held-out mp4 files and evaluates. Exit code 1: the detector has not learnt motion."""
+
+
+COMMANDS: dict[str, tuple[str, Callable[[Callable[..., object]], str | None]]] = {
+    "prepare": ("Prepare a data set for training and testing.", _prepare),
+    "inspect": ("Show what a prepared data set holds.", _inspect),
+    "train": ("Train a detector.", _train),
+    "detect": ("Find the actions in videos.", _detect),
+    "evaluate": ("Mean average precision by the rules of the ActivityNet toolkit.", _evaluate),
+    "convert": ("Convert PyTorch weights to a checkpoint folder, and back.", _convert),
+    "demo": ("Run the whole system, from making videos to measuring detections.", _demo),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line, by default the process's, and returns the exit code."""
+    parser = argparse.ArgumentParser(prog="afsd", description="Temporal action detection.")
+    parser.add_argument("--version", action="version", version=f"afsd-jax {__version__}")
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (summary, define) in COMMANDS.items():
+        form = argparse.RawDescriptionHelpFormatter
+        command = choices.add_parser(name, help=summary, description=summary, formatter_class=form)
+        command.epilog = define(command.add_argument)
+        command.set_defaults(error=command.error)
+    args, rest = parser.parse_known_args(arguments)
+    if rest and "config" not in args:
+        args.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.overrides = rest
+
+    from afsd_jax import commands
+
+    commands.quieten_libraries()
+    return errors.run(getattr(commands, args.command), args)

@@ -1,0 +1,185 @@
+"""What each command of `afsd` does, given its parsed arguments.
+
+Returns are exit codes, None is 0. Outputs are checked before any work, and what is heavy is
+imported last.
+"""
+
+import dataclasses
+import os
+import sys
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from absl import logging
+
+from afsd_jax.errors import UserError
+from afsd_jax.files import check_output_file, check_output_folder, write_json
+from afsd_jax.host_memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from afsd_jax.weights.pytorch import Weights
+
+SHOWN_VIDEOS = 20  # of each list
+SHOWN_TENSORS = 3  # ignored ones per reason
+
+
+def quieten_libraries() -> None:
+    """Silences libraries' notes, which would bury the progress bar."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    logging.set_verbosity(logging.ERROR)
+
+
+def prepare(args: Namespace) -> int:
+    check_output_folder(args.output)
+    if args.source is None and args.dataset != "synthetic":
+        raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
+    from afsd_jax.data import datasets
+    from afsd_jax.data.builders.base import Options
+
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
+    given["source"] = args.source or args.output / "synthetic" / "source"
+    given["allow_missing"] = args.allow_missing or None
+    given["beam_options"] = _beam_options(args.beam_options)
+    options = Options(**given)
+    folder = datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
+    report = datasets.read_report(folder)
+    videos = report["videos"]
+    hours = sum(video["duration_s"] for video in videos) / 3600
+    print(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
+    damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
+    _list("videos with damaged packets, which were skipped", damaged)
+    _list("changed annotations", report["notes"])
+    _list("videos that do not exist", report["missing"])
+    _list("videos that cannot be read", list(report["unreadable"].values()))
+    return 1 if report["unreadable"] else 0
+
+
+def inspect(args: Namespace) -> None:
+    check_output_file(args.output)
+    from afsd_jax.data import summary
+    from afsd_jax.report import data_page
+
+    data = data_page.open_data_set(args.folder)
+    print("\n".join(summary.describe(data.title, data.class_names, data_page.summarize(data))))
+    if args.output:
+        data_page.write_page(args.output, data, args.videos)
+        print(f"\n{args.output}: open it in a browser")
+    else:
+        print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")
+
+
+def train(args: Namespace) -> None:
+    check_output_folder(args.workdir, parents=True)
+    from afsd_jax.config_files import load_config
+
+    config = load_config(args.config, args.overrides)
+    _keep_freed_memory()
+    from afsd_jax.train import train
+
+    train(config, args.workdir)
+
+
+def detect(args: Namespace) -> int:
+    check_output_file(args.output)
+    check_output_file(args.report)
+    check_output_folder(args.subtitles)
+    _keep_freed_memory()
+    from afsd_jax.detect import detect
+
+    return detect(args)
+
+
+def evaluate(args: Namespace) -> None:
+    check_output_file(args.output)
+    from afsd_jax import activitynet_json, evaluation
+
+    benchmark = evaluation.BENCHMARKS[args.benchmark]
+    tious = benchmark.tious if args.tiou is None else _thresholds(args.tiou)
+    ground_truth = activitynet_json.read_ground_truth(
+        args.ground_truth, args.subset or benchmark.subset
+    )
+    predictions = activitynet_json.read_predictions(args.predictions)
+    metrics = evaluation.evaluate(ground_truth, predictions, tious)
+    unknown = predictions.keys() - ground_truth.keys()
+    if unknown:
+        print(
+            f"note: {len(unknown)} of {len(predictions)} videos with predictions are not in the "
+            "ground truth's subset and are ignored",
+            file=sys.stderr,
+        )
+    print(metrics.as_table())
+    if args.output:
+        write_json(args.output, metrics.as_dict())
+
+
+def convert(args: Namespace) -> None:
+    (check_output_file if args.to_pytorch else check_output_folder)(args.output)
+    from afsd_jax.config_files import load_config
+    from afsd_jax.weights import conversion
+
+    if args.overrides and not args.config:
+        raise UserError(f"{args.overrides[0]}: give --config, too, whose field it sets; see --help")
+    config = load_config(args.config, args.overrides) if args.config else None
+    if args.to_pytorch:
+        count = conversion.to_pytorch_file(args.input, args.output, args.force)
+        print(f"{args.output}: wrote {count} tensors")
+    else:
+        weights = conversion.from_pytorch_file(args.input, args.output, config, args.force)
+        print("\n".join(_summary(weights)))
+        print(f"{args.output}: written")
+
+
+def demo(args: Namespace) -> int:
+    check_output_folder(args.output)
+    from afsd_jax.demo import demo
+
+    return demo(args.output)
+
+
+def _keep_freed_memory() -> None:
+    if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
+        keep_freed_memory()
+
+
+def _beam_options(text: str | None) -> Any:
+    """Returns Beam's pipeline options, or None for no Beam."""
+    if text is None:
+        return None
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise UserError("Apache Beam is not installed: pip install 'afsd-jax[beam]'") from error
+    return PipelineOptions(flags=[f"--{option}" for option in text.split(",") if option])
+
+
+def _list(title: str, lines: list[str]) -> None:
+    if lines:
+        shown = [f"{len(lines)} {title}:", *(f"  {line}" for line in lines[:SHOWN_VIDEOS])]
+        if len(lines) > SHOWN_VIDEOS:
+            shown.append(f"  … and {len(lines) - SHOWN_VIDEOS} more in preparation.json")
+        print("\n".join(shown), file=sys.stderr)
+
+
+def _thresholds(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--tiou: must be numbers such as 0.5,0.75, not {text!r}") from None
+
+
+def _summary(weights: "Weights") -> list[str]:
+    """Returns lines that say what was found in a PyTorch file, used and ignored."""
+    data = weights.config.data
+    found = {
+        "detector": f"a complete AFSD network for {data.dataset}, {data.stream}",
+        "trunk": f"an I3D trunk alone, {data.stream}",
+    }[weights.kind]
+    values = sum(array.size for array in weights.parameters.values())
+    lines = [f"found {found}", f"used {weights.used} tensors, {values / 1e6:.1f} M values"]
+    for reason in sorted(set(weights.ignored.values())):
+        names = [name for name, why in weights.ignored.items() if why == reason]
+        hidden = len(names) - SHOWN_TENSORS
+        more = f" and {hidden} like these" if hidden > 0 else ""
+        lines.append(f"ignored {', '.join(names[:SHOWN_TENSORS])}{more}: {reason}")
+    return lines

@@ -1,0 +1,89 @@
+"""Configuration files by name, and overrides of their fields, as the command line gives them."""
+
+import difflib
+import re
+import runpy
+from collections.abc import Sequence
+from pathlib import Path
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from afsd_jax import configs
+from afsd_jax.config import default_config
+from afsd_jax.errors import UserError
+
+_PACKAGED = Path(configs.__file__).parent
+_OVERRIDE = re.compile(r"--(?:no)?config\.([^=\[]+)")
+_OTHER_FIELDS = re.compile(r"Other fields present:.*}\"?\s*", re.DOTALL)
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> ml_collections.ConfigDict:
+    """Returns the configuration of a file, with some of its fields overridden.
+
+    Args:
+      name: FILE or FILE:VARIANT. A packaged file needs no folder and no suffix: thumos14:rgb.
+      overrides: arguments such as "--config.train.epochs=8", or the same in two.
+
+    Raises:
+      UserError: there is no such file, variant or field, or a value is of another type.
+    """
+    path, colon, variant = name.partition(":")
+    try:
+        # A configuration file is Python: anything can go wrong in it.
+        get_config = runpy.run_path(str(_find(path)))["get_config"]
+        config = get_config(variant) if colon else get_config()
+        fields = _fields(config)
+        missing = [field for field in _fields(default_config()) if field not in fields]
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{name}: {_reason(error)}") from error
+    if missing:
+        raise UserError(
+            f"{name}: lacks config.{missing[0]}; start from afsd_jax.config.default_config()"
+        )
+    for override in overrides:
+        match = _OVERRIDE.match(override)
+        if match and match[1] not in fields:
+            nearest = difflib.get_close_matches(match[1], fields, 1, 0)[0]
+            raise UserError(f"config.{match[1]}: no such field; the nearest is config.{nearest}")
+    return _override(config, ["afsd", *overrides])
+
+
+def _find(path: str) -> Path:
+    """Returns the file that is meant: one that exists, or else a packaged one."""
+    packaged = {file.stem: file for file in sorted(_PACKAGED.glob("[!_]*.py"))}
+    if Path(path).is_file():
+        return Path(path)
+    stem = path.removeprefix("configs/").removesuffix(".py")
+    if stem not in packaged:
+        raise UserError(f"{path}: no such configuration file; packaged are {', '.join(packaged)}")
+    return packaged[stem]
+
+
+def _override(config: ml_collections.ConfigDict, argv: list[str]) -> ml_collections.ConfigDict:
+    """Sets fields as ml_collections' flags do, which know each field's type."""
+    values = flags.FlagValues()
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        unknown = values(argv)[1:]
+    except Exception as error:  # of many kinds, from absl, ml_collections and Python's parser
+        raise UserError(f"{' '.join(argv[1:])}: {_reason(error)}") from error
+    if unknown:
+        raise UserError(f"unknown arguments: {' '.join(unknown)}; see --help")
+    return config
+
+
+def _fields(config: ml_collections.ConfigDict) -> list[str]:
+    """Returns the names of all fields, with dots."""
+    return [
+        f"{name}.{field}" if field else name
+        for name, value in config.items()
+        for field in (_fields(value) if isinstance(value, ml_collections.ConfigDict) else [""])
+    ]
+
+
+def _reason(error: Exception) -> str:
+    return _OTHER_FIELDS.sub("", f"{type(error).__name__}: {error}")
