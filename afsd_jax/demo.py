@@ -88,7 +88,7 @@ def demo(output: Path) -> int:
     metrics = evaluation.evaluate(truth, found, tious)
     print(metrics.as_table())
     name, true = next(iter(truth.items()))
-    track = Track(name, true.duration_s, found[name], true.actions)
+    track = Track(name, true.duration_s or 0.0, found[name], true.actions)
     draw_timeline(output / "timeline.png", [track])
     lap("evaluate")
     summary = metrics.as_dict()
