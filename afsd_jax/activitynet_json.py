@@ -10,10 +10,9 @@ The field's two file formats, the one way in which annotations enter and detecti
 Published files write numbers as strings now and then, so both are read.
 """
 
-import dataclasses
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from afsd_jax import files
@@ -38,16 +37,10 @@ def read_ground_truth(
       UserError: the file is missing, no JSON, or malformed anywhere (the message says where), or
         no video belongs to `subset`.
     """
-    videos: dict[str, AnnotatedVideo] = {}
-    for name, entry in _table(path, "database").items():
-        place = f"database[{name!r}]"
-        try:
-            video = _video(entry, f"{path}: {place}")
-            if subset is not None and not video.subset:
-                raise _Malformed(".subset", "is missing: add it, or choose no subset")
-        except _Malformed as error:
-            raise error.at(path, place) from None
-        videos[name] = video
+    videos = {
+        name: _video(entry, f"{path}: database[{name!r}]", subset is not None)
+        for name, entry in _table(path, "database").items()
+    }
     if subset is None:
         return videos
     chosen = {name: video for name, video in videos.items() if video.subset == subset}
@@ -66,14 +59,10 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, list[Detection]]
     Raises:
       UserError: the file is missing, no JSON, or malformed anywhere (the message says where).
     """
-    results: dict[str, list[Detection]] = {}
-    for name, entries in _table(path, "results").items():
-        place = f"results[{name!r}]"
-        try:
-            results[name] = _list(entries, _detection)
-        except _Malformed as error:
-            raise error.at(path, place) from None
-    return results
+    return {
+        name: _list(entries, f"{path}: results[{name!r}]", _detection)
+        for name, entries in _table(path, "results").items()
+    }
 
 
 def write_ground_truth(
@@ -128,18 +117,6 @@ def write_predictions(
     )
 
 
-class _Malformed(Exception):
-    """A problem at a field of an entry; whoever knows more of the path prepends it with `at`."""
-
-    def __init__(self, field: str, problem: str):
-        super().__init__(field, problem)
-        self.field = field
-        self.problem = problem
-
-    def at(self, path: str | os.PathLike[str], place: str) -> UserError:
-        return UserError(f"{path}: {place}{self.field} {self.problem}")
-
-
 def _table(path: str | os.PathLike[str], key: str) -> dict[str, Any]:
     content = files.read_json(path)
     if not isinstance(content, dict) or key not in content:
@@ -150,73 +127,63 @@ def _table(path: str | os.PathLike[str], key: str) -> dict[str, Any]:
     return table
 
 
-def _video(entry: Any, place: str) -> AnnotatedVideo:
-    _require_dict(entry)
-    subset = _text(entry, "subset") if "subset" in entry else ""
-    duration_s = _number(entry["duration"], ".duration") if "duration" in entry else None
+def _video(entry: Any, place: str, needs_subset: bool) -> AnnotatedVideo:
+    _require_dict(entry, place)
+    subset = _text(entry, "subset", place) if "subset" in entry else ""
+    if needs_subset and not subset:
+        raise UserError(f"{place}.subset is missing: add it, or choose no subset")
+    duration_s = _number(entry["duration"], f"{place}.duration") if "duration" in entry else None
     if duration_s is not None and duration_s < 0:
-        raise _Malformed(".duration", f"must not be negative, is {duration_s:g}")
+        raise UserError(f"{place}.duration must not be negative, is {duration_s:g}")
     if "annotations" not in entry:
-        raise _Malformed(".annotations", "is missing: write [] for a video without actions")
-    try:
-        actions = _list(entry["annotations"], _action)
-    except _Malformed as error:
-        raise _Malformed(".annotations" + error.field, error.problem) from None
-    placed = (
-        dataclasses.replace(action, place=f"{place}.annotations[{i}]")
-        for i, action in enumerate(actions)
-    )
-    return AnnotatedVideo(subset, duration_s, tuple(placed), place)
+        raise UserError(f"{place}.annotations is missing: write [] for a video without actions")
+    actions = _list(entry["annotations"], f"{place}.annotations", _action)
+    return AnnotatedVideo(subset, duration_s, tuple(actions), place)
 
 
-def _action(entry: Any) -> Action:
-    _require_dict(entry)
-    return Action(_text(entry, "label"), *_segment(entry))
+def _action(entry: Any, place: str) -> Action:
+    _require_dict(entry, place)
+    return Action(_text(entry, "label", place), *_segment(entry, place), place=place)
 
 
-def _detection(entry: Any) -> Detection:
-    _require_dict(entry)
+def _detection(entry: Any, place: str) -> Detection:
+    _require_dict(entry, place)
     if "score" not in entry:
-        raise _Malformed(".score", "is missing")
-    return Detection(_text(entry, "label"), _number(entry["score"], ".score"), *_segment(entry))
+        raise UserError(f"{place}.score is missing")
+    score = _number(entry["score"], f"{place}.score")
+    return Detection(_text(entry, "label", place), score, *_segment(entry, place))
 
 
-def _list(value: Any, parse: Any) -> list[Any]:
+def _list(value: Any, place: str, parse: Callable[[Any, str], Any]) -> list[Any]:
     if not isinstance(value, list):
-        raise _Malformed("", f"must be a list, not {_shown(value)}")
-    parsed = []
-    for index, entry in enumerate(value):
-        try:
-            parsed.append(parse(entry))
-        except _Malformed as error:
-            raise _Malformed(f"[{index}]{error.field}", error.problem) from None
-    return parsed
+        raise UserError(f"{place} must be a list, not {_shown(value)}")
+    return [parse(entry, f"{place}[{index}]") for index, entry in enumerate(value)]
 
 
-def _require_dict(entry: Any) -> None:
+def _require_dict(entry: Any, place: str) -> None:
     if not isinstance(entry, dict):
-        raise _Malformed("", f"must be an object {{…}}, not {_shown(entry)}")
+        raise UserError(f"{place} must be an object {{…}}, not {_shown(entry)}")
 
 
-def _text(entry: dict[str, Any], field: str) -> str:
+def _text(entry: dict[str, Any], field: str, place: str) -> str:
     if field not in entry:
-        raise _Malformed(f".{field}", "is missing")
+        raise UserError(f"{place}.{field} is missing")
     value = entry[field]
     if not isinstance(value, str) or not value or not _encodable(value):
-        raise _Malformed(f".{field}", f"must be a non-empty text, not {_shown(value)}")
+        raise UserError(f"{place}.{field} must be a non-empty text, not {_shown(value)}")
     return value
 
 
-def _segment(entry: dict[str, Any]) -> tuple[float, float]:
+def _segment(entry: dict[str, Any], place: str) -> tuple[float, float]:
     if "segment" not in entry:
-        raise _Malformed(".segment", "is missing")
-    segment = entry["segment"]
+        raise UserError(f"{place}.segment is missing")
+    segment, place = entry["segment"], f"{place}.segment"
     if not isinstance(segment, list) or len(segment) != 2:
-        raise _Malformed(".segment", f"must be [start, end] in seconds, not {_shown(segment)}")
-    return _number(segment[0], ".segment[0]"), _number(segment[1], ".segment[1]")
+        raise UserError(f"{place} must be [start, end] in seconds, not {_shown(segment)}")
+    return _number(segment[0], f"{place}[0]"), _number(segment[1], f"{place}[1]")
 
 
-def _number(value: Any, field: str) -> float:
+def _number(value: Any, place: str) -> float:
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             number = float(value)
@@ -224,7 +191,7 @@ def _number(value: Any, field: str) -> float:
             number = math.nan
         if math.isfinite(number):
             return number
-    raise _Malformed(field, f"must be a finite number, not {_shown(value)}")
+    raise UserError(f"{place} must be a finite number, not {_shown(value)}")
 
 
 def _encodable(text: str) -> bool:
