@@ -44,14 +44,17 @@ def draw_timeline(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     colors = class_colors(labels_of(tracks) if labels is None else labels)
     rows = [_rows(track, min_score, max_lanes) for track in tracks]
     used = {item.label for row in rows for _, lanes in row for lane in lanes for item in lane}
-    legend = _legend_lines([label for label in colors if label in used])
+    legend = [label for label in colors if label in used]
+    longest = max((len(label) for label in legend), default=0)
+    columns = int((WIDTH - LEFT - RIGHT) / (LEGEND_HANDLE + longest * LEGEND_CHARACTER)) or 1
     heights = [sum(len(lanes) * LANE + GAP for _, lanes in row) + GAP for row in rows]
     height = TOP + sum(heights) + len(tracks) * (HEADING + AXIS) + BOTTOM
-    height += len(legend) * LEGEND_LINE
+    height += -(-len(legend) // columns) * LEGEND_LINE
 
     figure = Figure(figsize=(WIDTH, height), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
@@ -63,9 +66,18 @@ def draw_timeline(
         )
         _draw_track(axes, track, row, inner, colors)
         y -= AXIS
-    for line in legend:
-        y -= LEGEND_LINE
-        _draw_legend(figure, line, y + LEGEND_LINE / 2, height, colors)
+    if legend:
+        figure.legend(
+            handles=[Patch(color=colors[label], label=label) for label in legend],
+            loc="lower left",
+            bbox_to_anchor=((LEFT - 0.1) / WIDTH, 0),
+            ncols=min(columns, len(legend)),
+            frameon=False,
+            fontsize=8.5,
+            labelcolor=INK,
+            handlelength=1.4,
+            borderaxespad=0.4,
+        )
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -143,36 +155,3 @@ def _draw_bar(
         center = (start + end) / 2, y + LANE / 2
         style: dict[str, Any] = {"ha": "center", "va": "center_baseline", "parse_math": False}
         axes.text(*center, fitting[0], color=text_on(fill), fontsize=7.5, **style)
-
-
-def _legend_lines(labels: Sequence[str]) -> list[list[str]]:
-    """Breaks the legend into lines that fit the picture."""
-    lines: list[list[str]] = []
-    room = 0.0
-    for label in labels:
-        needed = _legend_width(label)
-        if needed > room:
-            lines.append([])
-            room = WIDTH - LEFT - RIGHT
-        lines[-1].append(label)
-        room -= needed
-    return lines
-
-
-def _legend_width(label: str) -> float:
-    return LEGEND_HANDLE + len(label) * LEGEND_CHARACTER
-
-
-def _draw_legend(
-    figure: Any, labels: Sequence[str], y: float, height: float, colors: dict[str, str]
-) -> None:
-    from matplotlib.patches import Rectangle
-
-    x = LEFT
-    for label in labels:
-        box = (x / WIDTH, (y - 0.06) / height)
-        figure.add_artist(Rectangle(box, 0.17 / WIDTH, 0.12 / height, color=colors[label]))
-        text = ((x + 0.24) / WIDTH, y / height)
-        style: dict[str, Any] = {"va": "center_baseline", "parse_math": False}
-        figure.text(*text, label, color=INK, fontsize=8.5, **style)
-        x += _legend_width(label)

@@ -106,9 +106,16 @@ def read(
     if step is None:
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
     with _reader(folder) as reader:
-        config, class_names = _description(reader, folder, step)
+        with _explained(f"{folder}: step {step} has no description that this version reads"):
+            args = ocp.args.Composite(description=ocp.args.JsonRestore())
+            description = reader.restore(step, args=args)["description"]
+            config = default_config()
+            config.update(ml_collections.ConfigDict(description["config"]))
+            class_names = list(description["class_names"])
+        with _explained(f"{folder}: the weights of step {step} are damaged"):
+            metadata = reader.item_metadata(step)["weights"]
+            saved = {name: tuple(x.shape) for name, x in metadata.items()}
         shapes = parameters.shapes(config)
-        saved = _saved_shapes(reader, folder, step)
         if partial:
             shapes = {name: shape for name, shape in shapes.items() if name in saved}
         wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
@@ -145,33 +152,6 @@ def _reader(folder: str | os.PathLike[str]) -> Iterator[ocp.CheckpointManager]:
         yield manager
 
 
-def _description(
-    reader: ocp.CheckpointManager, folder: str | os.PathLike[str], step: int
-) -> tuple[ml_collections.ConfigDict, list[str]]:
-    try:
-        items = reader.restore(step, args=ocp.args.Composite(description=ocp.args.JsonRestore()))
-        config = default_config()
-        config.update(ml_collections.ConfigDict(items["description"]["config"]))
-        return config, list(items["description"]["class_names"])
-    except Exception as error:  # Orbax raises many kinds for one fact
-        raise UserError(
-            f"{folder}: step {step} has no description that this version of afsd_jax reads "
-            f"({_reason(error)}); save the checkpoint again with this version"
-        ) from error
-
-
-def _saved_shapes(
-    reader: ocp.CheckpointManager, folder: str | os.PathLike[str], step: int
-) -> dict[str, tuple[int, ...]]:
-    try:
-        metadata = reader.item_metadata(step)["weights"]
-        return {name: tuple(x.shape) for name, x in metadata.items()}
-    except Exception as error:  # Orbax raises many kinds for one fact
-        raise UserError(
-            f"{folder}: the weights of step {step} cannot be read; the checkpoint is damaged"
-        ) from error
-
-
 def _restore(
     reader: ocp.CheckpointManager,
     folder: str | os.PathLike[str],
@@ -184,15 +164,18 @@ def _restore(
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
     )
-    try:
+    with _explained(f"{folder}: the {item} of step {step} cannot be read with its configuration"):
         args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
         return reader.restore(step, args=args)[item]
-    except Exception as error:  # Orbax raises many kinds for one fact
+
+
+@contextlib.contextmanager
+def _explained(problem: str) -> Iterator[None]:
+    """Turns whatever Orbax raises, which is of many kinds for one fact, into one line."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{folder}: the {item} of step {step} cannot be read with its configuration "
-            f"({_reason(error)})"
+            f"{problem} ({reason}); save it again with this version, or give another checkpoint"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
