@@ -67,8 +67,9 @@ def draw_timeline(
         _draw_track(axes, track, row, inner, colors)
         y -= AXIS
     if legend:
-        figure.legend(
-            handles=[Patch(color=colors[label], label=label) for label in legend],
+        drawn = figure.legend(
+            [Patch(color=colors[label]) for label in legend],
+            ["text"] * len(legend),
             loc="lower left",
             bbox_to_anchor=((LEFT - 0.1) / WIDTH, 0),
             ncols=min(columns, len(legend)),
@@ -78,6 +79,9 @@ def draw_timeline(
             handlelength=1.4,
             borderaxespad=0.4,
         )
+        # Set afterwards, so that neither a dollar nor a leading underscore means anything.
+        for text, label in zip(drawn.get_texts(), legend, strict=True):
+            text.set(parse_math=False, text=label)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 
