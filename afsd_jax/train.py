@@ -92,7 +92,7 @@ def save(
 ) -> None:
     """Saves everything from which the run can go on."""
     weights = {**state.trainable, **state.fixed}
-    checkpoint.save(manager, int(state.step), weights, description, state.optimizer)
+    checkpoint.save(manager, int(state.step), weights, description, state.opt_state)
 
 
 def resume(
@@ -110,12 +110,12 @@ def resume(
             f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
             "give another --workdir, or the configuration that the run began with"
         )
-    optimizer = checkpoint.read_optimizer(folder, step, state.optimizer)
+    opt_state = checkpoint.read_optimizer(folder, step, state.opt_state)
     return TrainState(
         jax.numpy.asarray(step, jax.numpy.int32),
         {name: saved.weights[name] for name in state.trainable},
         {name: saved.weights[name] for name in state.fixed},
-        optimizer,
+        opt_state,
     )
 
 

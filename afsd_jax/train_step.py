@@ -25,7 +25,7 @@ class TrainState(NamedTuple):
     step: jax.Array
     trainable: dict[str, jax.Array]
     fixed: dict[str, jax.Array]
-    optimizer: optax.OptState
+    opt_state: optax.OptState
 
 
 def init_state(network: Network, optimizer: optax.GradientTransformation) -> TrainState:
@@ -83,8 +83,8 @@ def make_train_step(
         state: TrainState, batch: dict[str, jax.Array]
     ) -> tuple[TrainState, dict[str, jax.Array]]:
         grads, (terms, fixed) = jax.grad(loss, has_aux=True)(state.trainable, state.fixed, batch)
-        updates, moments = optimizer.update(grads, state.optimizer, state.trainable)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
         trainable = optax.apply_updates(state.trainable, updates)
-        return TrainState(state.step + 1, trainable, fixed, moments), terms
+        return TrainState(state.step + 1, trainable, fixed, opt_state), terms
 
     return jax.jit(step, donate_argnums=0)
