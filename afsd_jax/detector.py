@@ -12,7 +12,7 @@ from afsd_jax import inputs
 from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
 from afsd_jax.models import normalise
-from afsd_jax.postprocess import Predictions, VideoLabel, decode_streams, detections_of_video
+from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
 
@@ -61,7 +61,7 @@ class Detector:
             predictions = []
             for network, values, frames in zip(networks, weights, clips, strict=True):
                 outputs = parameters.replace(network, values)(normalise(frames, num_frames, GREY))
-                predictions.append(Predictions(*outputs[: len(Predictions._fields)]))
+                predictions.append(outputs.predictions)
             return decode_streams(
                 predictions, jnp.asarray(priors), self.config.data.clip_length, inference.fusion
             )

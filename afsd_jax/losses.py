@@ -1,10 +1,9 @@
-"""Targets and outputs → scalars. Source: AFSD §3.5; each function names its equation or rule.
+"""Targets and outputs → scalars. Source: AFSD §3.5; each function gives its formula.
 
-Losses of predictions keep their per-prior terms until `normalised_sum`, so that counting positives
-over the batch and over each clip are one path.
+(l, r) are coarse distances of width w = l + r, (l*, r*) their target of width w*. The losses of
+predictions stay per prior until `normalised_sum`, so that counting positives over the batch and
+over each clip are one path.
 """
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,19 +14,25 @@ from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.matching import EPS, Targets, match, prior_length_ranges, proposal_labels, tiou
 from afsd_jax.models.network import Outputs
 from afsd_jax.models.refinement import frame_regions
+from afsd_jax.types import Predictions
 
 
 def giou_loss(loc: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns 1 - GIoU [...] of distance pairs [..., 2] around one prior."""
+    """Returns the GIoU loss [...] of distance pairs [..., 2] around one prior (AFSD §3.5).
+
+    1 - (tIoU - (hull - union) / hull), hull = max(l, l*) + max(r, r*), union = w + w* - inter,
+    inter = min(l, l*) + min(r, r*); hull and union are at least the float32 eps.
+    """
     hull = jnp.maximum(jnp.maximum(loc, target).sum(-1), EPS)
     union = jnp.maximum(loc.sum(-1) + target.sum(-1) - jnp.minimum(loc, target).sum(-1), EPS)
     return 1 - (tiou(loc, target) - (hull - union) / hull)
 
 
 def focal_loss(logits: jax.Array, labels: jax.Array, alpha: float, gamma: float) -> jax.Array:
-    """Returns the softmax focal loss [...] of logits [..., C] against labels [...].
+    """Returns the softmax focal loss [...] of logits [..., C] against labels [...] (AFSD §3.5).
 
-    -w (1 - p)^gamma log p, p = softmax + 1e-6, w = alpha for actions and 1 - alpha for class 0.
+    -a (1 - p)^gamma log p, p = softmax(logits)[label] + 1e-6, a = alpha for actions and 1 - alpha
+    for class 0, the background.
     """
     chosen = jnp.take_along_axis(jax.nn.softmax(logits), labels[..., None], axis=-1)[..., 0]
     p = chosen + 1e-6
@@ -36,16 +41,20 @@ def focal_loss(logits: jax.Array, labels: jax.Array, alpha: float, gamma: float)
 
 
 def offset_loss(offsets: jax.Array, target: jax.Array, kind: str) -> jax.Array:
-    """Returns the "l1" or "smooth_l1" (beta 1) loss [...] of offset pairs [..., 2], summed."""
+    """Returns the loss [...] of offset pairs [..., 2], summed over the pair (AFSD §3.5).
+
+    With the error e, "l1" is |e|; "smooth_l1" is e² / 2 where |e| < 1 and |e| - 1/2 elsewhere.
+    """
     if kind == "smooth_l1":
         return optax.losses.huber_loss(offsets, target).sum(-1)
     return abs(offsets - target).sum(-1)
 
 
 def boundary_loss(features: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the mean binary cross-entropy of boundary-sensitive features [B,t,C].
+    """Returns the boundary loss of boundary-sensitive features [B,t,C], a scalar (AFSD §3.5).
 
-    The probability is the mean of tanh over the channels; logarithms are cut at -100.
+    The mean of -(y log p + (1 - y) log(1 - p)) over cells, p = mean over channels of tanh(feature),
+    y the target; logarithms are at least -100.
 
     Args:
       target: [B,t] 1 near a boundary, else 0.
@@ -65,9 +74,10 @@ def triplet_loss(
 ) -> jax.Array:
     """Returns the boundary consistency loss [B] of consistency clips (AFSD §3.6).
 
-    Two parts of one cut action should meet alike, and unlike the background put between them: the
-    end of the first part is the anchor, the start of the second the positive, the start of the
-    background the negative.
+    max(|a - p + 1e-6| - |a - n + 1e-6| + margin, 0) with L2 norms over the pooled channels. Two
+    parts of one cut action should meet alike, and unlike the background put between them: the
+    anchor a is the end of the first part, the positive p the start of the second, the negative n
+    the start of the background.
 
     Args:
       features: [B,t,C] boundary features, start-sensitive half first.
@@ -86,74 +96,70 @@ def triplet_loss(
 
 
 def normalised_sum(terms: jax.Array, positive: jax.Array, normalise: str) -> jax.Array:
-    """Sums per-prior terms [B,K] over the number of positives (at least 1).
+    """Sums per-prior terms [B,K] and divides by the number of positives, at least 1.
 
-    `normalise` is "batch": one count over the batch; or "clip": each clip by its own, then a mean.
+    `normalise` is "batch": sum / N over the batch; or "clip": the mean of each clip's sum / N.
     """
     if normalise == "batch":
         return terms.sum() / jnp.maximum(positive.sum(), 1)
     return (terms.sum(-1) / jnp.maximum(positive.sum(-1), 1)).mean()
 
 
-class DetectionLosses(NamedTuple):
-    """The five losses of the predictions; scalars."""
-
-    loc: jax.Array
-    conf: jax.Array
-    prop_loc: jax.Array
-    prop_conf: jax.Array
-    center: jax.Array
-
-
 def detection_losses(
-    outputs: Outputs,
+    predictions: Predictions,
     targets: Targets,
     loss: ml_collections.ConfigDict,
     matching: ml_collections.ConfigDict,
-) -> DetectionLosses:
-    """Returns the losses of coarse and refined predictions (AFSD Eq. 7-10).
+) -> dict[str, jax.Array]:
+    """Returns the losses of coarse and refined predictions by name, scalars (AFSD §3.5).
+
+    N counts positive priors, PN positive proposals (see `normalised_sum`):
+      loc: GIoU loss over positive priors / N.
+      conf: focal loss over all priors / N.
+      prop_loc: offset loss over positive proposals / PN, target (l* - l) / (w / 2), r alike.
+      prop_conf: focal loss over all proposals / PN.
+      center: binary cross-entropy over positive priors / N, its target the tIoU, at least 0, of
+        the refined distances l + (w / 2) prop_loc, r alike; the target passes gradient on.
 
     Args:
-      outputs: only its first five fields are used.
+      predictions: [B,K,...].
       targets: of the priors.
       loss, matching: those parts of the configuration.
     """
     prior_positive = targets.labels > 0
-    labels = proposal_labels(outputs.loc, targets, matching.proposal_tiou, matching.proposal_best)
+    loc, conf, prop_loc, prop_conf, center = predictions
+    labels = proposal_labels(loc, targets, matching.proposal_tiou, matching.proposal_best)
     positive = labels > 0
 
     def total(terms: jax.Array, counted: jax.Array, where: jax.Array | None = None) -> jax.Array:
         terms = terms if where is None else jnp.where(where, terms, 0)
         return normalised_sum(terms, counted, loss.normalise)
 
-    half_width = 0.5 * outputs.loc.sum(-1, keepdims=True)
-    coarse_half_width = jax.lax.stop_gradient(half_width)
-    coarse = jax.lax.stop_gradient(outputs.loc)
+    half_width = 0.5 * loc.sum(-1, keepdims=True)
+    coarse, coarse_half_width = jax.lax.stop_gradient((loc, half_width))
     offset_target = (targets.loc - coarse) / jnp.maximum(coarse_half_width, EPS)
-    refined = outputs.loc + half_width * outputs.prop_loc
+    refined = loc + half_width * prop_loc
     # Unmatched priors have targets far away; keep them out of the gradient, not only of the sum.
     safe_target = jnp.where(prior_positive[..., None], targets.loc, 1.0)
     quality = jnp.maximum(tiou(refined, safe_target), 0)
     focal = (loss.focal_alpha, loss.focal_gamma)
-    return DetectionLosses(
-        loc=total(giou_loss(outputs.loc, safe_target), prior_positive, prior_positive),
-        conf=total(focal_loss(outputs.conf, targets.labels, *focal), prior_positive),
-        prop_loc=total(
-            offset_loss(outputs.prop_loc, offset_target, loss.offset), positive, positive
-        ),
-        prop_conf=total(focal_loss(outputs.prop_conf, labels, *focal), positive),
-        center=total(
-            optax.losses.sigmoid_binary_cross_entropy(outputs.center, quality),
-            prior_positive,
-            prior_positive,
-        ),
-    )
+    quality_loss = optax.losses.sigmoid_binary_cross_entropy(center, quality)
+    return {
+        "loc": total(giou_loss(loc, safe_target), prior_positive, prior_positive),
+        "conf": total(focal_loss(conf, targets.labels, *focal), prior_positive),
+        "prop_loc": total(offset_loss(prop_loc, offset_target, loss.offset), positive, positive),
+        "prop_conf": total(focal_loss(prop_conf, labels, *focal), positive),
+        "center": total(quality_loss, prior_positive, prior_positive),
+    }
 
 
 def boundary_losses(
     outputs: Outputs, start_target: jax.Array, end_target: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns the start and end losses of the frame-level and level-0 features.
+    """Returns the start and end losses, scalars (AFSD §3.5).
+
+    The boundary loss of the frame-level half, plus 0.1 times that of level 0's halves for loc and
+    conf, whose target is taken at every (T / t)-th frame.
 
     Args:
       start_target, end_target: [B,T] 1 near a boundary, else 0.
@@ -180,7 +186,9 @@ def consistency_loss(
     margin: float,
     pooling: str | None = None,
 ) -> jax.Array:
-    """Returns the mean triplet loss of the consistency clips of a batch; 0 if there is none.
+    """Returns the mean triplet loss of the consistency clips of a batch (AFSD §3.6); 0 without any.
+
+    Of each clip: frame_level + 0.1 (level_loc + level_conf).
 
     Args:
       outputs: of the consistency clips.
@@ -207,6 +215,9 @@ def losses(
 ) -> dict[str, jax.Array]:
     """Returns all eight loss terms and their weighted `total`; scalars, float32.
 
+    total = loc_weight (loc + prop_loc) + conf_weight (conf + prop_conf + center)
+    + boundary_weight (start + end) + consistency_weight triplet.
+
     Args:
       outputs, consistency_outputs: of the batch's clips and of its consistency clips; without
         the latter the triplet loss is 0.
@@ -218,7 +229,7 @@ def losses(
     loss = config.loss
     ranges = prior_length_ranges(config.matching.length_ranges, lengths)
     targets = match(priors, batch["segments"], batch["labels"], config.data.clip_length, ranges)
-    terms = detection_losses(outputs, targets, loss, config.matching)._asdict()
+    terms = detection_losses(outputs.predictions, targets, loss, config.matching)
     terms["start"], terms["end"] = boundary_losses(
         outputs,
         batch["start_target"].astype(jnp.float32),

@@ -13,26 +13,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from afsd_jax.types import Detection
+from afsd_jax.types import Detection, Predictions
 
 MIN_WIDTH_S = 1e-5  # the reference implementation's floor of a segment's width in soft-NMS
-
-
-class Predictions(NamedTuple):
-    """What one stream predicts for K priors and C classes, as the network's outputs begin.
-
-    loc: [..., K, 2] coarse distances from the prior to start and end, frames.
-    conf: [..., K, C] coarse class logits, class 0 the background.
-    prop_loc: [..., K, 2] refining offsets, in half widths of the coarse segment.
-    prop_conf: [..., K, C] refined class logits.
-    center: [..., K] quality logits.
-    """
-
-    loc: ArrayLike
-    conf: ArrayLike
-    prop_loc: ArrayLike
-    prop_conf: ArrayLike
-    center: ArrayLike
 
 
 class VideoLabel(NamedTuple):
@@ -43,31 +26,25 @@ class VideoLabel(NamedTuple):
 
 
 def decode(
-    loc: ArrayLike,
-    conf: ArrayLike,
-    prop_loc: ArrayLike,
-    prop_conf: ArrayLike,
-    center: ArrayLike,
-    priors: ArrayLike,
-    clip_length: int,
+    predictions: Predictions, priors: ArrayLike, clip_length: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Turns raw outputs into segments and scores.
+    """Turns raw predictions into segments and scores.
 
     Args:
-      loc, conf, prop_loc, prop_conf, center: as in `Predictions`.
+      predictions: of the network, any leading axes.
       priors: [K], fractions of the clip.
       clip_length: T, frames.
 
     Returns:
       segments [..., K, 2], frames in [0, T], and scores [..., K, C] in [0, 1], both float32.
     """
-    loc, prop_loc, priors = (jnp.asarray(x, jnp.float32) for x in (loc, prop_loc, priors))
+    loc, conf, prop_loc, prop_conf, center = (jnp.asarray(x, jnp.float32) for x in predictions)
     refined = loc + 0.5 * jnp.sum(loc, axis=-1, keepdims=True) * prop_loc
-    frames = priors * clip_length
+    frames = jnp.asarray(priors, jnp.float32) * clip_length
     segments = jnp.stack([frames - refined[..., 0], frames + refined[..., 1]], axis=-1)
-    coarse, proposal = (jax.nn.softmax(jnp.asarray(x, jnp.float32)) for x in (conf, prop_conf))
-    quality = jax.nn.sigmoid(jnp.asarray(center, jnp.float32))
-    return jnp.clip(segments, 0, clip_length), (coarse + proposal) / 2 * quality[..., None]
+    probabilities = (jax.nn.softmax(conf) + jax.nn.softmax(prop_conf)) / 2
+    scores = probabilities * jax.nn.sigmoid(center)[..., None]
+    return jnp.clip(segments, 0, clip_length), scores
 
 
 def decode_streams(
@@ -79,7 +56,7 @@ def decode_streams(
     """Decodes the fused predictions of one or more streams; of one stream alone it is `decode`.
 
     Args:
-      streams: each stream's predictions (or as plain tuples in that order), alike in shape.
+      streams: each stream's predictions, alike in shape.
       priors: [K], fractions of the clip.
       clip_length: T, frames.
       fusion: "mean" averages all raw outputs; "geometric" averages the logits, but takes the
@@ -96,12 +73,10 @@ def decode_streams(
     if not streams:
         raise ValueError("there must be at least one stream")
     count = len(streams)
-    mean = Predictions(
-        *(sum(jnp.asarray(x) for x in raw) / count for raw in zip(*streams, strict=True))
-    )
-    segments, scores = decode(*mean, priors, clip_length)
+    mean = jax.tree.map(lambda *raw: sum(raw) / count, *streams)
+    segments, scores = decode(mean, priors, clip_length)
     if fusion == "geometric":
-        each = jnp.stack([decode(*stream, priors, clip_length)[0] for stream in streams])
+        each = jnp.stack([decode(stream, priors, clip_length)[0] for stream in streams])
         segments = jnp.prod(each, axis=0) ** (1 / count)
     return segments, scores
 

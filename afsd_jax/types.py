@@ -1,7 +1,13 @@
-"""What passes between the rooms: annotated actions and videos, detections. Times are seconds."""
+"""What passes between the rooms: annotated actions and videos, predictions, detections.
+
+Times are seconds, unless a field says frames.
+"""
 
 import dataclasses
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +45,23 @@ class AnnotatedVideo:
     duration_s: float | None
     actions: tuple[Action, ...]
     place: str = dataclasses.field(default="", compare=False)
+
+
+class Predictions(NamedTuple):
+    """What a network predicts for K priors and C classes, raw.
+
+    loc: [..., K, 2] coarse distances from the prior to start and end, frames.
+    conf: [..., K, C] coarse class logits, class 0 the background.
+    prop_loc: [..., K, 2] refining offsets, in half widths of the coarse segment.
+    prop_conf: [..., K, C] refined class logits.
+    center: [..., K] quality logits.
+    """
+
+    loc: "jax.Array"
+    conf: "jax.Array"
+    prop_loc: "jax.Array"
+    prop_conf: "jax.Array"
+    center: "jax.Array"
 
 
 class Detection(NamedTuple):

@@ -1,4 +1,4 @@
-"""The PyTorch twin with the goldens' weights, and what gradient goldens can hold."""
+"""Networks with the goldens' weights, and what gradient goldens can hold."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 import torch
 
+from afsd_jax.weights import pytorch
 from tests.golden import weights
 from tests.torch_twin import AFSD
 
@@ -18,8 +19,16 @@ def golden_state(network: torch.nn.Module, seed: int = 0) -> dict[str, torch.Ten
     }
 
 
+def golden_parameters(config: ml_collections.ConfigDict) -> dict[str, np.ndarray]:
+    """Returns the goldens' weights, converted from their official names to ours."""
+    shapes = pytorch.parameter_shapes(config)
+    official = pytorch.official_shapes(shapes, config)
+    state = {name: weights.array(name, shape) for name, shape in official.items()}
+    return pytorch.from_pytorch(state, shapes, config)
+
+
 def golden_twin(config: ml_collections.ConfigDict, seed: int = 0) -> AFSD:
-    """Returns the twin with the goldens' weights, in inference mode."""
+    """Returns the PyTorch twin with the goldens' weights, in inference mode."""
     network = AFSD(config.model, config.data.crop_size).eval()
     network.load_state_dict(golden_state(network, seed))
     return network

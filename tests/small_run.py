@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ml_collections
+
+from afsd_jax.config import default_config, resolve
 from afsd_jax.data.builders.base import Options
 from afsd_jax.data.builders.generator import Settings
 from afsd_jax.data.datasets import prepare_dataset
@@ -24,6 +27,15 @@ OVERRIDES = {
     "train.log_every": 1,
     "loss.consistency_weight": 0.1,
 }
+
+
+def small_config(**model: object) -> ml_collections.ConfigDict:
+    """Returns a configuration whose network has the size of `OVERRIDES`, with `model` fields."""
+    config = default_config()
+    config.data.clip_length, config.data.crop_size = 64, 32
+    sizes = {name: OVERRIDES[f"model.{name}"] for name in ("trunk_width", "channels", "groups")}
+    config.model.update(sizes | model)
+    return resolve(config, 20)
 
 
 def prepare(folder: Path) -> Path:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax import losses, matching
-from afsd_jax.models import Outputs
 from afsd_jax.models.network import lengths_of
+from afsd_jax.types import Predictions
 from tests.support import GOLDEN, published
 
-NAMES = ("loc", "conf", "prop_loc", "prop_conf", "center")
+NAMES = Predictions._fields
 
 
 def variant(name: str) -> tuple[ml_collections.ConfigDict, tuple[int, ...]]:
@@ -45,20 +45,19 @@ def test_losses_and_gradients_equal_the_reference(benchmark, padding):
     )
 
     def weighted(predictions):
-        outputs = Outputs(**predictions, frame_level=0, level_loc=0, level_conf=0)
-        terms = jnp.stack(losses.detection_losses(outputs, targets, config.loss, config.matching))
+        found = losses.detection_losses(predictions, targets, config.loss, config.matching)
+        terms = jnp.stack([found[name] for name in NAMES])
         return (terms * golden["loss_weights"]).sum(), terms
 
-    predictions = {name: jnp.asarray(golden[name]) for name in NAMES}
-    predictions["center"] = predictions["center"][..., 0]
+    raw = {name: jnp.asarray(golden[name]) for name in NAMES}
+    predictions = Predictions(**raw | {"center": raw["center"][..., 0]})
     grads, terms = jax.grad(weighted, has_aux=True)(predictions)
     np.testing.assert_allclose(terms, golden["losses"], rtol=1e-4)
     for name in NAMES:
-        expected = golden[f"grad_{name}"].reshape(grads[name].shape)
+        found = getattr(grads, name)
+        expected = golden[f"grad_{name}"].reshape(found.shape)
         scale = abs(expected).max()
-        np.testing.assert_allclose(
-            grads[name], expected, rtol=1e-4, atol=1e-6 * scale, err_msg=name
-        )
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6 * scale, err_msg=name)
 
 
 times = st.floats(0, 64, width=32)
@@ -128,18 +127,15 @@ def test_clip_without_actions_teaches_only_background():
     config, _ = variant("anet")
     rng = np.random.default_rng(1)
     count, classes = 189, config.model.num_classes
-    outputs = Outputs(
+    predictions = Predictions(
         loc=jnp.asarray(rng.uniform(1, 9, (1, count, 2)), jnp.float32),
         conf=jnp.asarray(rng.normal(size=(1, count, classes)), jnp.float32),
         prop_loc=jnp.zeros((1, count, 2)),
         prop_conf=jnp.zeros((1, count, classes)),
         center=jnp.zeros((1, count)),
-        frame_level=0,
-        level_loc=0,
-        level_conf=0,
     )
     targets = matching.Targets(jnp.full((1, count, 2), -5.0), jnp.zeros((1, count), jnp.int32))
-    terms = losses.detection_losses(outputs, targets, config.loss, config.matching)
-    assert terms.loc == terms.prop_loc == terms.center == 0
-    assert terms.conf > 0
-    assert terms.prop_conf > 0
+    terms = losses.detection_losses(predictions, targets, config.loss, config.matching)
+    assert terms["loc"] == terms["prop_loc"] == terms["center"] == 0
+    assert terms["conf"] > 0
+    assert terms["prop_conf"] > 0

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from afsd_jax import postprocess
 from afsd_jax.errors import UserError
-from afsd_jax.postprocess import Predictions, VideoLabel
-from afsd_jax.types import Detection
+from afsd_jax.postprocess import VideoLabel
+from afsd_jax.types import Detection, Predictions
 from afsd_jax.video_scores import label_of, read_video_scores
 from tests.support import GOLDEN
 
@@ -35,11 +35,13 @@ PRIORS = ((np.arange(7) + 0.5) / 7).astype(np.float32)
 
 def test_one_prior_decoded_by_hand():
     segments, scores = postprocess.decode(
-        loc=[[20.0, 40.0]],
-        conf=[[0.0, 0.0]],
-        prop_loc=[[0.5, -0.25]],
-        prop_conf=[[0.0, np.log(3)]],
-        center=[0.0],
+        Predictions(
+            loc=[[20.0, 40.0]],
+            conf=[[0.0, 0.0]],
+            prop_loc=[[0.5, -0.25]],
+            prop_conf=[[0.0, np.log(3)]],
+            center=[0.0],
+        ),
         priors=[0.5],
         clip_length=T,
     )
@@ -56,14 +58,14 @@ def test_decoding_equals_the_formula_in_float64():
     start, end = PRIORS * T - refined[..., 0], PRIORS * T + refined[..., 1]
     softmax = [np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in (conf, prop_conf)]
     quality = 1 / (1 + np.exp(-center))
-    segments, scores = jax.jit(postprocess.decode, static_argnums=6)(*raw, PRIORS, T)
+    segments, scores = jax.jit(postprocess.decode, static_argnums=2)(raw, PRIORS, T)
     np.testing.assert_allclose(segments, np.clip(np.stack([start, end], -1), 0, T), atol=1e-3)
     np.testing.assert_allclose(scores, sum(softmax) / 2 * quality[..., None], rtol=1e-5)
 
 
 def test_segments_are_clamped_to_the_clip():
     raw = random_predictions(1)._replace(loc=np.full((2, 7, 2), 1e4, np.float32))
-    segments, _ = postprocess.decode(*raw, PRIORS, T)
+    segments, _ = postprocess.decode(raw, PRIORS, T)
     assert segments.min() >= 0
     assert segments.max() <= T
 
@@ -73,7 +75,7 @@ def test_one_stream_is_fused_to_itself(fusion):
     raw = random_predictions(2)
     for fused, alone in zip(
         postprocess.decode_streams([raw], PRIORS, T, fusion),
-        postprocess.decode(*raw, PRIORS, T),
+        postprocess.decode(raw, PRIORS, T),
         strict=True,
     ):
         np.testing.assert_allclose(fused, alone, rtol=1e-6)
@@ -83,7 +85,7 @@ def test_mean_fusion_decodes_the_mean_of_all_raw_outputs():
     rgb, flow = random_predictions(3), random_predictions(4)
     mean = [(a + b) / 2 for a, b in zip(rgb, flow, strict=True)]
     segments, scores = postprocess.decode_streams([rgb, flow], PRIORS, T, "mean")
-    expected = postprocess.decode(*mean, PRIORS, T)
+    expected = postprocess.decode(mean, PRIORS, T)
     np.testing.assert_allclose(segments, expected[0], rtol=1e-6)
     np.testing.assert_allclose(scores, expected[1], rtol=1e-6)
 
@@ -91,7 +93,7 @@ def test_mean_fusion_decodes_the_mean_of_all_raw_outputs():
 def test_geometric_fusion_averages_logits_and_takes_the_root_of_the_segments_product():
     rgb, flow = random_predictions(5), random_predictions(6)
     segments, scores = postprocess.decode_streams([rgb, flow], PRIORS, T, "geometric")
-    of_rgb, of_flow = (postprocess.decode(*raw, PRIORS, T)[0] for raw in (rgb, flow))
+    of_rgb, of_flow = (postprocess.decode(raw, PRIORS, T)[0] for raw in (rgb, flow))
     np.testing.assert_allclose(segments, np.sqrt(of_rgb * of_flow), rtol=1e-5)
     _, of_means = postprocess.decode_streams([rgb, flow], PRIORS, T, "mean")
     np.testing.assert_allclose(scores, of_means, rtol=1e-6)

@@ -21,7 +21,7 @@ MIXED = {
     "Mixed_5b": (256, 160, 320, 32, 128, 128),
     "Mixed_5c": (384, 192, 384, 48, 128, 128),
 }
-# Units and pools in order; a unit is (channels, window, strides), a pool (window, strides).
+# Units and pools in order: (channels, kernel_size, strides) and (kernel_size, strides).
 UNITS = {
     "Conv3d_1a_7x7": (64, (7, 7, 7), (2, 2, 2)),
     "Conv3d_2b_1x1": (64, (1, 1, 1), (1, 1, 1)),
@@ -80,13 +80,13 @@ class Unit3D(nnx.Module):
         self,
         in_channels: int,
         out_channels: int,
-        window: tuple[int, int, int],
+        kernel_size: tuple[int, int, int],
         strides: tuple[int, int, int],
         trained_norm: bool,
         dtype: DTypeLike,
         rng: layers.Rng,
     ):
-        self.conv = layers.Conv3D(in_channels, out_channels, window, strides, dtype, rng)
+        self.conv = layers.Conv3D(in_channels, out_channels, kernel_size, strides, dtype, rng)
         self.norm = layers.BatchNorm(out_channels, trained_norm)
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
@@ -105,8 +105,8 @@ class Mixed(nnx.Module):
         rng: layers.Rng,
     ):
         def unit(inputs: int, outputs: int, size: int) -> Unit3D:
-            window = (size, size, size)
-            return Unit3D(inputs, outputs, window, (1, 1, 1), trained_norm, dtype, rng)
+            kernel_size = (size, size, size)
+            return Unit3D(inputs, outputs, kernel_size, (1, 1, 1), trained_norm, dtype, rng)
 
         b0, b1a, b1b, b2a, b2b, b3b = channels
         self.b0 = unit(in_channels, b0, 1)
@@ -141,9 +141,9 @@ class I3D(nnx.Module):
         channels = in_channels
         for name in ENDPOINTS:
             if name in UNITS:
-                out, window, strides = UNITS[name]
+                out, kernel_size, strides = UNITS[name]
                 out = scaled(out, width)
-                unit = Unit3D(channels, out, window, strides, trained_norm, dtype, rng)
+                unit = Unit3D(channels, out, kernel_size, strides, trained_norm, dtype, rng)
                 setattr(self, name, unit)
                 channels = out
             elif name in MIXED:

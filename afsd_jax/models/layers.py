@@ -35,8 +35,8 @@ def glorot_uniform(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
     """Draws a kernel [..., in, out] uniformly within ±sqrt(6 / (fan-in + fan-out))."""
     if rng is None:
         return np.zeros(shape, np.float32)
-    window = np.prod(shape[:-2])
-    limit = (6 / (window * (shape[-2] + shape[-1]))) ** 0.5
+    taps = np.prod(shape[:-2])
+    limit = (6 / (taps * (shape[-2] + shape[-1]))) ** 0.5
     return rng.uniform(-limit, limit, shape).astype(np.float32)
 
 
@@ -44,22 +44,24 @@ class Frozen(nnx.Variable):
     """A weight that is loaded and saved but never trained."""
 
 
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
     """Returns the padding in front and behind by which `size` cells give ceil(size/stride)."""
-    total = max(window - stride, 0) if size % stride == 0 else max(window - size % stride, 0)
+    total = max(kernel_size - (size % stride or stride), 0)
     return total // 2, total - total // 2
 
 
-def _shifted(x: jax.Array, axis: int, window: int, stride: int, fill: float) -> list[jax.Array]:
-    """Returns, for each of the `window` taps, the cells of `axis` that it sees."""
+def _shifted(
+    x: jax.Array, axis: int, kernel_size: int, stride: int, fill: float
+) -> list[jax.Array]:
+    """Returns, for each of the `kernel_size` taps, the cells of `axis` that it sees."""
     size = x.shape[axis]
     out = -(-size // stride)
     padding = [(0, 0)] * x.ndim
-    padding[axis] = same_padding(size, window, stride)
+    padding[axis] = same_padding(size, kernel_size, stride)
     x = jnp.pad(x, padding, constant_values=fill)
     return [
         jax.lax.slice_in_dim(x, tap, tap + (out - 1) * stride + 1, stride, axis)
-        for tap in range(window)
+        for tap in range(kernel_size)
     ]
 
 
@@ -97,13 +99,13 @@ def conv3d(
 
 
 def max_pool3d(
-    x: jax.Array, window: tuple[int, int, int], strides: tuple[int, int, int]
+    x: jax.Array, kernel_size: tuple[int, int, int], strides: tuple[int, int, int]
 ) -> jax.Array:
     """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
 
     A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
     """
-    for axis, (taps, stride) in enumerate(zip(window, strides, strict=True), start=1):
+    for axis, (taps, stride) in enumerate(zip(kernel_size, strides, strict=True), start=1):
         first, *rest = _shifted(x, axis, taps, stride, 0.0)
         for tap in rest:
             first = jnp.maximum(first, tap)
@@ -153,12 +155,14 @@ class Conv3D(nnx.Module):
         self,
         in_channels: int,
         out_channels: int,
-        window: tuple[int, int, int],
+        kernel_size: tuple[int, int, int],
         strides: tuple[int, int, int],
         dtype: DTypeLike,
         rng: Rng,
     ):
-        self.kernel = nnx.Param(jnp.asarray(he_normal(rng, (*window, in_channels, out_channels))))
+        self.kernel = nnx.Param(
+            jnp.asarray(he_normal(rng, (*kernel_size, in_channels, out_channels)))
+        )
         self.strides, self.dtype = strides, dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -166,7 +170,7 @@ class Conv3D(nnx.Module):
 
 
 class SpatialConv(nnx.Module):
-    """Collapses space: a "valid" convolution whose window is all of H×W, [B,T,H,W,C] → [B,T,D]."""
+    """Collapses space: a "valid" convolution as large as H×W, [B,T,H,W,C] → [B,T,D]."""
 
     def __init__(self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng):
         kernel = glorot_uniform(rng, (1, size, size, in_channels, out_channels))
@@ -181,22 +185,22 @@ class SpatialConv(nnx.Module):
 
 
 class Conv1D(nnx.Module):
-    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [window,in,out].
+    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [size,in,out].
 
-    With `lengths`, the sequence is several ones behind each other and each is convolved by itself.
+    With `lengths`, the sequence is several ones concatenated along time, each convolved by itself.
     """
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        window: int,
+        kernel_size: int,
         stride: int,
         dtype: DTypeLike,
         rng: Rng,
         init: Initializer = glorot_uniform,
     ):
-        self.kernel = nnx.Param(jnp.asarray(init(rng, (window, in_channels, out_channels))))
+        self.kernel = nnx.Param(jnp.asarray(init(rng, (kernel_size, in_channels, out_channels))))
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.stride, self.dtype = stride, dtype
 
@@ -212,18 +216,18 @@ class Conv1D(nnx.Module):
         return out + self.bias[...].astype(self.dtype)
 
 
-def _inside(lengths: Lengths, window: int) -> np.ndarray:
-    """Returns, for each tap, whether it stays within a cell's own sequence: float32 [window,K]."""
+def _inside(lengths: Lengths, kernel_size: int) -> np.ndarray:
+    """Returns, for each tap, whether it stays within a cell's own sequence, float32 [taps,K]."""
     index = np.concatenate([np.arange(length) for length in lengths])
     size = np.repeat(lengths, lengths)
-    shifts = np.arange(window)[:, None] - (window - 1) // 2
+    shifts = np.arange(kernel_size)[:, None] - (kernel_size - 1) // 2
     return ((index + shifts >= 0) & (index + shifts < size)).astype(np.float32)
 
 
 class GroupNorm(nnx.Module):
     """Group normalisation of [B,t,C] over channel group × time, eps 1e-5.
 
-    With `lengths`, the sequence is several ones behind each other, each with its own statistics.
+    With `lengths`, it is several sequences concatenated along time, each with its own statistics.
     """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5):
@@ -263,7 +267,7 @@ class NormReLU(nnx.Module):
 def conv_norm_relu(
     in_channels: int,
     out_channels: int,
-    window: int,
+    kernel_size: int,
     stride: int,
     groups: int,
     dtype: DTypeLike,
@@ -271,7 +275,7 @@ def conv_norm_relu(
     init: Initializer = glorot_uniform,
 ) -> NormReLU:
     """Returns the unit of the pyramid, towers and branches: Conv1D → GroupNorm → ReLU."""
-    conv = Conv1D(in_channels, out_channels, window, stride, dtype, rng, init)
+    conv = Conv1D(in_channels, out_channels, kernel_size, stride, dtype, rng, init)
     return NormReLU(conv, out_channels, groups)
 
 

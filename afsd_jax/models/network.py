@@ -11,25 +11,18 @@ from flax import nnx
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import i3d, layers, refinement
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
+from afsd_jax.types import Predictions
 
 
 class Outputs(NamedTuple):
-    """What the network says of B clips with K priors and C classes; float32.
+    """What the network says of B clips; float32.
 
-    loc: [B,K,2] coarse distances from the prior to start and end, frames.
-    conf: [B,K,C] coarse class logits, class 0 the background.
-    prop_loc: [B,K,2] refining offsets, in half widths of the coarse segment.
-    prop_conf: [B,K,C] refined class logits.
-    center: [B,K] quality logits.
+    predictions: of all levels' K priors, concatenated along time.
     frame_level: [B,T,N] feature at every frame, start-sensitive half first.
     level_loc, level_conf: [B,t,2N] boundary features of level 0, start-sensitive half first.
     """
 
-    loc: jax.Array
-    conf: jax.Array
-    prop_loc: jax.Array
-    prop_conf: jax.Array
-    center: jax.Array
+    predictions: Predictions
     frame_level: jax.Array
     level_loc: jax.Array
     level_conf: jax.Array
@@ -88,8 +81,8 @@ class Network(nnx.Module):
             unit = (channels, channels, 3, 1, groups, dtype, rng, init)
             return nnx.List([layers.conv_norm_relu(*unit) for _ in range(2)])
 
-        def head(features: int, window: int) -> layers.Conv1D:
-            return layers.Conv1D(channels, features, window, 1, dtype, rng, init)
+        def head(features: int, kernel_size: int) -> layers.Conv1D:
+            return layers.Conv1D(channels, features, kernel_size, 1, dtype, rng, init)
 
         def branch() -> refinement.SaliencyBranch:
             return refinement.SaliencyBranch(channels, groups, dtype, rng, init)
@@ -116,7 +109,7 @@ class Network(nnx.Module):
         levels = self.pyramid([endpoints[name] for name in self.endpoints])
         frame_level = self.frame_level(levels[0])
 
-        # The heads are shared by all levels, which therefore pass them behind each other.
+        # The heads are shared by all levels, which therefore pass them concatenated along time.
         lengths, pool = self.lengths, self._pool
         cells = jnp.concatenate(levels, axis=1)
         loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
@@ -142,13 +135,16 @@ class Network(nnx.Module):
         )
         refined_loc = self.loc_branch(loc_tower, loc_level, frame, lengths)
         refined_conf = self.conf_branch(conf_tower, conf_level, frame, lengths)
-        outputs = Outputs(
+        predictions = Predictions(
             loc=loc,
             conf=conf,
             prop_loc=self.prop_loc_head(refined_loc, lengths),
             prop_conf=self.prop_conf_head(refined_conf, lengths),
             center=self.center_head(refined_loc, lengths)[..., 0],
-            frame_level=frame_level,
+        )
+        outputs = Outputs(
+            predictions,
+            frame_level,
             level_loc=loc_boundary[:, : lengths[0]],
             level_conf=conf_boundary[:, : lengths[0]],
         )

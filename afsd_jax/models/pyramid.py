@@ -72,8 +72,8 @@ class FrameLevel(nnx.Module):
     ):
         self.units = nnx.List(
             [
-                layers.conv_norm_relu(channels, channels, window, 1, groups, dtype, rng)
-                for window in (3, 3, 1)
+                layers.conv_norm_relu(channels, channels, kernel_size, 1, groups, dtype, rng)
+                for kernel_size in (3, 3, 1)
             ]
         )
         self.clip_length = clip_length

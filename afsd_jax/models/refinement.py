@@ -46,8 +46,8 @@ def proposal_regions(
       lengths: cells of each level.
 
     Returns:
-      The regions [B,K,4] on the levels, in cells of all levels behind each other, and the regions
-      [B,K,4] in frames.
+      The regions [B,K,4] on the levels, in cells of all levels concatenated along time, and the
+      regions [B,K,4] in frames.
     """
     loc = jax.lax.stop_gradient(loc.astype(jnp.float32))
     cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
@@ -66,7 +66,7 @@ def proposal_regions(
 class SaliencyBranch(nnx.Module):
     """Refines a tower's feature by what boundary max pooling finds at the proposal's ends.
 
-    All levels lie behind each other along K = sum of `lengths`.
+    All levels are concatenated along time, K = sum of `lengths`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The network by itself: shapes, compute types, frozen weights, levels side by side."""
+"""The network equals the reference; its parts, compute types and frozen weights by themselves."""
 
 import jax
 import jax.numpy as jnp
@@ -6,21 +6,18 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax.config import default_config, resolve
-from afsd_jax.models import layers, normalise
+from afsd_jax.models import i3d, layers, normalise
 from afsd_jax.weights import parameters
-from tests import small_run
+from tests.golden.weights import clip
+from tests.goldens import golden_parameters
+from tests.small_run import small_config
+from tests.support import GOLDEN, published
 
-
-def small_config(**model):
-    config = default_config()
-    config.data.clip_length, config.data.crop_size = 64, 32
-    for name, value in small_run.OVERRIDES.items():
-        section, field = name.split(".")
-        if section == "model":
-            config.model[field] = value
-    config.model.update(model)
-    return resolve(config, 20)
+CONFIGS = {
+    "thumos14_rgb": published("thumos14"),
+    "thumos14_flow": published("thumos14", "flow"),
+    "anet_rgb": published("anet"),
+}
 
 
 def clips(batch: int = 2) -> jax.Array:
@@ -28,13 +25,46 @@ def clips(batch: int = 2) -> jax.Array:
     return normalise(frames, np.full(batch, 64), 0.0)
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_outputs_and_trunk_are_the_references_within_a_thousandth_of_their_deviation(name):
+    config = CONFIGS[name]
+    golden = np.load(GOLDEN / f"forward_{name}.npz")
+    frames = clip(config.data.clip_length, config.model.in_channels, 0)[None]
+    network = parameters.replace(parameters.abstract_network(config), golden_parameters(config))
+    of_clip = jax.jit(lambda clips: (network.trunk(clips), network(clips)))  # shares the trunk
+    endpoints, outputs = of_clip(normalise(frames, np.full(1, frames.shape[1]), 0.0))
+
+    found = outputs.predictions._asdict() | {
+        "center": outputs.predictions.center[..., None],
+        "priors": network.priors[None, :, None],
+        # The goldens' trunk is channels-first.
+        "Mixed_4f": np.moveaxis(endpoints["Mixed_4f"], -1, 1)[:, ::64, ::8],
+        "Mixed_5c": np.moveaxis(endpoints["Mixed_5c"], -1, 1)[:, ::64, ::4],
+        "endpoint_mean": np.array([endpoints[name].mean() for name in i3d.ENDPOINTS]),
+        "endpoint_std": np.array([endpoints[name].std() for name in i3d.ENDPOINTS]),
+    }
+    for suffix, features in (
+        ("", outputs.frame_level),
+        ("_loc_prop", outputs.level_loc),
+        ("_conf_prop", outputs.level_conf),
+    ):
+        start, end = jnp.split(features, 2, axis=-1)
+        found |= {f"start{suffix}": start[..., ::16], f"end{suffix}": end[..., ::16]}
+    assert found.keys() == set(golden.files)
+    for key, value in found.items():
+        expected = golden[key][..., :1] if key == "priors" else golden[key]
+        assert value.shape == expected.shape, key
+        assert np.abs(value - expected).max() <= 1e-3 * expected.std(), key
+
+
 def test_bfloat16_predicts_what_float32_predicts():
     outputs = {}
     for dtype in ("float32", "bfloat16"):
         network = parameters.build_network(small_config(dtype=dtype))
         outputs[dtype] = jax.jit(network)(clips())
-    for name, expected in outputs["float32"]._asdict().items():
-        found = getattr(outputs["bfloat16"], name)
+    flat = {dtype: {**o._asdict(), **o.predictions._asdict()} for dtype, o in outputs.items()}
+    for name in flat["float32"].keys() - {"predictions"}:
+        expected, found = flat["float32"][name], flat["bfloat16"][name]
         assert found.dtype == jnp.float32
         # Where a proposal's region moves by a cell a pooled value jumps, so not every one is close.
         error = np.median(abs(found - expected)) / np.std(expected)
@@ -65,11 +95,11 @@ def test_frames_behind_the_end_are_the_padding_value():
     np.testing.assert_array_equal(clip[1, 1:], -1)
 
 
-@pytest.mark.parametrize("window", [1, 3])
-def test_levels_side_by_side_are_convolved_and_normalised_each_by_itself(window):
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_levels_side_by_side_are_convolved_and_normalised_each_by_itself(kernel_size):
     lengths = (8, 4, 2, 1)
     rng = np.random.default_rng(0)
-    unit = layers.conv_norm_relu(6, 8, window, 1, 4, jnp.float32, rng)
+    unit = layers.conv_norm_relu(6, 8, kernel_size, 1, 4, jnp.float32, rng)
     cells = jnp.asarray(rng.normal(size=(3, sum(lengths), 6)), jnp.float32)
     together = unit(cells, lengths)
     each = [unit(x) for x in jnp.split(cells, np.cumsum(lengths)[:-1], axis=1)]
@@ -77,20 +107,20 @@ def test_levels_side_by_side_are_convolved_and_normalised_each_by_itself(window)
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 8])
-@pytest.mark.parametrize(("window", "stride"), [(7, 2), (3, 1), (3, 2), (1, 1), (2, 2)])
-def test_folded_convolution_and_sliced_pool_are_the_native_ones(size, window, stride):
+@pytest.mark.parametrize(("kernel_size", "stride"), [(7, 2), (3, 1), (3, 2), (1, 1), (2, 2)])
+def test_folded_convolution_and_sliced_pool_are_the_native_ones(size, kernel_size, stride):
     rng = np.random.default_rng(size)
     x = jnp.asarray(rng.uniform(size=(2, size, size, size, 3)), jnp.float32)
-    kernel = jnp.asarray(rng.normal(size=(window, window, window, 3, 4)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(kernel_size,) * 3 + (3, 4)), jnp.float32)
     strides = (stride,) * 3
     folded, native = (
         layers.conv3d(x, kernel, strides, implementation) for implementation in ("folded", "native")
     )
     np.testing.assert_allclose(folded, native, rtol=1e-4, atol=1e-4)
     pooled = jax.lax.reduce_window(
-        x, -jnp.inf, jax.lax.max, (1, *(window,) * 3, 1), (1, *strides, 1), "SAME"
+        x, -jnp.inf, jax.lax.max, (1, *(kernel_size,) * 3, 1), (1, *strides, 1), "SAME"
     )
-    np.testing.assert_array_equal(layers.max_pool3d(x, (window,) * 3, strides), pooled)
+    np.testing.assert_array_equal(layers.max_pool3d(x, (kernel_size,) * 3, strides), pooled)
 
 
 def test_group_norm_is_the_formula():
