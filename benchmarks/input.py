@@ -70,7 +70,7 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     memory_at_start = _peak_mib()
     from afsd_jax.data.pipeline import TrainingData
     from afsd_jax.data.storage import frame_codec
-    from afsd_jax.data.storage.records import open_data_set
+    from afsd_jax.data.storage.prepared import open_data_set
 
     config = default_config()
     config.data.update(dataset="videos", data_dir=str(data_dir), clip_stride=20)

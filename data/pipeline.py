@@ -18,7 +18,7 @@ from afsd_jax.data.clips.consistency import consistency_clip, cut_length
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.clips.windows import centre_crop
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.records import FrameReader, PreparedVideo, open_data_set, read_videos
+from afsd_jax.data.storage.prepared import FrameReader, PreparedVideo, open_data_set, read_videos
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class TrainingData:
         Yields:
           A dict of arrays, B = clips of this host, T = `data.clip_length`, S = `data.crop_size`,
           M = `data.max_actions`:
-          frames: uint8 [B, T, S, S, C], cropped and mirrored at random, 0 behind the video's end.
+          frames: uint8 [B, T, S, S, C], cropped and mirrored at random, 0 after the video's end.
           num_frames: int32 [B], those before the video's end.
           segments: float32 [B, M, 2], (start, end) in frames. labels: int32 [B, M], 0 is padding.
           start_target, end_target: uint8 [B, T]; see `clips.boundary_targets`.
@@ -263,7 +263,9 @@ class PreparedSplit:
         frames = _arrays(decoded, videos[0].path.parent)
         for number, group in itertools.groupby(parts, lambda part: part[0]):
             video = videos[number]
-            whole = np.concatenate([next(frames) for _ in group])
+            whole = np.empty((video.num_frames, crop_size, crop_size, video.shape[2]), np.uint8)
+            for _, start, stop in group:
+                whole[start:stop] = next(frames)
             yield WholeVideo(video.name, video.fps, video.duration_s, whole)
 
 

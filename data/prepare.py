@@ -180,20 +180,28 @@ def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
 
 
 def open_source(task: Task, threads: int = 1) -> FrameSource:
-    """Opens the frames of a task: flow is computed unless it is what `path` holds."""
+    """Opens the frames of a task: flow is computed unless it is what `path` holds.
+
+    Raises:
+      UserError: there are no such frames, or as raw frames they would be more than a shard can
+        hold. How long a video is, only reading its packets tells; of all else the plan knows.
+    """
     size = (task.size, task.size)
     flow = task.stream == "flow"
     source: FrameSource
     if task.timeline is None:
         source = VideoReader(task.path, task.fps, size, task.max_frames, threads)
     elif task.path.is_dir():
-        return FlowImageReader(task.path, task.timeline, size)
+        flow, source = False, FlowImageReader(task.path, task.timeline, size)
     elif task.path.suffix == ".npy":
         flow = flow and open_array(task.path).shape[-1] == 3
         channels = 3 if flow else schema.CHANNELS[task.stream]
         source = ArrayReader(task.path, task.timeline, channels, size)
     else:
-        source = PreparedReader(task.path, task.timeline)
+        source = PreparedReader(task.path, task.timeline, size)
+    if task.encoding == "raw":
+        frame_bytes = task.size**2 * schema.CHANNELS[task.stream]
+        shards.check_frames(task.name, source.num_frames, frame_bytes)
     return FlowReader(source, task.flow_method, threads) if flow else source
 
 
@@ -202,8 +210,8 @@ def place_actions(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Places a task's actions on the sampled frames.
 
-    Actions are cut at the end of the video; those that lie wholly behind it are left out. Both
-    occur in published annotations.
+    Actions are cut at the end of the video; those that start after it are left out. Both occur in
+    published annotations.
 
     Returns:
       The annotations of the example, and a line for every action changed by a frame or more.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afsd_jax.data.storage.records import PreparedVideo
+from afsd_jax.data.storage.prepared import PreparedVideo
 
 
 class SplitSummary(NamedTuple):

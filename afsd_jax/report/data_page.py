@@ -10,7 +10,7 @@ from PIL import Image
 
 from afsd_jax.data import summary
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.records import PreparedVideo, open_folder, read_frames, read_videos
+from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_frames, read_videos
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
 from afsd_jax.report.bars import bar_lanes, bar_ticks
@@ -203,7 +203,6 @@ def _video(
         Action(class_names[label - 1], start_s, end_s)
         for label, (start_s, end_s) in sorted(segments, key=lambda action: action[1])
     ]
-    frames = list(read_frames(video, numbers)) if numbers else []
     return {
         "name": video.name,
         "split": split,
@@ -211,7 +210,7 @@ def _video(
         "actions": len(actions),
         "frames": [
             (clock(number / video.fps), jpeg_url(_as_rgb(frame)))
-            for number, frame in zip(numbers, frames, strict=True)
+            for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
         ],
         "ticks": bar_ticks(duration_s),
         "lanes": bar_lanes(actions, len(actions), duration_s, colors),

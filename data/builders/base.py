@@ -330,9 +330,13 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
 
 def _check_frames(tasks: Sequence[prepare.Task]) -> None:
-    """Opens all that can be judged without decoding, so that it is refused before any work."""
+    """Opens all that can be judged without decoding, so that it is refused before any work.
+
+    A video is judged when its own turn comes, before decoding: to know its length takes reading the
+    whole file.
+    """
     for task in tasks:
-        if task.path.suffix == ".npy" or task.path.is_dir():
+        if task.timeline is not None:
             prepare.open_source(task)
     if any(task.stream == "flow" for task in tasks):
         flow.import_opencv()

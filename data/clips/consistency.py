@@ -64,7 +64,7 @@ def consistency_clip(
 
     index = np.arange(length, dtype=np.int32)
     if source >= end:
-        # The background comes from behind the action: what lies between moves back.
+        # The background comes from after the action: what lies between moves back.
         index[at : at + cut] = np.arange(source, source + cut)
         index[at + cut : source + cut] = np.arange(at, source)
         regions = [(start, at), (at + cut, end + cut), (at + 1, at + cut - 1)]

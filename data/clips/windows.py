@@ -36,7 +36,7 @@ def cut_windows(
 
     Returns:
       (windows uint8 [W, T, H, W, C], num_frames int32 [W]): frames from a window's num_frames on
-      lie behind the video's end and are 0; their value is set where frames are normalised.
+      lie after the video's end and are 0; their value is set where frames are normalised.
     """
     windows = np.zeros((len(offsets), length, *frames.shape[1:]), frames.dtype)
     counts = np.empty(len(offsets), np.int32)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data.decode.video import Timing, resize, sample_indices
-from afsd_jax.data.storage import frame_codec, shards
+from afsd_jax.data.storage import prepared, schema
 from afsd_jax.errors import UserError
 
 
@@ -173,18 +173,23 @@ def _read_grey(path: Path) -> np.ndarray:
 class PreparedReader:
     """Reads the frames of one video from a shard prepared before."""
 
-    def __init__(self, path: Path, timeline: Timeline):
-        """Remembers the shard; reads nothing yet."""
+    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
+        """Remembers the shard; reads nothing yet.
+
+        Args:
+          path: of the shard.
+          timeline: of its video.
+          size: (height, width) of the frames given.
+        """
         self.fps, self.num_frames = timeline.fps, timeline.num_frames
         self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
         self.damaged = 0
-        self._path = path
+        self._path, self._size = path, size
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        fields, frames = shards.read_example(self._path)
-        shape = (fields["height"], fields["width"], fields["channels"])
-        for frame in frames:
-            yield frame_codec.decode(frame, fields["encoding"].decode(), *shape)
+        (video,) = prepared.read_shard(self._path, schema.features())
+        for frame in prepared.read_frames(video, range(video.num_frames)):
+            yield resize_channels(frame, self._size)
 
 
 def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,27 +1,72 @@
-"""One video as one TFRecord file, written and read frame by frame, in constant memory.
+"""Prepared shards: the one module that knows their bytes, to write and to read them.
 
-A two-hour video is half a gigabyte of frames, and the usual way through a serialised message holds
-it three times over. The format allows better: a protocol buffer may be written as pieces one after
-another, so the frames are spooled to disk as they come and then appended.
+A shard is a TFRecord file, so that TFDS reads it too. It holds one record after another:
+
+    length   crc of length   Example          crc of Example
+    8 bytes  4 bytes         length bytes     4 bytes             little-endian; masked CRC-32C
+
+An Example, TensorFlow's tf.train.Example, is a tree of protocol buffers. Every field in it is
+written as tag, size, content. The tag is one byte: 8 · (the field's number) + 2. The size is a
+varint: seven bits a byte, the lowest first; all bytes but the last have the top bit set.
+
+    Example    0A size Features
+    Features   0A size entry, one for each feature
+    entry      0A size name, then 12 size Feature
+    Feature    0A size BytesList (or 12 size FloatList, or 1A size Int64List)
+    BytesList  0A size frame   0A size frame   …   0A size frame
+               ↑ positions[0]  ↑ positions[1]      …             ↑ positions[-1]
+
+Writing. A size stands before what it measures, so the frames are spooled to disk as they come; a
+long video never lies in memory. Their entry is the last one, in a Features of its own, for readers
+merge a field that occurs twice:
+
+    0A size (Features: all other entries)   0A size (Features: the entry of the frames)
+
+Reading. The positions of the frames are found once by jumping from size to size; then a clip is
+one short read, and the order of clips can be any at all.
+
+Raw frames all have one length, so their tags and sizes have one length too. From the first frame's
+content on they are records of a fixed length, each followed by the next one's tag and size, and the
+last one by the checksum or another entry:
+
+    0A size [frame 0A size] [frame 0A size] … [frame crc]
+
+TensorFlow reads such records without parsing or copying; what follows each frame is ignored.
 """
 
+import contextlib
+import mmap
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import google_crc32c
+import numpy as np
 import tensorflow_datasets as tfds
-from google.protobuf import message
-from tensorflow_datasets.core import example_serializer
-from tensorflow_datasets.proto import tf_feature_pb2
+from google.protobuf.message import DecodeError
 
 from afsd_jax import files
 from afsd_jax.errors import UserError
 
-MAX_BYTES = 2**31 - 2**16  # of the frames: a protocol buffer holds less than 2 GiB
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer takes less than 2 GiB, headers and all
+_LENGTH, _CHECKSUM = 8, 4  # bytes
 _CHUNK = 1 << 20
+
+
+class Record(NamedTuple):
+    """One example of a shard.
+
+    fields: all features but the frames, as TFDS decodes them to NumPy.
+    positions: int64 [N + 1], where each of the N frames begins in the file, and the last one ends.
+    """
+
+    fields: Mapping[str, Any]
+    positions: np.ndarray
 
 
 def write_example(
@@ -44,111 +89,130 @@ def write_example(
     Raises:
       UserError: the example is larger than 2 GiB, which nothing could read.
     """
+    serialized = features.serialize_example({**example, "frames": []})
+    others, _ = _split(serialized, 0, len(serialized))
     with files.atomic_write(path) as temporary:
         with tempfile.TemporaryFile(dir=temporary.parent) as spool:
             for frame in frames:
-                spool.write(_field(1, len(frame)) + frame)
-                if spool.tell() > MAX_BYTES:
-                    raise UserError(
-                        f"{example['name']}: its frames take more than 2 GiB, the most that an "
-                        "example can hold; choose the encoding jpeg or cut the video"
-                    )
+                spool.write(_header(1, len(frame)) + frame)
+                _check_size(example["name"], len(others) + spool.tell())
             spooled = spool.tell()
             spool.seek(0)
-            head = _serialize(features, example) + _frames_header(spooled)
+            head = _head(others, spooled)
             with temporary.open("wb") as file:
                 _write_record(file, head, spool, spooled)
         return temporary.stat().st_size
 
 
-def read_example(path: Path) -> tuple[dict[str, Any], Iterator[bytes]]:
-    """Reads a shard that `write_example` wrote, without TensorFlow.
-
-    Returns:
-      The fields that are single numbers or texts, and the encoded frames, which are read as they
-      are asked for.
+def check_frames(name: str, num_frames: int, frame_bytes: int) -> None:
+    """Checks before any work that an example can hold a video's frames of equal length.
 
     Raises:
-      UserError: the shard is missing or damaged; while iterating, too.
+      UserError: it cannot.
     """
-    frames = _read_example(path)
-    return next(frames), frames
+    _check_size(name, num_frames * (len(_header(1, frame_bytes)) + frame_bytes))
 
 
-def _read_example(path: Path) -> Iterator[Any]:
-    """Yields the fields, then each frame."""
+def read_index(path: Path, features: tfds.features.FeaturesDict) -> list[Record]:
+    """Reads all examples of a shard but their frames, and finds these.
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    with (
+        naming_damage(path),
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        return [_read_record(data, start, stop, features) for start, stop in _records(data)]
+
+
+def read_frames(path: Path, positions: np.ndarray, numbers: Iterable[int]) -> Iterator[bytes]:
+    """Yields encoded frames by their numbers, each read when it is asked for.
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    with naming_damage(path), path.open("rb") as file:
+        for number in numbers:
+            start, stop = positions[number : number + 2].tolist()
+            file.seek(start)
+            field = file.read(stop - start)
+            ((_, begin, end),) = _fields(field, 0, len(field))
+            yield field[begin:end]
+
+
+def read_frames_tf(
+    path: "tf.Tensor", size: "tf.Tensor", begin: "tf.Tensor", end: "tf.Tensor", frame_bytes: int = 0
+) -> "tf.Tensor":
+    """Reads neighbouring frames inside a tf.data pipeline.
+
+    Args:
+      path: of the shard, string [].
+      size: of the shard in bytes, int64 [].
+      begin: position of the first frame, int64 [].
+      end: position after the last frame, int64 [].
+      frame_bytes: length of every frame if they are equally long, else 0.
+
+    Returns:
+      string [n], the encoded frames; where `frame_bytes` is given, a few bytes to be ignored may
+      follow each.
+    """
+    import tensorflow as tf
+
+    # TensorFlow reads a part of a file as fixed-length records between a header and a footer.
+    header = len(_header(1, frame_bytes))
+    if frame_bytes and header <= _CHECKSUM:  # at least a checksum follows the last frame
+        length, begin, end = header + frame_bytes, begin + header, end + header
+        records = tf.data.FixedLengthRecordDataset(path, length, begin, size - end)
+        return records.batch((end - begin) // length).get_single_element()
+    part = tf.data.FixedLengthRecordDataset(path, end - begin, begin, size - end)
+    _, (frames,) = tf.io.decode_proto(
+        part.get_single_element(), "tensorflow.BytesList", ["value"], [tf.string]
+    )
+    return frames
+
+
+@contextlib.contextmanager
+def naming_damage(path: Path) -> Iterator[None]:
+    """Turns whatever comes of a missing or damaged shard into a UserError that names it."""
     try:
-        with path.open("rb") as file:
-            file.seek(12)  # the record's length and its checksum
-            features = tf_feature_pb2.Features.FromString(_read(file, _read_size(file)))
-            yield {
-                name: (feature.int64_list.value or feature.bytes_list.value)[0]
-                for name, feature in features.feature.items()
-                if "/" not in name
-            }
-            _read_size(file)  # Features
-            _read_size(file)  # the map's entry
-            _read(file, _read_size(file))  # its key
-            _read_size(file)  # Feature
-            end = _read_size(file) + file.tell()  # BytesList
-            while file.tell() < end:
-                yield _read(file, _read_size(file))
-    except (OSError, EOFError, IndexError, message.DecodeError) as error:
+        yield
+    except (OSError, ValueError, IndexError, struct.error, DecodeError) as error:
         raise UserError(
             f"{path}: the shard is missing or damaged; prepare the data set again"
         ) from error
 
 
-def _read_size(file: BinaryIO) -> int:
-    """Reads the tag and length of a length-delimited field."""
-    _read(file, 1)
-    size = shift = 0
-    while True:
-        (byte,) = _read(file, 1)
-        size |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return size
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_BYTES:
+        raise UserError(
+            f"{name}: its frames take at least {size:,} bytes, but an example holds less than "
+            "2 GiB; choose the encoding jpeg or png, a smaller --size or --fps, or cut the video"
+        )
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
-    content = file.read(size)
-    if len(content) < size:
-        raise EOFError
-    return content
+def _head(others: bytes, size: int) -> bytes:
+    """Returns an Example of these other entries up to its frames, which take `size` bytes."""
+    head, name = b"", _header(1, len(b"frames")) + b"frames"
+    # From the inside out: BytesList, Feature, entry, Features.
+    for number, prefix in ((1, b""), (2, name), (1, b""), (1, b"")):
+        head = prefix + _header(number, size + len(head)) + head
+    return _header(1, len(others)) + others + head
 
 
-def _serialize(features: tfds.features.FeaturesDict, example: Mapping[str, Any]) -> bytes:
-    """Serialises all but the frames."""
-    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
-    proto = serializer.get_tf_example(features.encode_example({**example, "frames": []}))
-    del proto.features.feature["frames"]
-    return proto.SerializeToString(deterministic=True)
-
-
-def _frames_header(size: int) -> bytes:
-    """Returns what stands before `size` bytes of frames: tf.train.Example's field `frames`."""
-    header, total = b"", size
-    key = _field(1, len(b"frames")) + b"frames"
-    # From the inside out: BytesList, Feature, the map's entry, Features, Example.
-    for number, prefix in ((1, b""), (2, key), (1, b""), (1, b"")):
-        header = prefix + _field(number, total) + header
-        total = size + len(header)
-    return header
-
-
-def _field(number: int, size: int) -> bytes:
-    """Returns the tag and length of a length-delimited field."""
-    varint = bytearray([number << 3 | 2])
+def _header(number: int, size: int) -> bytes:
+    """Returns the tag and size of a field."""
+    header = bytearray([number << 3 | 2])
     while size > 0x7F:
-        varint.append(size & 0x7F | 0x80)
+        header.append(size & 0x7F | 0x80)
         size >>= 7
-    varint.append(size)
-    return bytes(varint)
+    header.append(size)
+    return bytes(header)
 
 
 def _write_record(file: BinaryIO, head: bytes, spool: BinaryIO, spooled: int) -> None:
-    """Writes a TFRecord of `head` followed by the spool's content."""
+    """Writes a record of `head` followed by the spool's content."""
     length = struct.pack("<Q", len(head) + spooled)
     file.write(length + _masked(google_crc32c.extend(0, length)) + head)
     checksum = google_crc32c.extend(0, head)
@@ -162,3 +226,64 @@ def _masked(checksum: int) -> bytes:
     """Returns a CRC-32C as TFRecord stores it."""
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
+    """Yields where the Example of each record begins and ends."""
+    position = 0
+    while position < len(data):
+        (length,) = struct.unpack_from("<Q", data, position)
+        start = position + _LENGTH + _CHECKSUM
+        position = start + length + _CHECKSUM
+        if position > len(data):
+            raise ValueError("truncated")
+        yield start, start + length
+
+
+def _read_record(
+    data: mmap.mmap, start: int, stop: int, features: tfds.features.FeaturesDict
+) -> Record:
+    others, positions = _split(data, start, stop)
+    fields = dict(features.deserialize_example_np(_head(others, 0)))
+    del fields["frames"]
+    return Record(fields, np.array(positions, np.int64))
+
+
+def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, list[int]]:
+    """Splits an Example into its other entries, in the order of their names, and its frames.
+
+    Returns:
+      The entries as bytes, and the positions of the frames; see `Record`.
+    """
+    others, positions = {}, [0]
+    for _, first, last in _fields(data, start, stop):  # of Example: its Features
+        for entry, begin, end in _fields(data, first, last):
+            (_, name, name_end), (_, feature, feature_end) = _fields(data, begin, end)
+            if data[name:name_end] != b"frames":
+                others[data[name:name_end]] = data[entry:end]
+                continue
+            for _, first_frame, last_end in _fields(data, feature, feature_end):  # its BytesList
+                ends = (frame_end for *_, frame_end in _fields(data, first_frame, last_end))
+                positions = [first_frame, *ends]
+    return b"".join(others[name] for name in sorted(others)), positions
+
+
+def _fields(data: mmap.mmap | bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yields where each field of a message begins, its content begins, and it ends."""
+    while start < stop:
+        if data[start] & 7 != 2:
+            raise ValueError("no field with a size")
+        begin = start + 1
+        length = shift = 0
+        while True:
+            byte = data[begin]
+            begin += 1
+            length |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        end = begin + length
+        if end > stop:
+            raise ValueError("a field is longer than its message")
+        yield start, begin, end
+        start = end

@@ -15,7 +15,7 @@ from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
 from afsd_jax.data.pipeline import PreparedSplit, TrainingData
-from afsd_jax.data.storage import frame_codec, records, schema
+from afsd_jax.data.storage import frame_codec, prepared, schema
 from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
@@ -311,8 +311,8 @@ def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
                 file.write(features.serialize_example(example))
     split = tfds.core.SplitInfo(name="train", shard_lengths=[3, 4], num_bytes=0)
     tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=[split])
-    builder = records.open_folder(folder.parent)
-    found = records.read_videos(builder, "train")
+    builder = prepared.open_folder(folder.parent)
+    found = prepared.read_videos(builder, "train")
     assert [video.name for video in found] == [example["name"] for example in examples]
     for video, example in zip(found, examples, strict=True):
         assert (video.fps, video.duration_s) == (example["fps"], example["duration_s"])
@@ -325,7 +325,7 @@ def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
         starts = [end - len(frame) for end, frame in zip(ends, example["frames"], strict=True)]
         frames = [content[start:end] for start, end in zip(starts, ends, strict=True)]
         assert frames == example["frames"]
-    part = records.read_videos(builder, "train[2:5]")
+    part = prepared.read_videos(builder, "train[2:5]")
     assert [video.name for video in part] == ["video 2", "video 3", "video 4"]
 
 

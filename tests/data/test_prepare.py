@@ -23,6 +23,7 @@ from afsd_jax.data import annotations, datasets, prepare
 from afsd_jax.data.builders import thumos14
 from afsd_jax.data.builders.base import Options
 from afsd_jax.data.clips.training_clips import video_clips
+from afsd_jax.data.decode.video import resize
 from afsd_jax.data.storage import frame_codec, schema
 from afsd_jax.errors import UserError
 from tests.support import GOLDEN, ROOT, THUMOS14
@@ -305,6 +306,15 @@ def test_flow_comes_from_videos_arrays_and_prepared_frames_alike(
         np.testing.assert_array_equal(flows["prepared"][name]["frames"], example["frames"])
 
 
+def test_frames_prepared_in_another_size_are_resized(tmp_path, thumos, thumos_rgb):
+    chosen = options(thumos_rgb, thumos, size=SIZE // 2)
+    found = read(datasets.prepare_dataset("thumos14", tmp_path, "rgb", chosen))
+    assert sorted(found) == sorted(read(thumos_rgb))
+    for name, example in read(thumos_rgb).items():
+        expected = [resize(frame, (SIZE // 2, SIZE // 2)) for frame in example["frames"]]
+        np.testing.assert_array_equal(found[name]["frames"], expected)
+
+
 def test_arrays_of_flow_are_taken_as_they_are(tmp_path, thumos, thumos_rgb):
     rng = np.random.default_rng(0)
     source = tmp_path / "flow"
@@ -341,7 +351,7 @@ def test_flow_images_of_denseflow_are_sampled_and_the_last_one_repeated(tmp_path
         assert frames[:, 0, 0, 1].tolist() == [min(i + 60, 255) for i in kept]
 
 
-def test_actions_behind_the_end_are_cut_or_left_out_and_reported(tmp_path, media):
+def test_actions_after_the_end_are_cut_or_left_out_and_reported(tmp_path, media):
     rows = [("clip_0", "run", 5.0, 9.5, "train"), ("clip_0", "run", 7.0, 8.0, "train"), *ROWS[2:4]]
     path = write_csv(tmp_path / "labels.csv", rows)
     folder = datasets.prepare_dataset("videos", tmp_path, "rgb", options(media, path))
@@ -496,6 +506,26 @@ def test_bad_arrays_are_refused_by_name(tmp_path, thumos, case):
     assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
 
 
+def write_flow_images(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True)
+    for i, axis in itertools.product(range(count), "xy"):
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / f"flow_{axis}_{i:05d}.jpg")
+
+
+@pytest.mark.parametrize("kind", ["arrays", "flow images", "prepared frames"])
+def test_raw_frames_of_more_than_2_gib_are_refused_while_planning(
+    tmp_path, thumos, thumos_rgb, arrays, kind
+):
+    write_flow_images(tmp_path / "images" / "video_validation_0000001", 60)
+    write_flow_images(tmp_path / "images" / "video_test_0000002", 56)
+    sources = {"arrays": arrays, "flow images": tmp_path / "images", "prepared frames": thumos_rgb}
+    stream = "rgb" if kind == "arrays" else "flow"
+    chosen = options(sources[kind], thumos, size=4500, flow_method="dis")
+    with pytest.raises(UserError, match=r"video_\w+: its frames take .*; choose the encoding jpeg"):
+        datasets.prepare_dataset("thumos14", tmp_path / "out", stream, chosen)
+    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
+
+
 # The command -----------------------------------------------------------------------------------
 
 
@@ -536,6 +566,24 @@ def test_unreadable_videos_are_listed_with_code_1_and_the_others_prepared(tmp_pa
         "clip_2",
         "clip_3",
     ]
+
+
+def test_a_video_too_long_for_raw_frames_is_refused_before_it_is_decoded(tmp_path):
+    source, count, size = tmp_path / "in", 1990, 600
+    source.mkdir()
+    write_video(source / "long.mp4", numbered_frames(count, 16, 16), 10)
+    write_video(source / "short.mp4", numbered_frames(10, 16, 16), 10)
+    write_csv(source / "labels.csv", [(n, "run", 0, 1, "train") for n in ("long", "short")])
+    arguments = ("--source", source, "--output", tmp_path / "out", "--size", size)
+    result = run("videos", *arguments, "--encoding", "raw")
+    assert result.returncode == 1, result.stderr
+    folder = tmp_path / "out" / "videos" / "rgb" / "1.0.0"
+    assert list(read(folder)) == ["short"]
+    # Writing would have stopped at the first frame too much; this is the size of all of them.
+    bytes_of_all = f"{count * (size * size * 3 + 4):,}"
+    assert bytes_of_all in datasets.read_report(folder)["unreadable"]["long"]
+    for part in ("long: its frames take", bytes_of_all, "jpeg", "--size", "--fps"):
+        assert part in result.stderr
 
 
 def shard_contents(folder: Path) -> dict[str, bytes]:

@@ -1,10 +1,15 @@
 """What is streamed to a shard is what TensorFlow reads back."""
 
+import math
+import os
+import struct
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from afsd_jax.data.storage import schema, shards
+from afsd_jax.data.storage import prepared, schema, shards
 from afsd_jax.errors import UserError
 
 EXAMPLE = {
@@ -36,20 +41,25 @@ def test_a_streamed_example_is_the_one_serialised_whole(tmp_path, sizes):
     expected.ParseFromString(whole)
     assert streamed == expected
     assert features.deserialize_example(record)["frames"].numpy().tolist() == frames
-    fields, read = shards.read_example(path)
-    assert list(read) == frames
+    ((fields, positions),) = shards.read_index(path, features)
+    assert list(shards.read_frames(path, positions, range(len(frames)))) == frames
     assert fields["name"] == b"video"
     assert (fields["height"], fields["width"], fields["channels"]) == (4, 5, 3)
 
 
 def test_a_cut_or_missing_shard_is_refused_by_name(tmp_path):
-    path = tmp_path / "shard.tfrecord"
-    with pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged"):
-        shards.read_example(path)
-    shards.write_example(path, schema.features(["a", "b"]), EXAMPLE, [b"x" * 100] * 3)
+    path, features = tmp_path / "shard.tfrecord", schema.features(["a", "b"])
+    refused = pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged")
+    with refused:
+        shards.read_index(path, features)
+    shards.write_example(path, features, EXAMPLE, [b"x" * 100] * 3)
+    ((_, positions),) = shards.read_index(path, features)
     path.write_bytes(path.read_bytes()[:-150])
-    with pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged"):
-        list(shards.read_example(path)[1])
+    with refused:
+        shards.read_index(path, features)
+    assert list(shards.read_frames(path, positions, [0])) == [b"x" * 100]
+    with refused:
+        list(shards.read_frames(path, positions, [1]))
 
 
 def test_a_failure_midway_leaves_no_file(tmp_path):
@@ -71,3 +81,68 @@ def test_what_no_reader_could_take_is_refused(tmp_path, monkeypatch):
             tmp_path / "a.tfrecord", schema.features(["a", "b"]), EXAMPLE, [b"x" * 1000]
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_of_one_length_that_no_reader_could_take_are_refused_before_they_are_made():
+    fit = shards.MAX_BYTES // (112 * 112 * 3 + 4)  # each has a tag of one byte, a size of three
+    shards.check_frames("video", fit, 112 * 112 * 3)
+    with pytest.raises(UserError, match=r"video: its frames take at least 2,1.*; choose .* --size"):
+        shards.check_frames("video", fit + 1, 112 * 112 * 3)
+
+
+SHAPE = (600, 600, 3)
+COUNT = 1100  # of such frames take 1.2 GB
+
+
+def field(number: int, size: int) -> bytes:
+    """The tag of a field, and its size in groups of seven bits, the lowest first."""
+    groups = [size >> shift & 127 for shift in range(0, max(size.bit_length(), 1), 7)]
+    return bytes([8 * number + 2, *(group | 128 for group in groups[:-1]), groups[-1]])
+
+
+def write_sparse(path: Path, names: list[str]) -> None:
+    """A shard of videos whose frames are black but for their last bytes: their video and number."""
+    size = math.prod(SHAPE)
+    key = field(1, 6) + b"frames"
+    inner = COUNT * (len(field(1, size)) + size)
+    header = b""
+    for number, prefix in ((1, b""), (2, key), (1, b""), (1, b"")):
+        header = prefix + field(number, inner + len(header)) + header
+    example = {**EXAMPLE, "height": SHAPE[0], "width": SHAPE[1], "frames": []}
+    with path.open("wb") as file:
+        for name in names:
+            start = schema.features(["a", "b"]).serialize_example({**example, "name": name})
+            start += header
+            file.write(struct.pack("<Q4x", len(start) + inner) + start)
+            for i in range(COUNT):
+                file.write(field(1, size))
+                file.seek(size - 2, os.SEEK_CUR)
+                file.write(struct.pack(">BB", names.index(name), i % 256))
+            file.write(bytes(4))
+
+
+def test_frames_beyond_2_gib_of_a_shard_are_found_and_read(tmp_path):
+    path = tmp_path / "shard.tfrecord"
+    write_sparse(path, ["first", "second"])
+    videos = prepared.read_shard(path, schema.features(["a", "b"]))
+    assert [(video.name, video.num_frames) for video in videos] == [
+        ("first", COUNT),
+        ("second", COUNT),
+    ]
+    begin, middle, end = videos[1].positions[-3:].tolist()
+    assert begin > 2**31
+    assert end == path.stat().st_size - 4
+    numbers = [0, 500, COUNT - 2, COUNT - 1]
+    for number, frame in zip(numbers, prepared.read_frames(videos[1], numbers), strict=True):
+        assert frame.shape == SHAPE
+        assert frame[-1, -1].tolist() == [0, 1, number % 256]
+    reader = prepared.FrameReader(videos)
+    last = [[0, 1, (COUNT - i) % 256] for i in (2, 1)]
+    clip = reader(1, tf.constant(COUNT - 2, tf.int64), tf.constant(COUNT, tf.int64)).numpy()
+    assert clip.shape == (2, *SHAPE)
+    assert clip[:, -1, -1].tolist() == last
+    frames = shards.read_frames_tf(
+        tf.constant(str(path)), tf.constant(path.stat().st_size), tf.constant(begin), end
+    )
+    assert [list(frame[-3:]) for frame in frames.numpy()] == last
+    assert middle - begin == len(frames.numpy()[0]) + 4

@@ -1,0 +1,191 @@
+"""Prepared data sets: opening them, what each video is, and its frames by their numbers."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import ml_collections
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from afsd_jax.data.storage import shards
+from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
+from afsd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+class PreparedVideo(NamedTuple):
+    """One video of a prepared data set.
+
+    Attributes:
+      name: unique in the data set.
+      fps: sampled frames per second.
+      duration_s: of the video, seconds.
+      encoding: of the frames; see `frame_codec`.
+      shape: (height, width, channels) of a decoded frame.
+      segments: float64 [A, 2], (start, end) of the actions in sampled frames.
+      labels: int32 [A], classes from 1 on.
+      path: of the shard.
+      positions: int64 [N + 1], of the N frames in the shard; see `shards.Record`.
+    """
+
+    name: str
+    fps: float
+    duration_s: float
+    encoding: str
+    shape: tuple[int, int, int]
+    segments: np.ndarray
+    labels: np.ndarray
+    path: Path
+    positions: np.ndarray
+
+    @property
+    def num_frames(self) -> int:
+        """Number of sampled frames."""
+        return len(self.positions) - 1
+
+
+def open_data_set(data: ml_collections.ConfigDict) -> tfds.core.DatasetBuilder:
+    """Opens the newest version of a prepared data set.
+
+    Args:
+      data: the field `data` of a configuration.
+
+    Raises:
+      UserError: there is none.
+    """
+    return open_folder(Path(data.data_dir) / data.dataset / data.stream)
+
+
+def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
+    """Opens a prepared folder: a version of a data set, or the newest version in the folder.
+
+    Raises:
+      UserError: nothing has been prepared there.
+    """
+    versions = [path.parent for path in folder.glob("*.*.*/dataset_info.json")]
+    newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=folder)
+    if not (newest / "dataset_info.json").exists():
+        raise UserError(
+            f"{folder}: no prepared data set; make it with scripts/prepare_data.py, or set "
+            "data.data_dir to the folder given to it as --output"
+        )
+    return tfds.builder_from_directory(newest)
+
+
+def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedVideo]:
+    """Returns the videos of a split in their order, without reading the frames themselves.
+
+    Args:
+      builder: of a prepared data set.
+      split: a name such as train, or a part of one such as train[:10%].
+
+    Raises:
+      UserError: there is no such split or nothing in it, a shard is damaged, or the videos' frames
+        differ in size or encoding.
+    """
+    info = builder.info
+    try:
+        parts = info.splits[split].file_instructions
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{builder.data_path}: no split {split!r}; there are {', '.join(info.splits)}"
+        ) from error
+    if info.file_format != tfds.core.FileFormat.TFRECORD:
+        raise UserError(f"{builder.data_path}: is stored as {info.file_format}, not as tfrecord")
+    videos = []
+    for part in tqdm(parts, desc=f"indexing {split}", unit="file", delay=2):
+        stop = None if part.take < 0 else part.skip + part.take
+        videos += read_shard(Path(part.filename), info.features)[part.skip : stop]
+    if not videos:
+        raise UserError(f"{builder.data_path}: split {split} has no videos")
+    for video in videos:
+        if (video.encoding, video.shape) != (videos[0].encoding, videos[0].shape):
+            raise UserError(
+                f"{video.path}: frames are {video.encoding} {video.shape}, but those of "
+                f"{videos[0].path} {videos[0].encoding} {videos[0].shape}; prepare them alike"
+            )
+    return videos
+
+
+def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[PreparedVideo]:
+    """Returns the videos of one shard, without reading the frames themselves.
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    with shards.naming_damage(path):
+        return [_video(path, record) for record in shards.read_index(path, features)]
+
+
+def _video(path: Path, record: shards.Record) -> PreparedVideo:
+    fields, actions = record.fields, record.fields["annotations"]
+    return PreparedVideo(
+        fields["name"].decode(),
+        float(fields["fps"]),
+        float(fields["duration_s"]),
+        fields["encoding"].decode(),
+        (int(fields["height"]), int(fields["width"]), int(fields["channels"])),
+        np.array([actions["start_frame"], actions["end_frame"]], np.float64).T.reshape(-1, 2),
+        np.array(actions["label"], np.int32) + 1,
+        path,
+        record.positions,
+    )
+
+
+def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    """Yields frames of a video by their numbers, without TensorFlow: uint8 [H, W, C].
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    with shards.naming_damage(video.path):
+        for frame in shards.read_frames(video.path, video.positions, numbers):
+            yield decode(frame, video.encoding, *video.shape)
+
+
+class FrameReader:
+    """Reads and decodes frames inside a tf.data pipeline.
+
+    Videos whose frames have one encoding and size are known by their number.
+    """
+
+    def __init__(self, videos: Sequence[PreparedVideo]):
+        """Holds the positions of all frames: 8 bytes each.
+
+        Args:
+          videos: at least one.
+        """
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # raised where TensorFlow is in use already
+            tf.config.set_visible_devices([], "GPU")  # they are JAX's
+        self._encoding, self._shape = videos[0].encoding, videos[0].shape
+        self._frame_bytes = int(np.prod(self._shape)) if self._encoding == "raw" else 0
+        self._paths = tf.constant([str(video.path) for video in videos])
+        self._sizes = tf.constant([video.path.stat().st_size for video in videos], tf.int64)
+        counts = [len(video.positions) for video in videos]
+        self._first = tf.constant(np.cumsum([0, *counts[:-1]]), tf.int64)
+        self._positions = tf.constant(np.concatenate([video.positions for video in videos]))
+
+    def __call__(
+        self, video: "tf.Tensor", start: "tf.Tensor", stop: "tf.Tensor", crop: Crop | None = None
+    ) -> "tf.Tensor":
+        """Returns the frames [start, stop) of a video: uint8 [stop - start, rows, columns, C].
+
+        Args:
+          video: number of the video.
+          start: the first frame.
+          stop: after the last frame.
+          crop: see `frame_codec.decode_tf`.
+        """
+        first = self._first[video]
+        begin, end = self._positions[first + start], self._positions[first + stop]
+        frames = shards.read_frames_tf(
+            self._paths[video], self._sizes[video], begin, end, self._frame_bytes
+        )
+        return decode_tf(frames, self._encoding, *self._shape, crop)
