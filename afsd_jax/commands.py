@@ -35,7 +35,7 @@ def prepare(args: Namespace) -> int:
     if args.source is None and args.dataset != "synthetic":
         raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
     from afsd_jax.data import datasets
-    from afsd_jax.data.builders.base import Options
+    from afsd_jax.data.builders.options import Options
 
     given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
     given["source"] = args.source or args.output / "synthetic" / "source"

@@ -19,8 +19,8 @@ from afsd_jax import errors, evaluation, files
 from afsd_jax.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
-from afsd_jax.data.builders.base import Options
 from afsd_jax.data.builders.generator import synthesize
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode.video import read_video
 from afsd_jax.detector import Detector
 from afsd_jax.report.timeline import draw_timeline

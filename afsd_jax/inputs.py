@@ -68,9 +68,11 @@ def from_arrays(
       durations: seconds by name; default: number of frames / fps.
 
     Raises:
-      UserError: a file is missing or no array, or there is neither rate nor duration.
+      UserError: a file is missing or no such array, or there is neither rate nor duration.
     """
-    streams = [_open_array(path) for path in paths]
+    from afsd_jax.data.decode.sources import open_array
+
+    streams = [open_array(path) for path in paths]
     name, count = paths[0].stem, len(streams[0])
     duration_s = (durations or {}).get(name)
     if duration_s is not None and not (
@@ -119,12 +121,3 @@ def from_prepared(
         Input(videos[0].name, [v.frames for v in videos], videos[0].fps, videos[0].duration_s)
         for videos in zip(*splits, strict=True)
     )
-
-
-def _open_array(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a NumPy array ({error})") from error

@@ -140,7 +140,7 @@ def main() -> None:
             name: version(name) for name in ("numpy", "pillow", "tensorflow-datasets", _TENSORFLOW)
         },
     }
-    from afsd_jax.data.builders.base import Options
+    from afsd_jax.data.builders.options import Options
     from afsd_jax.data.datasets import prepare_dataset
 
     with tempfile.TemporaryDirectory() as name:

@@ -98,7 +98,7 @@ def peak_memory(folder: Path) -> float:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from afsd_jax.data import datasets\n"
-        "from afsd_jax.data.builders.base import Options\n"
+        "from afsd_jax.data.builders.options import Options\n"
         "if __name__ == '__main__':\n"
         "    source, output = map(Path, sys.argv[1:])\n"
         "    datasets.prepare_dataset('videos', output, 'rgb', Options(source, workers=1))\n"

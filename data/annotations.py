@@ -15,7 +15,6 @@ from afsd_jax.types import Action, AnnotatedVideo
 
 TEST_PERCENT = 20  # of the videos without a subset that go to the split test
 
-
 Annotations = dict[str, AnnotatedVideo]  # by the video's name
 
 
@@ -139,6 +138,15 @@ def class_names(videos: Annotations, known: Iterable[str] | None = None) -> list
                     )
                 seen.add(action.label)
     return names if known is not None else sorted(seen)
+
+
+def read_class_list(path: Path) -> list[str]:
+    """Reads a text file of labels, one a line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def check_order(videos: Annotations) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax import files
+from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders.activitynet import Activitynet
-from afsd_jax.data.builders.base import REPORT, Options, VideoBuilder
+from afsd_jax.data.builders.base import REPORT, VideoBuilder
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.builders.own_videos import Videos
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
-from afsd_jax.data.storage.schema import CHANNELS
 from afsd_jax.errors import UserError
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
@@ -43,8 +44,8 @@ def prepare_dataset(
     """
     if dataset not in BUILDERS:
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
-    if stream not in CHANNELS:
-        raise UserError(f"stream {stream!r}: must be one of {', '.join(CHANNELS)}")
+    if stream not in STREAM_CHANNELS:
+        raise UserError(f"stream {stream!r}: must be one of {', '.join(STREAM_CHANNELS)}")
     try:
         Path(data_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import ml_collections
 import numpy as np
 
+from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.clips.consistency import consistency_clip, cut_length
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.clips.windows import centre_crop
@@ -290,7 +291,7 @@ def _check_frames(videos: list[PreparedVideo], data: ml_collections.ConfigDict) 
             f"{videos[0].path}: frames of {height}x{width} pixels are smaller than data.crop_size "
             f"= {data.crop_size}"
         )
-    if channels != schema.CHANNELS[data.stream]:
+    if channels != STREAM_CHANNELS[data.stream]:
         raise UserError(
             f"{videos[0].path}: frames have {channels} channels, but data.stream is {data.stream}"
         )

@@ -19,17 +19,18 @@ from typing import Any
 from tqdm import tqdm
 
 from afsd_jax import files
+from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.sources import (
     ArrayReader,
     FlowImageReader,
     FrameSource,
-    PreparedReader,
     Timeline,
     open_array,
 )
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
+from afsd_jax.data.storage.prepared import PreparedReader
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action
 
@@ -156,7 +157,7 @@ def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
         "encoding": task.encoding,
         "height": task.size,
         "width": task.size,
-        "channels": schema.CHANNELS[task.stream],
+        "channels": STREAM_CHANNELS[task.stream],
         "annotations": actions,
     }
     num_bytes = shards.write_example(
@@ -195,12 +196,12 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
         flow, source = False, FlowImageReader(task.path, task.timeline, size)
     elif task.path.suffix == ".npy":
         flow = flow and open_array(task.path).shape[-1] == 3
-        channels = 3 if flow else schema.CHANNELS[task.stream]
+        channels = 3 if flow else STREAM_CHANNELS[task.stream]
         source = ArrayReader(task.path, task.timeline, channels, size)
     else:
         source = PreparedReader(task.path, task.timeline, size)
     if task.encoding == "raw":
-        frame_bytes = task.size**2 * schema.CHANNELS[task.stream]
+        frame_bytes = task.size**2 * STREAM_CHANNELS[task.stream]
         shards.check_frames(task.name, source.num_frames, frame_bytes)
     return FlowReader(source, task.flow_method, threads) if flow else source
 

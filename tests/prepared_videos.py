@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from afsd_jax.data.builders.base import Options
+from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.data.storage import schema
 
 FPS = 10.0
 SIZE = 20
@@ -35,7 +35,7 @@ def prepare(folder: Path, stream: str = "rgb", **options) -> Path:
     source.mkdir(parents=True)
     database = {}
     for name, (count, actions) in VIDEOS.items():
-        np.save(source / f"{name}.npy", pixels(name, schema.CHANNELS[stream]))
+        np.save(source / f"{name}.npy", pixels(name, STREAM_CHANNELS[stream]))
         database[name] = {
             "subset": "train",
             "duration": count / FPS,

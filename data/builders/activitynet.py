@@ -1,7 +1,9 @@
 """TFDS builder of ActivityNet 1.3."""
 
 from afsd_jax.data import annotations
-from afsd_jax.data.builders.base import Options, VideoBuilder
+from afsd_jax.data.builders import citations
+from afsd_jax.data.builders.base import VideoBuilder
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.types import AnnotatedVideo
 
@@ -17,6 +19,12 @@ class Activitynet(VideoBuilder):
     """
 
     name = "activitynet"
+    HOMEPAGE = citations.ACTIVITYNET_HOMEPAGE
+    CITATION = citations.ACTIVITYNET + citations.AFSD
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    The folder holds the videos and activity_net.v1-3.min.json, from
+    http://activity-net.org/download.html.
+    """
     FPS = 0.0
     MAX_FRAMES = 768
     ALLOW_MISSING = True

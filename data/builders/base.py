@@ -4,6 +4,9 @@ A subclass says which videos there are, what is annotated in them and where thei
 else is the same for every data set. A prepared folder is an ordinary TFDS one, with one video a
 shard, with `preparation.json`, which says what became of each video, and with the annotations in
 ActivityNet's format, `ground_truth.json`.
+
+TFDS's own way of writing examples holds each whole in memory and cannot go on where it was, so the
+shards come from `prepare` and TFDS is told of them.
 """
 
 import abc
@@ -13,14 +16,16 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import dataset_builder
+from tensorflow_datasets.core import dataset_builder  # for what tfds.core does not name
 
 from afsd_jax import files
 from afsd_jax.activitynet_json import write_ground_truth
 from afsd_jax.data import annotations, prepare
+from afsd_jax.data.builders import citations
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
@@ -30,37 +35,6 @@ from afsd_jax.types import AnnotatedVideo
 
 REPORT = "preparation.json"
 GROUND_TRUTH = "ground_truth.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How to prepare a data set; None leaves a choice to the data set.
-
-    Attributes:
-      source: folder of videos, arrays or flow images, or of a prepared rgb stream.
-      annotations: file or folder; None: in the source folder.
-      classes: text file with the only labels allowed, one a line, in their order.
-      encoding: of the stored frames: jpeg, png or raw.
-      fps: frames per second to sample; 0 keeps each video's own rate.
-      max_frames: if positive, a video's rate is lowered to at most this many frames.
-      size: height and width of the stored frames, pixels.
-      flow_method: tvl1 or dis.
-      allow_missing: whether annotated videos may be absent; they are listed.
-      workers: processes; 0 is one for every core.
-      beam_options: Apache Beam's pipeline options, to run on it.
-    """
-
-    source: Path
-    annotations: Path | None = None
-    classes: Path | None = None
-    encoding: str = "jpeg"
-    fps: float | None = None
-    max_frames: int | None = None
-    size: int = 112
-    flow_method: str = "tvl1"
-    allow_missing: bool | None = None
-    workers: int = 0
-    beam_options: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +55,15 @@ class Plan:
 
 
 class VideoBuilder(dataset_builder.FileReaderBuilder):
-    """Base of the builders; see `Options` for what they take."""
+    """Base of the builders; see `Options` for what they take.
+
+    TFDS asks its subclasses to define `_info` and `_download_and_prepare`.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "One video a shard, its frames as JPEG, PNG or raw."}
+    HOMEPAGE = citations.AFSD_HOMEPAGE
+    CITATION = citations.AFSD
     BUILDER_CONFIGS = (
         tfds.core.BuilderConfig(name="rgb", description="RGB frames"),
         tfds.core.BuilderConfig(name="flow", description="optical flow"),
@@ -112,7 +92,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
         """Returns the classes in the order of their labels, after checking all labels."""
-        known = _read_lines(options.classes) if options.classes else None
+        known = annotations.read_class_list(options.classes) if options.classes else None
         return annotations.class_names(videos, known)
 
     def file_name(self, name: str) -> tuple[str, ...]:
@@ -160,8 +140,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         prepared = options.source / REPORT
         notes = []
         if prepared.exists():
-            self._check_rate(prepared, options)
-            paths, known = _prepared_frames(prepared)
+            paths, known = self._read_rgb(prepared, options)
         else:
             found = media.find(options.source, self._stream)
             paths = {}
@@ -227,10 +206,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     ) -> dict[str, Timeline]:
         """Returns the timelines of all that is no video, by the prepared rgb stream if any."""
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
-        report = self.data_path.parent.parent / "rgb" / self.data_path.name / REPORT
+        report = Path(self.data_dir_root) / self.name / "rgb" / str(self.version) / REPORT
         if self._stream == "flow" and report.exists():
-            self._check_rate(Path(report), options)
-            _, known = _prepared_frames(Path(report))
+            _, known = self._read_rgb(report, options)
         else:
             known = self.timelines(options, videos, others)
         for name, path in others.items():
@@ -241,21 +219,36 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 )
         return {name: known[name] for name in others}
 
-    def _check_rate(self, report: Path, options: Options) -> None:
-        """Raises UserError unless the rgb stream was sampled as this stream is to be."""
+    def _read_rgb(
+        self, report: Path, options: Options
+    ) -> tuple[dict[str, Path], dict[str, Timeline]]:
+        """Returns the shards and timelines of a prepared rgb stream, sampled as this is to be."""
         content = files.read_json(report)
+        if content["stream"] != "rgb":
+            raise UserError(
+                f"{report.parent}: holds {content['stream']}; frames come from rgb only"
+            )
         rgb = (content["fps"], content["max_frames"])
         if rgb != (self._fps(options), self._max_frames(options)):
             raise UserError(
                 f"{report.parent}: its rgb frames were sampled with --fps {rgb[0]:g} and "
                 f"--max-frames {rgb[1]}; flow must be too, for rates must not be mixed"
             )
+        paths, known = {}, {}
+        for video in content["videos"]:
+            paths[video["name"]] = report.parent / video["shard"]
+            known[video["name"]] = Timeline(
+                video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
+            )
+        return paths, known
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
             description=type(self).__doc__,
             features=schema.features(),
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
             # One video a shard: the order of the files is that of the examples.
             disable_shuffling=True,
         )
@@ -263,7 +256,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     @property
     def _parts(self) -> Path:
         """Where shards gather until the data set is whole."""
-        folder = Path(self._data_dir_root) / self.name / self._stream
+        folder = Path(self.data_dir_root) / self.name / self._stream
         return folder / f".parts-{self.version}"
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
@@ -278,11 +271,16 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
         if not done:
             raise UserError(f"no video could be prepared; the first: {results[0].error}")
-        self._label_feature().names = list(plan.class_names)
+        self.info.features["annotations"].feature["label"].names = list(plan.class_names)
         splits, videos = [], []
         for split in sorted({task.split for task, _ in done}):
             members = [(task, result) for task, result in done if task.split == split]
-            template = self._get_filename_template(split_name=split)
+            template = tfds.core.ShardedFileTemplate(
+                self.data_path,
+                dataset_name=self.name,
+                split=split,
+                filetype_suffix=tfds.core.FileFormat.TFRECORD.file_suffix,
+            )
             for index, (task, result) in enumerate(members):
                 path = template.sharded_filepath(shard_index=index, num_shards=len(members))
                 _link(prepare.shard_path(task, self._parts), Path(path))
@@ -295,16 +293,16 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                     filename_template=template,
                 )
             )
-        self.info.set_splits(tfds.core.splits.SplitDict(splits))
+        self.info.set_splits(tfds.core.SplitDict(splits))
         write_ground_truth(
-            Path(self._data_dir) / GROUND_TRUTH,
+            Path(self.data_dir) / GROUND_TRUTH,
             {
                 task.name: AnnotatedVideo(task.split, result.duration_s, task.actions)
                 for task, result in done
             },
         )
         files.write_json(
-            Path(self._data_dir) / REPORT,
+            Path(self.data_dir) / REPORT,
             {
                 "dataset": self.name,
                 "stream": self._stream,
@@ -317,16 +315,14 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             },
         )
 
-    def _post_download_and_prepare_hook(self) -> None:
-        """Removes what killed runs left: it is all in the prepared folder now."""
+    def download_and_prepare(self, **kwargs: Any) -> None:
+        """Prepares as TFDS does, then removes what killed runs left: the folder holds it all."""
+        super().download_and_prepare(**kwargs)
         shutil.rmtree(self._parts, ignore_errors=True)
         for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
             shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # TFDS's, and empty, for nothing is downloaded
-            os.removedirs(Path(self._data_dir_root) / "downloads" / "extracted")
-
-    def _label_feature(self) -> tfds.features.ClassLabel:
-        return self.info.features["annotations"].feature["label"]
+            os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
 
 
 def _check_frames(tasks: Sequence[prepare.Task]) -> None:
@@ -342,31 +338,9 @@ def _check_frames(tasks: Sequence[prepare.Task]) -> None:
         flow.import_opencv()
 
 
-def _prepared_frames(report: Path) -> tuple[dict[str, Path], dict[str, Timeline]]:
-    """Returns the shards and timelines of a prepared rgb stream."""
-    content = files.read_json(report)
-    paths, known = {}, {}
-    for video in content["videos"]:
-        paths[video["name"]] = report.parent / video["shard"]
-        known[video["name"]] = Timeline(
-            video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
-        )
-    if content["stream"] != "rgb":
-        raise UserError(f"{report.parent}: holds {content['stream']}; frames come from rgb only")
-    return paths, known
-
-
 def _link(source: Path, target: Path) -> None:
     """Gives a file a second name, so that a run killed meanwhile loses nothing."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _read_lines(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text") from error
-    return [line.strip() for line in lines if line.strip()]

@@ -4,7 +4,8 @@ import dataclasses
 import re
 
 from afsd_jax.data import annotations
-from afsd_jax.data.builders.base import Options, VideoBuilder
+from afsd_jax.data.builders.base import VideoBuilder
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.errors import UserError
 from afsd_jax.types import AnnotatedVideo

@@ -5,7 +5,8 @@ from typing import Any
 
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.base import Options, Plan, VideoBuilder
+from afsd_jax.data.builders.base import Plan, VideoBuilder
+from afsd_jax.data.builders.options import Options
 
 
 class Synthetic(VideoBuilder):
@@ -23,7 +24,7 @@ class Synthetic(VideoBuilder):
         """
         self.settings = settings or generator.Settings()
         super().__init__(**kwargs)
-        self.options = self.options or Options(Path(self._data_dir_root) / self.name / "source")
+        self.options = self.options or Options(Path(self.data_dir_root) / self.name / "source")
 
     def plan(self) -> Plan:
         """Makes the videos if they are not there, then plans as usual."""

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from afsd_jax.configs.thumos14 import CLASSES
 from afsd_jax.data import annotations
-from afsd_jax.data.builders.base import Options, VideoBuilder
+from afsd_jax.data.builders import citations
+from afsd_jax.data.builders.base import VideoBuilder
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
@@ -24,6 +26,12 @@ class Thumos14(VideoBuilder):
     """
 
     name = "thumos14"
+    HOMEPAGE = citations.THUMOS14_HOMEPAGE
+    CITATION = citations.THUMOS14 + citations.AFSD
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    The folder holds the validation and the test videos and their temporal annotations, from
+    https://www.crcv.ucf.edu/THUMOS14/download.html.
+    """
 
     def read_annotations(self, options: Options) -> annotations.Annotations:
         """Reads whichever files the annotations folder has; Ambiguous actions are left out."""

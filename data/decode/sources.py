@@ -1,4 +1,4 @@
-"""Where frames come from: videos, arrays, folders of flow images, or frames prepared before.
+"""Where frames come from: arrays and folders of flow images; see also `video`, `flow`, `prepared`.
 
 Each source is an iterable of uint8 [H, W, C] frames that knows its rate and length beforehand.
 """
@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data.decode.video import Timing, resize, sample_indices
-from afsd_jax.data.storage import prepared, schema
 from afsd_jax.errors import UserError
 
 
@@ -168,28 +167,6 @@ def _read_grey(path: Path) -> np.ndarray:
         return np.asarray(Image.open(path).convert("L"))
     except OSError as error:
         raise UserError(f"{path}: not an image that can be read") from error
-
-
-class PreparedReader:
-    """Reads the frames of one video from a shard prepared before."""
-
-    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
-        """Remembers the shard; reads nothing yet.
-
-        Args:
-          path: of the shard.
-          timeline: of its video.
-          size: (height, width) of the frames given.
-        """
-        self.fps, self.num_frames = timeline.fps, timeline.num_frames
-        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
-        self.damaged = 0
-        self._path, self._size = path, size
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        (video,) = prepared.read_shard(self._path, schema.features())
-        for frame in prepared.read_frames(video, range(video.num_frames)):
-            yield resize_channels(frame, self._size)
 
 
 def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:

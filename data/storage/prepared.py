@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from afsd_jax.data.storage import shards
+from afsd_jax.data.decode.sources import Timeline, resize_channels
+from afsd_jax.data.storage import schema, shards
 from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
 from afsd_jax.errors import UserError
 
@@ -146,6 +147,28 @@ def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.nda
     with shards.naming_damage(video.path):
         for frame in shards.read_frames(video.path, video.positions, numbers):
             yield decode(frame, video.encoding, *video.shape)
+
+
+class PreparedReader:
+    """Reads the frames of one video from a shard prepared before; a `FrameSource`."""
+
+    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
+        """Remembers the shard; reads nothing yet.
+
+        Args:
+          path: of the shard.
+          timeline: of its video.
+          size: (height, width) of the frames given.
+        """
+        self.fps, self.num_frames = timeline.fps, timeline.num_frames
+        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
+        self.damaged = 0
+        self._path, self._size = path, size
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        (video,) = read_shard(self._path, schema.features())
+        for frame in read_frames(video, range(video.num_frames)):
+            yield resize_channels(frame, self._size)
 
 
 class FrameReader:

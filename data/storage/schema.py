@@ -1,20 +1,9 @@
 """The one schema of every prepared data set: an example is a video with its annotations."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
-
-CHANNELS = {"rgb": 3, "flow": 2}
-
-
-class Annotation(NamedTuple):
-    """One action of a video: its label, and its bounds in seconds from the video's start."""
-
-    label: str
-    start_s: float
-    end_s: float
 
 
 def features(class_names: Sequence[str] | None = None) -> tfds.features.FeaturesDict:

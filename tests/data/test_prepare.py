@@ -21,7 +21,7 @@ from PIL import Image
 from afsd_jax.config import default_config
 from afsd_jax.data import annotations, datasets, prepare
 from afsd_jax.data.builders import thumos14
-from afsd_jax.data.builders.base import Options
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.clips.training_clips import video_clips
 from afsd_jax.data.decode.video import resize
 from afsd_jax.data.storage import frame_codec, schema

@@ -11,7 +11,7 @@ import pytest
 from afsd_jax import activitynet_json
 from afsd_jax.config import default_config
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.base import Options
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.data.pipeline import PreparedSplit, TrainingData
 from tests.video_files import numbered_frames, write_video

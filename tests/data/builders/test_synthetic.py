@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 
 from afsd_jax import activitynet_json
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.base import Options
+from afsd_jax.data.builders.options import Options
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.decode import flow, video
 from afsd_jax.data.storage import frame_codec, schema
