@@ -70,7 +70,7 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     memory_at_start = _peak_mib()
     from afsd_jax.data.pipeline import TrainingData
     from afsd_jax.data.storage import frame_codec
-    from afsd_jax.data.storage.prepared import open_data_set
+    from afsd_jax.data.storage.prepared import open_folder
 
     config = default_config()
     config.data.update(dataset="videos", data_dir=str(data_dir), clip_stride=20)
@@ -86,7 +86,8 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     pipeline()  # starts the threads
     result["memory_above_start_mib"] = _peak_mib() - memory_at_start
 
-    videos = list(open_data_set(config.data).as_dataset(split="train").as_numpy_iterator())
+    builder = open_folder(data_dir / "videos" / "rgb")
+    videos = list(builder.as_dataset(split="train").as_numpy_iterator())
     encoded = [video["frames"].tolist() for video in videos]
     kind = videos[0]["encoding"].decode()
     result["bytes_a_frame"] = statistics.mean(len(frame) for video in encoded for frame in video)

@@ -19,11 +19,12 @@ from afsd_jax.data.clips.consistency import consistency_clip, cut_length
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.clips.windows import centre_crop
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.prepared import FrameReader, PreparedVideo, open_data_set, read_videos
+from afsd_jax.data.storage.prepared import FrameReader, PreparedVideo, open_folder, read_videos
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import tensorflow_datasets as tfds
 
 Batch = dict[str, np.ndarray]
 
@@ -52,10 +53,8 @@ class TrainingData:
             fewer clips than a batch.
         """
         self._config = config
-        builder = open_data_set(config.data)
+        builder, self._videos = _open(config.data, config.data.train_split)
         self.class_names = schema.class_names(builder)
-        self._videos = read_videos(builder, config.data.train_split)
-        _check_frames(self._videos, config.data)
         self._clips: list[tuple[int, Clip]] = []
         self._cuts: list[int] = []  # of each video
         for number, video in enumerate(self._videos):
@@ -232,9 +231,7 @@ class PreparedSplit:
         Raises:
           UserError: the data set is missing or damaged, or does not fit the configuration.
         """
-        builder = open_data_set(data)
-        videos = read_videos(builder, split)
-        _check_frames(videos, data)
+        builder, videos = _open(data, split)
         self.folder = Path(builder.data_path)
         self._videos, self._data = videos[process_index::process_count], data
         self.names = [video.name for video in self._videos]
@@ -283,8 +280,12 @@ class _Row(NamedTuple):
     flip: int
 
 
-def _check_frames(videos: list[PreparedVideo], data: ml_collections.ConfigDict) -> None:
-    """Raises UserError unless the frames can be cropped and have the stream's channels."""
+def _open(
+    data: ml_collections.ConfigDict, split: str
+) -> tuple["tfds.core.DatasetBuilder", list[PreparedVideo]]:
+    """Opens a split whose frames can be cropped and have the stream's channels."""
+    builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    videos = read_videos(builder, split)
     height, width, channels = videos[0].shape
     if min(height, width) < data.crop_size:
         raise UserError(
@@ -295,6 +296,7 @@ def _check_frames(videos: list[PreparedVideo], data: ml_collections.ConfigDict) 
         raise UserError(
             f"{videos[0].path}: frames have {channels} channels, but data.stream is {data.stream}"
         )
+    return builder, videos
 
 
 def _arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:

@@ -9,28 +9,30 @@ import hashlib
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import files
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.sources import (
-    ArrayReader,
-    FlowImageReader,
     FrameSource,
+    TimedFrames,
     Timeline,
+    array_frames,
+    flow_images,
     open_array,
 )
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
-from afsd_jax.data.storage.prepared import PreparedReader
+from afsd_jax.data.storage.prepared import read_all_frames
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action
 
@@ -190,16 +192,19 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
     size = (task.size, task.size)
     flow = task.stream == "flow"
     source: FrameSource
+    frames: Iterable[np.ndarray]
     if task.timeline is None:
         source = VideoReader(task.path, task.fps, size, task.max_frames, threads)
-    elif task.path.is_dir():
-        flow, source = False, FlowImageReader(task.path, task.timeline, size)
-    elif task.path.suffix == ".npy":
-        flow = flow and open_array(task.path).shape[-1] == 3
-        channels = 3 if flow else STREAM_CHANNELS[task.stream]
-        source = ArrayReader(task.path, task.timeline, channels, size)
     else:
-        source = PreparedReader(task.path, task.timeline, size)
+        if task.path.is_dir():
+            flow, frames = False, flow_images(task.path, task.timeline)
+        elif task.path.suffix == ".npy":
+            flow = flow and open_array(task.path).shape[-1] == 3
+            channels = 3 if flow else STREAM_CHANNELS[task.stream]
+            frames = array_frames(task.path, task.timeline, channels)
+        else:
+            frames = read_all_frames(task.path)
+        source = TimedFrames(task.timeline, frames, size)
     if task.encoding == "raw":
         frame_bytes = task.size**2 * STREAM_CHANNELS[task.stream]
         shards.check_frames(task.name, source.num_frames, frame_bytes)

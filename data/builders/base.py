@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core import dataset_builder  # for what tfds.core does not name
+from tensorflow_datasets.core import dataset_builder
 
 from afsd_jax import files
 from afsd_jax.activitynet_json import write_ground_truth
@@ -54,6 +54,7 @@ class Plan:
     notes: tuple[str, ...]
 
 
+# Of the builders that tfds.core names none leaves the writing of examples to its subclass.
 class VideoBuilder(dataset_builder.FileReaderBuilder):
     """Base of the builders; see `Options` for what they take.
 

@@ -4,7 +4,7 @@ Each source is an iterable of uint8 [H, W, C] frames that knows its rate and len
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -16,14 +16,7 @@ from afsd_jax.errors import UserError
 
 
 class FrameSource(Protocol):
-    """Frames at a fixed rate.
-
-    Attributes:
-      fps: frames per second.
-      num_frames: that iteration yields.
-      duration_s: of the whole video, seconds.
-      source_frames: frames of the original video.
-    """
+    """Frames at a fixed rate, and their `Timeline`."""
 
     fps: float
     num_frames: int
@@ -40,7 +33,7 @@ class FrameSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """What is known of a video whose file is not at hand.
+    """What is known of a video beforehand.
 
     Attributes:
       fps: sampled frames per second.
@@ -55,39 +48,43 @@ class Timeline:
     source_frames: int
 
 
-class ArrayReader:
-    """Reads the reference implementation's `.npy` arrays: uint8 [N, H, W, C], already sampled."""
+class TimedFrames:
+    """Frames of any size as a `FrameSource`; they are read when asked for."""
 
-    def __init__(self, path: Path, timeline: Timeline, channels: int, size: tuple[int, int]):
-        """Opens the array; its frames are read when asked for.
-
-        Args:
-          path: of the array.
-          timeline: of its video; the numbers of frames must agree.
-          channels: 3 for rgb, 2 for flow.
-          size: (height, width) of the frames given.
-
-        Raises:
-          UserError: the file is no such array.
-        """
+    def __init__(self, timeline: Timeline, frames: Iterable[np.ndarray], size: tuple[int, int]):
+        """Takes uint8 [H, W, C] frames, to be resized to `size`, (height, width)."""
         self.fps, self.num_frames = timeline.fps, timeline.num_frames
         self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
         self.damaged = 0
-        self._size = size
-        self._array = open_array(path)
-        if self._array.shape[-1] != channels:
-            raise UserError(
-                f"{path}: has {self._array.shape[-1]} channels, not {channels}; rgb has 3, flow 2"
-            )
-        if len(self._array) != self.num_frames:
-            raise UserError(
-                f"{path}: holds {len(self._array)} frames, but its video has {self.num_frames}; "
-                "rgb and flow must be equally long"
-            )
+        self._frames, self._size = frames, size
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for frame in self._array:
-            yield resize_channels(np.asarray(frame), self._size)
+        for frame in self._frames:
+            yield resize_channels(frame, self._size)
+
+
+def array_frames(path: Path, timeline: Timeline, channels: int) -> np.ndarray:
+    """Opens one of the reference implementation's `.npy` arrays, which are sampled already.
+
+    Args:
+      path: of the array, uint8 [N, H, W, C].
+      timeline: of its video; the numbers of frames must agree.
+      channels: 3 for rgb, 2 for flow.
+
+    Raises:
+      UserError: the file is no such array.
+    """
+    array = open_array(path)
+    if array.shape[-1] != channels:
+        raise UserError(
+            f"{path}: has {array.shape[-1]} channels, not {channels}; rgb has 3, flow 2"
+        )
+    if len(array) != timeline.num_frames:
+        raise UserError(
+            f"{path}: holds {len(array)} frames, but its video has {timeline.num_frames}; rgb and "
+            "flow must be equally long"
+        )
+    return array
 
 
 def open_array(path: Path) -> np.ndarray:
@@ -113,53 +110,44 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-class FlowImageReader:
-    """Reads a folder written by denseflow: flow_x_*.jpg and flow_y_*.jpg."""
+def flow_images(path: Path, timeline: Timeline) -> Iterator[np.ndarray]:
+    """Opens a folder written by denseflow: flow_x_*.jpg and flow_y_*.jpg.
 
-    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
-        """Lists the images.
+    Args:
+      path: of the folder.
+      timeline: of its video. Images of the sampled frames are taken as they are; images of every
+        original frame are sampled by the rule of the reference implementation.
 
-        Args:
-          path: of the folder.
-          timeline: of its video. Images of the sampled frames are taken as they are; images of
-            every original frame are sampled by the rule of the reference implementation.
-          size: (height, width) of the frames given.
+    Returns:
+      Frames, uint8 [H, W, 2].
 
-        Raises:
-          UserError: the images' number fits neither.
-        """
-        self.fps, self.num_frames = timeline.fps, timeline.num_frames
-        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
-        self.damaged = 0
-        self._size = size
-        pairs = [sorted(path.glob(f"flow_{axis}_*.jpg")) for axis in "xy"]
-        count = len(pairs[0])
-        if not count or count != len(pairs[1]):
-            raise UserError(
-                f"{path}: has {count} flow_x_*.jpg and {len(pairs[1])} flow_y_*.jpg; as many of "
-                "both are expected"
-            )
-        if count in (self.num_frames, self.num_frames - 1):
-            kept = np.arange(count)
-        elif count in (self.source_frames, self.source_frames - 1):
-            rate = self.fps * self.source_frames / self.num_frames
-            if self.source_frames and self.duration_s:
-                rate = self.source_frames / self.duration_s
-            timing = Timing(np.empty(0), np.zeros(count), rate, True, count / rate)
-            kept = sample_indices(timing, self.fps)
-        else:
-            raise UserError(
-                f"{path}: has {count} flow images, but its video {self.num_frames} sampled and "
-                f"{self.source_frames} original frames; rgb and flow must be equally long"
-            )
-        # The last frame has no successor: the reference implementation repeats its predecessor.
-        kept = np.pad(kept, (0, max(self.num_frames - len(kept), 0)), mode="edge")
-        kept = kept[: self.num_frames]
-        self._pairs = [(pairs[0][i], pairs[1][i]) for i in kept]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for pair in self._pairs:
-            yield resize_channels(np.stack([_read_grey(path) for path in pair], -1), self._size)
+    Raises:
+      UserError: the images' number fits neither.
+    """
+    num_frames, source_frames = timeline.num_frames, timeline.source_frames
+    pairs = [sorted(path.glob(f"flow_{axis}_*.jpg")) for axis in "xy"]
+    count = len(pairs[0])
+    if not count or count != len(pairs[1]):
+        raise UserError(
+            f"{path}: has {count} flow_x_*.jpg and {len(pairs[1])} flow_y_*.jpg; as many of "
+            "both are expected"
+        )
+    if count in (num_frames, num_frames - 1):
+        kept = np.arange(count)
+    elif count in (source_frames, source_frames - 1):
+        rate = timeline.fps * source_frames / num_frames
+        if source_frames and timeline.duration_s:
+            rate = source_frames / timeline.duration_s
+        timing = Timing(np.empty(0), np.zeros(count), rate, True, count / rate)
+        kept = sample_indices(timing, timeline.fps)
+    else:
+        raise UserError(
+            f"{path}: has {count} flow images, but its video {num_frames} sampled and "
+            f"{source_frames} original frames; rgb and flow must be equally long"
+        )
+    # The last frame has no successor: the reference implementation repeats its predecessor.
+    kept = np.pad(kept, (0, max(num_frames - len(kept), 0)), mode="edge")[:num_frames]
+    return (np.stack([_read_grey(pairs[0][i]), _read_grey(pairs[1][i])], -1) for i in kept)
 
 
 def _read_grey(path: Path) -> np.ndarray:

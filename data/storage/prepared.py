@@ -5,12 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import ml_collections
 import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from afsd_jax.data.decode.sources import Timeline, resize_channels
 from afsd_jax.data.storage import schema, shards
 from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
 from afsd_jax.errors import UserError
@@ -31,7 +29,7 @@ class PreparedVideo(NamedTuple):
       segments: float64 [A, 2], (start, end) of the actions in sampled frames.
       labels: int32 [A], classes from 1 on.
       path: of the shard.
-      positions: int64 [N + 1], of the N frames in the shard; see `shards.Record`.
+      positions: int64 [N + 1], of the N frames in the shard, and the last one's end.
     """
 
     name: str
@@ -48,18 +46,6 @@ class PreparedVideo(NamedTuple):
     def num_frames(self) -> int:
         """Number of sampled frames."""
         return len(self.positions) - 1
-
-
-def open_data_set(data: ml_collections.ConfigDict) -> tfds.core.DatasetBuilder:
-    """Opens the newest version of a prepared data set.
-
-    Args:
-      data: the field `data` of a configuration.
-
-    Raises:
-      UserError: there is none.
-    """
-    return open_folder(Path(data.data_dir) / data.dataset / data.stream)
 
 
 def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
@@ -119,23 +105,24 @@ def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[Prepare
     Raises:
       UserError: the shard is missing or damaged.
     """
+    videos = []
     with shards.naming_damage(path):
-        return [_video(path, record) for record in shards.read_index(path, features)]
-
-
-def _video(path: Path, record: shards.Record) -> PreparedVideo:
-    fields, actions = record.fields, record.fields["annotations"]
-    return PreparedVideo(
-        fields["name"].decode(),
-        float(fields["fps"]),
-        float(fields["duration_s"]),
-        fields["encoding"].decode(),
-        (int(fields["height"]), int(fields["width"]), int(fields["channels"])),
-        np.array([actions["start_frame"], actions["end_frame"]], np.float64).T.reshape(-1, 2),
-        np.array(actions["label"], np.int32) + 1,
-        path,
-        record.positions,
-    )
+        for fields, positions in shards.read_index(path, features):
+            actions = fields["annotations"]
+            segments = np.array([actions["start_frame"], actions["end_frame"]], np.float64)
+            video = PreparedVideo(
+                fields["name"].decode(),
+                float(fields["fps"]),
+                float(fields["duration_s"]),
+                fields["encoding"].decode(),
+                (int(fields["height"]), int(fields["width"]), int(fields["channels"])),
+                segments.T.reshape(-1, 2),
+                np.array(actions["label"], np.int32) + 1,
+                path,
+                positions,
+            )
+            videos.append(video)
+    return videos
 
 
 def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.ndarray]:
@@ -149,26 +136,14 @@ def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.nda
             yield decode(frame, video.encoding, *video.shape)
 
 
-class PreparedReader:
-    """Reads the frames of one video from a shard prepared before; a `FrameSource`."""
+def read_all_frames(path: Path) -> Iterator[np.ndarray]:
+    """Yields all frames of a shard of one video: uint8 [H, W, C].
 
-    def __init__(self, path: Path, timeline: Timeline, size: tuple[int, int]):
-        """Remembers the shard; reads nothing yet.
-
-        Args:
-          path: of the shard.
-          timeline: of its video.
-          size: (height, width) of the frames given.
-        """
-        self.fps, self.num_frames = timeline.fps, timeline.num_frames
-        self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
-        self.damaged = 0
-        self._path, self._size = path, size
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        (video,) = read_shard(self._path, schema.features())
-        for frame in read_frames(video, range(video.num_frames)):
-            yield resize_channels(frame, self._size)
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    (video,) = read_shard(path, schema.features())
+    yield from read_frames(video, range(video.num_frames))
 
 
 class FrameReader:

@@ -40,7 +40,7 @@ import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -56,17 +56,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer takes less than 2 GiB, headers and all
 _LENGTH, _CHECKSUM = 8, 4  # bytes
 _CHUNK = 1 << 20
-
-
-class Record(NamedTuple):
-    """One example of a shard.
-
-    fields: all features but the frames, as TFDS decodes them to NumPy.
-    positions: int64 [N + 1], where each of the N frames begins in the file, and the last one ends.
-    """
-
-    fields: Mapping[str, Any]
-    positions: np.ndarray
 
 
 def write_example(
@@ -113,8 +102,14 @@ def check_frames(name: str, num_frames: int, frame_bytes: int) -> None:
     _check_size(name, num_frames * (len(_header(1, frame_bytes)) + frame_bytes))
 
 
-def read_index(path: Path, features: tfds.features.FeaturesDict) -> list[Record]:
+def read_index(
+    path: Path, features: tfds.features.FeaturesDict
+) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Reads all examples of a shard but their frames, and finds these.
+
+    Returns:
+      For each example all features but the frames, as TFDS decodes them to NumPy, and int64
+      [N + 1], where each of the N frames begins in the file, and the last one ends.
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -124,7 +119,13 @@ def read_index(path: Path, features: tfds.features.FeaturesDict) -> list[Record]
         path.open("rb") as file,
         mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        return [_read_record(data, start, stop, features) for start, stop in _records(data)]
+        index = []
+        for start, stop in _records(data):
+            others, positions = _split(data, start, stop)
+            fields = features.deserialize_example_np(_head(others, 0))
+            del fields["frames"]
+            index.append((fields, np.array(positions, np.int64)))
+        return index
 
 
 def read_frames(path: Path, positions: np.ndarray, numbers: Iterable[int]) -> Iterator[bytes]:
@@ -240,20 +241,11 @@ def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
         yield start, start + length
 
 
-def _read_record(
-    data: mmap.mmap, start: int, stop: int, features: tfds.features.FeaturesDict
-) -> Record:
-    others, positions = _split(data, start, stop)
-    fields = dict(features.deserialize_example_np(_head(others, 0)))
-    del fields["frames"]
-    return Record(fields, np.array(positions, np.int64))
-
-
 def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, list[int]]:
     """Splits an Example into its other entries, in the order of their names, and its frames.
 
     Returns:
-      The entries as bytes, and the positions of the frames; see `Record`.
+      The entries as bytes, and the positions of the frames; see `read_index`.
     """
     others, positions = {}, [0]
     for _, first, last in _fields(data, start, stop):  # of Example: its Features

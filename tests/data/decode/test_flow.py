@@ -72,7 +72,7 @@ def test_an_unknown_method_is_refused_by_name():
 def test_without_opencv_only_flow_fails_and_says_what_to_install():
     code = (
         "import sys; sys.modules['cv2'] = None\n"
-        "from afsd_jax.data import datasets, flow\n"
+        "from afsd_jax.data import datasets\nfrom afsd_jax.data.decode import flow\n"
         "try: flow.import_opencv()\n"
         "except ValueError as error: print(error)"
     )
