@@ -1,4 +1,4 @@
-"""Memory of the host, for programs whose arrays live there because there is no accelerator."""
+"""Memory of the host, where arrays lie if there is no accelerator."""
 
 import ctypes
 import sys
@@ -19,7 +19,7 @@ def keep_freed_memory() -> None:
     large straight back to the system when they are freed, and the system hands out cleared pages
     again: a sixth of the time of a detector on two cores. The price is that the process keeps the
     most memory it ever needed. Only the commands train and detect call this, never the library,
-    for it concerns the whole process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it
+    because it concerns the whole process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it
     off. To be called before JAX makes its threads; does nothing where an accelerator computes, or
     without glibc.
     """

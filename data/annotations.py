@@ -38,7 +38,7 @@ def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
 
 
 def _check_unique(path: str | os.PathLike[str]) -> None:
-    """Raises UserError for a name given twice, of which JSON readers keep the last in silence."""
+    """Raises UserError for a name given twice: JSON readers silently keep the last one."""
 
     def check(pairs: list[tuple[str, object]]) -> dict[str, object]:
         names = [name for name, _ in pairs]

@@ -19,7 +19,7 @@ def to_regions(segments: jax.Array, length: int) -> jax.Array:
       [..., 4] int32 with 0 <= first <= last < length in both pairs.
     """
     if jnp.issubdtype(segments.dtype, jnp.floating):
-        # In float32, for bfloat16 cannot hold every length; NaN first, for no cast defines it.
+        # In float32: bfloat16 cannot hold every length. NaN first: casting it is undefined.
         segments = segments.astype(jnp.promote_types(segments.dtype, jnp.float32))
         segments = jnp.where(jnp.isnan(segments), 0, jnp.trunc(segments))
     else:

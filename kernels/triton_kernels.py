@@ -137,7 +137,7 @@ def sum_gradients(
     clip = (index // tiles).to(tl.int64)
     begin = (index % tiles) * TILE
     rows = begin + tl.arange(0, TILE)
-    # Rows are loaded as [1, BLOCK], for then no layout is converted on the way to the sums.
+    # Rows are loaded as [1, BLOCK] so that no layout is converted on the way to the sums.
     channels = channels[None, :]
     mask = mask[None, :]
     is_long = tl.load(longest + clip) > DIRECT

@@ -40,7 +40,7 @@ def cut_and_overwritten(state: dict[str, torch.Tensor], random: np.random.Genera
         for cut in (0, 1, 4, 9, 100, *random.integers(101, len(content), 15)):
             yield f"{name} cut at {cut}", suffix, content[:cut]
         noise = random.bytes(64)
-        yield f"{name} behind noise", suffix, noise + content
+        yield f"{name} after noise", suffix, noise + content
         yield f"{name} with its beginning overwritten", suffix, noise + content[64:]
         yield f"{name} under a false name", {".pt": ".safetensors"}.get(suffix, ".pt"), content
     for length in (1, 8, 64, 4096, 100_000):

@@ -246,7 +246,7 @@ def conv_norm_relu(conv: Unit1D | Unit3D, groups: int) -> nn.Sequential:
 
 
 class CoarsePyramidDetection(nn.Module):
-    """Everything behind the trunk: pyramid, coarse heads, refinement. AFSD §3.2 and §3.3."""
+    """Everything after the trunk: pyramid, coarse heads, refinement. AFSD §3.2 and §3.3."""
 
     def __init__(self, config, trunk_channels: dict[str, int], crop_size: int):
         super().__init__()

@@ -45,7 +45,7 @@ class Frozen(nnx.Variable):
 
 
 def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Returns the padding in front and behind by which `size` cells give ceil(size/stride)."""
+    """Returns the padding before and after by which `size` cells give ceil(size/stride)."""
     total = max(kernel_size - (size % stride or stride), 0)
     return total // 2, total - total // 2
 

@@ -98,7 +98,7 @@ def _read_pickle(path: Path, torch: ModuleType) -> Any:
         if refused:
             name = printable(refused[1] or refused[2])
             raise UserError(
-                f"{path}: refused, for its pickle would run code of its own ({name}); "
+                f"{path}: refused: its pickle would run code of its own ({name}); "
                 "save the network's state_dict() alone"
             ) from error
         raise UserError(f"{path}: not a readable PyTorch file ({_reason(error)})") from error

@@ -233,7 +233,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         if rgb != (self._fps(options), self._max_frames(options)):
             raise UserError(
                 f"{report.parent}: its rgb frames were sampled with --fps {rgb[0]:g} and "
-                f"--max-frames {rgb[1]}; flow must be too, for rates must not be mixed"
+                f"--max-frames {rgb[1]}; flow must be sampled alike: rates must not be mixed"
             )
         paths, known = {}, {}
         for video in content["videos"]:
@@ -322,7 +322,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         shutil.rmtree(self._parts, ignore_errors=True)
         for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
             shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # TFDS's, and empty, for nothing is downloaded
+        with contextlib.suppress(OSError):  # TFDS's, empty: nothing is downloaded
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
 
 

@@ -12,7 +12,7 @@ from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
 
-# Training uses the validation videos, for the official training videos are trimmed.
+# Training uses the validation videos: the official training videos are trimmed.
 _SPLITS = {"val": "train", "test": "test"}
 _AMBIGUOUS = "Ambiguous"
 

@@ -79,7 +79,7 @@ def to_image(flow: np.ndarray) -> np.ndarray:
       flow: floating point [H, W, 2], (x, y) in pixels.
 
     Returns:
-      uint8 [H, W, 2]; no motion is 128, for 127.5 is rounded to even.
+      uint8 [H, W, 2]; no motion is 128: 127.5 is rounded to even.
     """
     scaled = (np.clip(flow, -BOUND, BOUND) + BOUND) * (255 / (2 * BOUND))
     return np.rint(scaled).astype(np.uint8)

@@ -48,5 +48,5 @@ def class_names(builder: tfds.core.DatasetBuilder) -> list[str]:
 
 
 def _float64() -> tfds.features.Tensor:
-    """A float64 scalar stored as its bytes, for the file format itself has only float32."""
+    """A float64 scalar stored as its bytes: the file format itself has only float32."""
     return tfds.features.Tensor(shape=(), dtype=np.float64, encoding=tfds.features.Encoding.BYTES)

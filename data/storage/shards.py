@@ -176,7 +176,7 @@ def read_frames_tf(
 
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turns whatever comes of a missing or damaged shard into a UserError that names it."""
+    """Turns every error of a missing or damaged shard into a UserError that names it."""
     try:
         yield
     except (OSError, ValueError, IndexError, struct.error, DecodeError) as error:
