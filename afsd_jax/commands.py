@@ -149,7 +149,7 @@ def _beam_options(text: str | None) -> Any:
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
-        raise UserError("Apache Beam is not installed: pip install 'afsd-jax[beam]'") from error
+        raise UserError("Apache Beam is not installed: pip install apache-beam") from error
     return PipelineOptions(flags=[f"--{option}" for option in text.split(",") if option])
 
 

@@ -292,7 +292,7 @@ def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:
     try:
         import apache_beam as beam
     except ImportError as error:
-        raise UserError("Apache Beam is not installed: pip install 'afsd-jax[beam]'") from error
+        raise UserError("Apache Beam is not installed: pip install apache-beam") from error
     with beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline

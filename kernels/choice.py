@@ -10,7 +10,7 @@ from collections.abc import Collection
 from afsd_jax.accelerators import cuda_is_installed
 
 IMPLEMENTATIONS = ("triton", "xla")
-INSTALL = "install all of it with: pip install 'afsd-jax[cuda13]'"
+INSTALL = "install all of it with: pip install 'jax[cuda13]' jax-triton triton"
 
 
 def choose(implementation: str | None, on_cuda: bool) -> str:

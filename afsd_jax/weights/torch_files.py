@@ -74,7 +74,7 @@ def _import(module: str) -> ModuleType:
     except ImportError as error:
         package = module.partition(".")[0]
         raise UserError(
-            f"PyTorch files need the package {package}: pip install 'afsd-jax[convert]'"
+            f"PyTorch files need the package {package}: pip install torch safetensors"
         ) from error
 
 

@@ -94,7 +94,7 @@ def import_opencv() -> types.ModuleType:
     try:
         import cv2
     except ImportError as error:
-        raise UserError("flow needs OpenCV: pip install 'afsd-jax[flow]'") from error
+        raise UserError("flow needs OpenCV: pip install opencv-contrib-python-headless") from error
     return cv2
 
 
@@ -106,6 +106,6 @@ def _estimator(cv2: types.ModuleType, method: str):
     if not hasattr(cv2, "optflow"):
         raise UserError(
             "TV-L1 flow needs OpenCV's contributed modules: pip uninstall opencv-python "
-            "opencv-python-headless, then pip install 'afsd-jax[flow]'; or choose the method dis"
+            "opencv-python-headless, then pip install opencv-contrib-python-headless; or choose dis"
         )
     return cv2.optflow.DualTVL1OpticalFlow_create()

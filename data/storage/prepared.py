@@ -58,7 +58,7 @@ def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
     newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=folder)
     if not (newest / "dataset_info.json").exists():
         raise UserError(
-            f"{folder}: no prepared data set; make it with scripts/prepare_data.py, or set "
+            f"{folder}: no prepared data set; make it with afsd prepare, or set "
             "data.data_dir to the folder given to it as --output"
         )
     return tfds.builder_from_directory(newest)

@@ -87,8 +87,8 @@ def test_triton_may_be_loaded_first_and_then_tensorflow():
         ("3.7.0", "0.4.1", ["tensorflow"], "before TensorFlow is imported"),
         ("3.10.1+git1", "0.4.1", ["tensorflow"], "'triton<3.7'"),
         ("4.0.0", "0.4.1", ["tensorflow", "triton"], "abort"),
-        (None, "0.4.1", [], "pip install 'afsd-jax[cuda13]'"),
-        ("3.6.0", None, [], "pip install 'afsd-jax[cuda13]'"),
+        (None, "0.4.1", [], "pip install 'jax[cuda13]' jax-triton triton"),
+        ("3.6.0", None, [], "pip install 'jax[cuda13]' jax-triton triton"),
     ],
 )
 def test_what_keeps_triton_from_being_used(triton, jax_triton, loaded, word):

@@ -108,7 +108,7 @@ def test_pages_show_as_many_videos_as_asked_for_of_every_split(data_dir, tmp_pat
 @pytest.mark.parametrize(
     ("folder", "message"),
     [
-        ("nowhere", "nowhere: no prepared data set; make it with scripts/prepare_data.py"),
+        ("nowhere", "nowhere: no prepared data set; make it with afsd prepare"),
         (".", "holds 2 data sets; name one, as"),
     ],
 )

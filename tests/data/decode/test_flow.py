@@ -79,4 +79,4 @@ def test_without_opencv_only_flow_fails_and_says_what_to_install():
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    assert result.stdout.strip() == "flow needs OpenCV: pip install 'afsd-jax[flow]'"
+    assert result.stdout.strip() == "flow needs OpenCV: pip install opencv-contrib-python-headless"
