@@ -78,7 +78,7 @@ Exit codes: 0 all went well; 1 some videos failed (they are listed) and the othe
 def _evaluate(add: Callable[..., object]) -> None:
     add("--predictions", type=Path, required=True, help="detections, ActivityNet JSON")
     add("--ground-truth", type=Path, required=True, help="annotations, ActivityNet JSON")
-    names = ("thumos14", "activitynet")
+    names = ("thumos14", "activitynet", "videos")
     add("--benchmark", choices=names, default=names[0], help="whose subset and tIoU thresholds")
     add("--subset", help="evaluate on this subset instead of the benchmark's")
     add("--tiou", metavar="LIST", help="thresholds such as 0.5,0.75 instead of the benchmark's")

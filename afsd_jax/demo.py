@@ -84,7 +84,7 @@ def demo(output: Path) -> int:
 
     truth = {name: video for name, video in truth.items() if video.subset == "test"}
     found = read_predictions(results)
-    tious = evaluation.BENCHMARKS["thumos14"].tious
+    tious = evaluation.BENCHMARKS["videos"].tious
     metrics = evaluation.evaluate(truth, found, tious)
     print(metrics.as_table())
     name, true = next(iter(truth.items()))
