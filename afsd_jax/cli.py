@@ -1,10 +1,10 @@
 """The command `afsd`. Parsing imports nothing heavy: `commands`, which does the work, comes after.
 
-`python -m afsd_jax`, `python -m afsd_jax.train`, `python -m afsd_jax.detect` and the scripts of the
-repository are other ways to call it.
+`python -m afsd_jax.cli`, `… .train`, `… .detect` and the repository's scripts also call it.
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -132,3 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     commands.quieten_libraries()
     return errors.run(getattr(commands, args.command), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -133,7 +133,7 @@ def _run(command: str, *arguments: str, devices: int = 1) -> None:
     """Runs a command as a process of its own, on so many devices; its failure is the demo's."""
     flags = f"--xla_force_host_platform_device_count={devices}"
     code = subprocess.run(
-        [sys.executable, "-m", "afsd_jax", command, *arguments],
+        [sys.executable, "-m", "afsd_jax.cli", command, *arguments],
         check=False,
         env=os.environ | {"XLA_FLAGS": flags},
     ).returncode

@@ -74,7 +74,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 log_time, log_step = now, number
                 bar.set_postfix(loss=f"{values['total']:.3f}", clips_per_s=f"{rate:.1f}")
                 if writer:
-                    write_scalars(writer, number, {**values, "clips_per_s": rate})
+                    for name, value in {**values, "clips_per_s": rate}.items():
+                        writer.add_scalar(name, value, number)
+                    writer.flush()
                 if not np.isfinite(values["total"]):
                     raise UserError(
                         f"the loss is {values['total']} at step {number}; lower "
@@ -117,13 +119,6 @@ def resume(
         {name: saved.weights[name] for name in state.fixed},
         opt_state,
     )
-
-
-def write_scalars(writer: SummaryWriter, step: int, values: Mapping[str, float]) -> None:
-    """Writes one scalar per name."""
-    for name, value in values.items():
-        writer.add_scalar(name, value, step)
-    writer.flush()
 
 
 if __name__ == "__main__":

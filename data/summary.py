@@ -82,16 +82,7 @@ def describe(
     named = {**splits, "all": total} if len(splits) > 1 else splits
     table = [("split", "videos", "hours", "frames", "actions", "background")]
     for name, split in named.items():
-        table.append(
-            (
-                name,
-                f"{split.videos:,}",
-                f"{split.duration_s / 3600:.2f}",
-                f"{split.frames:,}",
-                f"{len(split.labels):,}",
-                f"{background_share(split):.1%}",
-            )
-        )
+        table.append((name, *split_row(split)))
     classes = [("class", *splits, "shortest", "median", "longest")]
     for label, name in enumerate(class_names):
         counts = [f"{np.sum(split.labels == label):,}" for split in splits.values()]
@@ -100,6 +91,17 @@ def describe(
         counts = [f"{len(split.labels):,}" for split in splits.values()]
         classes.append(("all classes", *counts, *length_range(total.lengths_s)))
     return [title, "", *_aligned(table), "", *_aligned(classes)]
+
+
+def split_row(split: SplitSummary) -> tuple[str, str, str, str, str]:
+    """Returns a split's videos, hours, frames, actions and share of background as text."""
+    return (
+        f"{split.videos:,}",
+        f"{split.duration_s / 3600:.2f}",
+        f"{split.frames:,}",
+        f"{len(split.labels):,}",
+        f"{background_share(split):.1%}",
+    )
 
 
 def background_share(split: SplitSummary) -> float:

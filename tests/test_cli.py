@@ -82,7 +82,7 @@ def test_help_imports_nothing_heavy(command):
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_scripts_and_modules_are_other_names_of_the_commands(command):
-    expected = python("-m", "afsd_jax", command, "--help")
+    expected = python("-m", "afsd_jax.cli", command, "--help")
     found = python(*OTHER_NAMES[command].split(), "--help")
     assert (found.returncode, found.stdout) == (0, expected.stdout)
 

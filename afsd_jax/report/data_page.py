@@ -96,7 +96,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
         folder=data.folder,
         frames=_frame_format(data.videos),
         figures=_figures(data, total),
-        splits=[(name, *_split_row(split)) for name, split in splits.items()],
+        splits=[(name, *summary.split_row(split)) for name, split in splits.items()],
         classes=_classes(data.class_names, colors, splits, total),
         lengths=_lengths(total.lengths_s),
         median=summary.length_range(total.lengths_s)[1],
@@ -107,14 +107,11 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
 
 def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:
     """The numbers at the top of the page, and what they count."""
-    return [
-        (f"{total.videos:,}", "videos"),
-        (f"{total.duration_s / 3600:.2f}", "hours"),
-        (f"{len(data.class_names):,}", "classes"),
-        (f"{len(total.labels):,}", "actions"),
-        (summary.length_range(total.lengths_s)[1], "median action"),
-        (f"{summary.background_share(total):.0%}", "background"),
-    ]
+    videos, hours, _, actions, background = summary.split_row(total)
+    median = summary.length_range(total.lengths_s)[1]
+    values = (videos, hours, f"{len(data.class_names):,}", actions, median, background)
+    names = ("videos", "hours", "classes", "actions", "median action", "background")
+    return list(zip(values, names, strict=True))
 
 
 def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:
@@ -126,16 +123,6 @@ def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:
     rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
     flow = ", flow: its direction is shown as hue, its speed as saturation" if channels == 2 else ""
     return f"{width} × {height} pixels, {every[0].encoding}, {rate} frames per second{flow}"
-
-
-def _split_row(split: SplitSummary) -> tuple[str, ...]:
-    return (
-        f"{split.videos:,}",
-        f"{split.duration_s / 3600:.2f}",
-        f"{split.frames:,}",
-        f"{len(split.labels):,}",
-        f"{summary.background_share(split):.1%}",
-    )
 
 
 def _classes(
@@ -162,20 +149,11 @@ def _classes(
     ]
 
 
-def _lengths(lengths_s: np.ndarray) -> list[dict[str, Any]]:
-    """A column of the length histogram for each bin."""
+def _lengths(lengths_s: np.ndarray) -> list[tuple[str, str, str, float]]:
+    """Start, end, count and height in percent of each bin of the length histogram."""
     bins = summary.length_histogram(lengths_s)
     most = max((count for *_, count in bins), default=1)
-    return [
-        {
-            "start": f"{start:g}",
-            "count": f"{count:,}",
-            "share": 100 * count / most,
-            "hint": f"{start:g} to {stop:g} s: {count:,}",
-            "end": f"{stop:g}",
-        }
-        for start, stop, count in bins
-    ]
+    return [(f"{start:g}", f"{stop:g}", f"{n:,}", 100 * n / most) for start, stop, n in bins]
 
 
 def _spread(
