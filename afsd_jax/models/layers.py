@@ -8,7 +8,8 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-# Weights are drawn by NumPy: JAX would compile one program per shape, half a minute on a CPU.
+# Weights are drawn by NumPy, all of the full network in 2 s. One jitted constructor that draws by
+# nnx.initializers compiles for 12 s or more on two cores.
 # None draws nothing, for networks whose weights come from elsewhere.
 Rng = np.random.Generator | None
 Initializer = Callable[[Rng, tuple[int, ...]], np.ndarray]
