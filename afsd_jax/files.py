@@ -90,14 +90,26 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Returns the content of a JSON file.
 
     Raises:
-      UserError: the file is missing, unreadable or no JSON.
+      UserError: the file is missing, unreadable or no JSON, or gives a name twice: readers of JSON
+        would silently keep the last one.
     """
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            raise UserError(f"{path}: duplicate video or field {twice!r}; it must appear once")
+        return content
+
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from error
 

@@ -1,9 +1,7 @@
 """Annotations as they are published, read strictly: every complaint names the file and the row."""
 
-import contextlib
 import csv
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -30,25 +28,10 @@ def read(path: str | os.PathLike[str]) -> Annotations:
 
 def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
     """Reads a ground truth file of ActivityNet's format."""
-    _check_unique(path)
     videos = activitynet_json.read_ground_truth(path)
     for name, video in videos.items():
         check_name(name, "video name", video.place)
     return videos
-
-
-def _check_unique(path: str | os.PathLike[str]) -> None:
-    """Raises UserError for a name given twice: JSON readers silently keep the last one."""
-
-    def check(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
-            raise UserError(f"{path}: duplicate video or field {twice!r}; it must appear once")
-        return dict(pairs)
-
-    with contextlib.suppress(OSError, json.JSONDecodeError, UnicodeDecodeError):
-        json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=check)
 
 
 def read_csv(path: str | os.PathLike[str]) -> Annotations:
