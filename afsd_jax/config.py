@@ -118,7 +118,7 @@ def default_config() -> ml_collections.ConfigDict:
     train.checkpoint_every = 1000  # steps
     train.log_every = 20  # steps
     train.keep_checkpoints = 4
-    train.init_from = ""  # a checkpoint or PyTorch file whose weights training starts from
+    train.init_from = ""  # weights to start from: a checkpoint, a PyTorch file or kinetics
 
     config.inference = inference = ml_collections.ConfigDict()
     inference.one_window = False  # True: a video is one window

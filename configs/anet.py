@@ -13,7 +13,8 @@ the mean over 0.5, 0.55, ... 0.95:
     RGB alone                          32.9
     flow alone                         33.1
 
-The trunk starts from the I3D trained on Kinetics: set `train.init_from` to its file.
+The trunk starts from the I3D trained on Kinetics: `--config.train.init_from=kinetics` (README.md,
+"Weights"), or a file of these weights.
 """
 
 import ml_collections

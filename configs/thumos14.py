@@ -11,8 +11,9 @@ Published mAP on the test videos, at tIoU 0.3, 0.4, 0.5, 0.6, 0.7 and their mean
     RGB alone                                       43.2
     flow alone                                      44.2
 
-The trunk starts from the I3D trained on Kinetics: set `train.init_from` to its file. The published
-numbers are those of the best epoch among 13 to 16.
+The trunk starts from the I3D trained on Kinetics: `--config.train.init_from=kinetics` (README.md,
+"Weights"), or a file of these weights. The published numbers are those of the best epoch among 13
+to 16.
 """
 
 import ml_collections

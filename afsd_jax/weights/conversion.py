@@ -1,4 +1,4 @@
-"""From a PyTorch file to a checkpoint folder and back, whole or not at all."""
+"""From a PyTorch file or Kinetics to a checkpoint folder and back, whole or not at all."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.errors import UserError
-from afsd_jax.weights import checkpoint, pytorch, torch_files
+from afsd_jax.weights import checkpoint, loading, pytorch, torch_files
 
 
 def from_pytorch_file(
@@ -16,10 +16,10 @@ def from_pytorch_file(
     config: ml_collections.ConfigDict | None = None,
     force: bool = False,
 ) -> pytorch.Weights:
-    """Writes the weights of a PyTorch file as a checkpoint folder, and returns them.
+    """Writes the weights of a PyTorch file or Kinetics as a checkpoint folder, and returns them.
 
     Args:
-      source: an I3D trunk or an AFSD checkpoint; see `pytorch.load`.
+      source: an I3D trunk, an AFSD checkpoint or "kinetics"; see `loading.load_foreign`.
       output: the folder to write; a trunk's holds the trunk alone, for training to start from.
       config: of the network; by default the published one that the file tells.
       force: overwrite a checkpoint that is already there.
@@ -28,7 +28,7 @@ def from_pytorch_file(
       UserError: the file is refused, or something stands at `output`; nothing is written then.
     """
     _check_output(output, force, replaceable=checkpoint.latest_step(output) is not None)
-    loaded = pytorch.load(source, config)
+    loaded = loading.load_foreign(source, config)
     names = pytorch.class_names(loaded.config)
     checkpoint.write(output, loaded.parameters, loaded.config, names)
     return loaded

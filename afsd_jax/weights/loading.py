@@ -1,4 +1,4 @@
-"""Where weights come from: a checkpoint folder or a PyTorch file, for detection or to train on."""
+"""Where weights come from: a checkpoint folder, a PyTorch file or Kinetics."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.errors import UserError
-from afsd_jax.weights import checkpoint, parameters, pytorch
+from afsd_jax.weights import checkpoint, kinetics, parameters, pytorch
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
@@ -25,14 +25,29 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
     return checkpoint.Checkpoint(0, loaded.config, names, loaded.parameters)
 
 
+def load_foreign(
+    source: str | os.PathLike[str], config: ml_collections.ConfigDict | None = None
+) -> pytorch.Weights:
+    """Reads weights that are no checkpoint of ours: a PyTorch file's, or Kinetics'.
+
+    Args:
+      source: of the file, or the word "kinetics": see `kinetics.load` and `pytorch.load`.
+      config: of the network; by default the published one that the file tells.
+
+    Raises:
+      UserError: as these two do.
+    """
+    return kinetics.load(config) if source == kinetics.KINETICS else pytorch.load(source, config)
+
+
 def load_initial(path: str | os.PathLike[str], config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Reads the weights to start training from: a checkpoint, a PyTorch detector or I3D trunk.
+    """Reads the weights to start training from: a checkpoint, a PyTorch file or "kinetics".
 
     Raises:
       UserError: the path is none of these, or its weights do not fit the configuration.
     """
-    if Path(path).is_file():
-        return pytorch.load(path, config).parameters
+    if path == kinetics.KINETICS or Path(path).is_file():
+        return load_foreign(path, config).parameters
     loaded = checkpoint.read(path, partial=True).weights
     shapes = parameters.shapes(config)
     wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]

