@@ -52,7 +52,6 @@ def run():
 def train() -> tuple[list[dict[str, float]], np.ndarray, np.ndarray]:
     # A trunk cut short, whose unused rest XLA drops, and few levels: it compiles fast.
     config = small_config(
-        num_classes=7,
         channels=32,
         pyramid_inputs=("Mixed_3c",),
         levels=3,
