@@ -1,6 +1,6 @@
 """The building blocks: convolutions, pools and norms, channels last, padded "SAME" as XLA does."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 # None draws nothing, for networks whose weights come from elsewhere.
 Rng = np.random.Generator | None
 Initializer = Callable[[Rng, tuple[int, ...]], np.ndarray]
+Lengths = tuple[int, ...]
 
 
 def normal(std: float) -> Initializer:
@@ -178,14 +179,17 @@ class SpatialConv(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.dtype = dtype
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
         flat = x.astype(self.dtype).reshape(*x.shape[:2], -1)
         return flat @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(self.dtype)
 
 
 class Conv1D(nnx.Module):
-    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [size,in,out]."""
+    """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [size,in,out].
+
+    With `lengths`, the sequence is several ones concatenated along time, each convolved by itself.
+    """
 
     def __init__(
         self,
@@ -201,28 +205,51 @@ class Conv1D(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(out_channels))
         self.stride, self.dtype = stride, dtype
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
-        # As one matrix product: the sequences are short and the channels many.
+        # As one matrix product: the lengths are small and the channels many.
         taps = _shifted(x.astype(self.dtype), 1, kernel.shape[0], self.stride, 0.0)
+        if len(lengths) > 1 and len(taps) > 1:
+            masks = _inside(lengths, kernel.shape[0]).astype(self.dtype)
+            taps = [tap * mask[:, None] for tap, mask in zip(taps, masks, strict=True)]
         folded = jnp.concatenate(taps, axis=-1)
         out = folded @ kernel.reshape(-1, kernel.shape[-1])
         return out + self.bias[...].astype(self.dtype)
 
 
+def _inside(lengths: Lengths, kernel_size: int) -> np.ndarray:
+    """Returns, for each tap, whether it stays within a cell's own sequence, float32 [taps,K]."""
+    index = np.concatenate([np.arange(length) for length in lengths])
+    size = np.repeat(lengths, lengths)
+    shifts = np.arange(kernel_size)[:, None] - (kernel_size - 1) // 2
+    return ((index + shifts >= 0) & (index + shifts < size)).astype(np.float32)
+
+
 class GroupNorm(nnx.Module):
-    """Group normalisation of [B,t,C] over channel group × time, eps 1e-5; in float32."""
+    """Group normalisation of [B,t,C] over channel group × time, eps 1e-5.
+
+    With `lengths`, it is several sequences concatenated along time, each with its own statistics.
+    """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5):
         self.scale = nnx.Param(jnp.ones(channels))
         self.bias = nnx.Param(jnp.zeros(channels))
         self.groups, self.eps = groups, eps
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        grouped = x.astype(jnp.float32).reshape(*x.shape[:2], self.groups, -1)
-        centred = grouped - grouped.mean((1, 3), keepdims=True)
-        variance = jnp.square(centred).mean((1, 3), keepdims=True)
-        normal_form = centred * jax.lax.rsqrt(variance + self.eps)
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
+        batch, cells, _ = x.shape
+        lengths = lengths or (cells,)
+        member = np.repeat(np.eye(len(lengths), dtype=np.float32), lengths, axis=1)  # [L,K]
+        share = member / np.array(lengths, np.float32)[:, None]
+
+        def mean(values: jax.Array) -> jax.Array:
+            """Each cell's mean over its sequence and group, [B,K,G,1]."""
+            of_sequence = jnp.einsum("lk,bkg->blg", share, values.mean(-1), precision="highest")
+            return jnp.einsum("lk,blg->bkg", member, of_sequence, precision="highest")[..., None]
+
+        grouped = x.astype(jnp.float32).reshape(batch, cells, self.groups, -1)
+        centred = grouped - mean(grouped)
+        normal_form = centred * jax.lax.rsqrt(mean(jnp.square(centred)) + self.eps)
         return normal_form.reshape(x.shape) * self.scale[...] + self.bias[...]
 
 
@@ -233,9 +260,9 @@ class NormReLU(nnx.Module):
         self.conv = conv
         self.norm = GroupNorm(channels, groups)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        x = self.conv(x)
-        return jax.nn.relu(self.norm(x)).astype(x.dtype)
+    def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
+        x = self.conv(x, lengths)
+        return jax.nn.relu(self.norm(x, lengths)).astype(x.dtype)
 
 
 def conv_norm_relu(
@@ -253,8 +280,8 @@ def conv_norm_relu(
     return NormReLU(conv, out_channels, groups)
 
 
-def apply_all(modules: Iterable[NormReLU], x: jax.Array) -> jax.Array:
+def apply_all(modules: Sequence[NormReLU], x: jax.Array, lengths: Lengths = ()) -> jax.Array:
     """Applies units one after another."""
     for module in modules:
-        x = module(x)
+        x = module(x, lengths)
     return x

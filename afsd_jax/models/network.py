@@ -85,7 +85,7 @@ class Network(nnx.Module):
             return layers.Conv1D(channels, features, kernel_size, 1, dtype, rng, init)
 
         def branch() -> refinement.SaliencyBranch:
-            return refinement.SaliencyBranch(channels, groups, pooling, dtype, rng, init)
+            return refinement.SaliencyBranch(channels, groups, dtype, rng, init)
 
         self.loc_tower, self.conf_tower = tower(), tower()
         self.loc_head, self.conf_head = head(2, 3), head(model.num_classes, 3)
@@ -108,41 +108,47 @@ class Network(nnx.Module):
         endpoints = self.trunk(clips, training)
         levels = self.pyramid([endpoints[name] for name in self.endpoints])
         frame_level = self.frame_level(levels[0])
-        of_levels = [self.predict(i, level, frame_level) for i, level in enumerate(levels)]
-        predictions = jax.tree.map(
-            lambda *parts: jnp.concatenate(parts, axis=1), *(level[0] for level in of_levels)
+
+        # The heads are shared by all levels, which therefore pass them concatenated along time.
+        lengths, pool = self.lengths, self._pool
+        cells = jnp.concatenate(levels, axis=1)
+        loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
+        conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
+        scale = jnp.repeat(self.loc_scale[...], np.array(lengths), total_repeat_length=sum(lengths))
+        multiplier = jnp.asarray(np.repeat(np.array(self.loc_multipliers, np.float32), lengths))
+        exponent = self.loc_head(loc_tower, lengths).astype(jnp.float32)
+        loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
+        conf = self.conf_head(conf_tower, lengths)
+
+        level_regions, frame_regions = refinement.proposal_regions(
+            loc, jnp.asarray(self.priors), lengths, self.clip_length
         )
-        outputs = Outputs(predictions, frame_level, *of_levels[0][1])
-        return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
-
-    def predict(
-        self, level: int, features: jax.Array, frame_level: jax.Array
-    ) -> tuple[Predictions, tuple[jax.Array, jax.Array]]:
-        """Applies the heads, which all levels share, to one level.
-
-        Args:
-          level: its number, 0 the finest.
-          features: [B,t,N] of the level.
-          frame_level: [B,T,N] feature at every frame.
-
-        Returns:
-          The predictions for the level's t priors and its boundary features [B,t,2N] for loc and
-          conf, start-sensitive half first.
-        """
-        loc_tower = layers.apply_all(self.loc_tower, features)
-        conf_tower = layers.apply_all(self.conf_tower, features)
-        exponent = self.loc_scale[level] * self.loc_head(loc_tower).astype(jnp.float32)
-        loc = self.loc_multipliers[level] * jnp.exp(exponent)
-
-        level_regions, frame_regions = refinement.proposal_regions(loc, self.clip_length)
-        frame = boundary_max_pooling(frame_level, frame_regions, self.pooling)
-        refined_loc, level_loc = self.loc_branch(loc_tower, level_regions, frame)
-        refined_conf, level_conf = self.conf_branch(conf_tower, level_regions, frame)
+        loc_boundary = self.loc_branch.boundary_features(loc_tower, lengths)
+        conf_boundary = self.conf_branch.boundary_features(conf_tower, lengths)
+        frame = pool(frame_level, frame_regions)
+        loc_level, conf_level = jnp.split(
+            pool(
+                jnp.concatenate([loc_boundary, conf_boundary]),
+                jnp.concatenate([level_regions, level_regions]),
+            ),
+            2,
+        )
+        refined_loc = self.loc_branch(loc_tower, loc_level, frame, lengths)
+        refined_conf = self.conf_branch(conf_tower, conf_level, frame, lengths)
         predictions = Predictions(
             loc=loc,
-            conf=self.conf_head(conf_tower),
-            prop_loc=self.prop_loc_head(refined_loc),
-            prop_conf=self.prop_conf_head(refined_conf),
-            center=self.center_head(refined_loc)[..., 0],
+            conf=conf,
+            prop_loc=self.prop_loc_head(refined_loc, lengths),
+            prop_conf=self.prop_conf_head(refined_conf, lengths),
+            center=self.center_head(refined_loc, lengths)[..., 0],
         )
-        return predictions, (level_loc, level_conf)
+        outputs = Outputs(
+            predictions,
+            frame_level,
+            level_loc=loc_boundary[:, : lengths[0]],
+            level_conf=conf_boundary[:, : lengths[0]],
+        )
+        return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
+
+    def _pool(self, features: jax.Array, regions: jax.Array) -> jax.Array:
+        return boundary_max_pooling(features, regions, self.pooling)

@@ -1,13 +1,14 @@
 """Saliency-based refinement: features from the ends of coarse proposals. Source: AFSD §3.4."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import layers
-from afsd_jax.models.pyramid import priors
 
 # The shares of a proposal's width by which a region reaches inside and outside of it.
 INSIDE, OUTSIDE = 4, 10
@@ -34,33 +35,44 @@ def frame_regions(start: jax.Array, end: jax.Array) -> jax.Array:
     return boundary_regions(start, end, end - start + 1)
 
 
-def proposal_regions(loc: jax.Array, clip_length: int) -> tuple[jax.Array, jax.Array]:
-    """Returns where to pool for a level's coarse predictions; no gradient flows through it.
+def proposal_regions(
+    loc: jax.Array, priors: jax.Array, lengths: Sequence[int], clip_length: int
+) -> tuple[jax.Array, jax.Array]:
+    """Returns where to pool for coarse predictions; no gradient flows through it.
 
     Args:
-      loc: [B,t,2] distances to start and end, frames.
-      clip_length: T, frames.
+      loc: [B,K,2] distances to start and end, frames.
+      priors: [K] fractions of the clip.
+      lengths: cells of each level.
 
     Returns:
-      The regions [B,t,4] on the level, in its cells, and the regions [B,t,4] in frames.
+      The regions [B,K,4] on the levels, in cells of all levels concatenated along time, and the
+      regions [B,K,4] in frames.
     """
     loc = jax.lax.stop_gradient(loc.astype(jnp.float32))
-    length = loc.shape[1]
-    cell = jnp.arange(length, dtype=jnp.float32)
+    cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
+    index_of = np.concatenate([np.arange(length) for length in lengths])
+    length = jnp.asarray(cells_of, jnp.float32)
+    index = jnp.asarray(index_of, jnp.float32)
+    first = jnp.asarray(np.arange(len(index_of)) - index_of, jnp.float32)
     left, right = loc[..., 0] / clip_length * length, loc[..., 1] / clip_length * length
-    cells = boundary_regions(cell - left, cell + right, left + right)
-    centre = jnp.asarray(priors([length])) * clip_length
-    return cells, frame_regions(centre - loc[..., 0], centre + loc[..., 1])
+    cells = boundary_regions(index - left, index + right, left + right)
+    # Clamped to its own level, a region cannot reach into the neighbouring one.
+    levels = jnp.clip(cells, 0, length[:, None] - 1) + first[:, None]
+    centre = priors * clip_length
+    return levels, frame_regions(centre - loc[..., 0], centre + loc[..., 1])
 
 
 class SaliencyBranch(nnx.Module):
-    """Refines a tower's feature by what boundary max pooling finds at the proposal's ends."""
+    """Refines a tower's feature by what boundary max pooling finds at the proposal's ends.
+
+    All levels are concatenated along time, K = sum of `lengths`.
+    """
 
     def __init__(
         self,
         channels: int,
         groups: int,
-        pooling: str | None,
         dtype: DTypeLike,
         rng: layers.Rng,
         init: layers.Initializer,
@@ -72,21 +84,20 @@ class SaliencyBranch(nnx.Module):
         self.lr = unit(channels, 2 * channels)
         self.frame = unit(channels, channels)
         self.fuse = unit(4 * channels, channels)
-        self.pooling = pooling
+
+    def boundary_features(self, tower: jax.Array, lengths: layers.Lengths) -> jax.Array:
+        """Returns [B,K,2C] of a tower's [B,K,C]: start-sensitive half, end-sensitive half."""
+        return self.lr(tower, lengths)
 
     def __call__(
-        self, tower: jax.Array, regions: jax.Array, frame: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        """Returns the refined feature [B,t,C] and the level's boundary features [B,t,2C].
-
-        The boundary features' first half is start-sensitive, their second end-sensitive.
+        self, tower: jax.Array, level: jax.Array, frame: jax.Array, lengths: layers.Lengths
+    ) -> jax.Array:
+        """Returns the refined feature [B,K,C].
 
         Args:
-          tower: [B,t,C] the tower's feature of a level.
-          regions: [B,t,4] in cells of the level, where to pool its boundary features.
-          frame: [B,t,C] the frame-level feature, pooled for the proposals.
+          tower: [B,K,C] the tower's feature.
+          level: [B,K,2C] its boundary features, pooled for the proposals.
+          frame: [B,K,C] the frame-level feature, pooled for the proposals.
         """
-        boundary = self.lr(tower)
-        pooled = boundary_max_pooling(boundary, regions, self.pooling)
-        parts = [self.frame(frame), pooled, self.cur(tower)]
-        return self.fuse(jnp.concatenate(parts, axis=-1)), boundary
+        parts = [self.frame(frame, lengths), level, self.cur(tower, lengths)]
+        return self.fuse(jnp.concatenate(parts, axis=-1), lengths)

@@ -95,26 +95,15 @@ def test_frames_behind_the_end_are_the_padding_value():
     np.testing.assert_array_equal(clip[1, 1:], -1)
 
 
-def test_the_heads_apply_to_each_level_by_itself():
-    network = parameters.build_network(small_config())
-    lengths = network.lengths
-
-    @jax.jit
-    def predict(clips):
-        endpoints = network.trunk(clips)
-        levels = network.pyramid([endpoints[name] for name in network.endpoints])
-        frame_level = network.frame_level(levels[0])
-        of_levels = [network.predict(i, x, frame_level) for i, x in enumerate(levels)]
-        return of_levels, network(clips)
-
-    of_levels, outputs = predict(clips())
-    for name, values in outputs.predictions._asdict().items():
-        each = jnp.split(values, np.cumsum(lengths)[:-1], axis=1)
-        for (predictions, _), found in zip(of_levels, each, strict=True):
-            np.testing.assert_array_equal(found, getattr(predictions, name), err_msg=name)
-    boundary_features = of_levels[0][1]
-    np.testing.assert_array_equal(outputs.level_loc, boundary_features[0])
-    np.testing.assert_array_equal(outputs.level_conf, boundary_features[1])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_levels_side_by_side_are_convolved_and_normalised_each_by_itself(kernel_size):
+    lengths = (8, 4, 2, 1)
+    rng = np.random.default_rng(0)
+    unit = layers.conv_norm_relu(6, 8, kernel_size, 1, 4, jnp.float32, rng)
+    cells = jnp.asarray(rng.normal(size=(3, sum(lengths), 6)), jnp.float32)
+    together = unit(cells, lengths)
+    each = [unit(x) for x in jnp.split(cells, np.cumsum(lengths)[:-1], axis=1)]
+    np.testing.assert_allclose(together, jnp.concatenate(each, axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [5, 6, 7, 8])
