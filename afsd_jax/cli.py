@@ -53,7 +53,7 @@ same folder, the run continues after its last checkpoint as if it had never stop
 
 
 def _detect(add: Callable[..., object]) -> str:
-    add("videos", nargs="*", type=Path, metavar="VIDEO", help="video or .npy files")
+    add("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, their folders, .npy files")
     add("--checkpoint", required=True, type=Path, help="checkpoint folder, or PyTorch file")
     add("--output", required=True, type=Path, help="JSON file of detections to write")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")

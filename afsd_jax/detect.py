@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from afsd_jax import files, inputs
 from afsd_jax.activitynet_json import write_predictions
+from afsd_jax.data.decode.media import is_video
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input
@@ -24,7 +25,11 @@ THUMBNAILS = 8  # frames of each video on the page
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Raises UserError before anything is loaded, if what is given does not go together."""
+    """Raises UserError before anything is loaded, if what is given does not go together.
+
+    A folder among the videos is replaced by the videos in it.
+    """
+    args.videos = [path for given in args.videos for path in _videos_in(given)]
     arrays = [path for path in args.videos if path.suffix == ".npy"]
     if bool(args.videos) == bool(args.data_dir):
         raise UserError("give either videos or --data-dir; see --help")
@@ -44,10 +49,15 @@ def check_arguments(args: argparse.Namespace) -> None:
                 "so detect them one after the other into two files"
             )
         names[path.stem] = path
-        if path.suffix != ".npy":
-            from afsd_jax.data.decode.video import VideoReader
 
-            VideoReader(path)
+
+def _videos_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = [video for video in sorted(path.rglob("*")) if is_video(video)]
+    if not found:
+        raise UserError(f"{path}: no video is in this folder")
+    return found
 
 
 def readers(

@@ -175,11 +175,17 @@ def load_detector(
     """Loads a trained detector.
 
     Args:
-      path: a checkpoint folder that `afsd train` or `afsd convert` wrote, or an
-        official PyTorch checkpoint file.
+      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
+        wrote, or an official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
 
     Raises:
       UserError: a path is neither, or the two do not fit together.
     """
-    return Detector([loading.load_checkpoint(p) for p in (path, flow_path) if p is not None])
+    streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
+    if len(streams) > 1 and streams[1].config.data.stream != "flow":
+        raise UserError(
+            f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
+            "must be one on optical flow"
+        )
+    return Detector(streams)

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from afsd_jax import load_detector
 from afsd_jax.config import resolve
 from afsd_jax.configs import synthetic
 from afsd_jax.data.decode.flow import compute_flow
 from afsd_jax.data.decode.video import read_video
+from afsd_jax.errors import UserError
 from afsd_jax.weights import checkpoint, parameters
 from tests import small_run
 
@@ -116,6 +118,30 @@ def test_flow_is_computed_from_videos_as_it_is_prepared(folder, tmp_path):
     assert detections(alone, output) != found
 
 
+def test_folders_are_searched_and_damaged_videos_do_not_cost_the_others(folder, tmp_path):
+    content = (folder / "video.mp4").read_bytes()
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "fine.mp4").write_bytes(content)
+    (tmp_path / "in" / "truncated.mp4").write_bytes(content[:2000])
+    (tmp_path / "in" / "notes.txt").write_text("no video")
+    output = tmp_path / "detections.json"
+    result = detect(folder, tmp_path / "in", output=output)
+    assert result.returncode == 1, result.stderr
+    assert f"failed: {tmp_path / 'in' / 'truncated.mp4'}: " in result.stderr
+    assert list(json.loads(output.read_text())["results"]) == ["fine"]
+
+
+def test_a_training_run_is_a_checkpoint(folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").symlink_to(folder / "checkpoint")
+    assert str(load_detector(tmp_path / "run")) == str(load_detector(folder / "checkpoint"))
+
+
+def test_a_second_checkpoint_that_is_not_on_flow_is_refused(folder):
+    with pytest.raises(UserError, match=r"checkpoint: is a network on rgb; .* on optical flow"):
+        load_detector(folder / "flow_checkpoint", folder / "checkpoint")
+
+
 def test_a_video_that_fails_does_not_cost_the_others(folder, tmp_path):
     np.save(tmp_path / "small.npy", np.zeros((40, 8, 8, 3), np.uint8))
     np.save(tmp_path / "fine.npy", np.zeros((40, 38, 38, 3), np.uint8))
@@ -139,7 +165,8 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
     np.save(tmp_path / "fine.npy", np.zeros((40, 38, 38, 3), np.uint8))
     cases = [
         ([tmp_path / "missing.mp4"], {}, "missing.mp4"),
-        ([video, tmp_path / "truncated.mp4"], {}, "truncated.mp4"),
+        ([tmp_path / "truncated.mp4"], {}, "truncated.mp4"),
+        ([tmp_path / "no_checkpoint"], {}, "no video is in this folder"),
         ([tmp_path / "text.mp4"], {}, "text.mp4"),
         ([tmp_path / "empty.mp4"], {}, "empty.mp4"),
         ([video, tmp_path / "video.mp4"], {}, "same name"),

@@ -11,13 +11,14 @@ from afsd_jax.weights import checkpoint, kinetics, parameters, pytorch
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
-    """Reads a whole detector: a checkpoint folder or an official PyTorch checkpoint file.
+    """Reads a whole detector: a checkpoint folder, a training run's folder, or a PyTorch file.
 
     Raises:
       UserError: the path is neither, or holds a trunk alone.
     """
     if not Path(path).is_file():
-        return checkpoint.read(path)
+        run = Path(path) / "checkpoints"
+        return checkpoint.read(run if run.is_dir() else path)
     loaded = pytorch.load(path)
     if loaded.kind != "detector":
         raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
