@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from afsd_jax import files, inputs
 from afsd_jax.activitynet_json import write_predictions
-from afsd_jax.data.decode.media import is_video
+from afsd_jax.data.decode import media
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input
@@ -54,7 +54,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 def _videos_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = [video for video in sorted(path.rglob("*")) if is_video(video)]
+    found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
     if not found:
         raise UserError(f"{path}: no video is in this folder")
     return found
