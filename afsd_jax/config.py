@@ -64,9 +64,11 @@ def default_config() -> ml_collections.ConfigDict:
     data.min_overlap = 0.5  # share of an action that must lie in a clip to be kept
     data.class_agnostic = False  # True: every action has label 1
     data.max_actions = 64  # actions per training clip, padded to this number
+    data.crops = 0  # places to crop training clips at: 0 any; 1 the centre; 5 the corners, too
     data.flip = 0.5  # probability of mirroring a training clip
     data.negate_flipped_flow = False  # True: mirrored flow changes the sign of its x component
     data.train_padding = "black"  # black (-1 after normalising) or grey (0)
+    data.feature_cache = ""  # folder to keep a frozen trunk's features in; empty: none are kept
 
     data.consistency = consistency = ml_collections.ConfigDict()
     consistency.round_up = True  # the shortest action: ceil, else floor
@@ -78,6 +80,7 @@ def default_config() -> ml_collections.ConfigDict:
     model.dtype = "float32"  # compute type: float32 or bfloat16
     model.trunk_width = 1.0  # multiplies every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
+    model.frozen_until = ""  # trunk endpoint up to which no weight is trained; empty: all are
     model.channels = 512  # of the pyramid, towers and branches
     model.groups = 32  # of each GroupNorm
     model.levels = LEVELS  # of the pyramid
@@ -160,6 +163,8 @@ def check(config: ml_collections.ConfigDict) -> None:
         fail("data.clip_length", "must be a multiple of 8, the trunk's stride in time")
     if model.channels % model.groups:
         fail("model.channels", f"must be a multiple of config.model.groups={model.groups}")
+    if not 0 <= data.crops <= 5:
+        fail("data.crops", "must be 0, for any place, or the number of fixed ones, from 1 to 5")
     channels = STREAM_CHANNELS[data.stream]
     if model.in_channels not in (0, channels):
         fail("model.in_channels", f"config.data.stream={data.stream} has {channels}; leave it at 0")

@@ -101,7 +101,7 @@ def from_prepared(
     Raises:
       UserError: a data set is missing or damaged, or the streams' videos differ.
     """
-    from afsd_jax.data.pipeline import PreparedSplit
+    from afsd_jax.data.whole_videos import PreparedSplit
 
     def open_split(data: ml_collections.ConfigDict) -> PreparedSplit:
         data = data.copy_and_resolve_references()

@@ -13,13 +13,14 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from afsd_jax import trunk_features
 from afsd_jax.config import check, resolve
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.kernels import load_triton
 from afsd_jax.optimizer import make_optimizer
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
-from afsd_jax.train_step import TrainState, init_state, make_train_step
+from afsd_jax.train_step import PADDING, TrainState, init_state, make_train_step
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
 
@@ -40,6 +41,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         )
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names))
+    if config.data.feature_cache:
+        trunk_features.check_frozen(config)
+        if config.loss.consistency_weight:
+            print("the consistency loss is off: its clips' features are not those in the cache")
+            config.loss.consistency_weight = 0.0
     total_steps = config.train.steps or config.train.epochs * data.steps_per_epoch
 
     network = parameters.build_network(config, config.seed)
@@ -52,6 +58,13 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     state = init_state(network, optimizer)
     if last is not None:
         state = resume(state, folder, last, config)
+    features = None
+    if config.data.feature_cache:
+        weights = {**state.trainable, **state.fixed}
+        padding = PADDING[config.data.train_padding]
+        features = trunk_features.cached(
+            config, weights, data.videos, data.offsets, data.views, padding
+        )
     state = replicate(state, mesh)
     step = make_train_step(network, optimizer, config)
 
@@ -63,7 +76,7 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     bar = tqdm(total=total_steps, initial=first, unit="step", desc="training", disable=not is_main)
     with manager, bar:
         log_time, log_step = time.monotonic(), first
-        batches = itertools.islice(data.batches(first), total_steps - first)
+        batches = itertools.islice(data.batches(first, features), total_steps - first)
         for number, batch in enumerate(batches, first + 1):
             state, terms = step(state, shard_batch(batch, mesh))
             bar.update()

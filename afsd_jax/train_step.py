@@ -11,6 +11,7 @@ from flax import nnx
 
 from afsd_jax.losses import losses
 from afsd_jax.models import Network, normalise
+from afsd_jax.trunk_features import split
 from afsd_jax.weights import parameters
 
 PADDING = {"black": -1.0, "grey": 0.0}
@@ -45,7 +46,15 @@ def consistency_frames(frames: jax.Array, index: jax.Array) -> jax.Array:
 def compute_losses(
     network: Network, batch: dict[str, jax.Array], config: ml_collections.ConfigDict
 ) -> dict[str, jax.Array]:
-    """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`."""
+    """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`.
+
+    Of frames, or of a frozen trunk's features of them, which have no consistency loss.
+    """
+    priors = jnp.asarray(network.priors)
+    if "features" in batch:
+        dtype = jnp.dtype(config.model.dtype)
+        outputs = network.heads(split(batch["features"], network.feature_shapes, dtype))
+        return losses(outputs, None, batch, priors, network.lengths, config)
     clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
     if config.loss.consistency_weight:
         # One pass over both: each clip beside its consistency clip, so that no device sends one.
@@ -55,7 +64,6 @@ def compute_losses(
         consistency = jax.tree.map(lambda x: x[1::2], both)
     else:
         outputs, consistency = network(clips, training=True), None
-    priors = jnp.asarray(network.priors)
     return losses(outputs, consistency, batch, priors, network.lengths, config)
 
 

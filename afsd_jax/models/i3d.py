@@ -3,10 +3,13 @@
 Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; AFSD §3.2.
 """
 
+from typing import NamedTuple
+
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
+from afsd_jax.errors import UserError
 from afsd_jax.models import layers
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
@@ -73,6 +76,27 @@ def endpoint_stride(endpoint: str) -> tuple[int, int]:
     return time, space
 
 
+def frozen_endpoints(frozen_until: str) -> tuple[str, ...]:
+    """Returns the endpoints up to `frozen_until` with it, none for "".
+
+    Raises:
+      UserError: it is no endpoint.
+    """
+    if frozen_until and frozen_until not in ENDPOINTS:
+        raise UserError(
+            f"config.model.frozen_until={frozen_until!r}: must be empty or one of "
+            f"{', '.join(ENDPOINTS)}"
+        )
+    return ENDPOINTS[: ENDPOINTS.index(frozen_until) + 1] if frozen_until else ()
+
+
+class Learning(NamedTuple):
+    """What of a unit is trained: its kernels, and its BatchNorms with statistics of the batch."""
+
+    kernel: bool
+    norm: bool
+
+
 class Unit3D(nnx.Module):
     """Convolution without bias → BatchNorm → ReLU."""
 
@@ -82,12 +106,14 @@ class Unit3D(nnx.Module):
         out_channels: int,
         kernel_size: tuple[int, int, int],
         strides: tuple[int, int, int],
-        trained_norm: bool,
+        learning: Learning,
         dtype: DTypeLike,
         rng: layers.Rng,
     ):
-        self.conv = layers.Conv3D(in_channels, out_channels, kernel_size, strides, dtype, rng)
-        self.norm = layers.BatchNorm(out_channels, trained_norm)
+        self.conv = layers.Conv3D(
+            in_channels, out_channels, kernel_size, strides, learning.kernel, dtype, rng
+        )
+        self.norm = layers.BatchNorm(out_channels, learning.norm)
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
         return jax.nn.relu(self.norm(self.conv(x), training))
@@ -100,13 +126,13 @@ class Mixed(nnx.Module):
         self,
         in_channels: int,
         channels: tuple[int, ...],
-        trained_norm: bool,
+        learning: Learning,
         dtype: DTypeLike,
         rng: layers.Rng,
     ):
         def unit(inputs: int, outputs: int, size: int) -> Unit3D:
             kernel_size = (size, size, size)
-            return Unit3D(inputs, outputs, kernel_size, (1, 1, 1), trained_norm, dtype, rng)
+            return Unit3D(inputs, outputs, kernel_size, (1, 1, 1), learning, dtype, rng)
 
         b0, b1a, b1b, b2a, b2b, b3b = channels
         self.b0 = unit(in_channels, b0, 1)
@@ -135,20 +161,28 @@ class I3D(nnx.Module):
         in_channels: int,
         width: float,
         trained_norm: bool,
+        frozen_until: str,
         dtype: DTypeLike,
         rng: layers.Rng,
     ):
-        channels = in_channels
+        """Builds the trunk; what lies up to the endpoint `frozen_until` is not trained.
+
+        Raises:
+          UserError: there is no such endpoint.
+        """
+        channels, frozen = in_channels, frozen_endpoints(frozen_until)
         for name in ENDPOINTS:
+            learns = name not in frozen
+            learning = Learning(learns, learns and trained_norm)
             if name in UNITS:
                 out, kernel_size, strides = UNITS[name]
                 out = scaled(out, width)
-                unit = Unit3D(channels, out, kernel_size, strides, trained_norm, dtype, rng)
+                unit = Unit3D(channels, out, kernel_size, strides, learning, dtype, rng)
                 setattr(self, name, unit)
                 channels = out
             elif name in MIXED:
                 branches = tuple(scaled(c, width) for c in MIXED[name])
-                setattr(self, name, Mixed(channels, branches, trained_norm, dtype, rng))
+                setattr(self, name, Mixed(channels, branches, learning, dtype, rng))
                 channels = endpoint_channels(name, width)
 
     def __call__(self, clips: jax.Array, training: bool = False) -> dict[str, jax.Array]:

@@ -150,7 +150,7 @@ class BatchNorm(nnx.Module):
 
 
 class Conv3D(nnx.Module):
-    """A 3-D convolution without bias, kernel [t,h,w,in,out]."""
+    """A 3-D convolution without bias, kernel [t,h,w,in,out], that learns or is frozen."""
 
     def __init__(
         self,
@@ -158,12 +158,13 @@ class Conv3D(nnx.Module):
         out_channels: int,
         kernel_size: tuple[int, int, int],
         strides: tuple[int, int, int],
+        learns: bool,
         dtype: DTypeLike,
         rng: Rng,
     ):
-        self.kernel = nnx.Param(
-            jnp.asarray(he_normal(rng, (*kernel_size, in_channels, out_channels)))
-        )
+        variable = nnx.Param if learns else Frozen
+        kernel = he_normal(rng, (*kernel_size, in_channels, out_channels))
+        self.kernel = variable(jnp.asarray(kernel))
         self.strides, self.dtype = strides, dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The network: clips in, coarse and refined predictions out. Source: AFSD §3, Figure 2."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -42,6 +43,18 @@ def lengths_of(model: ml_collections.ConfigDict, clip_length: int) -> tuple[int,
     return level_lengths(clip_length, stride, model.levels)
 
 
+def feature_shapes(
+    model: ml_collections.ConfigDict, clip_length: int, crop_size: int
+) -> tuple[tuple[int, int, int, int], ...]:
+    """Returns the shape [T',H',W',C'] of each trunk endpoint that the pyramid reads."""
+    shapes = []
+    for name in model.pyramid_inputs:
+        time, space = i3d.endpoint_stride(name)
+        size, channels = -(-crop_size // space), i3d.endpoint_channels(name, model.trunk_width)
+        shapes.append((-(-clip_length // time), size, size, channels))
+    return tuple(shapes)
+
+
 class Network(nnx.Module):
     """AFSD on clips of a fixed length and size."""
 
@@ -61,17 +74,13 @@ class Network(nnx.Module):
         """
         dtype = jnp.dtype(model.dtype)
         channels, groups, pooling = model.channels, model.groups, model.pooling or None
+        trained_norm = model.batch_norm == "trained"
         self.trunk = i3d.I3D(
-            model.in_channels, model.trunk_width, model.batch_norm == "trained", dtype, rng
+            model.in_channels, model.trunk_width, trained_norm, model.frozen_until, dtype, rng
         )
         self.endpoints = tuple(model.pyramid_inputs)
-        inputs = [
-            (
-                -(-crop_size // i3d.endpoint_stride(name)[1]),
-                i3d.endpoint_channels(name, model.trunk_width),
-            )
-            for name in self.endpoints
-        ]
+        self.feature_shapes = feature_shapes(model, clip_length, crop_size)
+        inputs = [(height, features) for _, height, _, features in self.feature_shapes]
         self.pyramid = Pyramid(inputs, model.levels, channels, groups, dtype, rng)
         self.frame_level = FrameLevel(channels, groups, clip_length, dtype, rng)
 
@@ -105,8 +114,16 @@ class Network(nnx.Module):
 
     def __call__(self, clips: jax.Array, training: bool = False) -> Outputs:
         """Returns the predictions for clips [B,T,H,W,channels] in [-1, 1]."""
+        return self.heads(self.features(clips, training))
+
+    def features(self, clips: jax.Array, training: bool = False) -> list[jax.Array]:
+        """Returns what the trunk hands on, [B,*shape] for each of `feature_shapes`."""
         endpoints = self.trunk(clips, training)
-        levels = self.pyramid([endpoints[name] for name in self.endpoints])
+        return [endpoints[name] for name in self.endpoints]
+
+    def heads(self, features: Sequence[jax.Array]) -> Outputs:
+        """Returns the predictions for the trunk's features, see `features`."""
+        levels = self.pyramid(features)
         frame_level = self.frame_level(levels[0])
 
         # The heads are shared by all levels, which therefore pass them concatenated along time.

@@ -50,3 +50,14 @@ def cut_windows(
 def centre_crop(size: int, crop: int) -> int:
     """Returns the first row (and column) of the centre crop, rounded half to even."""
     return round((size - crop) / 2)
+
+
+def crop_places(height: int, width: int, crop: int) -> list[tuple[int, int]]:
+    """Returns (y, x) of the centre crop and then of the four corners', each place once.
+
+    Source of the corners: Wang et al., "Temporal Segment Networks", ECCV 2016, §3.2.
+    """
+    bottom, right = height - crop, width - crop
+    places = [(centre_crop(height, crop), centre_crop(width, crop))]
+    places += [(0, 0), (0, right), (bottom, 0), (bottom, right)]
+    return list(dict.fromkeys(places))

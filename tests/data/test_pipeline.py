@@ -14,8 +14,9 @@ from afsd_jax.config import default_config
 from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
-from afsd_jax.data.pipeline import PreparedSplit, TrainingData
+from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.storage import frame_codec, prepared, schema
+from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
@@ -131,6 +132,17 @@ def test_crops_and_mirrors_are_random_and_new_in_every_epoch(data_dir):
     assert set(ys) == set(xs) == set(range(SIZE - CROP + 1))
     assert 0.3 < mirrors.mean() < 0.7
     assert len({p for p in places if p[:2] == ("d", 0)}) > 6
+
+
+@pytest.mark.parametrize("crops", [1, 3, 5])
+def test_clips_are_cropped_at_the_centre_and_the_corners_on_request(data_dir, crops):
+    data = TrainingData(configuration(data_dir, data__crops=crops))
+    last = SIZE - CROP
+    every = [(last // 2, last // 2), (0, 0), (0, last), (last, 0), (last, last)]
+    found = [place(row["frames"])[2:] for row in rows(data.batches(), 6 * data.steps_per_epoch)]
+    assert {(y, x) for y, x, _ in found} == set(every[:crops])
+    assert {(y, x, flip) for y, x, flip in found} == {tuple(view) for view in data.views}
+    assert len(data.views) == 2 * crops
 
 
 @pytest.mark.parametrize(("probability", "expected"), [(0.0, {False}), (1.0, {True})])
@@ -341,7 +353,15 @@ def test_importing_the_package_does_not_import_tensorflow():
         ({"data__data_dir": "/nowhere"}, r"/nowhere/videos/rgb: no prepared data set; make it"),
         ({"data__train_split": "validation"}, r"no split 'validation'; there are train"),
         ({"data__train_split": "train[:0]"}, r"split train\[:0\] has no videos"),
-        ({"data__crop_size": 21}, r"frames of 20x20 pixels are smaller than data.crop_size = 21"),
+        (
+            {"data__frame_size": 38},
+            r"frames of 20x20 pixels, but config.data.frame_size=38; set",
+        ),
+        ({"data__fps": 12.0}, r"a was prepared at 10 frames per second, but config.data.fps=12; "),
+        (
+            {"data__max_frames": 90},
+            r"a was prepared to 100 frames, but config.data.max_frames=90",
+        ),
         ({"data__max_actions": 1}, r"a clip of a has 2 actions; set data.max_actions \(now 1\)"),
         ({"train__batch_size": 500}, r"has \d+ clips, fewer than train.batch_size = 500"),
         ({"train__batch_size": 3}, r"batch_size = 3 must be a multiple of the 2 hosts"),

@@ -13,7 +13,8 @@ from afsd_jax.config import default_config
 from afsd_jax.data.builders import generator
 from afsd_jax.data.builders.options import Options
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.data.pipeline import PreparedSplit, TrainingData
+from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.whole_videos import PreparedSplit
 from tests.video_files import numbered_frames, write_video
 
 SIZE, RATE, SECONDS = 32, 30, 12
@@ -122,10 +123,10 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     assert sorted(annotated) == sorted(actions)
 
     config = default_config()
-    config.data.update(dataset=name, data_dir=str(tmp_path / "data"), crop_size=SIZE, flip=0.0)
-    config.data.update(clip_length=100, clip_stride=10)
+    config.data.update(dataset=name, data_dir=str(tmp_path / "data"), flip=0.0)
+    config.data.update(frame_size=SIZE, crop_size=SIZE, clip_length=100, clip_stride=10)
     if name == "activitynet":
-        config.data.update(clip_length=768, one_clip=True)
+        config.data.update(clip_length=768, one_clip=True, fps=0.0, max_frames=768)
     data = TrainingData(config)
     whole = {video.name: video for video in PreparedSplit(config.data, "train")}
     assert set(whole) == {video for video, *_ in actions}

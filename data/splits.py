@@ -1,0 +1,93 @@
+"""Opening a split of a prepared data set, and reading its frames by tf.data."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ml_collections
+
+from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_videos
+from afsd_jax.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+
+def open_split(
+    data: ml_collections.ConfigDict, split: str
+) -> tuple["tfds.core.DatasetBuilder", list[PreparedVideo]]:
+    """Opens a split of the data set that the configuration names.
+
+    Args:
+      data: that part of a configuration.
+      split: of the data set.
+
+    Raises:
+      UserError: the data set is missing or damaged, or its frames are not what the configuration
+        says: of another size, rate or number of channels.
+    """
+    builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    videos = read_videos(builder, split)
+    height, width, channels = videos[0].shape
+    folder, size = videos[0].path.parent, data.frame_size
+    if (height, width) != (size, size):
+        raise UserError(
+            f"{folder}: was prepared with frames of {width}x{height} pixels, but "
+            f"config.data.frame_size={size}; set that to {height}, or prepare it again into "
+            f"another folder with --size {size}"
+        )
+    if channels != STREAM_CHANNELS[data.stream]:
+        raise UserError(
+            f"{videos[0].path}: frames have {channels} channels, but data.stream is {data.stream}"
+        )
+    for video in videos:
+        _check_rate(video, data)
+    return builder, videos
+
+
+def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:
+    def fail(found: str, field: str, remedy: str) -> None:
+        raise UserError(
+            f"{video.path.parent}: {video.name} was prepared {found}, but config.data.{field}="
+            f"{data[field]:g}; set that to what the data set has, or prepare it again into another "
+            f"folder with {remedy}"
+        )
+
+    if data.max_frames and video.num_frames > data.max_frames:
+        fail(f"to {video.num_frames} frames", "max_frames", f"--max-frames {data.max_frames}")
+    slower = data.max_frames and video.fps < data.fps
+    if data.fps and not slower and not math.isclose(video.fps, data.fps, rel_tol=1e-3):
+        fail(f"at {video.fps:g} frames per second", "fps", f"--fps {data.fps:g}")
+
+
+def arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
+    """Yields a data set's elements as arrays, reading ahead."""
+    import tensorflow as tf
+
+    try:
+        yield from dataset.prefetch(2).with_options(_options()).as_numpy_iterator()
+    except tf.errors.OpError as error:
+        reason = error.message.partition("\n")[0]
+        raise UserError(
+            f"{folder}: frames cannot be read ({reason}); prepare the data set again"
+        ) from error
+
+
+def threads() -> int:
+    return os.cpu_count() or 1
+
+
+def _options() -> "tf.data.Options":
+    """Returns options by which tf.data keeps to its own few threads, and to one order."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = threads()
+    options.threading.max_intra_op_parallelism = 1
+    return options

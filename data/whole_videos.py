@@ -1,0 +1,91 @@
+"""The whole videos of a prepared split, as a detector sees them."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from afsd_jax.data.clips.windows import centre_crop
+from afsd_jax.data.splits import arrays, open_split, threads
+from afsd_jax.data.storage.prepared import FrameReader
+
+
+class WholeVideo(NamedTuple):
+    """A whole video as a detector sees it.
+
+    Attributes:
+      name: of the video.
+      fps: sampled frames per second.
+      duration_s: seconds.
+      frames: uint8 [N, S, S, C], centre crops.
+    """
+
+    name: str
+    fps: float
+    duration_s: float
+    frames: np.ndarray
+
+
+class PreparedSplit:
+    """The whole videos of a prepared split, decoded ahead.
+
+    Attributes:
+      folder: of the data set.
+      names: of this host's videos, in the order of iteration.
+    """
+
+    def __init__(
+        self,
+        data: ml_collections.ConfigDict,
+        split: str,
+        process_index: int = 0,
+        process_count: int = 1,
+    ):
+        """Finds the videos; reads no frames.
+
+        Args:
+          data: that part of a configuration.
+          split: of the data set.
+          process_index: of this host.
+          process_count: hosts that share the videos.
+
+        Raises:
+          UserError: the data set is missing or damaged, or does not fit the configuration.
+        """
+        builder, videos = open_split(data, split)
+        self.folder = Path(builder.data_path)
+        self._videos, self._data = videos[process_index::process_count], data
+        self.names = [video.name for video in self._videos]
+
+    def __iter__(self) -> Iterator[WholeVideo]:
+        """Yields the videos.
+
+        Raises:
+          UserError: frames cannot be read.
+        """
+        import tensorflow as tf
+
+        videos, crop_size, length = self._videos, self._data.crop_size, self._data.clip_length
+        if not videos:
+            return
+        reader = FrameReader(videos)
+        y, x = (centre_crop(side, crop_size) for side in videos[0].shape[:2])
+        parts = [
+            (number, start, min(start + length, video.num_frames))
+            for number, video in enumerate(videos)
+            for start in range(0, video.num_frames, length)
+        ]
+        decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64)).map(
+            lambda part: reader(part[0], part[1], part[2], (y, x, crop_size, crop_size)),
+            num_parallel_calls=threads(),
+        )
+        frames = arrays(decoded, videos[0].path.parent)
+        for number, group in itertools.groupby(parts, lambda part: part[0]):
+            video = videos[number]
+            whole = np.empty((video.num_frames, crop_size, crop_size, video.shape[2]), np.uint8)
+            for _, start, stop in group:
+                whole[start:stop] = next(frames)
+            yield WholeVideo(video.name, video.fps, video.duration_s, whole)
