@@ -13,6 +13,20 @@ from afsd_jax.errors import UserError
 LEVELS = 6
 STREAM_CHANNELS = {"rgb": 3, "flow": 2}
 
+# Fields that training can choose from the data set, and the value that leaves them to it.
+OPEN = {
+    "data.fps": -1.0,
+    "data.frame_size": 0,
+    "data.crop_size": 0,
+    "data.clip_length": 0,
+    "data.clip_stride": 0,
+    "data.max_actions": 0,
+    "data.flip": -1.0,
+    "train.batch_size": 0,
+    "train.epochs": 0,
+    "inference.window_stride": 0,
+}
+
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.train_padding": ("black", "grey"),
@@ -68,7 +82,7 @@ def default_config() -> ml_collections.ConfigDict:
     data.flip = 0.5  # probability of mirroring a training clip
     data.negate_flipped_flow = False  # True: mirrored flow changes the sign of its x component
     data.train_padding = "black"  # black (-1 after normalising) or grey (0)
-    data.feature_cache = ""  # folder to keep a frozen trunk's features in; empty: none are kept
+    data.feature_cache = ""  # keeps a frozen trunk's features: a folder, in data_dir if relative
 
     data.consistency = consistency = ml_collections.ConfigDict()
     consistency.round_up = True  # the shortest action: ceil, else floor

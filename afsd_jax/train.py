@@ -4,7 +4,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from afsd_jax import trunk_features
+from afsd_jax.adapt import Choice, adapt
 from afsd_jax.config import check, resolve
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.errors import UserError
@@ -31,8 +32,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     Raises:
       UserError: the configuration, the data or the folder do not fit together.
     """
-    check(config)
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
+    config, choices, warnings = adapt(config, jax.device_count())
+    check(config)
+    print_choices(choices, warnings)
     mesh = data_mesh()
     if config.train.batch_size % mesh.size:
         raise UserError(
@@ -41,6 +44,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         )
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names))
+    if config.model.frozen_until and not config.train.init_from:
+        raise UserError(
+            "config.train.init_from is empty: a frozen trunk needs weights from somewhere; set "
+            "it to kinetics"
+        )
     if config.data.feature_cache:
         trunk_features.check_frozen(config)
         if config.loss.consistency_weight:
@@ -100,6 +108,17 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     if writer:
         writer.close()
     return state
+
+
+def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
+    """Says what was chosen for the data set and what is odd about it."""
+    if choices:
+        print("chosen for this data set (set a field yourself to have it otherwise):")
+    width = max((len(choice.field) for choice in choices), default=0)
+    for choice in choices:
+        print(f"  config.{choice.field:<{width}} = {choice.value:<6g} {choice.reason}")
+    for warning in warnings:
+        print(f"note: {warning}")
 
 
 def save(

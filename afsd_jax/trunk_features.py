@@ -83,7 +83,7 @@ def cached(
     Each host computes those of its share of the videos; all must reach the folder.
 
     Args:
-      config: of the network; `data.feature_cache` is the folder.
+      config: of the network; `data.feature_cache` is the folder, in `data.data_dir` if relative.
       weights: of the network.
       videos: prepared alike.
       offsets: of each video's clips, frames.
@@ -190,7 +190,7 @@ def _folder(
         "views": [list(view) for view in views],
     }
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
-    folder = Path(data.feature_cache) / key
+    folder = Path(data.data_dir) / data.feature_cache / key
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,0 +1,165 @@
+"""Chooses the fields of a configuration that are left to the data set, and says why.
+
+A field with its value in `config.OPEN` is chosen; every other value stays as it is.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import ml_collections
+import numpy as np
+
+from afsd_jax.config import OPEN
+from afsd_jax.data import summary
+from afsd_jax.data.clips.training_clips import video_clips
+from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_videos
+from afsd_jax.errors import UserError
+
+CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
+CROP = 6 / 7  # of the frame, as 96 of 112 pixels
+MOST_CLIPS = 3000  # beyond which clips overlap less
+BATCH_SIZE = 4
+STEPS = (600, 6000)  # fewest and most
+EPOCHS = 15
+FEW_ACTIONS = 10  # of a class
+_SIDES = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
+
+
+class Choice(NamedTuple):
+    """A field's value, and the reason in words."""
+
+    field: str
+    value: float
+    reason: str
+
+
+def adapt(
+    config: ml_collections.ConfigDict, devices: int = 1
+) -> tuple[ml_collections.ConfigDict, list[Choice], list[str]]:
+    """Chooses the open fields from the training split of the configuration's data set.
+
+    Args:
+      config: of which some fields may have their value in `config.OPEN`.
+      devices: over which a batch will be spread.
+
+    Returns:
+      A copy of the configuration, the choices, and warnings about the data; without open fields
+      there are none of either.
+
+    Raises:
+      UserError: the data set is missing or damaged, or no training video has an action.
+    """
+    config = config.copy_and_resolve_references()
+    flat = config.to_dict()
+    if not any(_is_open(flat, field) for field in OPEN):
+        return config, [], []
+    data = config.data
+    builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    videos = read_videos(builder, data.train_split)
+    if not any(len(video.labels) for video in videos):
+        raise UserError(
+            f"{builder.data_path}: no video of split {data.train_split} has an action; annotate "
+            "some, and prepare the data set again"
+        )
+    choices: list[Choice] = []
+
+    def choose(field: str, value: float, reason: str) -> None:
+        if _is_open(flat, field):
+            config.update_from_flattened_dict({field: value})
+            choices.append(Choice(field, value, reason))
+
+    rates = {video.fps for video in videos}
+    rate = rates.pop() if len(rates) == 1 else 0.0
+    choose("data.fps", rate, "frames a second, as prepared" if rate else "the videos' own rates")
+    side = videos[0].shape[0]
+    choose("data.frame_size", side, "pixels, as prepared")
+    crop = max(round(data.frame_size * CROP / 2) * 2, 32)
+    choose("data.crop_size", min(crop, data.frame_size), "pixels, six sevenths of that")
+    choose("data.clip_length", *_clip_length(videos))
+    choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
+    for share in (8, 4, 2):
+        stride, count = data.clip_length // share, 0
+        if _is_open(flat, "data.clip_stride"):
+            data.clip_stride = stride
+        count = sum(len(clips) for clips in _clips(videos, data))
+        if count <= MOST_CLIPS:
+            break
+    choose("data.clip_stride", data.clip_stride, f"frames, which gives {count} training clips")
+    most = max((len(clip) for clips in _clips(videos, data) for clip in clips), default=0)
+    choose("data.max_actions", max(most, 1), "the most in one clip")
+    batch_size = math.ceil(min(BATCH_SIZE, count) / devices) * devices
+    choose(
+        "train.batch_size", batch_size, f"clips a step, on {devices} device{'s' * (devices > 1)}"
+    )
+    names = schema.class_names(builder)
+    sides = [name for name in names if _SIDES.search(name)]
+    choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
+    per_epoch = max(count // max(config.train.batch_size, 1), 1)
+    epochs = min(max(EPOCHS, math.ceil(STEPS[0] / per_epoch)), math.ceil(STEPS[1] / per_epoch))
+    choose("train.epochs", epochs, f"of {per_epoch} steps each")
+    return config, choices, _warnings(videos, names, data)
+
+
+def _is_open(config: dict, field: str) -> bool:
+    section, name = field.split(".")
+    return config[section][name] == OPEN[field]
+
+
+def _clip_length(videos: Sequence[PreparedVideo]) -> tuple[int, str]:
+    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])
+    most = float(np.percentile(lengths, 95))
+    longest = max(video.num_frames for video in videos)
+    for length in CLIP_LENGTHS:
+        if length >= 2 * most:
+            return (
+                length,
+                f"frames; 95 % of the actions last at most {most:.0f}, half a clip",
+            )
+        if length >= longest:
+            return length, f"frames; the longest video has {longest}"
+    return length, f"frames, the longest clip; 95 % of the actions last at most {most:.0f}"
+
+
+def _clips(
+    videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict
+) -> list[list[np.ndarray]]:
+    """Returns the labels of each training clip of each video."""
+    found = [video_clips(v.num_frames, v.segments, v.labels, data).clips for v in videos]
+    return [[clip.labels for clip in clips] for clips in found]
+
+
+def _flip_reason(sides: Sequence[str]) -> str:
+    if sides:
+        return f"of the clips mirrored, for mirrored {sides[0]!r} is another class"
+    return "of the clips mirrored; 0 if a mirrored action would be of another class"
+
+
+def _warnings(
+    videos: Sequence[PreparedVideo], names: Sequence[str], data: ml_collections.ConfigDict
+) -> list[str]:
+    found = summary.summarize(videos)
+    counts = np.bincount(found.labels, minlength=len(names))
+    lines = [
+        f"class {name!r} has {count} action{'s' * (count != 1)} in the training videos; it will "
+        f"hardly be found with fewer than {FEW_ACTIONS}"
+        for name, count in zip(names, counts.tolist(), strict=True)
+        if count < FEW_ACTIONS
+    ]
+    frames = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])
+    long = float((frames > data.clip_length).mean())
+    if long > 0.02:
+        lines.append(
+            f"{long:.0%} of the actions are longer than a clip and cannot be found whole; prepare "
+            "the videos again with a lower --fps"
+        )
+    short = float((frames < 8).mean())
+    if short > 0.25:
+        lines.append(
+            f"{short:.0%} of the actions last fewer than 8 frames; prepare the videos again with a "
+            "higher --fps"
+        )
+    return lines
