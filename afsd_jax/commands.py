@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
+from afsd_jax import compilation_cache
 from afsd_jax.errors import UserError
 from afsd_jax.files import check_output_file, check_output_folder, write_json
 from afsd_jax.host_memory import keep_freed_memory
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from afsd_jax.weights.pytorch import Weights
 
 SHOWN_VIDEOS = 20  # of each list
+# Options of detect that say nothing about a look.
+_NOT_OF_LOOK = (
+    *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
+    "video_scores",
+)
 SHOWN_TENSORS = 3  # ignored ones per reason
 
 
@@ -74,7 +80,7 @@ def train(args: Namespace) -> None:
     from afsd_jax.config_files import load_config
 
     config = load_config(args.config, args.overrides)
-    _keep_freed_memory()
+    _set_up_process()
     from afsd_jax.train import train
 
     train(config, args.workdir)
@@ -84,10 +90,33 @@ def detect(args: Namespace) -> int:
     check_output_file(args.output)
     check_output_file(args.report)
     check_output_folder(args.subtitles)
-    _keep_freed_memory()
+    if args.checkpoint == "kinetics":
+        return _look_in_place_of_detecting(args)
+    _set_up_process()
     from afsd_jax.detect import detect
 
     return detect(args)
+
+
+def look(args: Namespace) -> int:
+    check_output_file(args.output)
+    check_output_file(args.report)
+    check_output_file(args.write_video_scores)
+    check_output_folder(args.subtitles)
+    _set_up_process()
+    from afsd_jax.look import look
+
+    return look(args)
+
+
+def _look_in_place_of_detecting(args: Namespace) -> int:
+    for name in _NOT_OF_LOOK:
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise UserError(f"--{option}: not with --checkpoint kinetics; see afsd look --help")
+    from afsd_jax.look import DEFAULTS
+
+    return look(Namespace(**vars(args) | DEFAULTS))
 
 
 def evaluate(args: Namespace) -> None:
@@ -137,9 +166,11 @@ def demo(args: Namespace) -> int:
     return demo(args.output)
 
 
-def _keep_freed_memory() -> None:
+def _set_up_process() -> None:
+    """Sets what concerns the whole process, before JAX makes its threads."""
     if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
         keep_freed_memory()
+    compilation_cache.enable(os.environ.get("AFSD_COMPILATION_CACHE"))
 
 
 def _beam_options(text: str | None) -> Any:

@@ -9,19 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import files, inputs
-from afsd_jax.activitynet_json import write_predictions
-from afsd_jax.data.decode import media
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input
+from afsd_jax.outputs import THUMBNAILS, write_outputs
 from afsd_jax.postprocess import VideoLabel
-from afsd_jax.report.page import VideoReport, write_page
-from afsd_jax.report.subtitles import write_subtitles
+from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
 from afsd_jax.types import Detection
 from afsd_jax.video_scores import label_of, read_video_scores
-
-THUMBNAILS = 8  # frames of each video on the page
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -29,7 +25,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
     A folder among the videos is replaced by the videos in it.
     """
-    args.videos = [path for given in args.videos for path in _videos_in(given)]
+    args.videos = inputs.video_files(args.videos)
     arrays = [path for path in args.videos if path.suffix == ".npy"]
     if bool(args.videos) == bool(args.data_dir):
         raise UserError("give either videos or --data-dir; see --help")
@@ -39,25 +35,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
     if args.fps is not None and not 0 < args.fps < float("inf"):
         raise UserError(f"--fps {args.fps:g}: must be a positive number")
-    names: dict[str, Path] = {}
-    for path in args.videos:
-        if not path.is_file():
-            raise UserError(f"{path}: no such file")
-        if path.stem in names:
-            raise UserError(
-                f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
-                "so detect them one after the other into two files"
-            )
-        names[path.stem] = path
-
-
-def _videos_in(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
-    if not found:
-        raise UserError(f"{path}: no video is in this folder")
-    return found
 
 
 def readers(
@@ -119,32 +96,18 @@ def detect(args: argparse.Namespace) -> int:
     if scores is None and detector.config.inference.video_labels:
         raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
 
-    results: dict[str, list[Detection]] = {}
-    pages: list[VideoReport] = []
+    found: list[VideoReport] = []
     failed: list[str] = []
     count, videos = readers(args, detector)
     for read in tqdm(videos, desc="detecting", unit="video", total=count):
         try:
             item = read()
-            found = detect_in(item, detector, scores)
+            track = Track(item.name, item.duration_s, detect_in(item, detector, scores))
         except UserError as error:  # one video of many must not cost the others
             failed.append(str(error))
             continue
-        results[item.name] = found
-        if args.report:
-            pages.append(VideoReport(Track(item.name, item.duration_s, found), *thumbnails(item)))
-    if not results:
-        raise UserError(failed[0])
-    write_predictions(args.output, results)
-    if args.report:
-        write_page(args.report, pages)
-    if args.subtitles:
-        for name, found in results.items():
-            write_subtitles(args.subtitles / f"{name}.srt", found)
-    print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
-    for text in failed:
-        print(f"failed: {text}", file=sys.stderr)
-    return 1 if failed else 0
+        found.append(VideoReport(track, *thumbnails(item)) if args.report else VideoReport(track))
+    return write_outputs(args, found, failed)
 
 
 if __name__ == "__main__":

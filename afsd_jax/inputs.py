@@ -11,6 +11,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
+from afsd_jax.data.decode import media
 from afsd_jax.errors import UserError
 
 
@@ -27,6 +28,34 @@ class Input(NamedTuple):
     streams: list[np.ndarray]
     fps: float
     duration_s: float
+
+
+def video_files(given: Sequence[Path]) -> list[Path]:
+    """Returns the files given, and in place of each folder the videos in it and below it.
+
+    Raises:
+      UserError: a file is missing, a folder has no video, or two files have the same name.
+    """
+    names: dict[str, Path] = {}
+    for path in (path for one in given for path in _videos_in(one)):
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
+        if path.stem in names:
+            raise UserError(
+                f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
+                "so detect them one after the other into two files"
+            )
+        names[path.stem] = path
+    return list(names.values())
+
+
+def _videos_in(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
+    if not found:
+        raise UserError(f"{path}: no video is in this folder")
+    return found
 
 
 def from_video(

@@ -5,9 +5,10 @@ name stands without its leading "v_".
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afsd_jax import files
 from afsd_jax.errors import UserError
@@ -41,6 +42,18 @@ def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
         best = int(np.argmax(scores))
         labels[video] = VideoLabel(names[best], float(scores[best]))
     return labels
+
+
+def write_video_scores(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str],
+    scores: Mapping[str, NDArray[np.floating]],
+) -> None:
+    """Writes each video's score of each class, in one piece or not at all."""
+    results = {
+        video.removeprefix("v_"): np.round(values, 6).tolist() for video, values in scores.items()
+    }
+    files.write_json(path, {"class": list(class_names), "results": results})
 
 
 def label_of(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel:

@@ -52,14 +52,14 @@ def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 def _shifted(
-    x: jax.Array, axis: int, kernel_size: int, stride: int, fill: float
+    x: jax.Array, axis: int, kernel_size: int, stride: int, fill: float, padded: bool = True
 ) -> list[jax.Array]:
     """Returns, for each of the `kernel_size` taps, the cells of `axis` that it sees."""
-    size = x.shape[axis]
-    out = -(-size // stride)
-    padding = [(0, 0)] * x.ndim
-    padding[axis] = same_padding(size, kernel_size, stride)
-    x = jnp.pad(x, padding, constant_values=fill)
+    if padded:
+        padding = [(0, 0)] * x.ndim
+        padding[axis] = same_padding(x.shape[axis], kernel_size, stride)
+        x = jnp.pad(x, padding, constant_values=fill)
+    out = (x.shape[axis] - kernel_size) // stride + 1
     return [
         jax.lax.slice_in_dim(x, tap, tap + (out - 1) * stride + 1, stride, axis)
         for tap in range(kernel_size)
@@ -71,10 +71,12 @@ def conv3d(
     kernel: jax.Array,
     strides: tuple[int, int, int] = (1, 1, 1),
     implementation: str | None = None,
+    pad_time: bool = True,
 ) -> jax.Array:
     """Convolves [B,T,H,W,C] with a kernel [t,h,w,C,D], "SAME"-padded, to [B,T',H',W',D].
 
     Args:
+      pad_time: whether time is padded, too, or the frames given are all there is to see.
       implementation: "native" is XLA's 3-D convolution; "folded" concatenates the temporal taps as
         channels of one 2-D convolution. None takes what is fast on the default backend.
     """
@@ -83,11 +85,14 @@ def conv3d(
     if kernel.shape[:3] == (1, 1, 1) and strides == (1, 1, 1):
         return x @ kernel[0, 0, 0]
     if implementation == "native":
+        padding = jax.lax.padtype_to_pads(x.shape[1:4], kernel.shape[:3], strides, "SAME")
+        if not pad_time:
+            padding[0] = (0, 0)
         return jax.lax.conv_general_dilated(
-            x, kernel, strides, "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+            x, kernel, strides, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
         )
     taps, height, width, channels, features = kernel.shape
-    folded = jnp.concatenate(_shifted(x, 1, taps, strides[0], 0.0), axis=-1)
+    folded = jnp.concatenate(_shifted(x, 1, taps, strides[0], 0.0, pad_time), axis=-1)
     batch, length = folded.shape[:2]
     out = jax.lax.conv_general_dilated(
         folded.reshape(batch * length, *folded.shape[2:]),
@@ -100,14 +105,18 @@ def conv3d(
 
 
 def max_pool3d(
-    x: jax.Array, kernel_size: tuple[int, int, int], strides: tuple[int, int, int]
+    x: jax.Array,
+    kernel_size: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    pad_time: bool = True,
 ) -> jax.Array:
     """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
 
     A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
+    `pad_time` is that of `conv3d`.
     """
     for axis, (taps, stride) in enumerate(zip(kernel_size, strides, strict=True), start=1):
-        first, *rest = _shifted(x, axis, taps, stride, 0.0)
+        first, *rest = _shifted(x, axis, taps, stride, 0.0, pad_time or axis > 1)
         for tap in rest:
             first = jnp.maximum(first, tap)
         x = first

@@ -76,8 +76,8 @@ def read_video(
 class VideoReader:
     """Iterates over the frames of a video sampled at a fixed rate: uint8 [H, W, 3], RGB.
 
-    Frames are turned upright by the rotation the file states, then resized; the aspect ratio is
-    not kept.
+    Frames are turned upright by the rotation the file states, then resized. The aspect ratio is
+    not kept, unless the frames' largest square is cut out of their centre first.
 
     Attributes:
       fps: sampled frames per second.
@@ -94,6 +94,7 @@ class VideoReader:
         size: tuple[int, int] = FRAME_SIZE,
         max_frames: int = 0,
         threads: int = 0,
+        square: bool = False,
     ):
         """Reads the packets' times; decodes nothing yet.
 
@@ -103,13 +104,14 @@ class VideoReader:
           size: (height, width) of the frames given, pixels.
           max_frames: if positive, the rate is lowered until there are no more frames than this.
           threads: of the decoder; 0 lets the decoder choose.
+          square: whether to cut out the centre.
 
         Raises:
           UserError: the file is missing, truncated, no video, or shorter than one sampled frame.
         """
         self.path = Path(path)
         self.size = size
-        self._threads = threads
+        self._threads, self._square = threads, square
         # Kept, and on one thread: setting either up takes longer than converting a small frame.
         self._reformatter = VideoReformatter()
         self._timing = read_timing(self.path)
@@ -183,7 +185,20 @@ class VideoReader:
         quarter_turns = round(frame.rotation / 90) % 4
         if quarter_turns:
             image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+        if self._square:
+            side = min(image.shape[:2])
+            top, left = ((length - side) // 2 for length in image.shape[:2])
+            image = image[top : top + side, left : left + side]
         return resize(image, self.size)
+
+
+def stated_duration(path: Path) -> float:
+    """Returns the seconds that a file says it lasts, at a glance; 0 if it does not say."""
+    try:
+        with _open(path) as container:
+            return max(container.duration or 0, 0) / av.time_base
+    except UserError:
+        return 0.0
 
 
 def read_timing(path: Path) -> Timing:
