@@ -47,6 +47,7 @@ class Recognizer:
             return cells[0].mean((1, 2)) @ kernel + bias, kept
 
         self._step = jax.jit(step, donate_argnums=1)
+        self._nothing_kept = streaming.empty(self._weights[0], self._shape)
 
     def logits(self, frames: Iterable[NDArray[np.uint8]], num_frames: int) -> NDArray[np.float32]:
         """Returns logits [ceil(num_frames / MOMENT), 400] of a video.
@@ -60,7 +61,7 @@ class Recognizer:
         """
         frames = iter(frames)
         moments = -(-num_frames // MOMENT)
-        kept = streaming.empty(self._weights[0], self._shape)
+        kept = jax.tree.map(jnp.zeros_like, self._nothing_kept)
         last: Any = None
         found: list[Any] = []
         for first in range(0, (moments + streaming.DELAY) * MOMENT, PIECE):

