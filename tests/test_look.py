@@ -133,7 +133,7 @@ def test_thumbnails_are_few_and_spread_whatever_the_length():
         (["look", "missing.mp4"], "missing.mp4: no such file"),
         (["look", "empty"], "empty: no video is in this folder"),
         (["look", "empty/../text.mp4"], "the same name"),
-        (["look", "v_text.mp4", "--write-video-scores=s.json"], "text and v_text are one video"),
+        (["look", "--write-video-scores=s.json", "v_text.mp4"], "text and v_text are one video"),
         (["look"], "text.mp4: not a video"),
         (["detect", "--checkpoint=kinetics", "--flow-checkpoint=x"], "--flow-checkpoint: not with"),
         (["detect", "--checkpoint=kinetics", "--fps=10"], "--fps: not with --checkpoint kinetics"),

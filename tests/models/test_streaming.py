@@ -61,7 +61,7 @@ def at_once(trunk: i3d.I3D, frames: np.ndarray) -> np.ndarray:
     return np.asarray(nnx.jit(lambda trunk, x: trunk(x)["Mixed_5c"])(trunk, frames[None])[0])
 
 
-@pytest.mark.parametrize("num_frames", [8, 16, 24, 56, 160, 200])
+@pytest.mark.parametrize("num_frames", [8, 24, 200])
 def test_pieces_give_what_the_whole_video_gives(trunk, stream, num_frames):
     frames = video(num_frames)
     expected = at_once(trunk, frames)
@@ -73,7 +73,7 @@ def test_pieces_give_what_the_whole_video_gives(trunk, stream, num_frames):
 def test_each_cell_is_that_of_a_window_of_its_own(trunk, stream):
     frames = video(240)
     found = stream(frames)
-    for cell in range(0, 30, 3):
+    for cell in (0, 9, 15, 20, 29):
         start, end = max(8 * cell - 48, 0), min(8 * cell + 56, 240)
         window = at_once(trunk, frames[start:end])[cell - start // 8]
         assert np.abs(found[cell] - window).max() <= 1e-4 * found.std()

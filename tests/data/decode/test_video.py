@@ -222,3 +222,24 @@ def test_what_is_no_video_is_refused_in_one_line_that_names_it(tmp_path):
         assert name in message
         assert reason in message
         assert "\n" not in message
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (96, 64), (65, 64), (64, 64)])
+def test_the_centre_square_keeps_the_aspect_ratio(tmp_path, height, width):
+    path = write_lossless(tmp_path / "a.mkv", numbered_frames(3, height, width))
+    whole = np.stack(list(video.VideoReader(path, 0, (height, width))))
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    expected = whole[:, top : top + side, left : left + side]
+    found = np.stack(list(video.VideoReader(path, 0, (side, side), square=True)))
+    np.testing.assert_array_equal(found, expected)
+    small = np.stack(list(video.VideoReader(path, 0, (32, 32), square=True)))
+    np.testing.assert_array_equal(small, [video.resize(frame, (32, 32)) for frame in expected])
+
+
+def test_what_a_file_states_of_its_length_is_read_at_a_glance(tmp_path):
+    path = write_video(tmp_path / "a.mp4", numbered_frames(60), 30)
+    assert video.stated_duration(path) == pytest.approx(2, abs=0.05)
+    (tmp_path / "text.mp4").write_text("no video")
+    for wrong in ("text.mp4", "missing.mp4"):
+        assert video.stated_duration(tmp_path / wrong) == 0
