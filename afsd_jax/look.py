@@ -135,17 +135,18 @@ def look_at(
     """
     reader = VideoReader(path, args.fps, (args.size, args.size), square=True)
     bar.correct(reader.duration_s - stated_s)
-    thumbnails = Thumbnails(reader.num_frames)
+    thumbnails = Thumbnails(reader.num_frames if args.report else 0)
     frames = thumbnails.passing(bar.passing(reader, reader.fps))
-    logits = recognizer.logits(frames, reader.num_frames)
     moment_s = recognition.MOMENT / reader.fps
-    likely = recognition.probabilities(logits, moment_s)
+    likely = recognition.probabilities(recognizer.logits(frames, reader.num_frames), moment_s)
     detections = recognition.segments(
         likely, recognizer.class_names, moment_s, reader.duration_s, args.threshold
     )
     track = Track(path.stem, reader.duration_s, detections)
-    times = (thumbnails.positions / reader.fps).tolist()
-    video = VideoReport(track, np.stack(thumbnails.frames), times)
+    video = VideoReport(track)
+    if args.report:
+        times = (thumbnails.positions / reader.fps).tolist()
+        video = VideoReport(track, np.stack(thumbnails.frames), times)
     return video, recognition.video_scores(likely)
 
 

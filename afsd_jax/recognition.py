@@ -75,7 +75,7 @@ class Recognizer:
         return np.concatenate(found)[streaming.DELAY :][:moments]
 
 
-def probabilities(logits: NDArray[np.float32], moment_s: float) -> NDArray[np.float64]:
+def probabilities(logits: NDArray[np.float32], moment_s: float) -> NDArray[np.float32]:
     """Smooths logits over time and applies softmax.
 
     The usual head averages two neighbouring cells of Mixed_5c and then its logits over a clip; here
@@ -88,15 +88,20 @@ def probabilities(logits: NDArray[np.float32], moment_s: float) -> NDArray[np.fl
     Returns:
       [T, classes], sums over classes are 1.
     """
-    padded = np.concatenate([logits[:1], logits, logits[-1:]]).astype(np.float64)
-    pairs = (padded[1:] + padded[:-1]) / 2
-    sums = np.concatenate([np.zeros((1, pairs.shape[1])), np.cumsum(pairs, axis=0)])
-    half, moments = max(1, round(CLIP_S / moment_s / 2)), np.arange(len(logits))
-    start = np.clip(moments + 1 - half, 0, max(len(pairs) - 2 * half, 0))
-    end = np.minimum(start + 2 * half, len(pairs))
-    smooth = (sums[end] - sums[start]) / (end - start)[:, None]
-    exp = np.exp(smooth - smooth.max(axis=1, keepdims=True))
-    return exp / exp.sum(axis=1, keepdims=True)
+    moments, half = np.arange(len(logits)), max(1, round(CLIP_S / moment_s / 2))
+    start = np.clip(moments + 1 - half, 0, max(len(logits) + 1 - 2 * half, 0))
+    end = np.minimum(start + 2 * half, len(logits) + 1)
+    smooth = np.empty(logits.shape, np.float32)
+    for first in range(0, logits.shape[1], 50):  # long videos take no more memory than they must
+        classes = slice(first, first + 50)
+        padded = np.pad(logits[:, classes].astype(np.float64), ((1, 1), (0, 0)), mode="edge")
+        pairs = (padded[1:] + padded[:-1]) / 2
+        sums = np.pad(np.cumsum(pairs, axis=0), ((1, 0), (0, 0)))
+        smooth[:, classes] = (sums[end] - sums[start]) / (end - start)[:, None]
+    smooth -= smooth.max(axis=1, keepdims=True)
+    np.exp(smooth, out=smooth)
+    smooth /= smooth.sum(axis=1, keepdims=True)
+    return smooth
 
 
 def segments(
@@ -148,4 +153,4 @@ def video_scores(probabilities: NDArray[np.floating]) -> NDArray[np.floating]:
     An action fills only part of an untrimmed video. Source: Paul et al., "W-TALC", ECCV 2018, §3.2.
     """
     best = -(-len(probabilities) // 8)
-    return np.sort(probabilities, axis=0)[-best:].mean(axis=0)
+    return np.array([np.sort(of_class)[-best:].mean() for of_class in probabilities.T])
