@@ -16,7 +16,7 @@ PIECE = 16
 def trunk() -> i3d.I3D:
     """A narrow trunk whose norms have statistics, scales and biases of their own."""
     rng = np.random.default_rng(0)
-    trunk = i3d.I3D(3, WIDTH, False, jnp.float32, rng)
+    trunk = i3d.I3D(3, WIDTH, False, "", jnp.float32, rng)
     for path, variable in nnx.to_flat_state(nnx.state(trunk)):
         if path[-1] in ("mean", "bias", "scale", "var"):
             low = -0.3 if path[-1] in ("mean", "bias") else 0.5
