@@ -24,7 +24,7 @@ def _prepare(add: Callable[..., object]) -> str:
     add("--source", type=Path, help="videos, .npy arrays, flow images or a prepared rgb stream")
     add("--output", type=Path, required=True, help="folder of prepared data sets")
     add("--stream", choices=("rgb", "flow"), default="rgb")
-    add("--annotations", type=Path, help="file, or thumos14's folder; default: in the source")
+    add("--annotations", type=Path, help="file or folder; default: in the source")
     add("--classes", type=Path, help="text file of the labels allowed, one a line")
     add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg")
     add("--fps", type=float, help="frames per second to sample, 0: each video's")
@@ -98,7 +98,7 @@ Exit codes are those of `afsd detect`.{_MEMORY}"""
 
 def _evaluate(add: Callable[..., object]) -> None:
     add("--predictions", type=Path, required=True, help="detections, ActivityNet JSON")
-    add("--ground-truth", type=Path, required=True, help="annotations, ActivityNet JSON")
+    add("--ground-truth", type=Path, required=True, help="annotations, of any kind that is read")
     names = ("thumos14", "activitynet", "videos")
     add("--benchmark", choices=names, default=names[0], help="whose subset and tIoU thresholds")
     add("--subset", help="evaluate on this subset instead of the benchmark's")

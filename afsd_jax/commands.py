@@ -55,7 +55,7 @@ def prepare(args: Namespace) -> int:
     print(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
     damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
     _list("videos with damaged packets, which were skipped", damaged)
-    _list("changed annotations", report["notes"])
+    _list("notes", report["notes"])
     _list("videos that do not exist", report["missing"])
     _list("videos that cannot be read", list(report["unreadable"].values()))
     return 1 if report["unreadable"] else 0
@@ -122,12 +122,21 @@ def _look_in_place_of_detecting(args: Namespace) -> int:
 def evaluate(args: Namespace) -> None:
     check_output_file(args.output)
     from afsd_jax import activitynet_json, evaluation
+    from afsd_jax.data import annotations
 
     benchmark = evaluation.BENCHMARKS[args.benchmark]
     tious = benchmark.tious if args.tiou is None else _thresholds(args.tiou)
-    ground_truth = activitynet_json.read_ground_truth(
-        args.ground_truth, args.subset or benchmark.subset
-    )
+    ground_truth = annotations.read(args.ground_truth)
+    _list("notes on the ground truth", [note for v in ground_truth.values() for note in v.notes])
+    if args.subset or any(video.subset for video in ground_truth.values()):
+        ground_truth = activitynet_json.choose_subset(
+            ground_truth, args.subset or benchmark.subset, args.ground_truth
+        )
+    else:
+        print(
+            f"note: {args.ground_truth} states no subsets: all {len(ground_truth)} videos count",
+            file=sys.stderr,
+        )
     predictions = activitynet_json.read_predictions(args.predictions)
     metrics = evaluation.evaluate(ground_truth, predictions, tious)
     unknown = predictions.keys() - ground_truth.keys()

@@ -39,12 +39,14 @@ class AnnotatedVideo:
       duration_s: seconds; None where it is not given.
       actions: in the order of the file.
       place: where it was read, for messages.
+      notes: what of it was left out in reading.
     """
 
     subset: str
     duration_s: float | None
     actions: tuple[Action, ...]
     place: str = dataclasses.field(default="", compare=False)
+    notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 class Predictions(NamedTuple):

@@ -14,7 +14,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,6 +96,10 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         known = annotations.read_class_list(options.classes) if options.classes else None
         return annotations.class_names(videos, known)
 
+    def check_splits(self, options: Options, splits: Collection[str]) -> list[str]:
+        """Returns notes on splits that are missing, or refuses their absence."""
+        return []
+
     def file_name(self, name: str) -> tuple[str, ...]:
         """Returns the stems that the file of a video may have."""
         return (name,)
@@ -139,7 +143,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}
         names = self.class_names(options, videos)
         prepared = options.source / REPORT
-        notes = []
+        notes = [note for video in videos.values() for note in video.notes]
         if prepared.exists():
             paths, known = self._read_rgb(prepared, options)
         else:
@@ -180,6 +184,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             )
             for split, name in order
         )
+        notes += self.check_splits(options, {task.split for task in tasks})
         _check_frames(tasks)
         return Plan(tasks, tuple(names), missing, tuple(notes))
 

@@ -1,38 +1,42 @@
 """TFDS builder of a user's own videos."""
 
-import dataclasses
-import re
+from collections.abc import Collection
 
 from afsd_jax.data import annotations
 from afsd_jax.data.builders.base import VideoBuilder
 from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.errors import UserError
-from afsd_jax.types import AnnotatedVideo
-
-# ActivityNet's names of the subsets, and the usual ones of the splits.
-_SPLITS = {"training": "train", "val": "validation", "testing": "test"}
 
 
 class Videos(VideoBuilder):
-    """A folder of videos with annotations in ActivityNet's JSON or in CSV."""
+    """A folder of videos with annotations of any kind that `annotations.read` knows."""
 
     name = "videos"
 
     def read_annotations(self, options: Options) -> annotations.Annotations:
         """Reads the annotations; videos without a subset are split by a hash of their name."""
-        path = options.annotations or single_file(options.source, (".json", ".csv"))
+        path = options.annotations
+        if path is None:
+            one_a_video = next(options.source.glob("*.eaf"), None) is not None
+            path = options.source if one_a_video else single_file(options.source, _SINGLE)
         videos = annotations.read(path)
+        annotations.check_names(videos)
         annotations.check_order(videos)
-        return {name: _with_split(name, video) for name, video in videos.items()}
+        return annotations.assign_splits(videos)
+
+    def check_splits(self, options: Options, splits: Collection[str]) -> list[str]:
+        """Refuses data that no one could train on, unless all of it is for testing."""
+        if "train" in splits and "test" in splits:
+            return []
+        place = options.annotations or options.source
+        if "train" not in splits and set(splits) != {"test"}:
+            raise UserError(
+                f"{place}: all videos are in {', '.join(sorted(splits))} and none is in train; "
+                "give some the subset train (column subset)"
+            )
+        lacking = "test" if "train" in splits else "train"
+        return [f"{place}: no video is in the split {lacking} (column subset)"]
 
 
-def _with_split(name: str, video: AnnotatedVideo) -> AnnotatedVideo:
-    subset = video.subset.lower()
-    split = _SPLITS.get(subset, subset) or annotations.stable_split(name)
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", split) or split == "all":
-        raise UserError(
-            f"{video.place}: subset {video.subset!r} must be train, validation, test or another "
-            "word of letters, digits and _ (not 'all')"
-        )
-    return dataclasses.replace(video, subset=split)
+_SINGLE = tuple(suffix for suffix in annotations.SUFFIXES if suffix != ".eaf")

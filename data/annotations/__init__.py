@@ -1,0 +1,95 @@
+"""Annotations as people's tools write them, read strictly: each complaint names file and place."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from afsd_jax import activitynet_json, files
+from afsd_jax.data.annotations import boris, elan, label_studio, own_table, via
+from afsd_jax.data.annotations.checks import (
+    check_names,
+    check_order,
+    class_names,
+    read_class_list,
+)
+from afsd_jax.data.annotations.collector import Annotations
+from afsd_jax.data.annotations.splits import assign_splits, stable_split
+from afsd_jax.data.annotations.tables import number, read_rows, read_table
+from afsd_jax.errors import UserError
+
+__all__ = [
+    "SUFFIXES",
+    "Annotations",
+    "assign_splits",
+    "check_names",
+    "check_order",
+    "class_names",
+    "number",
+    "read",
+    "read_activitynet",
+    "read_class_list",
+    "read_rows",
+    "stable_split",
+]
+
+SUFFIXES = (".json", ".csv", ".tsv", ".eaf")
+_KINDS = (
+    "a table (CSV or TSV) with the columns video, label, start, end or of BORIS; JSON of "
+    "ActivityNet, Label Studio or VIA 3; ELAN's .eaf"
+)
+
+
+def read(path: str | os.PathLike[str]) -> Annotations:
+    """Reads a file of any kind, told by its suffix and content, or all such files of a folder.
+
+    Raises:
+      UserError: it is of no kind, malformed, or names no video, or two files name the same.
+    """
+    path = Path(path)
+    videos: Annotations = {}
+    for file in _files(path) if path.is_dir() else [path]:
+        for name, video in _read_file(file).items():
+            if name in videos:
+                raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
+            videos[name] = video
+    if not videos:
+        raise UserError(f"{path}: names no video; annotations are {_KINDS}")
+    return videos
+
+
+def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
+    """Reads a ground truth file of ActivityNet's format."""
+    videos = activitynet_json.read_ground_truth(path)
+    check_names(videos)
+    return videos
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yields the annotation files in a folder and all folders below it, but hidden ones."""
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
+            yield path
+
+
+def _read_file(path: Path) -> Annotations:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        lines = read_table(path)
+        header = boris.find_header(lines)
+        return own_table.read(path, lines) if header is None else boris.read(path, lines[header:])
+    if suffix == ".eaf":
+        return elan.read(path)
+    try:
+        content = files.read_json(path)
+    except UserError as error:
+        if suffix == ".json":
+            raise
+        raise UserError(f"{error}; annotations are {_KINDS}") from error
+    if isinstance(content, list):
+        return label_studio.read(path, content)
+    if isinstance(content, dict) and content.keys() >= {"metadata", "file", "view"}:
+        return via.read(path, content)
+    if isinstance(content, dict) and "database" not in content:
+        raise UserError(f'{path}: "database" is missing, and it is of no other kind: {_KINDS}')
+    return activitynet_json.parse_ground_truth(content, path)

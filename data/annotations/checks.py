@@ -1,0 +1,80 @@
+"""What holds for the annotations of every kind: names, classes, order."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from afsd_jax.data.decode.media import VIDEO_SUFFIXES
+from afsd_jax.errors import UserError
+from afsd_jax.types import AnnotatedVideo
+
+
+def class_names(
+    videos: Mapping[str, AnnotatedVideo], known: Iterable[str] | None = None
+) -> list[str]:
+    """Returns the classes, sorted, after checking every label.
+
+    Args:
+      videos: annotations.
+      known: the only labels allowed, in their order; None allows every label.
+
+    Raises:
+      UserError: a label is unknown, empty, or would be no safe file name.
+    """
+    names = list(known) if known is not None else []
+    seen = set(names)
+    for video in videos.values():
+        for action in video.actions:
+            check_name(action.label, "label", action.place)
+            if action.label not in seen:
+                if known is not None:
+                    raise UserError(
+                        f"{action.place}: unknown label {action.label!r}; the classes are "
+                        f"{', '.join(names)}"
+                    )
+                seen.add(action.label)
+    return names if known is not None else sorted(seen)
+
+
+def read_class_list(path: Path) -> list[str]:
+    """Reads a text file of labels, one a line."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def check_order(videos: Mapping[str, AnnotatedVideo]) -> None:
+    """Raises UserError for an action that ends before it starts or starts before the video."""
+    for video in videos.values():
+        for action in video.actions:
+            if action.end_s <= action.start_s:
+                raise UserError(
+                    f"{action.place}: ends at {action.end_s:g} s, not after its start at "
+                    f"{action.start_s:g} s"
+                )
+            if action.start_s < 0:
+                raise UserError(f"{action.place}: starts at {action.start_s:g} s, before 0")
+
+
+def check_names(videos: Mapping[str, AnnotatedVideo]) -> None:
+    """Raises UserError for a video whose name would be no safe file name."""
+    for name, video in videos.items():
+        check_name(name, "video name", video.place)
+
+
+def check_name(name: str, what: str, place: str) -> None:
+    """Raises UserError for a name that would be no safe file name."""
+    if not name:
+        raise UserError(f"{place}: the {what} is empty")
+    if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable():
+        raise UserError(
+            f"{place}: the {what} {name!r} must not hold slashes or control characters, nor be "
+            "'.' or '..'"
+        )
+
+
+def without_suffix(name: str) -> str:
+    """Returns a video's file name without its suffix; other names are left as they are."""
+    path = Path(name)
+    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name

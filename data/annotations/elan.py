@@ -1,0 +1,118 @@
+"""ELAN's .eaf: one XML file of time slots and tiers of annotations a video."""
+
+from pathlib import Path
+from urllib.parse import unquote
+from xml.parsers import expat
+
+from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.decode.media import is_video
+from afsd_jax.errors import UserError
+
+
+def read(path: Path) -> Annotations:
+    """Reads the annotations that have times of their own, in all tiers.
+
+    The label is the annotation's value, or its tier's name where that is empty. The video is the
+    first one that the file links, or else the one of the file's own name.
+
+    Raises:
+      UserError: the file is no such XML, or defines entities, which could grow without bounds.
+    """
+    reader = _Reader(path)
+    try:
+        reader.parser.Parse(path.read_bytes(), True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except expat.ExpatError as error:
+        raise UserError(f"{path}: not valid XML ({error}); save it again in ELAN") from error
+    return reader.result()
+
+
+class _Reader:
+    """What the parser calls: the format needs no tree."""
+
+    def __init__(self, path: Path):
+        self._path = path
+        self._root = self._video = self._tier = self._value = ""
+        self._has_times = False
+        self._slots: dict[str, float | None] = {}
+        self._found: list[tuple[str, str, str, str, str]] = []  # tier, value, slots, place
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartDoctypeDeclHandler = self._refuse_doctype
+        self.parser.StartElementHandler = self._start
+        self.parser.CharacterDataHandler = self._text
+        self.parser.EndElementHandler = self._end
+
+    @property
+    def _place(self) -> str:
+        return f"{self._path}, line {self.parser.CurrentLineNumber}"
+
+    def _refuse_doctype(self, *_: object) -> None:
+        raise UserError(f"{self._place}: ELAN's files have no DOCTYPE; save it again in ELAN")
+
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        def attribute(name: str) -> str:
+            if name not in attributes:
+                raise UserError(f"{self._place}: {tag} has no {name}; save it again in ELAN")
+            return attributes[name]
+
+        self._root = self._root or tag
+        if self._root != "ANNOTATION_DOCUMENT":
+            raise UserError(f"{self._place}: {tag} is not ELAN's ANNOTATION_DOCUMENT")
+        self._value = ""
+        if tag == "HEADER" and attributes.get("TIME_UNITS", "milliseconds") != "milliseconds":
+            raise UserError(f"{self._place}: TIME_UNITS must be milliseconds; save it anew in ELAN")
+        if tag == "MEDIA_DESCRIPTOR" and not self._video:
+            self._link(attributes)
+        elif tag == "TIME_SLOT":
+            self._slots[attribute("TIME_SLOT_ID")] = self._time_s(attributes.get("TIME_VALUE"))
+        elif tag == "TIER":
+            self._tier = attribute("TIER_ID")
+        elif tag == "REF_ANNOTATION":
+            self._has_times = False
+        elif tag == "ALIGNABLE_ANNOTATION":
+            self._has_times = True
+            slots = attribute("TIME_SLOT_REF1"), attribute("TIME_SLOT_REF2")
+            self._found.append((self._tier, "", *slots, self._place))
+
+    def _text(self, data: str) -> None:
+        self._value += data
+
+    def _end(self, tag: str) -> None:
+        if tag == "ANNOTATION_VALUE" and self._has_times:
+            tier, _, first, last, place = self._found[-1]
+            self._found[-1] = (tier, self._value.strip(), first, last, place)
+
+    def _link(self, attributes: dict[str, str]) -> None:
+        """Takes a linked file if it is a video."""
+        url = attributes.get("MEDIA_URL") or attributes.get("RELATIVE_MEDIA_URL", "")
+        if is_video(Path(url)) or attributes.get("MIME_TYPE", "").startswith("video/"):
+            self._video = unquote(url)
+            if self._time_s(attributes.get("TIME_ORIGIN")):
+                raise UserError(
+                    f"{self._place}: the video has a TIME_ORIGIN; set its offset to 0 in ELAN "
+                    "(Options > Media Synchronization Mode)"
+                )
+
+    def _time_s(self, value: str | None) -> float | None:
+        if value is None:
+            return None
+        if not value.strip().lstrip("-").isdecimal():
+            raise UserError(f"{self._place}: a time must be whole milliseconds, is {value!r}")
+        return int(value) / 1000
+
+    def result(self) -> Annotations:
+        """Returns the only video."""
+        found = Collector()
+        name = found.video(self._video or self._path.stem, str(self._path))
+        for tier, value, first, last, place in self._found:
+            for slot in (first, last):
+                if slot not in self._slots:
+                    raise UserError(f"{place}: time slot {slot!r} is not in TIME_ORDER")
+            start_s, end_s = self._slots[first], self._slots[last]
+            if start_s is None or end_s is None:
+                found.leave_out(name, f"{value or tier!r} has no time of its own", place)
+            else:
+                found.add(name, value or tier, start_s, end_s, place)
+        return found.result()

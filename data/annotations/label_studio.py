@@ -1,0 +1,156 @@
+"""Label Studio's JSON and JSON_MIN exports of videos.
+
+`<TimelineLabels>` counts in frames from 1 on, both ends included, at the frameRate of the `<Video>`
+tag, which need not be the file's own rate and which the export does not state. `<Labels>` of a
+media player give seconds.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from afsd_jax.data.annotations.checks import without_suffix
+from afsd_jax.data.annotations.collector import Annotations, Collector, unknown_video
+from afsd_jax.errors import UserError
+from afsd_jax.json_fields import field, number, read_list, require_dict, shown
+
+Placed = list[tuple[dict[str, Any], str]]  # objects, each with its place in the file
+
+_RATES = ("fps", "framerate", "frame_rate")
+
+
+def read(path: Path, tasks: list[Any]) -> Annotations:
+    """Reads exported tasks; those that nobody has annotated are left out.
+
+    Raises:
+      UserError: a task names no video, has several annotations or counts in frames of an unknown
+        rate, or a value is malformed.
+    """
+    found = Collector()
+    videos: dict[str, str] = {}
+    for index, task in enumerate(tasks):
+        place = f"{path}: [{index}]"
+        results = _results(require_dict(task, place), place)
+        if results is None:
+            continue
+        name = found.video(_video(_data(task, place), place), place)
+        if name in videos:
+            raise UserError(
+                f"{place}: video {name!r} is also in {videos[name]}; keep one annotation a video"
+            )
+        videos[name] = place
+        for value, where in results:
+            for label, start_s, end_s in _actions(value, where, task, results):
+                found.add(name, label, start_s, end_s, where)
+    return found.result()
+
+
+def _data(task: dict[str, Any], place: str) -> dict[str, Any]:
+    """Returns what was given to annotate; in JSON_MIN it is in the task itself."""
+    return require_dict(task.get("data", task), f"{place}.data")
+
+
+def _results(task: dict[str, Any], place: str) -> Placed | None:
+    """Returns the values of a task's results; None: nobody has annotated it."""
+    if "data" in task:
+        annotations = [
+            (annotation, where)
+            for annotation, where in _objects(task.get("annotations", []), f"{place}.annotations")
+            if not annotation.get("was_cancelled")
+        ]
+        truth = [pair for pair in annotations if pair[0].get("ground_truth")] or annotations
+        if len(truth) > 1:
+            raise UserError(
+                f"{place}: has {len(truth)} annotations; keep one, or mark one as ground truth"
+            )
+        if not truth:
+            return None
+        ((annotation, where),) = truth
+        results = _objects(annotation.get("result", []), f"{where}.result")
+        return [
+            (require_dict(result["value"], f"{at}.value"), f"{at}.value")
+            for result, at in results
+            if "value" in result
+        ]
+    if "annotation_id" not in task:
+        raise UserError(f"{place}: is no task of Label Studio; export as JSON or JSON_MIN")
+    # A list of values under each control's name, among the data and what is known of the task.
+    lists = {key: value for key, value in task.items() if isinstance(value, list)}
+    return [
+        (value, f"{place}[{key!r}][{index}]")
+        for key, values in lists.items()
+        for index, value in enumerate(values)
+        if isinstance(value, dict)
+    ]
+
+
+def _objects(values: Any, place: str) -> Placed:
+    return read_list(values, place, lambda value, at: (require_dict(value, at), at))
+
+
+def _actions(
+    value: dict[str, Any], place: str, task: dict[str, Any], results: Placed
+) -> Iterator[tuple[str, float, float]]:
+    """Yields (label, start, end) of a result in seconds; boxes, choices and texts have none."""
+    if "timelinelabels" in value:
+        labels = read_list(value["timelinelabels"], f"{place}.timelinelabels", _label)
+        spans = read_list(field(value, "ranges", place), f"{place}.ranges", _span)
+        rate = _rate(task, results, place)
+        for label, (start, end) in itertools.product(labels, spans):
+            yield label, max(start - 1, 0) / rate, end / rate
+    elif {"labels", "start", "end"} <= value.keys() and "text" not in value:
+        for label in read_list(value["labels"], f"{place}.labels", _label):
+            yield label, *_span(value, place)
+
+
+def _span(value: Any, place: str) -> tuple[float, float]:
+    entry = require_dict(value, place)
+    start, end = (number(field(entry, key, place), f"{place}.{key}") for key in ("start", "end"))
+    return start, end
+
+
+def _label(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{place} must be a label, not {shown(value)}")
+    return value
+
+
+def _rate(task: dict[str, Any], results: Placed, place: str) -> float:
+    """Returns the frames per second that a task's timeline counts in."""
+    for key, value in _data(task, place).items():
+        if key.lower() in _RATES:
+            return _positive(value, f"{place}: the task's {key}")
+    for value, where in results:  # boxes say it
+        if {"framesCount", "duration"} <= value.keys():
+            seconds = _positive(value["duration"], f"{where}.duration")
+            return _positive(value["framesCount"], f"{where}.framesCount") / seconds
+    raise UserError(
+        f"{place}: counts in frames, but the export does not say how many a second; add the "
+        "frameRate of the project's <Video> tag, 24 where it has none, to every task: "
+        f"jq 'map({'.data' if 'data' in task else ''}.fps = 24)'"
+    )
+
+
+def _positive(value: Any, place: str) -> float:
+    result = number(value, place)
+    if result <= 0:
+        raise UserError(f"{place} must be positive, is {result:g}")
+    return result
+
+
+def _video(data: dict[str, Any], place: str) -> str:
+    """Returns the file name of a task's video, without the prefix of an upload."""
+    for key in sorted(data, key=lambda key: (key != "video", key)):
+        if isinstance(data[key], str):
+            try:
+                url = urlsplit(data[key])
+            except ValueError:
+                continue
+            path = unquote(parse_qs(url.query).get("d", [url.path])[0]).replace("\\", "/")
+            name = path.rpartition("/")[2]
+            if without_suffix(name) != name:
+                return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else name
+    raise unknown_video(place, 'the task\'s data must have it, as "video": "kitchen_1.mp4"')

@@ -1,0 +1,51 @@
+"""Splits of videos whose annotations state none."""
+
+import dataclasses
+import hashlib
+import re
+
+from afsd_jax.data.annotations.collector import Annotations
+from afsd_jax.errors import UserError
+
+TEST_PERCENT = 20  # of the videos without a subset that go to the split test
+
+# ActivityNet's names of the subsets, and the usual ones of the splits.
+_SPLITS = {"training": "train", "val": "validation", "testing": "test"}
+
+
+def stable_split(name: str) -> str:
+    """Returns train or test, by the video's name alone: the same in every run and collection."""
+    return "test" if _hash(name) % 100 < TEST_PERCENT else "train"
+
+
+def assign_splits(videos: Annotations) -> Annotations:
+    """Returns the videos with their splits as subsets.
+
+    Videos without a subset are split by a hash of their names. Where this would leave train or else
+    test empty, the one of them with the smallest hash goes there; a single video goes to train.
+
+    Raises:
+      UserError: a subset can be no split.
+    """
+    splits = {}
+    for name, video in videos.items():
+        subset = video.subset.lower()
+        splits[name] = _SPLITS.get(subset, subset) or stable_split(name)
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", splits[name]) or splits[name] == "all":
+            raise UserError(
+                f"{video.place}: subset {video.subset!r} must be train, validation, test or "
+                "another word of letters, digits and _ (not 'all')"
+            )
+    free = sorted((name for name, video in videos.items() if not video.subset), key=_hash)
+    for wanted in ("train", "test"):
+        if (
+            free
+            and wanted not in splits.values()
+            and (wanted == "train" or list(splits.values()).count("train") > 1)
+        ):
+            splits[free.pop(0)] = wanted
+    return {name: dataclasses.replace(v, subset=splits[name]) for name, v in videos.items()}
+
+
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")

@@ -1,0 +1,159 @@
+"""BORIS's tabular exports, of the present version and of older ones."""
+
+from pathlib import Path
+
+import pytest
+
+from afsd_jax.data import annotations
+from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo
+
+AGGREGATED = """\
+Observation id,Observation date,Description,Observation type,Source,Time offset (s),\
+Coding duration,Media duration (s),FPS (frame/s),Subject,\
+Observation duration by subject by observation,Behavior,Behavioral category,Modifier #1,\
+Behavior type,Start (s),Stop (s),Duration (s),Media file name,Image index start,Image index stop,\
+Image file path start,Image file path stop,Comment start,Comment stop
+pen 1,2024-05-02 10:11:12,,Media file,player #1:/home/ana/pen_1.mp4,0.0,\
+51.250,60.000,25.000,hen 1,5.5,peck,Feeding,ground,STATE,3.240,8.740,5.500,\
+/home/ana/pen_1.mp4,81,218,NA,NA,,
+pen 1,2024-05-02 10:11:12,,Media file,player #1:/home/ana/pen_1.mp4,0.0,\
+51.250,60.000,25.000,hen 1,5.5,call,Voice,,POINT,9.000,9.000,NA,/home/ana/pen_1.mp4,225,225,NA,NA,,
+pen 2,2024-05-02 11:00:00,,Media file,player #1:/home/ana/pen_2.avi,0.0,\
+20.000,30.000,25.000,hen 2,4.0,"rest, lying",,,STATE,0.000,4.000,4.000,\
+/home/ana/pen_2.avi,0,100,NA,NA,,
+"""
+OLD_AGGREGATED = """\
+Observation id,Observation date,Description,Media file,Total length,FPS,Subject,Behavior,\
+Behavioral category,Modifiers,Behavior type,Start (s),Stop (s),Duration (s),Comment start,\
+Comment stop
+6008,2021-12-06 13:26:24,,T:/Some Project/6008.mp4,1381.010,29.97,No focal subject,hold,,,STATE,\
+689.000,989.023,300.023,,
+6008,2021-12-06 13:26:24,,T:/Some Project/6008.mp4,1381.010,29.97,No focal subject,hold,,,STATE,\
+1000.5,1001,0.5,,
+"""
+EVENTS = """\
+Observation id,Observation date,Description,Observation duration,Observation type,Source,\
+Time offset (s),Media duration (s),FPS,weather,Subject,Behavior,Behavioral category,Modifier #1,\
+Behavior type,Time,Media file name,Image index,Image file path,Comment
+pen 1,2024-05-02 10:11:12,,60.0,Media file(s),player #1:pen_1.mp4|player #2:side_1.mp4,0.0,\
+60.000|60.000,25.000|25.000,dry,hen 1,peck,,ground,START,3.240,pen_1.mp4,81,NA,
+pen 1,2024-05-02 10:11:12,,60.0,Media file(s),player #1:pen_1.mp4|player #2:side_1.mp4,0.0,\
+60.000|60.000,25.000|25.000,dry,hen 2,peck,,ground,START,4.000,pen_1.mp4,100,NA,
+pen 1,2024-05-02 10:11:12,,60.0,Media file(s),player #1:pen_1.mp4|player #2:side_1.mp4,0.0,\
+60.000|60.000,25.000|25.000,dry,hen 1,call,,,POINT,5.000,pen_1.mp4,125,NA,
+pen 1,2024-05-02 10:11:12,,60.0,Media file(s),player #1:pen_1.mp4|player #2:side_1.mp4,0.0,\
+60.000|60.000,25.000|25.000,dry,hen 2,peck,,ground,STOP,6.000,pen_1.mp4,150,NA,
+pen 1,2024-05-02 10:11:12,,60.0,Media file(s),player #1:pen_1.mp4|player #2:side_1.mp4,0.0,\
+60.000|60.000,25.000|25.000,dry,hen 1,peck,,ground,STOP,8.740,pen_1.mp4,218,NA,
+"""
+OLD_EVENTS = """\
+Observation id\tpen 1
+
+Media file(s)
+
+Player #1\t/home/ana/pen_1.mp4
+
+Observation date\t2018-05-02 10:11:12
+
+Description\t
+
+Time offset (s)\t0
+
+Time\tMedia file path\tTotal length\tFPS\tSubject\tBehavior\tBehavioral category\tComment\tStatus
+3.24\t/home/ana/pen_1.mp4\t60\t25\then 1\tpeck\t\t\tSTART
+8.74\t/home/ana/pen_1.mp4\t60\t25\then 1\tpeck\t\t\tSTOP
+"""
+PECK = Action("peck", 3.24, 8.74)
+
+
+def write(tmp_path: Path, text: str, name: str = "export.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_aggregated_events_are_read(tmp_path, kind):
+    text = AGGREGATED
+    if kind == "tsv":
+        text = text.replace("rest, lying", "rest; lying").replace(",", "\t").replace(";", ",")
+    videos = annotations.read(write(tmp_path, text, f"export.{kind}"))
+    assert videos == {
+        "pen_1": AnnotatedVideo("", None, (PECK,)),
+        "pen_2": AnnotatedVideo("", None, (Action("rest, lying", 0, 4),)),
+    }
+    (note,) = videos["pen_1"].notes
+    assert f"export.{kind}, line 3: 'call' has no length (POINT): left out" in note
+
+
+def test_aggregated_events_of_older_versions_are_read(tmp_path):
+    videos = annotations.read(write(tmp_path, OLD_AGGREGATED))
+    assert videos["6008"].actions == (
+        Action("hold", 689, 989.023),
+        Action("hold", 1000.5, 1001),
+    )
+
+
+def test_starts_and_stops_are_paired_by_subject(tmp_path):
+    videos = annotations.read(write(tmp_path, EVENTS))
+    assert videos == {"pen_1": AnnotatedVideo("", None, (Action("peck", 4, 6), PECK))}
+    assert len(videos["pen_1"].notes) == 1
+
+
+def test_lines_before_the_header_are_passed_over(tmp_path):
+    for name in ("export.csv", "export.tsv"):
+        assert annotations.read(write(tmp_path, OLD_EVENTS, name))["pen_1"].actions == (PECK,)
+
+
+def test_many_events_without_length_make_one_note(tmp_path):
+    lines = EVENTS.splitlines(keepends=True)
+    (note,) = annotations.read(write(tmp_path, "".join(lines + lines[3:4] * 5)))["pen_1"].notes
+    assert note.endswith("left out (and 5 more of pen_1)")
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "message"),
+    [
+        (AGGREGATED, "8.740,5.500", "NA,NA", r"line 2: Stop \(s\) must be a number, is 'NA'"),
+        (
+            AGGREGATED,
+            "pen_1.mp4,0.0",
+            "pen_1.mp4,12.5",
+            "line 2: the observation has a time",
+        ),
+        (
+            AGGREGATED,
+            "pen_1.mp4,0.0",
+            "pen_1.mp4;/b.mp4,0.0",
+            "line 2: Source names several videos; BORIS counts time",
+        ),
+        (
+            AGGREGATED,
+            "/home/ana/pen_1.mp4,225",
+            "/home/ana/pen_1b.mp4,225",
+            "line 3: 'pen_1' came before 'pen_1b'; BORIS counts time through all videos",
+        ),
+        (AGGREGATED, "peck,Feeding,", "peck,", "line 2: must have 25 cells"),
+        (EVENTS, "STOP,8.740", "START,8.740", "line 6: 'peck' has a START too many; mend it"),
+        (EVENTS, "START,3.240", "STOP,3.240", "line 2: 'peck' has a STOP too many"),
+        (EVENTS, "START,3.240", "START,soon", "line 2: Time must be a number, is 'soon'"),
+        (EVENTS, "START,3.240", "STATE,3.240", "line 2: an event must be START, STOP or POINT"),
+        (OLD_EVENTS, "peck\t\t\tSTOP", "rest\t\t\tPOINT", "line 14: 'peck' starts here but never"),
+    ],
+)
+def test_what_cannot_be_placed_is_refused_by_line(tmp_path, text, old, new, message):
+    assert old in text
+    path = write(tmp_path, text.replace(old, new, 1))
+    with pytest.raises(UserError, match=message) as error:
+        annotations.read(path)
+    assert str(error.value).startswith(f"{path}, line ")
+    assert "\n" not in str(error.value)
+
+
+def test_live_observations_have_no_video(tmp_path):
+    text = AGGREGATED.replace("player #1:/home/ana/pen_1.mp4", "NA").replace(
+        "/home/ana/pen_1.mp4", "NA"
+    )
+    with pytest.raises(UserError, match="line 2: names no video file; only observations of videos"):
+        annotations.read(write(tmp_path, text))
