@@ -48,11 +48,15 @@ def prepare(args: Namespace) -> int:
     given["allow_missing"] = args.allow_missing or None
     given["beam_options"] = _beam_options(args.beam_options)
     options = Options(**given)
-    folder = datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
+    folder = datasets.prepared_folder(args.dataset, args.output, args.stream)
+    before = datasets.read_report(folder) if (folder / datasets.REPORT).exists() else None
+    datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
     report = datasets.read_report(folder)
     videos = report["videos"]
     hours = sum(video["duration_s"] for video in videos) / 3600
     print(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
+    if before is not None:
+        print(f"since it was last prepared: {datasets.describe_changes(before, report)}")
     damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
     _list("videos with damaged packets, which were skipped", damaged)
     _list("notes", report["notes"])

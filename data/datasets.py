@@ -1,13 +1,15 @@
 """The data sets by name, and preparing one in one call."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from afsd_jax import files
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders.activitynet import Activitynet
-from afsd_jax.data.builders.base import REPORT, VideoBuilder
+from afsd_jax.data.builders.base import VideoBuilder
+from afsd_jax.data.builders.folder import REPORT
 from afsd_jax.data.builders.options import Options
 from afsd_jax.data.builders.own_videos import Videos
 from afsd_jax.data.builders.synthetic import Synthetic
@@ -28,6 +30,9 @@ def prepare_dataset(
 ) -> Path:
     """Prepares a stream of a data set, going on where an earlier run stopped.
 
+    A prepared folder is looked at again: what has changed in the annotations or the files is
+    prepared anew, everything else is kept.
+
     Args:
       dataset: thumos14, activitynet, videos or synthetic.
       data_dir: folder of prepared data sets.
@@ -36,11 +41,11 @@ def prepare_dataset(
       **kwargs: further arguments of the builder.
 
     Returns:
-      The prepared folder, DATA_DIR/DATASET/STREAM/VERSION; one that is there is left as it is.
+      The prepared folder, DATA_DIR/DATASET/STREAM/VERSION.
 
     Raises:
       UserError: of the annotations, the files or the options, or the folder was prepared with
-        others. Nothing is written then.
+        other rates, sizes or encodings. Nothing is written then.
     """
     if dataset not in BUILDERS:
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
@@ -53,7 +58,9 @@ def prepare_dataset(
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
     folder = Path(builder.data_dir)
     if (folder / REPORT).exists():
-        _check_options(folder, builder)
+        if builder.options is not None:
+            _check_options(folder, builder, builder.options)
+            builder.renew()
     else:
         # TFDS makes folders at once, so all that can be refused is looked at before.
         builder.plan()
@@ -61,24 +68,48 @@ def prepare_dataset(
     return folder
 
 
-def _check_options(folder: Path, builder: VideoBuilder) -> None:
+def _check_options(folder: Path, builder: VideoBuilder, options: Options) -> None:
     """Raises UserError if a folder was prepared in another way than is asked for now."""
-    if builder.options is None:
-        return
     report = read_report(folder)
-    for field, wanted in builder.stored_options(builder.options).items():
-        if report[field] != wanted:
+    for field, wanted in builder.stored_options(options).items():
+        if report.get(field, wanted) != wanted:
             raise UserError(
                 f"{folder}: was prepared with {field} {report[field]}, not {wanted}; "
                 "delete it, or give another --output"
             )
 
 
+def prepared_folder(dataset: str, data_dir: str | os.PathLike[str], stream: str) -> Path:
+    """Returns where a stream of a data set is prepared."""
+    return Path(data_dir, dataset, stream, str(BUILDERS[dataset].VERSION))
+
+
+def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Returns what a renewed folder has that it had not before, from both reports.
+
+    Such as: 9 unchanged, 2 with renewed annotations, 1 new.
+    """
+    old, new = before.get("fingerprints", {}), after["fingerprints"]
+    kinds = dict.fromkeys(
+        ("unchanged", "with renewed annotations", "decoded again", "new", "no longer there"), 0
+    )
+    for name, (frames, key) in new.items():
+        if name not in old:
+            kinds["new"] += 1
+        elif old[name] == [frames, key]:
+            kinds["unchanged"] += 1
+        else:
+            same = old[name][0] == frames
+            kinds["with renewed annotations" if same else "decoded again"] += 1
+    kinds["no longer there"] = len(old.keys() - new.keys())
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
+
+
 def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns what `preparation.json` of a prepared folder says became of each video.
 
     Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (those prepared, with
-    split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names)
-    and notes (actions that were cut or left out).
+    split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names),
+    notes (actions that were cut or left out, …) and fingerprints (name → of frames, of all).
     """
     return files.read_json(Path(folder) / REPORT)

@@ -1,13 +1,14 @@
 """Preparing videos, each by itself: resumable, on every core or on Apache Beam.
 
 Each video becomes one shard and beside it, written last, a JSON file that says so. A run that is
-killed leaves only whole shards, and the next one goes on with the videos that have none.
+killed leaves only whole shards, and the next one goes on with the videos that have none. Frames of
+an earlier preparation are copied instead of decoded, and whole shards of one are linked.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +26,6 @@ from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.sources import (
     FrameSource,
     TimedFrames,
-    Timeline,
     array_frames,
     flow_images,
     open_array,
@@ -33,63 +33,8 @@ from afsd_jax.data.decode.sources import (
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
 from afsd_jax.data.storage.prepared import read_all_frames
+from afsd_jax.data.tasks import Result, Task, place_actions
 from afsd_jax.errors import UserError
-from afsd_jax.types import Action
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """All that preparing one video takes.
-
-    Attributes:
-      name: of the video.
-      split: train, test, …
-      path: of the video, array, folder of flow images or shard.
-      actions: of the video.
-      stream: rgb or flow.
-      fps: to sample at, 0 keeps the video's own rate.
-      max_frames: if positive, the rate is lowered to at most this many frames.
-      size: height and width of the stored frames, pixels.
-      encoding: of the stored frames.
-      flow_method: tvl1 or dis.
-      timeline: of the video, needed where `path` is not the video itself.
-      class_names: in the order of their labels.
-    """
-
-    name: str
-    split: str
-    path: Path
-    actions: tuple[Action, ...]
-    stream: str
-    fps: float
-    max_frames: int
-    size: int
-    encoding: str
-    flow_method: str
-    timeline: Timeline | None
-    class_names: tuple[str, ...]
-
-    def key(self) -> str:
-        """Returns a file name that changes with anything that changes the result."""
-        state = self.path.stat()
-        text = f"{self!r} {state.st_size} {state.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """What became of one video; `error` is None where a shard was written."""
-
-    name: str
-    split: str
-    error: str | None = None
-    num_bytes: int = 0
-    fps: float = 0.0
-    num_frames: int = 0
-    duration_s: float = 0.0
-    source_frames: int = 0
-    damaged: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def shard_path(task: Task, folder: Path) -> Path:
@@ -115,7 +60,7 @@ def prepare(
       UserError: a process died, or Beam is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    results = {task: _read_result(task, folder) for task in tasks}
+    results = {task: _read_result(task, folder) or _keep(task, folder) for task in tasks}
     todo = [task for task, result in results.items() if result is None]
     if beam_options is not None:
         _run_on_beam(todo, folder, beam_options)
@@ -142,16 +87,66 @@ def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
       OSError: the folder cannot be written.
     """
     try:
-        result = _prepare_video(task, folder, threads)
+        result = _copy_frames(task, folder) or _decode(task, folder, threads)
     except UserError as error:
         result = Result(task.name, task.split, str(error))
     files.write_json(_result_path(task, folder), dataclasses.asdict(result))
     return result
 
 
-def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name, so that a run killed meanwhile loses nothing."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _keep(task: Task, folder: Path) -> Result | None:
+    """Links the earlier shard if nothing at all has changed."""
+    earlier = task.earlier
+    if earlier is None or earlier.key != task.key():
+        return None
+    link(earlier.path, shard_path(task, folder))
+    files.write_json(_result_path(task, folder), dataclasses.asdict(earlier.result))
+    return earlier.result
+
+
+def _copy_frames(task: Task, folder: Path) -> Result | None:
+    """Writes the annotations anew around the earlier frames; None where there are none."""
+    if task.earlier is None:
+        return None
+    path, result = task.earlier.path, task.earlier.result
+    try:
+        ((_, positions),) = shards.read_index(path, schema.features())
+    except UserError:
+        return None
+    frames = shards.read_frames(path, positions, range(len(positions) - 1))
+    num_bytes = _write_shard(task, folder, result, frames)
+    return dataclasses.replace(result, split=task.split, num_bytes=num_bytes)
+
+
+def _decode(task: Task, folder: Path, threads: int) -> Result:
     source = open_source(task, threads)
-    actions, notes = place_actions(task, source)
+    frames = (frame_codec.encode(frame, task.encoding) for frame in source)
+    return Result(
+        task.name,
+        task.split,
+        None,
+        _write_shard(task, folder, source, frames),
+        source.fps,
+        source.num_frames,
+        source.duration_s,
+        source.source_frames,
+        source.damaged,
+    )
+
+
+def _write_shard(
+    task: Task, folder: Path, source: FrameSource | Result, frames: Iterable[bytes]
+) -> int:
+    """Writes the shard of a video and returns its number of bytes."""
     example = {
         "name": task.name,
         "fps": source.fps,
@@ -160,26 +155,10 @@ def _prepare_video(task: Task, folder: Path, threads: int) -> Result:
         "height": task.size,
         "width": task.size,
         "channels": STREAM_CHANNELS[task.stream],
-        "annotations": actions,
+        "annotations": place_actions(task, source)[0],
     }
-    num_bytes = shards.write_example(
-        shard_path(task, folder),
-        schema.features(task.class_names),
-        example,
-        (frame_codec.encode(frame, task.encoding) for frame in source),
-    )
-    return Result(
-        task.name,
-        task.split,
-        None,
-        num_bytes,
-        source.fps,
-        source.num_frames,
-        source.duration_s,
-        source.source_frames,
-        source.damaged,
-        tuple(notes),
-    )
+    features = schema.features(task.class_names)
+    return shards.write_example(shard_path(task, folder), features, example, frames)
 
 
 def open_source(task: Task, threads: int = 1) -> FrameSource:
@@ -211,46 +190,6 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
     return FlowReader(source, task.flow_method, threads) if flow else source
 
 
-def place_actions(
-    task: Task, source: FrameSource | Timeline
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Places a task's actions on the sampled frames.
-
-    Actions are cut at the end of the video; those that start after it are left out. Both occur in
-    published annotations.
-
-    Returns:
-      The annotations of the example, and a line for every action changed by a frame or more.
-    """
-    placed, notes = [], []
-    for action in task.actions:
-        start, end = action.start_s * source.fps, action.end_s * source.fps
-        if action.source_frames and source.source_frames:
-            scale = source.num_frames / source.source_frames
-            start, end = (frame * scale for frame in action.source_frames)
-        if start >= source.num_frames or action.start_s >= source.duration_s:
-            notes.append(
-                f"{action.place}: starts at {action.start_s:g} s, but {task.name} ends at "
-                f"{source.duration_s:g} s: left out"
-            )
-            continue
-        if end >= source.num_frames + 1:
-            notes.append(
-                f"{action.place}: ends at {action.end_s:g} s, but {task.name} at "
-                f"{source.duration_s:g} s: cut there"
-            )
-        placed.append(
-            {
-                "label": task.class_names.index(action.label),
-                "start_s": action.start_s,
-                "end_s": min(action.end_s, source.duration_s),
-                "start_frame": start,
-                "end_frame": min(end, source.num_frames),
-            }
-        )
-    return placed, notes
-
-
 def _result_path(task: Task, folder: Path) -> Path:
     return folder / f"{task.key()}.json"
 
@@ -261,7 +200,7 @@ def _read_result(task: Task, folder: Path, failed: bool = False) -> Result | Non
         fields = json.loads(_result_path(task, folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    result = Result(**{**fields, "notes": tuple(fields["notes"])})
+    result = Result(**fields)
     return result if failed or result.error is None else None
 
 

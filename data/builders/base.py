@@ -2,11 +2,11 @@
 
 A subclass says which videos there are, what is annotated in them and where their frames lie; all
 else is the same for every data set. A prepared folder is an ordinary TFDS one, with one video a
-shard, with `preparation.json`, which says what became of each video, and with the annotations in
-ActivityNet's format, `ground_truth.json`.
+shard; see `folder` for what it holds besides.
 
 TFDS's own way of writing examples holds each whole in memory and cannot go on where it was, so the
-shards come from `prepare` and TFDS is told of them.
+shards come from `prepare` and TFDS is told of them. Nor does it look again at what is prepared:
+`VideoBuilder.renew` does.
 """
 
 import abc
@@ -22,36 +22,22 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
 from afsd_jax import files
-from afsd_jax.activitynet_json import write_ground_truth
 from afsd_jax.data import annotations, prepare
 from afsd_jax.data.builders import citations
+from afsd_jax.data.builders.folder import (
+    REPORT,
+    known_result,
+    make_report,
+    with_earlier,
+    write_folder,
+)
 from afsd_jax.data.builders.options import Options
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import check_encoding
+from afsd_jax.data.tasks import Plan, Result, Task, file_fingerprint
 from afsd_jax.errors import UserError
-from afsd_jax.types import AnnotatedVideo
-
-REPORT = "preparation.json"
-GROUND_TRUTH = "ground_truth.json"
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What will be prepared.
-
-    Attributes:
-      tasks: one a video, sorted by split and name.
-      class_names: in the order of their labels.
-      missing: names of annotated videos without a file.
-      notes: lines about what was left out.
-    """
-
-    tasks: tuple[prepare.Task, ...]
-    class_names: tuple[str, ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 # Of the builders that tfds.core names none leaves the writing of examples to its subclass.
@@ -143,9 +129,10 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}
         names = self.class_names(options, videos)
         prepared = options.source / REPORT
+        sources: dict[str, str] = {}
         notes = [note for video in videos.values() for note in video.notes]
         if prepared.exists():
-            paths, known = self._read_rgb(prepared, options)
+            paths, known, sources = self._read_rgb(prepared, options)
         else:
             found = media.find(options.source, self._stream)
             paths = {}
@@ -168,7 +155,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             raise UserError(f"{options.source}: none of the {len(videos)} videos is here")
         order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
         tasks = tuple(
-            prepare.Task(
+            Task(
                 name,
                 split,
                 paths[name],
@@ -181,6 +168,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 options.flow_method,
                 known.get(name),
                 tuple(names),
+                sources.get(name) or file_fingerprint(paths[name]),
             )
             for split, name in order
         )
@@ -195,6 +183,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             "max_frames": self._max_frames(options),
             "size": options.size,
             "encoding": options.encoding,
+            **({"flow_method": options.flow_method} if self._stream == "flow" else {}),
         }
 
     @property
@@ -214,7 +203,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
         report = Path(self.data_dir_root) / self.name / "rgb" / str(self.version) / REPORT
         if self._stream == "flow" and report.exists():
-            _, known = self._read_rgb(report, options)
+            _, known, _ = self._read_rgb(report, options)
         else:
             known = self.timelines(options, videos, others)
         for name, path in others.items():
@@ -227,8 +216,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def _read_rgb(
         self, report: Path, options: Options
-    ) -> tuple[dict[str, Path], dict[str, Timeline]]:
-        """Returns the shards and timelines of a prepared rgb stream, sampled as this is to be."""
+    ) -> tuple[dict[str, Path], dict[str, Timeline], dict[str, str]]:
+        """Returns shards, timelines and fingerprints of an rgb stream sampled as this is to be."""
         content = files.read_json(report)
         if content["stream"] != "rgb":
             raise UserError(
@@ -246,7 +235,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             known[video["name"]] = Timeline(
                 video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
             )
-        return paths, known
+        fingerprints = content.get("fingerprints", {})
+        sources = {name: frames for name, (frames, _) in fingerprints.items()}
+        return paths, known, sources
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -268,70 +259,65 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         if self.options is None:
             self.options = Options(Path(dl_manager.manual_dir))
-        plan = self.plan()
-        options = self.options
-        beam_options = options.beam_options
-        if beam_options is None and download_config is not None:
+        if self.options.beam_options is None and download_config is not None:
             beam_options = download_config.beam_options
-        results = prepare.prepare(plan.tasks, self._parts, options.workers, beam_options)
-        done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
-        if not done:
-            raise UserError(f"no video could be prepared; the first: {results[0].error}")
-        self.info.features["annotations"].feature["label"].names = list(plan.class_names)
-        splits, videos = [], []
-        for split in sorted({task.split for task, _ in done}):
-            members = [(task, result) for task, result in done if task.split == split]
-            template = tfds.core.ShardedFileTemplate(
-                self.data_path,
-                dataset_name=self.name,
-                split=split,
-                filetype_suffix=tfds.core.FileFormat.TFRECORD.file_suffix,
-            )
-            for index, (task, result) in enumerate(members):
-                path = template.sharded_filepath(shard_index=index, num_shards=len(members))
-                _link(prepare.shard_path(task, self._parts), Path(path))
-                videos.append({**dataclasses.asdict(result), "shard": path.name})
-            splits.append(
-                tfds.core.SplitInfo(
-                    name=split,
-                    shard_lengths=[1] * len(members),
-                    num_bytes=sum(result.num_bytes for _, result in members),
-                    filename_template=template,
-                )
-            )
-        self.info.set_splits(tfds.core.SplitDict(splits))
-        write_ground_truth(
-            Path(self.data_dir) / GROUND_TRUTH,
-            {
-                task.name: AnnotatedVideo(task.split, result.duration_s, task.actions)
-                for task, result in done
-            },
-        )
-        files.write_json(
-            Path(self.data_dir) / REPORT,
-            {
-                "dataset": self.name,
-                "stream": self._stream,
-                **self.stored_options(options),
-                "classes": list(plan.class_names),
-                "videos": videos,
-                "unreadable": {r.name: r.error for r in results if r.error is not None},
-                "missing": list(plan.missing),
-                "notes": [*plan.notes, *(note for r in results for note in r.notes)],
-            },
-        )
+            self.options = dataclasses.replace(self.options, beam_options=beam_options)
+        plan = self.plan()
+        report = self._report(plan, self._prepare_shards(plan))
+        write_folder(Path(self.data_dir), self.info, plan, report, self._parts)
 
     def download_and_prepare(self, **kwargs: Any) -> None:
         """Prepares as TFDS does, then removes what killed runs left: the folder holds it all."""
         super().download_and_prepare(**kwargs)
+        self._remove_parts()
+
+    def renew(self) -> None:
+        """Prepares what has changed since the folder was prepared; the folder is whole all along.
+
+        Frames that are the same are kept. Nothing is written where nothing has changed.
+
+        Raises:
+          UserError: as of `plan`, or no video could be prepared.
+        """
+        folder = Path(self.data_dir)
+        before = files.read_json(folder / REPORT)
+        plan = with_earlier(self.plan(), folder, before)
+        known = [result for task in plan.tasks if (result := known_result(task, before))]
+        if len(known) == len(plan.tasks) and self._report(plan, known) == before:
+            return
+        report = self._report(plan, self._prepare_shards(plan))
+        with files.atomic_write(folder) as temporary:
+            temporary.mkdir()
+            info = self._info()  # the builder's own is of the folder as it was
+            info.set_file_format(tfds.core.FileFormat.TFRECORD)
+            write_folder(temporary, info, plan, report, self._parts)
+            info.write_to_directory(temporary)
+        self._remove_parts()
+
+    def _report(self, plan: Plan, results: Sequence[Result]) -> dict[str, Any]:
+        assert self.options is not None
+        options = self.stored_options(self.options)
+        return make_report(plan, results, self.name, self._stream, options)
+
+    def _prepare_shards(self, plan: Plan) -> list[Result]:
+        assert self.options is not None
+        options = self.options
+        results = prepare.prepare(plan.tasks, self._parts, options.workers, options.beam_options)
+        if all(result.error is not None for result in results):
+            raise UserError(f"no video could be prepared; the first: {results[0].error}")
+        return results
+
+    def _remove_parts(self) -> None:
+        """Removes what this and killed runs left: the folder holds it all."""
         shutil.rmtree(self._parts, ignore_errors=True)
-        for path in self._parts.parent.glob(f"incomplete.*_{self.version}"):
-            shutil.rmtree(path, ignore_errors=True)
+        for pattern in (f"incomplete.*_{self.version}", f".{self.version}.*"):
+            for path in self._parts.parent.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # TFDS's, empty: nothing is downloaded
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
 
 
-def _check_frames(tasks: Sequence[prepare.Task]) -> None:
+def _check_frames(tasks: Sequence[Task]) -> None:
     """Opens all that can be judged without decoding, so that it is refused before any work.
 
     A video is judged when its own turn comes, before decoding: to know its length takes reading the
@@ -342,11 +328,3 @@ def _check_frames(tasks: Sequence[prepare.Task]) -> None:
             prepare.open_source(task)
     if any(task.stream == "flow" for task in tasks):
         flow.import_opencv()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Gives a file a second name, so that a run killed meanwhile loses nothing."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -1,0 +1,157 @@
+"""What is to be prepared, and what became of it."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from afsd_jax.data.decode.sources import FrameSource, Timeline
+from afsd_jax.types import Action
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What became of one video; `error` is None where a shard was written."""
+
+    name: str
+    split: str
+    error: str | None = None
+    num_bytes: int = 0
+    fps: float = 0.0
+    num_frames: int = 0
+    duration_s: float = 0.0
+    source_frames: int = 0
+    damaged: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """A shard prepared earlier, of the same frames.
+
+    Attributes:
+      path: of the shard.
+      key: of its task.
+      result: of its task.
+    """
+
+    path: Path
+    key: str
+    result: Result
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """All that preparing one video takes.
+
+    Attributes:
+      name: of the video.
+      split: train, test, …
+      path: of the video, array, folder of flow images or shard.
+      actions: of the video.
+      stream: rgb or flow.
+      fps: to sample at, 0 keeps the video's own rate.
+      max_frames: if positive, the rate is lowered to at most this many frames.
+      size: height and width of the stored frames, pixels.
+      encoding: of the stored frames.
+      flow_method: tvl1 or dis.
+      timeline: of the video, needed where `path` is not the video itself.
+      class_names: in the order of their labels.
+      source: fingerprint of the file that the frames come from.
+      earlier: a shard with these frames.
+    """
+
+    name: str
+    split: str
+    path: Path
+    actions: tuple[Action, ...]
+    stream: str
+    fps: float
+    max_frames: int
+    size: int
+    encoding: str
+    flow_method: str
+    timeline: Timeline | None
+    class_names: tuple[str, ...]
+    source: str = ""
+    earlier: Earlier | None = None
+
+    def frames_key(self) -> str:
+        """Returns a fingerprint of all that the frames depend on."""
+        method = self.flow_method if self.stream == "flow" else ""
+        sampling = (self.fps, self.max_frames, self.timeline)
+        return _fingerprint(self.source, self.stream, *sampling, self.size, self.encoding, method)
+
+    def key(self) -> str:
+        """Returns a file name that changes with anything that changes the result."""
+        actions = [
+            (a.label, self.class_names.index(a.label), a.start_s, a.end_s, a.source_frames)
+            for a in self.actions
+        ]
+        return _fingerprint(self.frames_key(), self.name, self.split, actions)
+
+
+def file_fingerprint(path: Path) -> str:
+    """Returns a text that changes when another file takes a file's place, wherever its folder."""
+    state = path.stat()
+    return f"{path.name} {state.st_size} {state.st_mtime_ns}"
+
+
+def _fingerprint(*values: Any) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What will be prepared.
+
+    Attributes:
+      tasks: one a video, sorted by split and name.
+      class_names: in the order of their labels.
+      missing: names of annotated videos without a file.
+      notes: lines about what was left out.
+    """
+
+    tasks: tuple[Task, ...]
+    class_names: tuple[str, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def place_actions(
+    task: Task, source: FrameSource | Timeline | Result
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Places a task's actions on the sampled frames.
+
+    Actions are cut at the end of the video; those that start after it are left out. Both occur in
+    published annotations.
+
+    Returns:
+      The annotations of the example, and a line for every action changed by a frame or more.
+    """
+    placed, notes = [], []
+    for action in task.actions:
+        start, end = action.start_s * source.fps, action.end_s * source.fps
+        if action.source_frames and source.source_frames:
+            scale = source.num_frames / source.source_frames
+            start, end = (frame * scale for frame in action.source_frames)
+        if start >= source.num_frames or action.start_s >= source.duration_s:
+            notes.append(
+                f"{action.place}: starts at {action.start_s:g} s, but {task.name} ends at "
+                f"{source.duration_s:g} s: left out"
+            )
+            continue
+        if end >= source.num_frames + 1:
+            notes.append(
+                f"{action.place}: ends at {action.end_s:g} s, but {task.name} at "
+                f"{source.duration_s:g} s: cut there"
+            )
+        placed.append(
+            {
+                "label": task.class_names.index(action.label),
+                "start_s": action.start_s,
+                "end_s": min(action.end_s, source.duration_s),
+                "start_frame": start,
+                "end_frame": min(end, source.num_frames),
+            }
+        )
+    return placed, notes
