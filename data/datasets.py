@@ -93,14 +93,13 @@ def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str
     kinds = dict.fromkeys(
         ("unchanged", "with renewed annotations", "decoded again", "new", "no longer there"), 0
     )
-    for name, (frames, key) in new.items():
+    for name, (frames, said, _) in new.items():
         if name not in old:
             kinds["new"] += 1
-        elif old[name] == [frames, key]:
-            kinds["unchanged"] += 1
+        elif old[name][0] != frames:
+            kinds["decoded again"] += 1
         else:
-            same = old[name][0] == frames
-            kinds["with renewed annotations" if same else "decoded again"] += 1
+            kinds["unchanged" if old[name][1] == said else "with renewed annotations"] += 1
     kinds["no longer there"] = len(old.keys() - new.keys())
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
 
@@ -110,6 +109,7 @@ def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
     Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (those prepared, with
     split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names),
-    notes (actions that were cut or left out, …) and fingerprints (name → of frames, of all).
+    notes (actions that were cut or left out, …) and fingerprints (name → those of the frames, of
+    the annotations and of both).
     """
     return files.read_json(Path(folder) / REPORT)

@@ -81,13 +81,15 @@ class Task:
         sampling = (self.fps, self.max_frames, self.timeline)
         return _fingerprint(self.source, self.stream, *sampling, self.size, self.encoding, method)
 
+    def annotations_key(self) -> str:
+        """Returns a fingerprint of what is said of the video."""
+        actions = [(a.label, a.start_s, a.end_s, a.source_frames) for a in self.actions]
+        return _fingerprint(self.name, self.split, actions)
+
     def key(self) -> str:
         """Returns a file name that changes with anything that changes the result."""
-        actions = [
-            (a.label, self.class_names.index(a.label), a.start_s, a.end_s, a.source_frames)
-            for a in self.actions
-        ]
-        return _fingerprint(self.frames_key(), self.name, self.split, actions)
+        labels = [self.class_names.index(action.label) for action in self.actions]
+        return _fingerprint(self.frames_key(), self.annotations_key(), labels)
 
 
 def file_fingerprint(path: Path) -> str:

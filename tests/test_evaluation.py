@@ -265,6 +265,40 @@ def test_the_benchmark_sets_subset_and_thresholds(ground_truth_file, predictions
     assert done.stdout.splitlines()[-1].split()[-3:] == ["100.00", "0.00", "90.00"]
 
 
+TABLES = {
+    "no subsets": ("video,label,start,end\na.mp4,Jump,1,3\na,Run,4,8\nb,Jump,1,3\n", []),
+    "subsets": (
+        "video,label,start,end,subset\na,Jump,1,3,test\na,Run,4,8,test\nb,Jump,1,3,train\n",
+        [],
+    ),
+    "a subset chosen": (
+        "video,label,start,end,subset\na,Jump,1,3,x\na,Run,4,8,x\nb,Jump,1,3,y\n",
+        ["--subset", "x"],
+    ),
+    "BORIS": (
+        "Observation id,Media file name,Subject,Behavior,Behavior type,Start (s),Stop (s)\n"
+        "1,/x/a.mp4,,Jump,STATE,1,3\n1,/x/a.mp4,,Run,STATE,4,8\n1,/x/a.mp4,,Call,POINT,2,2\n"
+        "2,/x/b.mp4,,Jump,STATE,1,3\n",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_ground_truth_may_be_of_any_kind_of_annotations(tmp_path, predictions_file, kind):
+    text, options = TABLES[kind]
+    path = tmp_path / "truth.csv"
+    path.write_text(text)
+    done = evaluate_command(
+        "--predictions", predictions_file, "--ground-truth", path, "--tiou", "0.5", *options,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].split() == ["mAP", "100.00", "100.00"]
+    all_count = f"note: {path} states no subsets: all 2 videos count\n"
+    assert (all_count in done.stderr) == (kind in ("no subsets", "BORIS"))
+    assert ("line 4: 'Call' has no length (POINT): left out" in done.stderr) == (kind == "BORIS")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

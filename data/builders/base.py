@@ -236,7 +236,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
             )
         fingerprints = content.get("fingerprints", {})
-        sources = {name: frames for name, (frames, _) in fingerprints.items()}
+        sources = {name: keys[0] for name, keys in fingerprints.items()}
         return paths, known, sources
 
     def _info(self) -> tfds.core.DatasetInfo:

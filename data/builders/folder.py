@@ -46,7 +46,10 @@ def make_report(
         "unreadable": {r.name: r.error for r in results if r.error is not None},
         "missing": list(plan.missing),
         "notes": notes,
-        "fingerprints": {task.name: [task.frames_key(), task.key()] for task in plan.tasks},
+        "fingerprints": {
+            task.name: [task.frames_key(), task.annotations_key(), task.key()]
+            for task in plan.tasks
+        },
     }
 
 
@@ -101,7 +104,7 @@ def with_earlier(plan: Plan, folder: Path, report: Mapping[str, Any]) -> Plan:
     names = [field.name for field in dataclasses.fields(Result)]
     tasks = []
     for task in plan.tasks:
-        frames, key = fingerprints.get(task.name, ("", ""))
+        frames, _, key = fingerprints.get(task.name, ("", "", ""))
         entry = entries.get(task.name)
         if entry and frames == task.frames_key() and (folder / entry["shard"]).exists():
             result = Result(**{name: entry[name] for name in names})
@@ -115,6 +118,6 @@ def known_result(task: Task, report: Mapping[str, Any]) -> Result | None:
     if task.earlier is not None:
         return task.earlier.result if task.earlier.key == task.key() else None
     error = report["unreadable"].get(task.name)
-    if error is None or report["fingerprints"][task.name][1] != task.key():
+    if error is None or report["fingerprints"][task.name][-1] != task.key():
         return None
     return Result(task.name, task.split, error)

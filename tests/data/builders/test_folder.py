@@ -92,11 +92,11 @@ def test_corrected_annotations_are_renewed_without_decoding(source):
     hop = ("b", "hop", 0.5, 2.5, "train")
     write_rows(source, [ROWS[0], ("a", "jump", 1.5, 2, "train"), hop, ROWS[3]])
     folder, changes = prepare(source)
-    # The classes are hop, jump, run now: with another index even run is written anew.
-    assert changes == "3 with renewed annotations"
+    assert changes == "1 unchanged, 2 with renewed annotations"
     after = read(folder)
     assert after["a"][2] == [("run", 0, 1), ("jump", 1.5, 2)]
     assert after["b"][2] == [("hop", 0.5, 2.5)]
+    assert after["c"][2] == [("run", 1, 3)], "though the classes are hop, jump, run now"
     assert {name: video[1] for name, video in after.items()} == {
         name: video[1] for name, video in before.items()
     }
@@ -233,7 +233,7 @@ def test_a_killed_renewal_leaves_the_old_data_set_whole_and_goes_on(source):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert "1 unchanged, 2 with renewed annotations, 6 new" in result.stdout
+    assert "2 unchanged, 1 with renewed annotations, 6 new" in result.stdout
     assert len(read(folder)) == 9
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
 
