@@ -23,7 +23,9 @@ def read(path: Path) -> Annotations:
         reader.parser.Parse(path.read_bytes(), True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except expat.ExpatError as error:
+    except UserError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two of its encoding
         raise UserError(f"{path}: not valid XML ({error}); save it again in ELAN") from error
     return reader.result()
 

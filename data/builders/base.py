@@ -283,15 +283,14 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         before = files.read_json(folder / REPORT)
         plan = with_earlier(self.plan(), folder, before)
         known = [result for task in plan.tasks if (result := known_result(task, before))]
-        if len(known) == len(plan.tasks) and self._report(plan, known) == before:
-            return
-        report = self._report(plan, self._prepare_shards(plan))
-        with files.atomic_write(folder) as temporary:
-            temporary.mkdir()
-            info = self._info()  # the builder's own is of the folder as it was
-            info.set_file_format(tfds.core.FileFormat.TFRECORD)
-            write_folder(temporary, info, plan, report, self._parts)
-            info.write_to_directory(temporary)
+        if len(known) < len(plan.tasks) or self._report(plan, known) != before:
+            report = self._report(plan, self._prepare_shards(plan))
+            with files.atomic_write(folder) as temporary:
+                temporary.mkdir()
+                info = self._info()  # the builder's own is of the folder as it was
+                info.set_file_format(tfds.core.FileFormat.TFRECORD)
+                write_folder(temporary, info, plan, report, self._parts)
+                info.write_to_directory(temporary)
         self._remove_parts()
 
     def _report(self, plan: Plan, results: Sequence[Result]) -> dict[str, Any]:

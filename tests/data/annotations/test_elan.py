@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.data import annotations
@@ -99,6 +99,8 @@ LAUGHS = """\
         (EAF, LAUGHS, "line 2: ELAN's files have no DOCTYPE"),
         (EAF, "<html/>", "line 1: html is not ELAN's ANNOTATION_DOCUMENT"),
         (EAF, "", r"not valid XML \(no element found"),
+        ("UTF-8", "TF-8", r"not valid XML \(unknown encoding: TF-8"),
+        ("UTF-8", "utf-7", r"not valid XML \(multi-byte encodings are not supported"),
         ("</TIER>", "", r"not valid XML \(mismatched tag"),
         ('"1500"', '"1.5"', "line 14: a time must be whole milliseconds, is '1.5'"),
         ('"1500"', '"²"', "line 14: a time must be whole milliseconds"),
@@ -120,6 +122,7 @@ def test_what_cannot_be_placed_is_refused_by_line(tmp_path, old, new, message):
     assert "\n" not in str(error.value)
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(EAF) - 1), st.sampled_from(["", "<", '"', "&x;", "\x00", "</TIER>"]))
 def test_whatever_is_damaged_is_read_or_refused_in_one_line(tmp_path_factory, at, damage):
     path = write(tmp_path_factory.getbasetemp(), EAF[:at] + damage + EAF[at + 1 :])

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.data import annotations
@@ -188,6 +188,7 @@ PATHS = [
 ]
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PATHS), JSON_VALUES)
 def test_whatever_stands_anywhere_is_read_or_refused_in_one_line(tmp_path_factory, way, value):
     task = copy.deepcopy(TASK)

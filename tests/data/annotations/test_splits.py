@@ -1,7 +1,7 @@
 """Splits of videos without a subset."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.data import annotations
@@ -31,6 +31,7 @@ def test_a_single_video_is_trained_on():
     assert splits({TRAIN[0]: ""}) == {TRAIN[0]: "train"}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(["", "train", "test", "val"])))
 def test_what_is_stated_is_kept_whatever_lacks(subsets):
     found = splits(subsets)
