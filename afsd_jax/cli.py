@@ -49,8 +49,17 @@ def _train(add: Callable[..., object]) -> str:
     add("--workdir", type=Path, required=True, help="folder of the run's checkpoints and logs")
     return f"""Every field of the configuration can be set: --config.train.epochs=8
 
-The folder receives checkpoints and TensorBoard's scalars of every loss term. Started again with the
-same folder, the run continues after its last checkpoint as if it had never stopped.{_MEMORY}"""
+The folder receives checkpoints, report.html, metrics.jsonl, config.json and TensorBoard's scalars.
+Started again with the same folder, the run continues after its last checkpoint as if it had never
+stopped. SIGTERM and Ctrl-C save a checkpoint first; a second one does not.
+
+Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a loss is not finite;
+130 and 143 stopped by Ctrl-C or SIGTERM.{_MEMORY}"""
+
+
+def _runs(add: Callable[..., object]) -> None:
+    add("folders", type=Path, nargs="+", metavar="DIR", help="folders given to train as --workdir")
+    add("--output", type=Path, help="HTML page to write, with their curves")
 
 
 def _detect(add: Callable[..., object]) -> str:
@@ -130,6 +139,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Callable[..., object]], str | None]]] =
     "prepare": ("Prepare a data set for training and testing.", _prepare),
     "inspect": ("Show what a prepared data set holds.", _inspect),
     "train": ("Train a detector.", _train),
+    "runs": ("Compare training runs.", _runs),
     "detect": ("Find the actions in videos.", _detect),
     "look": ("Recognise Kinetics' actions in videos without training: a baseline.", _look),
     "evaluate": ("Mean average precision by the rules of the ActivityNet toolkit.", _evaluate),

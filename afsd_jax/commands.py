@@ -79,7 +79,7 @@ def inspect(args: Namespace) -> None:
         print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")
 
 
-def train(args: Namespace) -> None:
+def train(args: Namespace) -> int:
     check_output_folder(args.workdir, parents=True)
     from afsd_jax.config_files import load_config
 
@@ -87,7 +87,18 @@ def train(args: Namespace) -> None:
     _set_up_process()
     from afsd_jax.train import train
 
-    train(config, args.workdir)
+    return train(config, args.workdir)
+
+
+def runs(args: Namespace) -> None:
+    check_output_file(args.output)
+    from afsd_jax.report import run_page
+
+    found = [run_page.read_run(folder) for folder in args.folders]
+    print(run_page.as_text(run_page.compare(found)))
+    if args.output:
+        run_page.write_comparison(args.output, found)
+        print(f"\n{args.output}: open it in a browser")
 
 
 def detect(args: Namespace) -> int:

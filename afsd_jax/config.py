@@ -4,9 +4,12 @@
 in `configs/` start from it and change fields; the tree is locked, so a mistyped field is an error.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
+from ml_collections import config_dict
 
 from afsd_jax.errors import UserError
 
@@ -35,6 +38,7 @@ _CHOICES = {
     "model.head_init": ("glorot", "normal"),
     "loss.offset": ("l1", "smooth_l1"),
     "loss.normalise": ("batch", "clip"),
+    "optimizer.name": ("adam", "adamw"),
     "optimizer.schedule": ("constant", "cosine"),
     "inference.fusion": ("mean", "geometric"),
 }
@@ -49,12 +53,17 @@ _POSITIVE = (
     "model.trunk_width",
     "optimizer.learning_rate",
     "train.batch_size",
-    "train.checkpoint_every",
+    "train.accumulate",
     "train.log_every",
+    "train.keep_last",
     "inference.window_stride",
     "inference.batch_size",
     "inference.nms_sigma",
 )
+_NOT_NEGATIVE = ("train.keep_best", "train.early_stop", "train.nan_limit")
+_INTERVALS = ("train.checkpoint_every", "train.evaluate_every")
+_EPOCHS = re.compile(r"([1-9]\d*) epochs?")
+_RENAMED = {"keep_checkpoints": "keep_last"}  # fields of `train`, since version 0.1.0
 
 
 def default_config() -> ml_collections.ConfigDict:
@@ -67,6 +76,7 @@ def default_config() -> ml_collections.ConfigDict:
     data.data_dir = ""  # folder of prepared data sets
     data.stream = "rgb"  # rgb or flow: the builder's config
     data.train_split = "train"
+    data.validation_split = ""  # evaluated while training, as train[90%:]; empty: nothing is
     data.test_split = "test"
     data.fps = 10.0  # frames are sampled at this rate
     data.max_frames = 0  # > 0: the rate is lowered until a video has no more frames
@@ -121,20 +131,30 @@ def default_config() -> ml_collections.ConfigDict:
     loss.margin = 1.0  # of the triplet loss
 
     config.optimizer = optimizer = ml_collections.ConfigDict()
+    optimizer.name = "adam"  # weight decay is added to the gradient; adamw: to the update
     optimizer.learning_rate = 1e-5
     optimizer.trunk_learning_rate = 1e-5
-    optimizer.weight_decay = 1e-3  # coupled: added to the gradient
+    optimizer.trunk_decay = 1.0  # factor of the trunk's rate from a unit to the one before it
+    optimizer.weight_decay = 1e-3
     optimizer.warmup_steps = 0
     optimizer.schedule = "constant"  # constant or cosine (to zero at the last step)
     optimizer.clip_norm = 0.0  # > 0: limit of the gradient's global norm
+    optimizer.ema = 0.0  # > 0: averaged weights keep this share a step; they detect
 
     config.train = train = ml_collections.ConfigDict()
     train.batch_size = 1  # clips per step over all devices
+    train.accumulate = 1  # parts that a batch is worked on in, one after another, to save memory
     train.epochs = 16
     train.steps = 0  # > 0: stop after this many steps, whatever the epochs
-    train.checkpoint_every = 1000  # steps
+    # Steps, or a text such as "2 epochs"; 0: never. An evaluation is also a checkpoint.
+    train.checkpoint_every = config_dict.FieldReference(1000, field_type=object)
+    train.evaluate_every = config_dict.FieldReference("1 epoch", field_type=object)
     train.log_every = 20  # steps
-    train.keep_checkpoints = 4
+    train.keep_last = 4  # checkpoints; besides them stay
+    train.keep_best = 1  # as many of the highest average mAP
+    train.keep_epochs = (13, 14, 15, 16)  # and those at the end of these epochs
+    train.early_stop = 0  # evaluations without a better average mAP after which to stop; 0: none
+    train.nan_limit = 0  # steps to skip whose loss or gradient is not finite; then training stops
     train.init_from = ""  # weights to start from: a checkpoint, a PyTorch file or kinetics
 
     config.inference = inference = ml_collections.ConfigDict()
@@ -170,6 +190,20 @@ def check(config: ml_collections.ConfigDict) -> None:
     for field in _POSITIVE:
         if _value(config, field) <= 0:
             fail(field, "must be above 0")
+    for field in _NOT_NEGATIVE:
+        if _value(config, field) < 0:
+            fail(field, "must not be negative")
+    for field in _INTERVALS:
+        if steps_between(_value(config, field), 1) is None:
+            fail(field, 'must be a number of steps, or a text such as "1 epoch"; 0: never')
+    if config.train.batch_size % config.train.accumulate:
+        fail("train.accumulate", f"must divide train.batch_size={config.train.batch_size}")
+    if config.train.early_stop and not config.data.validation_split:
+        fail("train.early_stop", "needs config.data.validation_split to evaluate on")
+    if not 0 <= config.optimizer.ema < 1:
+        fail("optimizer.ema", "must be at least 0 and below 1, such as 0.999")
+    if not 0 < config.optimizer.trunk_decay <= 1:
+        fail("optimizer.trunk_decay", "must be above 0 and at most 1")
     model, data = config.model, config.data
     if data.crop_size > data.frame_size:
         fail("data.crop_size", f"must be at most config.data.frame_size={data.frame_size}")
@@ -188,6 +222,24 @@ def check(config: ml_collections.ConfigDict) -> None:
         fail("model.loc_multipliers", f"must have config.model.levels={model.levels} values")
     if len(config.matching.length_ranges) not in (0, model.levels):
         fail("matching.length_ranges", f"must have {model.levels} ranges, or none")
+
+
+def steps_between(interval: Any, steps_per_epoch: int) -> int | None:
+    """Returns the steps of an interval, given as their number or as "2 epochs".
+
+    Returns:
+      0 for 0 and "", which mean never; None for what is no interval.
+    """
+    if isinstance(interval, int) and not isinstance(interval, bool) and interval >= 0:
+        return interval
+    match = _EPOCHS.fullmatch(interval) if isinstance(interval, str) else None
+    return int(match[1]) * steps_per_epoch if match else (0 if interval == "" else None)
+
+
+def upgrade(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields of a saved configuration under their present names."""
+    train = {_RENAMED.get(name, name): value for name, value in fields["train"].items()}
+    return {**fields, "train": train}
 
 
 def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collections.ConfigDict:

@@ -92,6 +92,10 @@ def detect(args: argparse.Namespace) -> int:
     """
     check_arguments(args)
     detector = load_detector(args.checkpoint, args.flow_checkpoint)
+    for checkpoint in detector.checkpoints:
+        if checkpoint.metrics:
+            score = 100 * checkpoint.metrics["average_mAP"]
+            print(f"step {checkpoint.step}, average mAP {score:.2f} on the validation split")
     scores = read_video_scores(args.video_scores) if args.video_scores else None
     if scores is None and detector.config.inference.video_labels:
         raise UserError("this checkpoint finds actions of unknown class; give --video-scores")

@@ -6,26 +6,28 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from afsd_jax import inputs
 from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
-from afsd_jax.models import normalise
+from afsd_jax.models import PADDING, normalise
 from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
-
-GREY = 0.0  # windows are padded with this after normalising
 
 
 class Detector:
     """Finds the actions in videos.
 
     Attributes:
+      checkpoints: what each network was read from, without its weights.
       configs: of each stream's network.
       config: the first of them; its `data` and `inference` parts are used.
       class_names: C-1 names of the actions.
+      weights: of each network; others of the same shapes may take their place.
+      mesh: devices that share a batch of windows, if it can be shared evenly.
     """
 
     def __init__(self, streams: Sequence[checkpoint.Checkpoint]):
@@ -47,20 +49,24 @@ class Detector:
                     )
             if first.class_names != other.class_names:
                 raise UserError("the streams' checkpoints were trained on different classes")
+        self.checkpoints = [stream._replace(weights={}) for stream in streams]
         self.configs = [stream.config for stream in streams]
         self.config = first.config
         self.class_names = first.class_names
         networks = [parameters.abstract_network(stream.config) for stream in streams]
-        self._weights = [stream.weights for stream in streams]
+        self.weights = [stream.weights for stream in streams]
+        self.mesh: Mesh | None = None
         self._channels = [stream.config.model.in_channels for stream in streams]
         inference, priors = self.config.inference, networks[0].priors
 
         def forward(
-            weights: list[dict[str, jax.Array]], clips: list[jax.Array], num_frames: jax.Array
+            weights: list[dict[str, jax.Array]], videos: list[jax.Array], num_frames: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
             predictions = []
-            for network, values, frames in zip(networks, weights, clips, strict=True):
-                outputs = parameters.replace(network, values)(normalise(frames, num_frames, GREY))
+            for network, values, frames in zip(networks, weights, videos, strict=True):
+                outputs = parameters.replace(network, values)(
+                    normalise(frames, num_frames, PADDING["grey"])
+                )
                 predictions.append(outputs.predictions)
             return decode_streams(
                 predictions, jnp.asarray(priors), self.config.data.clip_length, inference.fusion
@@ -133,9 +139,11 @@ class Detector:
             part = offsets[i : i + size]
             filled = part + part[-1:] * (size - len(part))
             cut = [cut_windows(frames, filled, data.clip_length) for frames in cropped]
-            batch_segments, batch_scores = self._forward(
-                self._weights, [windows for windows, _ in cut], cut[0][1]
-            )
+            clips, valid = [windows for windows, _ in cut], cut[0][1]
+            if self.mesh and size % self.mesh.size == 0:
+                spread = NamedSharding(self.mesh, PartitionSpec("data"))
+                clips, valid = jax.device_put((clips, valid), spread)
+            batch_segments, batch_scores = self._forward(self.weights, clips, valid)
             segments.append(np.asarray(batch_segments)[: len(part)])
             scores.append(np.asarray(batch_scores)[: len(part)])
         fused = len(streams) > 1

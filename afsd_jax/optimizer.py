@@ -1,15 +1,23 @@
-"""The optimiser: Adam with coupled weight decay, its own learning rate for the trunk."""
+"""The optimiser: Adam or AdamW, with learning rates of its own for the trunk."""
 
 import ml_collections
 import optax
 
+from afsd_jax.models import i3d
 
-def make_optimizer(
+B1 = 0.9  # share that Adam's first moments keep
+_UNITS = [name for name in i3d.ENDPOINTS if name not in i3d.POOLS]
+
+
+def is_trunk(name: str) -> bool:
+    """Says whether a weight, by its flattened name, is one of the trunk's."""
+    return name.startswith("trunk.")
+
+
+def learning_rates(
     optimizer: ml_collections.ConfigDict, total_steps: int
-) -> optax.GradientTransformation:
-    """Returns Adam (0.9, 0.999, 1e-8) on the gradient plus `weight_decay` times the weights.
-
-    Parameters whose flattened name begins with "trunk." learn at `trunk_learning_rate`.
+) -> dict[str, optax.Schedule]:
+    """Returns the schedules of the learning rates of `heads` and `trunk`.
 
     Args:
       optimizer: that part of the configuration.
@@ -28,19 +36,60 @@ def make_optimizer(
         warmup = optax.linear_schedule(0.0, peak, optimizer.warmup_steps)
         return optax.join_schedules([warmup, main], [optimizer.warmup_steps])
 
-    clip = optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None
-    rates = {
-        "trunk": optax.scale_by_learning_rate(schedule(optimizer.trunk_learning_rate)),
-        "head": optax.scale_by_learning_rate(schedule(optimizer.learning_rate)),
+    return {
+        "heads": schedule(optimizer.learning_rate),
+        "trunk": schedule(optimizer.trunk_learning_rate),
     }
+
+
+def make_optimizer(
+    optimizer: ml_collections.ConfigDict, total_steps: int
+) -> optax.GradientTransformation:
+    """Returns Adam (0.9, 0.999, 1e-8), with weight decay, on gradients by flattened name.
+
+    `adam` adds `weight_decay` times the weight to the gradient, as the reference does. `adamw` adds
+    it to the update (Loshchilov & Hutter 2019), and leaves biases and norms alone. A unit of the
+    trunk learns `trunk_decay` times as fast as the one after it.
+
+    Args:
+      optimizer: that part of the configuration.
+      total_steps: see `learning_rates`.
+    """
+    clip = optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None
+    rates = learning_rates(optimizer, total_steps)
+    adam = optax.scale_by_adam(B1)
+    if optimizer.name == "adamw":
+        decay = optax.add_decayed_weights(
+            optimizer.weight_decay,
+            lambda params: {name: name.endswith(".kernel") for name in params},
+        )
+        chain = [adam, decay]
+    else:
+        chain = [optax.add_decayed_weights(optimizer.weight_decay), adam]
+    if optimizer.trunk_decay != 1:
+        chain.append(_scale_units(optimizer.trunk_decay))
     return optax.chain(
         clip or optax.identity(),
-        optax.add_decayed_weights(optimizer.weight_decay),
-        optax.scale_by_adam(),
+        *chain,
         optax.partition(
-            rates,
-            lambda params: {
-                name: "trunk" if name.startswith("trunk.") else "head" for name in params
+            # The label "head" is part of saved states.
+            {
+                "trunk": optax.scale_by_learning_rate(rates["trunk"]),
+                "head": optax.scale_by_learning_rate(rates["heads"]),
             },
+            lambda params: {name: "trunk" if is_trunk(name) else "head" for name in params},
         ),
+    )
+
+
+def _scale_units(decay: float) -> optax.GradientTransformation:
+    """Scales the updates of the trunk's units by powers of `decay`; the last unit's by 1."""
+
+    def factor(name: str) -> float:
+        if not is_trunk(name):
+            return 1.0
+        return decay ** (len(_UNITS) - 1 - _UNITS.index(name.split(".")[1]))
+
+    return optax.stateless(
+        lambda updates, _: {name: factor(name) * update for name, update in updates.items()}
     )

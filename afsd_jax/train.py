@@ -1,113 +1,146 @@
 """Trains a detector, and goes on where an interrupted run stopped: the command `afsd train`."""
 
-import itertools
+import json
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from afsd_jax import trunk_features
+from afsd_jax import files, trunk_features
 from afsd_jax.adapt import Choice, adapt
-from afsd_jax.config import check, resolve
+from afsd_jax.config import check, resolve, steps_between
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.errors import UserError
+from afsd_jax.guard import Guard
+from afsd_jax.interruption import Interruption
 from afsd_jax.kernels import load_triton
-from afsd_jax.optimizer import make_optimizer
+from afsd_jax.meter import Meter
+from afsd_jax.optimizer import is_trunk, learning_rates, make_optimizer
+from afsd_jax.report import run_page
+from afsd_jax.run_log import VALIDATION, RunLog
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
-from afsd_jax.train_step import PADDING, TrainState, init_state, make_train_step
+from afsd_jax.train_step import TrainState, init_state, make_train_step
+from afsd_jax.validation import Validator
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
+from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
 
 
-def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) -> TrainState:
+def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) -> int:
     """Trains from the configuration, or goes on with what `workdir` holds, to the last step.
 
+    Returns:
+      The exit code: 0; 1 if the last checkpoint could not be saved; 128 and the signal's number
+      after SIGTERM or Ctrl-C.
+
     Raises:
-      UserError: the configuration, the data or the folder do not fit together.
+      UserError: the configuration, the data or the folder do not fit together, or loss or gradient
+        is not finite.
     """
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
     config, choices, warnings = adapt(config, jax.device_count())
     check(config)
     print_choices(choices, warnings)
     mesh = data_mesh()
-    if config.train.batch_size % mesh.size:
+    multiple = mesh.size * config.train.accumulate
+    if config.train.batch_size % multiple:
         raise UserError(
             f"config.train.batch_size={config.train.batch_size} cannot be spread evenly over "
-            f"{mesh.size} devices; make it a multiple of {mesh.size}"
+            f"{mesh.size} devices, in config.train.accumulate={config.train.accumulate} parts; "
+            f"make it a multiple of {multiple}"
         )
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names))
-    if config.model.frozen_until and not config.train.init_from:
-        raise UserError(
-            "config.train.init_from is empty: a frozen trunk needs weights from somewhere; set "
-            "it to kinetics"
-        )
-    if config.data.feature_cache:
-        trunk_features.check_frozen(config)
-        if config.loss.consistency_weight:
-            print("the consistency loss is off: its clips' features are not those in the cache")
-            config.loss.consistency_weight = 0.0
+    trunk_features.check_frozen(config)
+    class_names = ["action"] if config.data.class_agnostic else data.class_names
     total_steps = config.train.steps or config.train.epochs * data.steps_per_epoch
+    evaluate_every, checkpoint_every = (
+        steps_between(config.train[name], data.steps_per_epoch) or 0
+        for name in ("evaluate_every", "checkpoint_every")
+    )
+    kept = {epoch * data.steps_per_epoch for epoch in config.train.keep_epochs}
+    validates = bool(config.data.validation_split and evaluate_every)
+    validator = Validator(config, class_names) if validates else None
 
-    network = parameters.build_network(config, config.seed)
-    optimizer = make_optimizer(config.optimizer, total_steps)
+    is_main = jax.process_index() == 0
     folder = Path(workdir) / "checkpoints"
-    last = checkpoint.latest_step(folder)
-    if last is None and config.train.init_from:
-        initial = load_initial(config.train.init_from, config)
-        network = parameters.replace(network, {**parameters.flatten(network), **initial})
-    state = init_state(network, optimizer)
-    if last is not None:
-        state = resume(state, folder, last, config)
+    if is_main:
+        for line in set_damaged_aside(folder):
+            print(line, file=sys.stderr)
+    state = initial_state(config, folder, total_steps, class_names)
     features = None
     if config.data.feature_cache:
-        weights = {**state.trainable, **state.fixed}
-        padding = PADDING[config.data.train_padding]
-        features = trunk_features.cached(
-            config, weights, data.videos, data.offsets, data.views, padding
-        )
-    state = replicate(state, mesh)
-    step = make_train_step(network, optimizer, config)
-
-    description = checkpoint.describe(config, data.class_names)
+        features = trunk_features.of_training(config, state.weights, data)
     first = int(state.step)
-    is_main = jax.process_index() == 0
-    writer = SummaryWriter(str(workdir)) if is_main else None
-    manager = checkpoint.open_manager(folder, config.train.keep_checkpoints)
+    state = replicate(state, mesh)
+    network = parameters.abstract_network(config)
+    step = make_train_step(network, make_optimizer(config.optimizer, total_steps), config)
+    rates = learning_rates(config.optimizer, total_steps)
+
+    if is_main:
+        print("\n".join(overview(state)))
+    checkpoints = RunCheckpoints(folder, config.train.keep_last, config.train.keep_best, kept)
+    log = RunLog(workdir, first, is_main)
+    described = json.loads(config.to_json())
+    log.attempt(lambda: files.write_json(Path(workdir) / "config.json", described))
+    guard = Guard(config.train.nan_limit, data.clips_of)
+    meter = Meter(config.train.batch_size)
     bar = tqdm(total=total_steps, initial=first, unit="step", desc="training", disable=not is_main)
-    with manager, bar:
-        log_time, log_step = time.monotonic(), first
-        batches = itertools.islice(data.batches(first, features), total_steps - first)
-        for number, batch in enumerate(batches, first + 1):
-            state, terms = step(state, shard_batch(batch, mesh))
+    shown: dict[str, str] = {}
+    ended = stops_early(log, config.train.early_stop)
+    batches = data.batches(first, features)
+
+    def due(number: int, interval: int) -> bool:
+        return interval > 0 and (number % interval == 0 or number == total_steps)
+
+    with Interruption() as interruption, bar:
+        for number in range(first + 1, first + 1 if ended else total_steps + 1):
+            with meter.waiting():
+                batch = next(batches)
+            state, terms, health = step(state, shard_batch(batch, mesh))
+            guard.look(number, terms, health["finite"])
             bar.update()
-            if number % config.train.log_every == 0 or number == total_steps:
-                values = {name: float(value) for name, value in terms.items()}
-                now = time.monotonic()
-                rate = (number - log_step) * config.train.batch_size / (now - log_time)
-                log_time, log_step = now, number
-                bar.set_postfix(loss=f"{values['total']:.3f}", clips_per_s=f"{rate:.1f}")
-                if writer:
-                    for name, value in {**values, "clips_per_s": rate}.items():
-                        writer.add_scalar(name, value, number)
-                    writer.flush()
-                if not np.isfinite(values["total"]):
-                    raise UserError(
-                        f"the loss is {values['total']} at step {number}; lower "
-                        "config.optimizer.learning_rate or set config.optimizer.clip_norm"
-                    )
-            if number % config.train.checkpoint_every == 0 or number == total_steps:
-                save(manager, state, description)
-    if writer:
-        writer.close()
-    return state
+            logs = due(number, config.train.log_every)
+            if logs:
+                guard.settle()
+                values = {name: float(x) for name, x in terms.items()}
+                values |= {name: float(x) for name, x in health.items() if name != "finite"}
+                values |= {f"learning_rate/{k}": float(f(number - 1)) for k, f in rates.items()}
+                values |= {**meter.read(), "skipped_steps": float(guard.skipped)}
+                log.write(number, values)
+                shown["loss"] = f"{values['total']:.3f}"
+                shown["clips_per_s"] = f"{values['clips_per_s']:.1f}"
+            stop = agreed(interruption.signum, logs)
+            with meter.paused():
+                metrics = None
+                if validator and due(number, evaluate_every) and not stop:
+                    guard.settle()
+                    metrics = validator(state.weights, lambda: interruption.signum)
+                    stop = agreed(interruption.signum, True)
+                if metrics is not None:
+                    log.write(number, {VALIDATION: metrics.as_dict()})
+                    shown["mAP"] = f"{100 * metrics.average_map:.2f}"
+                    ended = stops_early(log, config.train.early_stop)
+                    log.attempt(lambda: run_page.write_page(workdir))
+                saves = due(number, checkpoint_every) or number in kept or number == total_steps
+                if saves or stop or metrics is not None:
+                    guard.settle()
+                    description = checkpoint.describe(config, class_names, metrics)
+                    save(checkpoints, state, description)
+            if logs or metrics is not None:
+                bar.set_postfix(shown)
+            if stop or ended:
+                break
+    checkpoints.close()
+    log.close()
+    log.attempt(lambda: run_page.write_page(workdir))
+    return finish(checkpoints, log, interruption.signum, ended)
 
 
 def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
@@ -121,12 +154,29 @@ def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
         print(f"note: {warning}")
 
 
-def save(
-    manager: "checkpoint.ocp.CheckpointManager", state: TrainState, description: Mapping
-) -> None:
+def initial_state(
+    config: ml_collections.ConfigDict, folder: Path, total_steps: int, class_names: list[str]
+) -> TrainState:
+    """Returns the state that the run goes on or begins with.
+
+    Raises:
+      UserError: as `resume` and `load_initial` do.
+    """
+    optimizer = make_optimizer(config.optimizer, total_steps)
+    network = parameters.build_network(config, config.seed)
+    last = max(checkpoint.steps(folder), default=None)
+    if last is None and config.train.init_from:
+        initial = load_initial(config.train.init_from, config, class_names)
+        network = parameters.replace(network, {**parameters.flatten(network), **initial})
+    state = init_state(network, optimizer, config.optimizer.ema > 0)
+    return state if last is None else resume(state, folder, last, config)
+
+
+def save(checkpoints: RunCheckpoints, state: TrainState, description: Mapping[str, Any]) -> None:
     """Saves everything from which the run can go on."""
     weights = {**state.trainable, **state.fixed}
-    checkpoint.save(manager, int(state.step), weights, description, state.opt_state)
+    items = {"optimizer": state.opt_state, "ema": state.ema}
+    checkpoints.save(int(state.step), weights, description, **items)
 
 
 def resume(
@@ -137,20 +187,71 @@ def resume(
     Raises:
       UserError: the checkpoint is of a network or optimiser other than the configuration's.
     """
-    saved = checkpoint.read(folder, step)
+    saved = checkpoint.read(folder, step, averaged=False)
     if saved.config.model != config.model:
         fields = [name for name in config.model if saved.config.model[name] != config.model[name]]
         raise UserError(
             f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
             "give another --workdir, or the configuration that the run began with"
         )
-    opt_state = checkpoint.read_optimizer(folder, step, state.opt_state)
     return TrainState(
         jax.numpy.asarray(step, jax.numpy.int32),
         {name: saved.weights[name] for name in state.trainable},
         {name: saved.weights[name] for name in state.fixed},
-        opt_state,
+        checkpoint.read_item(folder, step, "optimizer", state.opt_state),
+        checkpoint.read_item(folder, step, "ema", state.ema) if state.ema else {},
     )
+
+
+def overview(state: TrainState) -> list[str]:
+    """Returns a line about the parameters of each part of the network."""
+    lines = []
+    for part in ("trunk", "heads"):
+        learned, fixed = (
+            sum(x.size for name, x in weights.items() if is_trunk(name) == (part == "trunk"))
+            for weights in (state.trainable, state.fixed)
+        )
+        lines.append(f"{part}: {learned:,} parameters learn, {fixed:,} do not")
+    return lines
+
+
+def agreed(signum: int, now: bool) -> int:
+    """Returns the signal on which to stop, if any; several hosts agree on it, where `now`."""
+    if jax.process_count() == 1:
+        return signum
+    if not now:
+        return 0
+    from jax.experimental.multihost_utils import process_allgather
+
+    return int(np.max(process_allgather(np.int32(signum))))
+
+
+def evaluated(log: RunLog) -> dict[int, float]:
+    """Returns the average mAP of each evaluated step."""
+    return {r["step"]: r[VALIDATION][checkpoint.SCORE] for r in log.records if VALIDATION in r}
+
+
+def stops_early(log: RunLog, patience: int) -> bool:
+    """Says whether the last `patience` evaluations, 0: none, were no better than one before."""
+    scores = list(evaluated(log).values())
+    return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
+
+
+def finish(checkpoints: RunCheckpoints, log: RunLog, signum: int, ended: bool) -> int:
+    """Says in a line how the run ended, and returns the exit code."""
+    scores = evaluated(log)
+    if scores:
+        best = max(scores, key=lambda step: (scores[step], step))
+        print(f"best average mAP {100 * scores[best]:.2f} at step {best}")
+    if checkpoints.failed:
+        print(f"error: the last checkpoint was not saved; step {checkpoints.last} is the last one")
+        return 1
+    if signum:
+        print(f"saved at step {checkpoints.last}; the same command goes on from there")
+        return 128 + signum
+    if ended:
+        print(f"stopped at step {checkpoints.last}: no better average mAP since the best one")
+    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from tqdm import tqdm
 
 from afsd_jax import files
 from afsd_jax.data.clips.clip_reader import ClipReader, Cut, View
+from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.features import FeatureFile, total_bytes
 from afsd_jax.data.storage.prepared import PreparedVideo
 from afsd_jax.errors import UserError
-from afsd_jax.models import i3d, normalise
+from afsd_jax.models import PADDING, i3d, normalise
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.weights import parameters
 
@@ -50,15 +51,25 @@ class TrunkFeatures:
 
 
 def check_frozen(config: ml_collections.ConfigDict) -> None:
-    """Checks that the trunk's features never change and that clips have views to keep.
+    """Checks that frozen weights come from somewhere, and that cached features never change.
+
+    With a cache the consistency loss is switched off, and that is said: its clips rearrange frames,
+    and no features of those are kept.
 
     Raises:
-      UserError: the trunk learns where the heads read it, or clips are cropped anywhere.
+      UserError: nothing is given to start from; or with a cache the trunk learns where the heads
+        read it, or clips are cropped anywhere.
     """
     model = config.model
+    if model.frozen_until and not config.train.init_from:
+        raise UserError(
+            "config.train.init_from is empty: a frozen trunk needs weights from somewhere; set "
+            "it to kinetics"
+        )
+    if not config.data.feature_cache:
+        return
     frozen = i3d.frozen_endpoints(model.frozen_until)
-    learning = [name for name in model.pyramid_inputs if name not in frozen]
-    if learning:
+    if any(name not in frozen for name in model.pyramid_inputs):
         raise UserError(
             f"config.model.frozen_until={model.frozen_until!r}: with config.data.feature_cache the "
             f"trunk must be frozen up to {model.pyramid_inputs[-1]}, set it to that"
@@ -68,11 +79,22 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
             "config.data.crops=0: with config.data.feature_cache clips are cropped at fixed "
             "places; set it to 1, the centre, or 5, the corners as well"
         )
+    if config.loss.consistency_weight:
+        print("note: the consistency loss is off, for features of its clips are not in the cache")
+        config.loss.consistency_weight = 0.0
+
+
+def of_training(
+    config: ml_collections.ConfigDict, weights: Mapping[str, Any], data: TrainingData
+) -> TrunkFeatures:
+    """Returns the features of the training clips in all their views; see `cached`."""
+    padding = PADDING[config.data.train_padding]
+    return cached(config, weights, data.videos, data.offsets, data.views, padding)
 
 
 def cached(
     config: ml_collections.ConfigDict,
-    weights: dict[str, Any],
+    weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
     offsets: Sequence[Sequence[int]],
     views: Sequence[View],
@@ -131,7 +153,7 @@ def split(
 
 def _compute(
     config: ml_collections.ConfigDict,
-    weights: dict[str, Any],
+    weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
     cuts: Sequence[Cut],
     padding: float,
@@ -144,7 +166,7 @@ def _compute(
     spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
     template = parameters.abstract_network(config)
 
-    def forward(weights: dict[str, Any], frames: jax.Array, num_frames: jax.Array) -> jax.Array:
+    def forward(weights: Mapping[str, Any], frames: jax.Array, num_frames: jax.Array) -> jax.Array:
         network = parameters.replace(template, weights)
         features = network.features(normalise(frames, num_frames, padding))
         flat = [part.reshape(len(frames), -1) for part in features]
@@ -168,7 +190,7 @@ def _compute(
 
 def _folder(
     config: ml_collections.ConfigDict,
-    weights: dict[str, Any],
+    weights: Mapping[str, Any],
     views: Sequence[View],
     padding: float,
 ) -> Path:

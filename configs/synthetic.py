@@ -45,6 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.train.batch_size = 4
     config.train.steps = 1000
     config.train.checkpoint_every = 200
+    config.train.keep_epochs = ()
 
     config.inference.window_stride = 64
     config.inference.batch_size = 4

@@ -152,6 +152,13 @@ class TrainingData:
             tf.numpy_function(read, list(cut), tf.float16, stateful=False), [None]
         )
 
+    def clips_of(self, step: int) -> list[tuple[str, int]]:
+        """Returns the video and the first frame of each clip of this host in batch `step`."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        rows = self._epoch(epoch)[position * self._local_size :][: self._local_size]
+        found = [_Row(*row) for row in rows.tolist()]
+        return [(self._videos[row.video].name, row.start) for row in found]
+
     def _epoch(self, epoch: int) -> np.ndarray:
         """Returns the rows of this host's clips in one epoch: int64 [steps · B, 8]."""
         seed, data = self._config.seed, self._config.data

@@ -69,7 +69,7 @@ def train() -> tuple[list[dict[str, float]], np.ndarray, np.ndarray]:
     step = make_train_step(network, optimizer, config)
     history = []
     for _ in range(STEPS):
-        state, terms = step(state, batch)
+        state, terms, _ = step(state, batch)
         history.append({name: float(value) for name, value in terms.items()})
 
     @jax.jit

@@ -14,6 +14,9 @@ from afsd_jax.models import i3d, layers, refinement
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
 from afsd_jax.types import Predictions
 
+# What frames after a video's end are, once normalised.
+PADDING = {"black": -1.0, "grey": 0.0}
+
 
 class Outputs(NamedTuple):
     """What the network says of B clips; float32.

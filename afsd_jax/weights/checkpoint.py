@@ -1,7 +1,8 @@
 """Self-describing Orbax checkpoints: weights, optimiser, configuration and class names.
 
-A checkpoint is a folder with one sub-folder per saved step, each with three items: `weights` (flat,
-by name), `description` (JSON: configuration and class names) and, of a training run, `optimizer`.
+A checkpoint is a folder with one sub-folder per saved step, each with `weights` (flat, by name),
+`description` (JSON: configuration, class names and, where it was evaluated, metrics), of a training
+run `optimizer` and, if configured, `ema` (the averaged weights), and `checksums.json`.
 """
 
 import contextlib
@@ -16,37 +17,53 @@ import ml_collections
 import orbax.checkpoint as ocp
 
 import afsd_jax
-from afsd_jax.config import default_config
+from afsd_jax import evaluation
+from afsd_jax.config import default_config, upgrade
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
 from afsd_jax.sharding import data_mesh, whole
-from afsd_jax.weights import parameters
+from afsd_jax.weights import checksums, parameters
+
+SCORE = "average_mAP"  # of the metrics, by which the best checkpoint is chosen
 
 
 class Checkpoint(NamedTuple):
     """What a checkpoint holds.
 
     weights: every weight and running statistic by name, float32.
+    metrics: on the validation split, if it was evaluated.
     """
 
     step: int
     config: ml_collections.ConfigDict
     class_names: list[str]
     weights: dict[str, Any]
+    metrics: dict[str, float] | None = None
 
 
-def describe(config: ml_collections.ConfigDict, class_names: Sequence[str]) -> dict[str, Any]:
+def describe(
+    config: ml_collections.ConfigDict,
+    class_names: Sequence[str],
+    metrics: evaluation.Metrics | None = None,
+) -> dict[str, Any]:
     """Returns the description as JSON values."""
+    summary = metrics and {k: v for k, v in metrics.as_dict().items() if k != "ap"}
     return {
         "afsd_jax": afsd_jax.__version__,
         "config": json.loads(config.to_json()),
         "class_names": list(class_names),
+        "metrics": summary,
     }
 
 
-def open_manager(folder: str | os.PathLike[str], keep: int | None = None) -> ocp.CheckpointManager:
-    """Opens a folder of checkpoints for writing; it is made if missing."""
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep)
+def open_manager(
+    folder: str | os.PathLike[str],
+    keep: ocp.checkpoint_managers.PreservationPolicy | None = None,
+) -> ocp.CheckpointManager:
+    """Opens a folder of checkpoints for writing; it is made if missing. Default: all are kept."""
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
+    )
     return ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
 
@@ -55,17 +72,26 @@ def save(
     step: int,
     weights: Mapping[str, Any],
     description: Mapping[str, Any],
-    optimizer: Any = None,
+    **items: Any,
 ) -> None:
-    """Saves a step in the background; `manager.wait_until_finished()` or `close()` waits for it."""
-    items: dict[str, Any] = {
+    """Saves a step, in one piece or not at all, and its checksums.
+
+    Args:
+      manager: of the folder.
+      step: its number.
+      weights: by name.
+      description: see `describe`.
+      **items: `optimizer` and `ema`; None and empty ones are left out.
+    """
+    saved: dict[str, Any] = {
         # Small files, so that writing needs little memory beside the weights.
         "weights": ocp.args.PyTreeSave(dict(weights), ocdbt_target_data_file_size=2**24),
         "description": ocp.args.JsonSave(dict(description)),
     }
-    if optimizer is not None:
-        items["optimizer"] = ocp.args.StandardSave(optimizer)
-    manager.save(step, args=ocp.args.Composite(**items))
+    saved |= {name: ocp.args.StandardSave(value) for name, value in items.items() if value}
+    manager.save(step, args=ocp.args.Composite(**saved))
+    if jax.process_index() == 0:
+        checksums.write(Path(manager.directory) / str(step))
 
 
 def write(
@@ -80,93 +106,128 @@ def write(
         save(manager, step, weights, describe(config, class_names))
 
 
-def latest_step(folder: str | os.PathLike[str]) -> int | None:
-    """Returns the last step saved in a folder, or None if there is none."""
-    if not Path(folder).is_dir():
-        return None
-    with _reader(folder) as reader:
-        return reader.latest_step()
+def steps(folder: str | os.PathLike[str]) -> list[int]:
+    """Returns the steps saved in a folder, ascending; none if it is no checkpoint folder."""
+    entries = Path(folder).iterdir() if Path(folder).is_dir() else ()
+    return sorted(int(entry.name) for entry in entries if entry.name.isdigit() and entry.is_dir())
+
+
+def scores(folder: str | os.PathLike[str]) -> dict[int, float]:
+    """Returns the average mAP of each step that was evaluated and can be read."""
+    found = {}
+    for step in steps(folder):
+        with contextlib.suppress(UserError):
+            found[step] = (_description(Path(folder), step).get("metrics") or {}).get(SCORE)
+    return {step: score for step, score in found.items() if score is not None}
+
+
+def best_step(folder: str | os.PathLike[str]) -> int | None:
+    """Returns the evaluated step of the highest average mAP, else the last one, or None."""
+    found = scores(folder)
+    best = max(found, key=lambda step: (found[step], step), default=None)
+    return max(steps(folder), default=None) if best is None else best
 
 
 def read(
-    folder: str | os.PathLike[str], step: int | None = None, partial: bool = False
+    folder: str | os.PathLike[str],
+    step: int | None = None,
+    partial: bool = False,
+    averaged: bool = True,
 ) -> Checkpoint:
     """Reads a checkpoint's weights and description.
 
     Args:
-      folder: of the checkpoint.
-      step: which one; by default the last.
+      folder: of the checkpoint, or that of one of its steps.
+      step: which one; by default the best that was evaluated, else the last.
       partial: whether some weights may be missing, as in a converted trunk.
+      averaged: whether averaged weights replace those that learn, if there are any.
 
     Raises:
-      UserError: the folder is no checkpoint, its description is of another version of the package,
-        or its weights do not fit its configuration.
+      UserError: the folder is no checkpoint, a file is damaged, its description is of another
+        version of the package, or its weights do not fit its configuration.
     """
-    step = latest_step(folder) if step is None else step
+    folder = Path(folder)
+    if step is None and folder.name.isdigit() and (folder / "description").is_dir():
+        folder, step = folder.absolute().parent, int(folder.name)
+    step = best_step(folder) if step is None else step
     if step is None:
+        if not folder.exists():
+            raise UserError(f"{folder}: no such file or folder")
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
-    with _reader(folder) as reader:
-        with _explained(f"{folder}: step {step} has no description that this version reads"):
-            args = ocp.args.Composite(description=ocp.args.JsonRestore())
-            description = reader.restore(step, args=args)["description"]
-            config = default_config()
-            config.update(ml_collections.ConfigDict(description["config"]))
-            class_names = list(description["class_names"])
-        with _explained(f"{folder}: the weights of step {step} are damaged"):
-            metadata = reader.item_metadata(step)["weights"]
-            saved = {name: tuple(x.shape) for name, x in metadata.items()}
-        shapes = parameters.shapes(config)
-        if partial:
-            shapes = {name: shape for name, shape in shapes.items() if name in saved}
-        wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
-        if wrong:
-            more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-            raise UserError(
-                f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
-                f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
-            )
-        weights = _restore(reader, folder, step, "weights", shapes)
-    return Checkpoint(step, config, class_names, weights)
+    description = _description(folder, step)
+    with _explained(f"{folder}: step {step} has no description that this version reads"):
+        config = default_config()
+        config.update(ml_collections.ConfigDict(upgrade(description["config"])))
+        class_names, metrics = list(description["class_names"]), description.get("metrics")
+    place = folder.absolute() / str(step) / "weights"
+    _verify(folder, step, "weights")
+    with _explained(f"{folder}: the weights of step {step} are damaged"), _reader() as reader:
+        saved = {name: tuple(x.shape) for name, x in _metadata(reader, place).items()}
+    shapes = parameters.shapes(config)
+    if partial:
+        shapes = {name: shape for name, shape in shapes.items() if name in saved}
+    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
+            f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
+        )
+    weights = _restore(folder, step, "weights", shapes)
+    if averaged and (folder / str(step) / "ema").is_dir():
+        learned = parameters.learned_shapes(config)
+        weights |= read_item(folder, step, "ema", learned)
+    return Checkpoint(step, config, class_names, weights, metrics)
 
 
-def read_optimizer(folder: str | os.PathLike[str], step: int, abstract: Any) -> Any:
-    """Reads the optimiser's state of a saved step, shaped like `abstract`.
+def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
+    """Reads the `optimizer` or `ema` of a saved step, shaped like `abstract`.
 
     Raises:
-      UserError: it is missing or of another configuration.
+      UserError: it is missing, damaged or of another configuration.
     """
-    with _reader(folder) as reader:
-        return _restore(reader, folder, step, "optimizer", abstract)
+    _verify(Path(folder), step, item)
+    return _restore(Path(folder), step, item, abstract)
 
 
-@contextlib.contextmanager
-def _reader(folder: str | os.PathLike[str]) -> Iterator[ocp.CheckpointManager]:
-    handlers = {
-        "weights": ocp.StandardCheckpointHandler(),
-        "optimizer": ocp.StandardCheckpointHandler(),
-        "description": ocp.JsonCheckpointHandler(),
-    }
-    options = ocp.CheckpointManagerOptions(create=False)
-    path = Path(folder).absolute()
-    with ocp.CheckpointManager(path, options=options, item_handlers=handlers) as manager:
-        yield manager
+def _description(folder: Path, step: int) -> dict[str, Any]:
+    _verify(folder, step, "description")
+    with (
+        _explained(f"{folder}: step {step} has no description that this version reads"),
+        ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader,
+    ):
+        return reader.restore(folder.absolute() / str(step) / "description")
 
 
-def _restore(
-    reader: ocp.CheckpointManager,
-    folder: str | os.PathLike[str],
-    step: int,
-    item: str,
-    abstract: Any,
-) -> Any:
+def _verify(folder: Path, step: int, item: str) -> None:
+    wrong = checksums.damaged(folder / str(step), item)
+    if wrong:
+        others = [other for other in steps(folder) if other != step]
+        other = f", or give {folder / str(others[-1])}" if others else ""
+        raise UserError(
+            f"{folder}: step {step} is damaged ({wrong} is not as it was written); "
+            f"delete {folder / str(step)}{other}"
+        )
+
+
+def _reader() -> ocp.Checkpointer:
+    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
+
+
+def _metadata(reader: ocp.Checkpointer, place: Path) -> Mapping[str, Any]:
+    return reader.metadata(place).item_metadata
+
+
+def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
     # Whole on every device that there is now, however many there were when it was saved.
     everywhere = whole(data_mesh())
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
     )
-    with _explained(f"{folder}: the {item} of step {step} cannot be read with its configuration"):
-        args = ocp.args.Composite(**{item: ocp.args.StandardRestore(abstract)})
-        return reader.restore(step, args=args)[item]
+    problem = f"{folder}: the {item} of step {step} cannot be read with its configuration"
+    with _explained(problem), _reader() as reader:
+        place = folder.absolute() / str(step) / item
+        return reader.restore(place, args=ocp.args.StandardRestore(abstract))
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def from_pytorch_file(
     Raises:
       UserError: the file is refused, or something stands at `output`; nothing is written then.
     """
-    _check_output(output, force, replaceable=checkpoint.latest_step(output) is not None)
+    _check_output(output, force, replaceable=bool(checkpoint.steps(output)))
     loaded = loading.load_foreign(source, config)
     names = pytorch.class_names(loaded.config)
     checkpoint.write(output, loaded.parameters, loaded.config, names)

@@ -53,3 +53,10 @@ def replace(network: Network, parameters: Mapping[str, Any]) -> Network:
 def shapes(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns the shape and dtype of every weight of the configured network."""
     return flatten(abstract_network(config))
+
+
+def learned_shapes(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns the shape and dtype of every weight that learns."""
+    network = abstract_network(config)
+    learned = set(names(network, nnx.Param))
+    return {name: value for name, value in flatten(network).items() if name in learned}

@@ -1,0 +1,80 @@
+"""Line charts as inline SVG, which takes its colours from the page."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from afsd_jax.report.colors import class_colors
+
+WIDTH, HEIGHT = 520, 220
+LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 24  # pixels
+MOST_POINTS = 400  # of a line
+
+Points = Sequence[tuple[float, float]]
+
+
+class Chart(NamedTuple):
+    """What run_page.html needs of a chart.
+
+    lines: (name, colour, points of an SVG polyline, last value).
+    rows, columns: (position in pixels, text) of the grid.
+    """
+
+    title: str
+    lines: list[tuple[str, str, str, str]]
+    rows: list[tuple[float, str]]
+    columns: list[tuple[float, str]]
+
+
+def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
+    """Lays out lines over one axis from 0 up; None if there is nothing to show.
+
+    Args:
+      title: of the chart.
+      series: (x, y) of each line, x ascending; points that are not finite are left out.
+    """
+    kept = {
+        name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()
+    }
+    kept = {name: _thinned(points) for name, points in kept.items() if points}
+    if not kept:
+        return None
+    values = [y for points in kept.values() for _, y in points]
+    bottom, top = min(0.0, *values), max(values)
+    marks = _marks(bottom, top)
+    bottom, top = min(bottom, marks[0]), max(top, marks[-1])
+    last = max(points[-1][0] for points in kept.values()) or 1.0
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        share = (y - bottom) / (top - bottom)
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / last, TOP + (HEIGHT - BOTTOM - TOP) * (1 - share)
+
+    colors = class_colors(list(kept))
+    lines = [
+        (
+            name,
+            colors[name],
+            " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points)),
+            f"{points[-1][1]:.4g}",
+        )
+        for name, points in kept.items()
+    ]
+    rows = [(place(0, mark)[1], f"{mark:g}") for mark in marks]
+    columns = [(place(mark, 0)[0], f"{mark:,.0f}") for mark in _marks(0, last) if mark <= last]
+    return Chart(title, lines, rows, columns)
+
+
+def _marks(low: float, high: float) -> list[float]:
+    """Returns about five round numbers that span [low, high]."""
+    span = (high - low) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= span / 5)
+    first, last = math.floor(low / step), math.ceil((low + span) / step)
+    return [round(step * i, 12) for i in range(first, last + 1)]
+
+
+def _thinned(points: list[Any]) -> list[Any]:
+    """Averages neighbours until there are few enough points."""
+    size = -(-len(points) // MOST_POINTS)
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]

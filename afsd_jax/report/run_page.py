@@ -1,0 +1,197 @@
+"""Self-contained HTML pages of training runs: one in detail, or several in a table."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from afsd_jax import files
+from afsd_jax.config import default_config
+from afsd_jax.errors import UserError
+from afsd_jax.report.charts import line_chart
+from afsd_jax.report.render import write_html
+from afsd_jax.run_log import VALIDATION, Record, read_records
+
+PAGE = "report.html"
+SCORE = "average_mAP"
+TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
+
+
+class Run(NamedTuple):
+    """What a run's folder tells.
+
+    Attributes:
+      name: of the folder.
+      changes: fields of the configuration that are not the default, with their values.
+      records: see `run_log`.
+    """
+
+    name: str
+    changes: dict[str, str]
+    records: list[Record]
+
+    @property
+    def evaluations(self) -> list[Record]:
+        """The records of evaluations."""
+        return [record for record in self.records if VALIDATION in record]
+
+    @property
+    def best(self) -> Record | None:
+        """The evaluation of the highest average mAP."""
+        ranked = [(r[VALIDATION][SCORE], r["step"], r) for r in self.evaluations]
+        return max(ranked, key=lambda entry: entry[:2], default=(0, 0, None))[-1]
+
+
+def read_run(workdir: str | os.PathLike[str]) -> Run:
+    """Reads what `afsd train` wrote.
+
+    Raises:
+      UserError: the folder holds no run.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        raise UserError(f"{workdir}: no training run; give the --workdir of one (no config.json)")
+    default = _flat(default_config().to_dict())
+    fields = _flat(files.read_json(path))
+    changes = {
+        name: str(value)
+        for name, value in fields.items()
+        if name not in default or _plain(default[name]) != _plain(value)
+    }
+    return Run(Path(workdir).absolute().name, changes, read_records(workdir))
+
+
+def write_page(workdir: str | os.PathLike[str]) -> None:
+    """Writes the page of a run into its folder."""
+    run = read_run(workdir)
+    losses = {term: _series(run.records, term) for term in TERMS}
+    maps = {name: _evaluated(run, name) for name in (_thresholds(run.best) if run.best else [])}
+    charts = [
+        line_chart("Loss", {"total": _series(run.records, "total")}),
+        line_chart("mAP on the validation split, %", maps),
+        line_chart("Loss terms", losses),
+        line_chart("Clips per second", {"clips": _series(run.records, "clips_per_s")}),
+        *(
+            line_chart(
+                f"Norm of the {kind}",
+                {part: _series(run.records, f"{kind}_norm/{part}") for part in ("trunk", "heads")},
+            )
+            for kind in ("gradient", "update")
+        ),
+    ]
+    best = run.best
+    write_html(
+        Path(workdir) / PAGE,
+        "run_page.html",
+        title=run.name,
+        figures=list(figures(run).items()),
+        charts=[chart for chart in charts if chart],
+        tious=[name.partition("@")[2] or "average" for name in _thresholds(best)] if best else [],
+        classes=_class_rows(best) if best else [],
+        best_step=best["step"] if best else None,
+        changes=list(run.changes.items()),
+    )
+
+
+def write_comparison(path: str | os.PathLike[str], runs: Sequence[Run]) -> None:
+    """Writes a page that compares runs: their figures, curves and what differs in configuration."""
+    charts = [
+        line_chart("Loss", {run.name: _series(run.records, "total") for run in runs}),
+        line_chart(
+            "Average mAP on the validation split, %",
+            {
+                r.name: [(e["step"], 100 * e[VALIDATION][SCORE]) for e in r.evaluations]
+                for r in runs
+            },
+        ),
+    ]
+    header, *rows = compare(runs)
+    write_html(
+        path,
+        "runs_page.html",
+        title=f"{len(runs)} runs",
+        header=header,
+        rows=rows,
+        charts=[chart for chart in charts if chart],
+    )
+
+
+def figures(run: Run) -> dict[str, str]:
+    """Returns what is asked first about a run."""
+    logged = [record for record in run.records if "total" in record]
+    last, best = (logged or [{}])[-1], run.best
+    found = {
+        "steps": f"{run.records[-1]['step']:,}" if run.records else "0",
+        "loss": _number(last.get("total"), ".4g"),
+        "clips/s": _number(last.get("clips_per_s"), ".1f"),
+        "waiting for input": _number(last.get("input_wait"), ".0%"),
+        "best mAP": _number(best and 100 * best[VALIDATION][SCORE], ".2f"),
+        "at step": _number(best and best["step"], ",d"),
+    }
+    return found
+
+
+def compare(runs: Sequence[Run]) -> list[list[str]]:
+    """Returns a table: names, then a row a run, with the configuration's fields that differ."""
+    differing = sorted(
+        {
+            name
+            for run in runs
+            for name in run.changes
+            if any(other.changes.get(name) != run.changes[name] for other in runs)
+        }
+    )
+    names = list(figures(runs[0]))
+    rows = [
+        [run.name, *figures(run).values(), *(run.changes.get(name, "") for name in differing)]
+        for run in runs
+    ]
+    return [["run", *names, *differing], *rows]
+
+
+def as_text(table: Sequence[Sequence[str]]) -> str:
+    """Returns a table as aligned text."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
+    return [(r["step"], r[name]) for r in records if isinstance(r.get(name), int | float)]
+
+
+def _evaluated(run: Run, name: str) -> list[tuple[float, float]]:
+    """Returns one of the metrics in percent over the steps."""
+    return [(r["step"], 100 * r[VALIDATION][name]) for r in run.evaluations]
+
+
+def _thresholds(evaluation: Record) -> list[str]:
+    return [name for name in evaluation[VALIDATION] if name != "ap"]
+
+
+def _class_rows(evaluation: Record) -> list[tuple[str, list[str]]]:
+    """A row for each class and, last, their mean: average precision in percent."""
+    found = evaluation[VALIDATION]
+    rows = [(label, [*values, sum(values) / len(values)]) for label, values in found["ap"].items()]
+    rows.append(("mean", [found[name] for name in _thresholds(evaluation)]))
+    return [(label, [f"{100 * value:.1f}" for value in values]) for label, values in rows]
+
+
+def _number(value: Any, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value as JSON has it."""
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -1,0 +1,94 @@
+"""Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import ml_collections
+
+from afsd_jax import evaluation
+from afsd_jax.activitynet_json import read_ground_truth
+from afsd_jax.data.builders.base import GROUND_TRUTH
+from afsd_jax.data.pipeline import PreparedSplit
+from afsd_jax.detector import Detector
+from afsd_jax.errors import UserError
+from afsd_jax.sharding import data_mesh
+from afsd_jax.types import AnnotatedVideo, Detection
+from afsd_jax.weights.checkpoint import Checkpoint
+
+Weights = Mapping[str, jax.Array]
+# Yields each video's name and what these weights find in it.
+Predict = Callable[[Weights], Iterator[tuple[str, list[Detection]]]]
+
+
+class FramePredictor:
+    """Detects in the frames of a prepared split. The network is compiled once for all weights."""
+
+    def __init__(
+        self, config: ml_collections.ConfigDict, class_names: list[str], split: PreparedSplit
+    ):
+        """Takes the resolved configuration, the classes' names and the videos."""
+        self._split = split
+        self._detector = Detector([Checkpoint(0, config, class_names, {})])
+        # Of several hosts each looks at all videos.
+        self._detector.mesh = data_mesh() if jax.process_count() == 1 else None
+
+    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+        self._detector.weights = [dict(weights)]
+        for video in self._split:
+            args = [video.frames], video.fps, video.duration_s
+            yield video.name, self._detector.detect_frames(*args)
+
+
+class Validator:
+    """Evaluates weights on `data.validation_split`."""
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        class_names: list[str],
+        predict: Predict | None = None,
+    ):
+        """Opens the split and its ground truth.
+
+        Args:
+          config: the resolved configuration.
+          class_names: of the network's classes.
+          predict: how the videos are looked at; by default a `FramePredictor` does.
+
+        Raises:
+          UserError: there is no such split, or no action in it.
+        """
+        split = PreparedSplit(config.data, config.data.validation_split)
+        self._predict = predict or FramePredictor(config, class_names, split)
+        self._count = len(split.names)
+        annotated = read_ground_truth(split.folder / GROUND_TRUTH)
+        only = class_names[0] if config.data.class_agnostic else ""
+        self._truth = {name: _of_class(annotated[name], only) for name in split.names}
+        if not any(video.actions for video in self._truth.values()):
+            raise UserError(
+                f"{split.folder}: no action is in config.data.validation_split="
+                f"{config.data.validation_split!r}; choose another"
+            )
+        benchmarks = evaluation.BENCHMARKS
+        self._tious = benchmarks.get(config.data.dataset, benchmarks["videos"]).tious
+
+    def __call__(
+        self, weights: Weights, stops: Callable[[], Any] = lambda: False
+    ) -> evaluation.Metrics | None:
+        """Returns the metrics, or None if `stops()` was true after some video."""
+        found = {}
+        for name, detections in self._predict(weights):
+            found[name] = detections
+            if stops():
+                return None
+        return evaluation.evaluate(self._truth, found, self._tious)
+
+
+def _of_class(video: AnnotatedVideo, label: str) -> AnnotatedVideo:
+    """Returns the video with all its actions of this class, where one is given."""
+    if not label:
+        return video
+    actions = tuple(dataclasses.replace(action, label=label) for action in video.actions)
+    return dataclasses.replace(video, actions=actions)

@@ -1,0 +1,56 @@
+"""Checksums of a folder's files, by which a flipped bit is found before it is believed."""
+
+import os
+from pathlib import Path
+
+import google_crc32c
+
+from afsd_jax import files
+from afsd_jax.errors import UserError
+
+NAME = "checksums.json"
+_CHUNK = 2**24  # bytes
+
+
+def write(folder: str | os.PathLike[str]) -> None:
+    """Writes the CRC32C of every file of a folder into it."""
+    sums = {path: _crc32c(Path(folder) / path) for path in _files(Path(folder))}
+    files.write_json(Path(folder) / NAME, sums)
+
+
+def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
+    """Returns the first file that is missing or not as it was written, or "" if all are.
+
+    A folder without checksums, as earlier versions wrote it, counts as undamaged.
+
+    Args:
+      folder: that `write` was called on.
+      *parts: sub-folders; only their files and those of the folder itself are read. Default: all.
+    """
+    folder = Path(folder)
+    if not (folder / NAME).exists():
+        return ""
+    try:
+        sums = files.read_json(folder / NAME)
+        for path, expected in sums.items():
+            read = not parts or "/" not in path or path.partition("/")[0] in parts
+            if read and _crc32c(folder / path) != expected:
+                return path
+    except OSError as error:
+        return str(Path(error.filename or folder).relative_to(folder))
+    except (UserError, AttributeError, ValueError):
+        return NAME
+    return ""
+
+
+def _files(folder: Path) -> list[str]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in found]
+
+
+def _crc32c(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            value = google_crc32c.extend(value, chunk)
+    return value

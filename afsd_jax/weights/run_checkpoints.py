@@ -1,0 +1,98 @@
+"""The checkpoints of a training run: which are kept, and what if one cannot be written."""
+
+import shutil
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from afsd_jax.weights import checkpoint, checksums
+
+
+class Keep:
+    """Orbax's `PreservationPolicy`: which steps outlive the next save.
+
+    Attributes:
+      scores: average mAP of the evaluated steps.
+    """
+
+    def __init__(self, last: int, best: int, steps: Collection[int], scores: dict[int, float]):
+        """Keeps the `last` newest steps, the `best` by score, and those of `steps`."""
+        self._last, self._best, self._steps, self.scores = last, best, steps, scores
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Says of each checkpoint, oldest first, whether it stays."""
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        ranked = sorted((self.scores[step], step) for step in steps if step in self.scores)
+        best = [step for _, step in ranked[::-1][: self._best]]
+        kept = {*steps[-self._last :], *best, *self._steps}
+        return [step in kept for step in steps]
+
+
+class RunCheckpoints:
+    """Saves the steps of a run.
+
+    Attributes:
+      last: the last step saved, or None.
+      failed: whether the latest attempt to save failed.
+    """
+
+    def __init__(self, folder: Path, last: int, best: int, steps: Collection[int]):
+        """Opens the folder, which is made if missing; see `Keep`."""
+        self._folder = folder
+        self._keep = Keep(last, best, steps, checkpoint.scores(folder))
+        self._manager = checkpoint.open_manager(folder, self._keep)
+        self.last = max(checkpoint.steps(folder), default=None)
+        self.failed = False
+
+    def save(
+        self,
+        step: int,
+        weights: Mapping[str, Any],
+        description: Mapping[str, Any],
+        **items: Any,
+    ) -> None:
+        """Saves a step, or says in one line why it cannot be; see `checkpoint.save`."""
+        if description["metrics"]:
+            self._keep.scores[step] = description["metrics"][checkpoint.SCORE]
+        try:
+            checkpoint.save(self._manager, step, weights, description, **items)
+        except Exception as error:  # of many kinds, from Orbax, TensorStore and the system
+            self._keep.scores.pop(step, None)
+            self._start_anew(step)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            kept = f"step {self.last} is the last saved" if self.last else "none is saved"
+            text = f"{self._folder}: step {step} cannot be saved, {kept} ({reason[:200]})"
+            print(f"\nwarning: {text}", file=sys.stderr)
+            self.failed = True
+        else:
+            self.last, self.failed = step, False
+
+    def close(self) -> None:
+        """Ends the work on the folder."""
+        self._manager.close()
+
+    def _start_anew(self, step: int) -> None:
+        """Removes what is left of a failed save, in the folder and in the manager."""
+        for left in self._folder.glob(f"{step}*"):
+            if left.name.partition(".")[0] == str(step):
+                shutil.rmtree(left, ignore_errors=True)
+        self._manager = checkpoint.open_manager(self._folder, self._keep)
+
+
+def set_damaged_aside(folder: Path) -> list[str]:
+    """Renames the steps after the last undamaged one; returns a line about each.
+
+    A run then goes on from what is undamaged, and nothing is deleted.
+    """
+    lines = []
+    for step in reversed(checkpoint.steps(folder)):
+        place = folder / str(step)
+        wrong = checksums.damaged(place)
+        if not wrong:
+            break
+        names = (f"damaged-{step}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+        aside = next(path for path in map(place.with_name, names) if not path.exists())
+        place.rename(aside)
+        lines.append(f"{place} is damaged ({wrong} is not as it was written): now {aside.name}")
+    return lines

@@ -1,0 +1,89 @@
+"""A step in parts is the step as a whole; averages follow it; what is not finite undoes it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afsd_jax.optimizer import make_optimizer
+from afsd_jax.train_step import TrainState, init_state, make_train_step
+from afsd_jax.weights import parameters
+from tests.small_run import small_config
+from tests.test_train_step import training_clip
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """The first state, and what one step in one and in two parts makes of it."""
+    jax.config.update("jax_disable_most_optimizations", True)  # compiling is what costs
+    yield first_steps()
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def first_steps() -> dict[str, tuple]:
+    config = small_config(
+        pyramid_inputs=("Mixed_3c",), levels=3, loc_multipliers=(4.0,) * 3, consistency_stride=2
+    )
+    config.loss.normalise = "clip"  # with "batch", parts count their positives for themselves
+    config.loss.consistency_weight = 0.0
+    config.optimizer.ema = 0.9
+    clip = training_clip(config.data.clip_length, config.data.crop_size)
+    batch = {name: jnp.concatenate([value, value]) for name, value in clip.items()}
+    batch["frames"] = batch["frames"].at[1].set(batch["frames"][1] // 2)
+    found = {}
+    for parts in (1, 2):
+        config.train.accumulate = parts
+        network = parameters.build_network(config)
+        optimizer = make_optimizer(config.optimizer, 10)
+        state = init_state(network, optimizer, averaged=True)
+        step = make_train_step(network, optimizer, config)
+        found[f"parts {parts}"] = (state, *step(state, batch))
+        if parts == 1:
+            wrong = batch | {"segments": batch["segments"] * np.nan}
+            found["not finite"] = (state, *step(state, wrong))
+    return found
+
+
+def assert_equal(found: dict, expected: dict, **tolerance: float) -> None:
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, err_msg=name, **tolerance)
+
+
+def test_a_batch_in_parts_gives_the_same_step(steps):
+    _, whole, whole_terms, whole_health = steps["parts 1"]
+    _, parts, terms, health = steps["parts 2"]
+    assert_equal(terms, whole_terms, rtol=1e-5)
+    assert_equal(health, whole_health, rtol=1e-3)
+    # Adam's first step is a sign: where the gradient is next to nothing, it may be either.
+    rate = 1e-5
+    for name, value in whole.trainable.items():
+        differs = np.abs(parts.trainable[name] - value) > 0.1 * rate
+        assert differs.mean() < 0.01, name
+
+
+def test_averages_keep_their_share(steps):
+    before, after, _, health = steps["parts 1"]
+    assert bool(health["finite"])
+    expected = {
+        name: 0.9 * value + 0.1 * after.trainable[name] for name, value in before.ema.items()
+    }
+    assert_equal(after.ema, expected, rtol=1e-6, atol=1e-9)
+    assert (
+        after.weights.keys()
+        == parameters.shapes(
+            small_config(pyramid_inputs=("Mixed_3c",), levels=3, loc_multipliers=(4.0,) * 3)
+        ).keys()
+    )
+    np.testing.assert_array_equal(after.weights["loc_scale"], after.ema["loc_scale"])
+
+
+def test_what_is_not_finite_leaves_all_but_the_number_of_the_step(steps):
+    before, after, terms, health = steps["not finite"]
+    assert not bool(health["finite"])
+    assert not np.isfinite(terms["total"])
+    assert int(after.step) == int(before.step) + 1
+    same = jax.tree.map(
+        lambda a, b: bool(np.array_equal(a, b)), after._replace(step=0), before._replace(step=0)
+    )
+    assert all(jax.tree.leaves(same)), TrainState._fields
