@@ -1,0 +1,157 @@
+"""Measures what a laptop can train: the full-size network on features of its frozen trunk.
+
+    python benchmarks/frozen_trunk.py --work DIR --output benchmarks/results/frozen_trunk.json
+
+By the commands that a user would type it prepares the synthetic data set at 112×112 pixels, trains
+`configs/videos.py` on it, detects in the test videos and evaluates; each command's time and peak
+memory are written down. Then, in this process, it times in turn a training step that reads cached
+features, and the published one that sees frames: a clip of 256 frames and its consistency clip.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from afsd_jax import files
+
+
+def run(*arguments: object) -> dict[str, float]:
+    """Runs a command of `afsd`; returns its seconds and peak memory."""
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)]
+    print(" ".join(["afsd", *map(str, arguments)]))
+    process = subprocess.Popen(command)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{command}: exit status {status}")
+    seconds = time.perf_counter() - start
+    return {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
+
+
+def learn(work: Path, overrides: list[str]) -> dict[str, object]:
+    """Prepares, trains, detects and evaluates."""
+    data, workdir = work / "data", work / "run"
+    result: dict[str, object] = {}
+    result["prepare"] = run("prepare", "synthetic", "--output", data, "--size", 112)
+    arguments = ["--config=videos", "--config.data.dataset=synthetic", f"--workdir={workdir}"]
+    arguments += [f"--config.data.data_dir={data}", *overrides]
+    result["arguments"] = overrides
+    result["train"] = run("train", *arguments)
+    made = [path.stat().st_mtime for path in (data / "features").glob("*/*.npy")]
+    described = [path.stat().st_mtime for path in (data / "features").glob("*/features.json")]
+    result["features"] = {
+        "seconds": round(max(made) - max(described), 1),
+        "gb": round(sum(p.stat().st_size for p in (data / "features").glob("*/*.npy")) / 1e9, 2),
+    }
+    found, metrics = work / "detections.json", work / "metrics.json"
+    result["detect"] = run("detect", "--checkpoint", workdir, "--data-dir", data, "--output", found)
+    (truth,) = (data / "synthetic" / "rgb").glob("*/ground_truth.json")
+    arguments = ["--benchmark", "videos", "--predictions", found, "--ground-truth", truth]
+    run("evaluate", *arguments, "--output", metrics)
+    measured = json.loads(metrics.read_text())
+    result["mAP@0.5"], result["average_mAP"] = measured["mAP@0.5"], measured["average_mAP"]
+    return result
+
+
+def compare_steps(work: Path, repeats: int) -> dict[str, float]:
+    """Times steps on cached features and on frames in turn: seconds a clip."""
+    import jax
+    import numpy as np
+
+    from afsd_jax import trunk_features
+    from afsd_jax.config import resolve
+    from afsd_jax.config_files import load_config
+    from afsd_jax.data.pipeline import TrainingData
+    from afsd_jax.optimizer import make_optimizer
+    from afsd_jax.train_step import PADDING, init_state, make_train_step
+    from afsd_jax.weights import parameters
+
+    def prepared(name: str, frozen_until: str) -> Callable[[], float]:
+        config = load_config(name)
+        config.data.update(dataset="synthetic", data_dir=str(work / "data"), max_actions=32)
+        config.data.update(train_split="train[:4]", clip_stride=64, crops=1, flip=0.0)
+        config.model.frozen_until, config.train.batch_size = frozen_until, 1
+        if frozen_until:
+            config.data.feature_cache = str(work / "step_features")
+            config.loss.consistency_weight = 0.0
+        data = TrainingData(config)
+        config = resolve(config, len(data.class_names))
+        network = parameters.build_network(config)
+        optimizer = make_optimizer(config.optimizer, 1000)
+        state = init_state(network, optimizer)
+        features = None
+        if frozen_until:
+            weights, padding = {**state.trainable, **state.fixed}, PADDING["black"]
+            videos, offsets, views = data.videos, data.offsets, data.views
+            features = trunk_features.cached(config, weights, videos, offsets, views, padding)
+        step = make_train_step(network, optimizer, config)
+        batches = data.batches(features=features)
+
+        def once() -> float:
+            nonlocal state
+            start = time.perf_counter()
+            state, terms = step(state, next(batches))
+            assert np.isfinite(jax.block_until_ready(terms["total"]))
+            return time.perf_counter() - start
+
+        once()
+        return once
+
+    cached, frames = prepared("thumos14:rgb", "Mixed_5c"), prepared("thumos14:rgb", "")
+    pairs = [(cached(), frames()) for _ in itertools.repeat(None, repeats)]
+    ratio = statistics.median(a / b for a, b in pairs)
+    return {
+        "cached_s_a_clip": round(statistics.median(a for a, _ in pairs), 3),
+        "frames_s_a_clip": round(statistics.median(b for _, b in pairs), 2),
+        "cached_over_frames": round(ratio, 4),
+        "one_over": round(1 / ratio, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--work", type=Path, required=True, help="folder for data and runs")
+    parser.add_argument("--repeats", type=int, default=5, help="steps of each kind")
+    parser.add_argument("--steps-only", action="store_true", help="leave training out")
+    parser.add_argument("--output", type=Path, help="JSON file of the results")
+    args, overrides = parser.parse_known_args()
+    names = ("jax", "flax", "optax", "numpy")
+    results: dict[str, object] = {
+        "command": " ".join(["python", "benchmarks/frozen_trunk.py", *overrides]),
+        "machine": {"cpu": _cpu_name(), "cores": len(os.sched_getaffinity(0))},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
+        "commit": _commit(),
+    }
+    args.work.mkdir(parents=True, exist_ok=True)
+    if not args.steps_only:
+        results["learning"] = learn(args.work, overrides)
+    results["steps"] = compare_steps(args.work, args.repeats)
+    results["steps_peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    print(json.dumps(results, indent=1))
+    if args.output:
+        files.write_json(args.output, results)
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
+    return run.stdout.strip()
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
+
+
+if __name__ == "__main__":
+    main()
