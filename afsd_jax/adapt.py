@@ -25,6 +25,7 @@ MOST_CLIPS = 3000  # beyond which clips overlap less
 BATCH_SIZE = 4
 STEPS = (600, 6000)  # fewest and most
 EPOCHS = 15
+PATIENCE = 8
 FEW_ACTIONS = 10  # of a class
 _SIDES = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
 
@@ -33,7 +34,7 @@ class Choice(NamedTuple):
     """A field's value, and the reason in words."""
 
     field: str
-    value: float
+    value: float | str
     reason: str
 
 
@@ -67,7 +68,7 @@ def adapt(
         )
     choices: list[Choice] = []
 
-    def choose(field: str, value: float, reason: str) -> None:
+    def choose(field: str, value: float | str, reason: str) -> None:
         if _is_open(flat, field):
             config.update_from_flattened_dict({field: value})
             choices.append(Choice(field, value, reason))
@@ -101,6 +102,12 @@ def adapt(
     per_epoch = max(count // max(config.train.batch_size, 1), 1)
     epochs = min(max(EPOCHS, math.ceil(STEPS[0] / per_epoch)), math.ceil(STEPS[1] / per_epoch))
     choose("train.epochs", epochs, f"of {per_epoch} steps each")
+    has_validation = "validation" in builder.info.splits
+    split = "validation" if has_validation else ""
+    there = "is there" if has_validation else "is not there, so nothing is evaluated while training"
+    choose("data.validation_split", split, f"a split validation {there}")
+    patience = PATIENCE if data.validation_split else 0
+    choose("train.early_stop", patience, "evaluations without a better one, then training stops")
     return config, choices, _warnings(videos, names, data)
 
 

@@ -25,8 +25,10 @@ OPEN = {
     "data.clip_stride": 0,
     "data.max_actions": 0,
     "data.flip": -1.0,
+    "data.validation_split": "?",
     "train.batch_size": 0,
     "train.epochs": 0,
+    "train.early_stop": -1,
     "inference.window_stride": 0,
 }
 

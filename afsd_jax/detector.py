@@ -146,10 +146,32 @@ class Detector:
             batch_segments, batch_scores = self._forward(self.weights, clips, valid)
             segments.append(np.asarray(batch_segments)[: len(part)])
             scores.append(np.asarray(batch_scores)[: len(part)])
-        fused = len(streams) > 1
+        decoded = np.concatenate(segments), np.concatenate(scores)
+        return self.detections(*decoded, offsets, fps, duration_s, video_label)
+
+    def detections(
+        self,
+        segments: np.ndarray,
+        scores: np.ndarray,
+        offsets: Sequence[int],
+        fps: float,
+        duration_s: float | None = None,
+        video_label: VideoLabel | None = None,
+    ) -> list[Detection]:
+        """Returns a video's actions, best first, of what `decode_streams` gives of its windows.
+
+        Args:
+          segments: float32 [W,K,2], frames from each window's start.
+          scores: float32 [W,K,C].
+          offsets: of the W windows, frames.
+          fps: frames per second.
+          duration_s: of the video; detections are cut there.
+          video_label: class and score factor of a video-level classifier.
+        """
+        inference, fused = self.config.inference, len(self.configs) > 1
         return detections_of_video(
-            np.concatenate(segments),
-            np.concatenate(scores),
+            segments,
+            scores,
             np.array(offsets),
             fps,
             self.class_names,

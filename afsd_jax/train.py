@@ -26,7 +26,7 @@ from afsd_jax.report import run_page
 from afsd_jax.run_log import VALIDATION, RunLog
 from afsd_jax.sharding import data_mesh, replicate, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
-from afsd_jax.validation import Validator
+from afsd_jax.validation import FeaturePredictor, Validator
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
 from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
@@ -65,8 +65,6 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         for name in ("evaluate_every", "checkpoint_every")
     )
     kept = {epoch * data.steps_per_epoch for epoch in config.train.keep_epochs}
-    validates = bool(config.data.validation_split and evaluate_every)
-    validator = Validator(config, class_names) if validates else None
 
     is_main = jax.process_index() == 0
     folder = Path(workdir) / "checkpoints"
@@ -77,6 +75,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     features = None
     if config.data.feature_cache:
         features = trunk_features.of_training(config, state.weights, data)
+    validator = None
+    if config.data.validation_split and evaluate_every:
+        cached = config.data.feature_cache
+        predict = FeaturePredictor(config, class_names, state.weights) if cached else None
+        validator = Validator(config, class_names, predict)
     first = int(state.step)
     state = replicate(state, mesh)
     network = parameters.abstract_network(config)
@@ -149,7 +152,8 @@ def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
         print("chosen for this data set (set a field yourself to have it otherwise):")
     width = max((len(choice.field) for choice in choices), default=0)
     for choice in choices:
-        print(f"  config.{choice.field:<{width}} = {choice.value:<6g} {choice.reason}")
+        value = choice.value if isinstance(choice.value, str) else f"{choice.value:g}"
+        print(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
     for warning in warnings:
         print(f"note: {warning}")
 

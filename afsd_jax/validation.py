@@ -5,16 +5,24 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
-from afsd_jax import evaluation
+from afsd_jax import evaluation, trunk_features
 from afsd_jax.activitynet_json import read_ground_truth
 from afsd_jax.data.builders.base import GROUND_TRUTH
-from afsd_jax.data.pipeline import PreparedSplit
+from afsd_jax.data.clips.clip_reader import View
+from afsd_jax.data.clips.windows import crop_places, window_offsets
+from afsd_jax.data.splits import open_split
+from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detector import Detector
 from afsd_jax.errors import UserError
+from afsd_jax.models import PADDING
+from afsd_jax.postprocess import decode_streams
 from afsd_jax.sharding import data_mesh
 from afsd_jax.types import AnnotatedVideo, Detection
+from afsd_jax.weights import parameters
 from afsd_jax.weights.checkpoint import Checkpoint
 
 Weights = Mapping[str, jax.Array]
@@ -39,6 +47,57 @@ class FramePredictor:
         for video in self._split:
             args = [video.frames], video.fps, video.duration_s
             yield video.name, self._detector.detect_frames(*args)
+
+
+class FeaturePredictor:
+    """Detects in the cached features of a split's windows; the trunk is frozen."""
+
+    def __init__(self, config: ml_collections.ConfigDict, class_names: list[str], weights: Weights):
+        """Computes the features that the cache lacks.
+
+        Args:
+          config: the resolved configuration.
+          class_names: of the network's classes.
+          weights: of the whole network; later ones may differ in the heads.
+
+        Raises:
+          UserError: as `open_split` and `trunk_features.cached` do.
+        """
+        data, inference = config.data, config.inference
+        _, self._videos = open_split(data, data.validation_split)
+        self._offsets = [
+            window_offsets(
+                video.num_frames, data.clip_length, inference.window_stride, inference.one_window
+            )
+            for video in self._videos
+        ]
+        height, width, _ = self._videos[0].shape
+        view = View(*crop_places(height, width, data.crop_size)[0], False)
+        grey = PADDING["grey"]
+        self._features = trunk_features.cached(
+            config, weights, self._videos, self._offsets, [view], grey
+        )
+        self._detector = Detector([Checkpoint(0, config, class_names, {})])
+        template = parameters.abstract_network(config)
+        priors, dtype = jnp.asarray(template.priors), jnp.dtype(config.model.dtype)
+
+        def forward(weights: Weights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+            network = parameters.replace(template, weights)
+            inputs = trunk_features.split(features[None], network.feature_shapes, dtype)
+            predictions = network.heads(inputs).predictions
+            return decode_streams([predictions], priors, data.clip_length, inference.fusion)
+
+        self._forward = jax.jit(forward)
+
+    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+        for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
+            windows = [self._features(number, window, 0) for window in range(len(offsets))]
+            decoded = [self._forward(weights, features) for features in windows]
+            segments, scores = (np.concatenate(parts) for parts in zip(*decoded, strict=True))
+            yield (
+                video.name,
+                self._detector.detections(segments, scores, offsets, video.fps, video.duration_s),
+            )
 
 
 class Validator:
