@@ -152,7 +152,7 @@ def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
         print("chosen for this data set (set a field yourself to have it otherwise):")
     width = max((len(choice.field) for choice in choices), default=0)
     for choice in choices:
-        value = choice.value if isinstance(choice.value, str) else f"{choice.value:g}"
+        value = repr(choice.value) if isinstance(choice.value, str) else f"{choice.value:g}"
         print(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
     for warning in warnings:
         print(f"note: {warning}")
@@ -248,7 +248,8 @@ def finish(checkpoints: RunCheckpoints, log: RunLog, signum: int, ended: bool) -
         best = max(scores, key=lambda step: (scores[step], step))
         print(f"best average mAP {100 * scores[best]:.2f} at step {best}")
     if checkpoints.failed:
-        print(f"error: the last checkpoint was not saved; step {checkpoints.last} is the last one")
+        last = f"step {checkpoints.last} is the last one" if checkpoints.last else "there is none"
+        print(f"error: the last checkpoint was not saved; {last}", file=sys.stderr)
         return 1
     if signum:
         print(f"saved at step {checkpoints.last}; the same command goes on from there")

@@ -113,7 +113,7 @@ def make_train_step(
             grads, (terms, fixed) = gradient(state.trainable, state.fixed, batch)
             return grads, terms, fixed
         # Every parts-th clip goes to the same part, so that no device sends any.
-        split = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+        pieces = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
         def add(carry: tuple[Any, Any], part: dict[str, jax.Array]) -> tuple[Any, Any]:
             total, fixed = carry
@@ -121,7 +121,7 @@ def make_train_step(
             return (jax.tree.map(lambda a, b: a + b / parts, total, grads), fixed), terms
 
         zeros = jax.tree.map(jnp.zeros_like, state.trainable)
-        (grads, fixed), terms = jax.lax.scan(add, (zeros, state.fixed), split)
+        (grads, fixed), terms = jax.lax.scan(add, (zeros, state.fixed), pieces)
         return grads, jax.tree.map(lambda x: x.mean(0), terms), fixed
 
     def advance(

@@ -47,6 +47,7 @@ def test_every_open_field_is_chosen_and_said(tmp_path, capsys):
     assert (data.clip_length, data.clip_stride) == (128, 16)
     assert adapted.inference.window_stride == 64
     assert (data.max_actions, data.flip) == (12, 0.5)
+    assert (data.validation_split, adapted.train.early_stop) == ("", 0)
     assert adapted.train.batch_size == 4
     assert warnings == []
     print_choices(choices, warnings)

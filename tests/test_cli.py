@@ -24,6 +24,7 @@ OTHER_NAMES = {
     "evaluate": "scripts/evaluate.py",
     "convert": "scripts/convert_weights.py",
     "demo": "scripts/demo.py",
+    "runs": "-m afsd_jax.cli runs",
     "train": "-m afsd_jax.train",
     "detect": "-m afsd_jax.detect",
     "look": "-m afsd_jax.look",
@@ -32,6 +33,7 @@ OTHER_NAMES = {
 NEEDED = {
     "prepare": "videos",
     "inspect": "folder",
+    "runs": "folder",
     "train": "--config=none.py",
     "detect": "video.mp4 --checkpoint=none",
     "look": "video.mp4",
@@ -41,6 +43,7 @@ NEEDED = {
 }
 FILES = [
     ("inspect", "--output"),
+    ("runs", "--output"),
     ("detect", "--output"),
     ("detect", "--output=found.json --report"),
     ("look", "--output"),

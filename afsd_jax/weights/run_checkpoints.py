@@ -1,10 +1,14 @@
 """The checkpoints of a training run: which are kept, and what if one cannot be written."""
 
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from afsd_jax.weights import checkpoint, checksums
 
@@ -56,6 +60,8 @@ class RunCheckpoints:
         if description["metrics"]:
             self._keep.scores[step] = description["metrics"][checkpoint.SCORE]
         try:
+            if jax.process_count() == 1:
+                _check_room(self._folder, [weights, items])
             checkpoint.save(self._manager, step, weights, description, **items)
         except Exception as error:  # of many kinds, from Orbax, TensorStore and the system
             self._keep.scores.pop(step, None)
@@ -78,6 +84,13 @@ class RunCheckpoints:
             if left.name.partition(".")[0] == str(step):
                 shutil.rmtree(left, ignore_errors=True)
         self._manager = checkpoint.open_manager(self._folder, self._keep)
+
+
+def _check_room(folder: Path, arrays: Any) -> None:
+    """Raises OSError if there is no room for the arrays: Orbax would fail with many tracebacks."""
+    size = sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20  # names and shapes
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def set_damaged_aside(folder: Path) -> list[str]:
