@@ -7,8 +7,9 @@ BIN := .venv/bin
 demo: .venv
 	$(BIN)/afsd demo --output demo
 
+# Two processes at a time: some tests take 5 GiB.
 test: .venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv typecheck
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import numpy as np
 
 from afsd_jax import evaluation, trunk_features
 from afsd_jax.activitynet_json import read_ground_truth
-from afsd_jax.data.builders.base import GROUND_TRUTH
+from afsd_jax.data.builders.folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.windows import crop_places, window_offsets
 from afsd_jax.data.splits import open_split

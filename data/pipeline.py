@@ -157,7 +157,7 @@ class TrainingData:
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self._epoch(epoch)[position * self._local_size :][: self._local_size]
         found = [_Row(*row) for row in rows.tolist()]
-        return [(self._videos[row.video].name, row.start) for row in found]
+        return [(self.videos[row.video].name, row.start) for row in found]
 
     def _epoch(self, epoch: int) -> np.ndarray:
         """Returns the rows of this host's clips in one epoch: int64 [steps · B, 8]."""
