@@ -14,10 +14,12 @@ from afsd_jax.config import default_config, resolve
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.storage.features import FeatureFile
+from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
 from afsd_jax.models import i3d, normalise
 from afsd_jax.optimizer import make_optimizer
 from afsd_jax.train_step import init_state, make_train_step
+from afsd_jax.validation import FeaturePredictor, FramePredictor
 from afsd_jax.weights import kinetics, parameters
 from tests import prepared_videos
 from tests.small_run import small_config
@@ -46,6 +48,7 @@ def configuration(folder: Path, **fields: object):
         max_actions=4,
         crops=2,
     )
+    config.model.num_classes = 3  # those of these videos, and the background
     config.train.batch_size = 2
     config.loss.consistency_weight = 0.0
     for name, value in fields.items():
@@ -146,6 +149,28 @@ def test_a_batch_of_features_is_that_of_the_same_frames_seen_by_the_trunk(folder
         for one, other in zip(trunk(with_frames), found, strict=True):
             assert one.shape == other.shape
             np.testing.assert_allclose(other, one, rtol=2**-10, atol=1e-6)
+
+
+def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
+    config = configuration(folder, data__validation_split="train", inference__window_stride=20)
+    names = TrainingData(config).class_names
+    weights = parameters.flatten(parameters.build_network(config))
+    split = PreparedSplit(config.data, "train")
+    of_frames = dict(FramePredictor(config, names, split)(weights))
+    of_features = dict(FeaturePredictor(config, names, weights)(weights))
+    assert list(of_frames) == list(of_features) == split.names
+    for name, expected in of_frames.items():
+        assert len(expected) > 10
+        clear = [one for one in expected if one.score > 0.02]  # soft-NMS may swap lesser ones
+        assert len(clear) > 5
+        for one in clear:
+            assert any(
+                one.label == other.label
+                and abs(one.start_s - other.start_s) < 0.02
+                and abs(one.end_s - other.end_s) < 0.02
+                and abs(one.score - other.score) < 5e-3
+                for other in of_features[name]
+            ), one
 
 
 def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
