@@ -21,7 +21,7 @@ from afsd_jax.errors import UserError
 
 CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
 CROP = 6 / 7  # of the frame, as 96 of 112 pixels
-MOST_CLIPS = 3000  # beyond which clips overlap less
+MOST_CLIPS = 1000  # beyond which clips overlap less
 BATCH_SIZE = 4
 STEPS = (600, 6000)  # fewest and most
 EPOCHS = 15
@@ -122,13 +122,10 @@ def _clip_length(videos: Sequence[PreparedVideo]) -> tuple[int, str]:
     longest = max(video.num_frames for video in videos)
     for length in CLIP_LENGTHS:
         if length >= 2 * most:
-            return (
-                length,
-                f"frames; 95 % of the actions last at most {most:.0f}, half a clip",
-            )
+            return length, f"frames, twice what 95 % of the actions last ({most:.0f}) or more"
         if length >= longest:
             return length, f"frames; the longest video has {longest}"
-    return length, f"frames, the longest clip; 95 % of the actions last at most {most:.0f}"
+    return length, f"frames, the longest there is; 95 % of the actions last up to {most:.0f}"
 
 
 def _clips(

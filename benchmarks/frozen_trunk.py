@@ -100,7 +100,7 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
         def once() -> float:
             nonlocal state
             start = time.perf_counter()
-            state, terms = step(state, next(batches))
+            state, terms, _ = step(state, next(batches))
             assert np.isfinite(jax.block_until_ready(terms["total"]))
             return time.perf_counter() - start
 
