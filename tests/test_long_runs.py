@@ -16,6 +16,8 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from afsd_jax import activitynet_json, cli, evaluation
+from afsd_jax.run_log import VALIDATION, RunLog
+from afsd_jax.train import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.support import ROOT
@@ -255,3 +257,39 @@ def test_impossible_wishes_are_refused(data, tmp_path, capsys, fields, message):
     assert cli.main(["train", *config, f"--workdir={tmp_path / 'run'}", *given]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "ends"),
+    [
+        ([0.1, 0.2, 0.3], 1, False),
+        ([0.1, 0.3, 0.2], 1, True),
+        ([0.3, 0.2], 2, False),
+        ([0.3, 0.2, 0.3], 2, True),
+        ([0.3, 0.2, 0.31], 2, False),
+        ([0.3, 0.2, 0.1, 0.0], 0, False),
+        ([], 1, False),
+    ],
+)
+def test_training_ends_after_as_many_evaluations_without_a_better_one(
+    tmp_path, scores, patience, ends
+):
+    log = RunLog(tmp_path, 0, writes=False)
+    for step, score in enumerate(scores, 1):
+        log.write(step, {VALIDATION: {checkpoint.SCORE: score}})
+        log.write(step, {"total": 1.0})
+    assert stops_early(log, patience) == ends
+
+
+def test_averaged_weights_are_saved_resumed_and_detected_with(data, tmp_path):
+    fields = {**SMALL, "optimizer__ema": 0.5, "optimizer__learning_rate": 1e-2}
+    straight, halves = tmp_path / "straight", tmp_path / "halves"
+    assert small_run.train(data, straight, **fields).returncode == 0
+    assert small_run.train(data, halves, **fields, train__steps=2).returncode == 0
+    assert small_run.train(data, halves, **fields).returncode == 0
+    raw = checkpoint.read(straight / "checkpoints", averaged=False).weights
+    averaged = checkpoint.read(straight / "checkpoints").weights
+    resumed = checkpoint.read(halves / "checkpoints").weights
+    for name, value in averaged.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    assert np.any(averaged["conf_head.kernel"] != raw["conf_head.kernel"])
