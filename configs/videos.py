@@ -29,9 +29,11 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
     config.loss.loc_weight = 2.0
     config.loss.consistency_weight = 0.0
 
-    config.optimizer.learning_rate = 3e-4
+    config.optimizer.name = "adamw"
+    config.optimizer.learning_rate = 5e-4
     config.optimizer.trunk_learning_rate = 1e-5
-    config.optimizer.weight_decay = 1e-4
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.ema = 0.995
     config.optimizer.warmup_steps = 50
     config.optimizer.schedule = "cosine"
     config.optimizer.clip_norm = 10.0
