@@ -49,7 +49,7 @@ def configuration(folder: Path, **fields: object):
         crops=2,
     )
     config.model.num_classes = 3  # those of these videos, and the background
-    config.train.batch_size = 2
+    config.train.batch_size, config.train.init_from = 2, "kinetics"
     config.loss.consistency_weight = 0.0
     for name, value in fields.items():
         config.update_from_flattened_dict({name.replace("__", "."): value})
