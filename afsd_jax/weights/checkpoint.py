@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import ml_collections
 import orbax.checkpoint as ocp
+from etils import epath
 
 import afsd_jax
 from afsd_jax import evaluation
@@ -161,8 +162,8 @@ def read(
         class_names, metrics = list(description["class_names"]), description.get("metrics")
     place = folder.absolute() / str(step) / "weights"
     _verify(folder, step, "weights")
-    with _explained(f"{folder}: the weights of step {step} are damaged"), _reader() as reader:
-        saved = {name: tuple(x.shape) for name, x in _metadata(reader, place).items()}
+    with _explained(f"{folder}: the weights of step {step} are damaged"):
+        saved = {name: tuple(x.shape) for name, x in _metadata(place).items()}
     shapes = parameters.shapes(config)
     if partial:
         shapes = {name: shape for name, shape in shapes.items() if name in saved}
@@ -214,8 +215,9 @@ def _reader() -> ocp.Checkpointer:
     return ocp.Checkpointer(ocp.StandardCheckpointHandler())
 
 
-def _metadata(reader: ocp.Checkpointer, place: Path) -> Mapping[str, Any]:
-    return reader.metadata(place).item_metadata
+def _metadata(place: Path) -> Mapping[str, Any]:
+    # Asked for by a Checkpointer, Orbax warns that a single item has no metadata of its own.
+    return dict(ocp.StandardCheckpointHandler().metadata(epath.Path(place)))
 
 
 def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
