@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from afsd_jax import inputs
@@ -14,6 +14,7 @@ from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
 from afsd_jax.errors import UserError
 from afsd_jax.models import PADDING, normalise
 from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
+from afsd_jax.sharding import spread
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
 
@@ -141,8 +142,7 @@ class Detector:
             cut = [cut_windows(frames, filled, data.clip_length) for frames in cropped]
             clips, valid = [windows for windows, _ in cut], cut[0][1]
             if self.mesh and size % self.mesh.size == 0:
-                spread = NamedSharding(self.mesh, PartitionSpec("data"))
-                clips, valid = jax.device_put((clips, valid), spread)
+                clips, valid = jax.device_put((clips, valid), spread(self.mesh))
             batch_segments, batch_scores = self._forward(self.weights, clips, valid)
             segments.append(np.asarray(batch_segments)[: len(part)])
             scores.append(np.asarray(batch_scores)[: len(part)])

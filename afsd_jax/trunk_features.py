@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from afsd_jax import files
@@ -29,6 +28,7 @@ from afsd_jax.data.storage.prepared import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.models import PADDING, i3d, normalise
 from afsd_jax.models.network import feature_shapes
+from afsd_jax.sharding import data_mesh, spread, whole
 from afsd_jax.weights import parameters
 
 SAMPLED_FRAMES = 16  # of a video, whose bytes tell it from another of the same sizes
@@ -162,8 +162,7 @@ def _compute(
     if not cuts:
         return
     devices = jax.local_devices()
-    mesh = jax.make_mesh((len(devices),), ("data",), devices=devices)
-    spread, whole = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in (("data",), ()))
+    mesh = data_mesh(devices)
     template = parameters.abstract_network(config)
 
     def forward(weights: Mapping[str, Any], frames: jax.Array, num_frames: jax.Array) -> jax.Array:
@@ -172,9 +171,9 @@ def _compute(
         flat = [part.reshape(len(frames), -1) for part in features]
         return jnp.concatenate(flat, axis=1).astype(jnp.float32)
 
-    compute = jax.jit(forward, in_shardings=(whole, spread, spread))
+    compute = jax.jit(forward, in_shardings=(whole(mesh), spread(mesh), spread(mesh)))
     local = {name: np.asarray(value) for name, value in weights.items()}
-    local = jax.device_put(local, whole)
+    local = jax.device_put(local, whole(mesh))
     batch_size = max(config.train.batch_size // jax.process_count(), len(devices))
     reader = ClipReader(videos, config.data)
     with tqdm(total=len(cuts), desc="trunk features", unit="clip") as bar:
