@@ -13,7 +13,6 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.config import OPEN
-from afsd_jax.data import summary
 from afsd_jax.data.clips.training_clips import video_clips
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_videos
@@ -80,18 +79,18 @@ def adapt(
     choose("data.frame_size", side, "pixels, as prepared")
     crop = max(round(data.frame_size * CROP / 2) * 2, 32)
     choose("data.crop_size", min(crop, data.frame_size), "pixels, six sevenths of that")
-    choose("data.clip_length", *_clip_length(videos))
+    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])  # frames
+    choose("data.clip_length", *_clip_length(lengths, max(video.num_frames for video in videos)))
     choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
     for share in (8, 4, 2):
-        stride, count = data.clip_length // share, 0
         if _is_open(flat, "data.clip_stride"):
-            data.clip_stride = stride
-        count = sum(len(clips) for clips in _clips(videos, data))
+            data.clip_stride = data.clip_length // share
+        actions = _actions_of_clips(videos, data)
+        count = len(actions)
         if count <= MOST_CLIPS:
             break
     choose("data.clip_stride", data.clip_stride, f"frames, which gives {count} training clips")
-    most = max((len(clip) for clips in _clips(videos, data) for clip in clips), default=0)
-    choose("data.max_actions", max(most, 1), "the most in one clip")
+    choose("data.max_actions", max(actions, default=1), "the most in one clip")
     batch_size = math.ceil(min(BATCH_SIZE, count) / devices) * devices
     choose(
         "train.batch_size", batch_size, f"clips a step, on {devices} device{'s' * (devices > 1)}"
@@ -108,7 +107,8 @@ def adapt(
     choose("data.validation_split", split, f"a split validation {there}")
     patience = PATIENCE if data.validation_split else 0
     choose("train.early_stop", patience, "evaluations without a better one, then training stops")
-    return config, choices, _warnings(videos, names, data)
+    labels = np.concatenate([video.labels for video in videos]) - 1
+    return config, choices, _warnings(labels, lengths, names, data.clip_length)
 
 
 def _is_open(config: dict, field: str) -> bool:
@@ -116,10 +116,9 @@ def _is_open(config: dict, field: str) -> bool:
     return config[section][name] == OPEN[field]
 
 
-def _clip_length(videos: Sequence[PreparedVideo]) -> tuple[int, str]:
-    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])
+def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
+    """Chooses by the actions' lengths and the longest video, both in frames."""
     most = float(np.percentile(lengths, 95))
-    longest = max(video.num_frames for video in videos)
     for length in CLIP_LENGTHS:
         if length >= 2 * most:
             return length, f"frames, twice what 95 % of the actions last ({most:.0f}) or more"
@@ -128,12 +127,12 @@ def _clip_length(videos: Sequence[PreparedVideo]) -> tuple[int, str]:
     return length, f"frames, the longest there is; 95 % of the actions last up to {most:.0f}"
 
 
-def _clips(
+def _actions_of_clips(
     videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict
-) -> list[list[np.ndarray]]:
-    """Returns the labels of each training clip of each video."""
+) -> list[int]:
+    """Returns the number of actions of each training clip."""
     found = [video_clips(v.num_frames, v.segments, v.labels, data).clips for v in videos]
-    return [[clip.labels for clip in clips] for clips in found]
+    return [len(clip.labels) for clips in found for clip in clips]
 
 
 def _flip_reason(sides: Sequence[str]) -> str:
@@ -143,24 +142,23 @@ def _flip_reason(sides: Sequence[str]) -> str:
 
 
 def _warnings(
-    videos: Sequence[PreparedVideo], names: Sequence[str], data: ml_collections.ConfigDict
+    labels: np.ndarray, lengths: np.ndarray, names: Sequence[str], clip_length: int
 ) -> list[str]:
-    found = summary.summarize(videos)
-    counts = np.bincount(found.labels, minlength=len(names))
+    """Notes what is odd about the actions, given each one's class and length in frames."""
+    counts = np.bincount(labels, minlength=len(names))
     lines = [
         f"class {name!r} has {count} action{'s' * (count != 1)} in the training videos; it will "
         f"hardly be found with fewer than {FEW_ACTIONS}"
         for name, count in zip(names, counts.tolist(), strict=True)
         if count < FEW_ACTIONS
     ]
-    frames = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])
-    long = float((frames > data.clip_length).mean())
+    long = float((lengths > clip_length).mean())
     if long > 0.02:
         lines.append(
             f"{long:.0%} of the actions are longer than a clip and cannot be found whole; prepare "
             "the videos again with a lower --fps"
         )
-    short = float((frames < 8).mean())
+    short = float((lengths < 8).mean())
     if short > 0.25:
         lines.append(
             f"{short:.0%} of the actions last fewer than 8 frames; prepare the videos again with a "

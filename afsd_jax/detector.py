@@ -129,9 +129,7 @@ class Detector:
                 "the streams have different numbers of frames: "
                 + ", ".join(str(len(frames)) for frames in cropped)
             )
-        offsets = window_offsets(
-            num_frames, data.clip_length, inference.window_stride, inference.one_window
-        )
+        offsets = self.window_offsets(num_frames)
         size = min(inference.batch_size, len(offsets))
         segments, scores = [], []
         starts = range(0, len(offsets), size)
@@ -148,6 +146,16 @@ class Detector:
             scores.append(np.asarray(batch_scores)[: len(part)])
         decoded = np.concatenate(segments), np.concatenate(scores)
         return self.detections(*decoded, offsets, fps, duration_s, video_label)
+
+    def window_offsets(self, num_frames: int) -> list[int]:
+        """Returns the first frame of each window of a video of so many frames."""
+        inference = self.config.inference
+        return window_offsets(
+            num_frames,
+            self.config.data.clip_length,
+            inference.window_stride,
+            inference.one_window,
+        )
 
     def detections(
         self,

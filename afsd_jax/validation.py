@@ -13,7 +13,7 @@ from afsd_jax import evaluation, trunk_features
 from afsd_jax.activitynet_json import read_ground_truth
 from afsd_jax.data.builders.folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
-from afsd_jax.data.clips.windows import crop_places, window_offsets
+from afsd_jax.data.clips.windows import crop_places
 from afsd_jax.data.splits import open_split
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detector import Detector
@@ -65,19 +65,14 @@ class FeaturePredictor:
         """
         data, inference = config.data, config.inference
         _, self._videos = open_split(data, data.validation_split)
-        self._offsets = [
-            window_offsets(
-                video.num_frames, data.clip_length, inference.window_stride, inference.one_window
-            )
-            for video in self._videos
-        ]
+        self._detector = Detector([Checkpoint(0, config, class_names, {})])
+        self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
         height, width, _ = self._videos[0].shape
         view = View(*crop_places(height, width, data.crop_size)[0], False)
         grey = PADDING["grey"]
         self._features = trunk_features.cached(
             config, weights, self._videos, self._offsets, [view], grey
         )
-        self._detector = Detector([Checkpoint(0, config, class_names, {})])
         template = parameters.abstract_network(config)
         priors, dtype = jnp.asarray(template.priors), jnp.dtype(config.model.dtype)
 

@@ -6,7 +6,7 @@ be started at, and each host decodes nothing but its share.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
@@ -85,9 +85,8 @@ class TrainingData:
         self._process_index = process_index
         height, width, _ = self.videos[0].shape
         self._places = crop_places(height, width, config.data.crop_size)[: config.data.crops]
-        flip = config.data.flip
-        mirrored = [False] * (flip < 1) + [True] * (flip > 0)
-        self.views = [View(y, x, flip) for y, x in self._places for flip in mirrored]
+        flips = [False] * (config.data.flip < 1) + [True] * (config.data.flip > 0)
+        self.views = [View(y, x, flip) for y, x in self._places for flip in flips]
 
     def batches(self, start_step: int = 0, features: Features | None = None) -> Iterator[Batch]:
         """Yields this host's share of each batch, without end.
@@ -119,7 +118,7 @@ class TrainingData:
             lambda number: tf.data.Dataset.from_tensor_slices(
                 tf.ensure_shape(
                     tf.numpy_function(self._epoch, [number], tf.int64, stateful=False),
-                    [None, len(_Row._fields)],
+                    [None, 2 + len(Cut._fields)],
                 )
             )
         )
@@ -136,7 +135,7 @@ class TrainingData:
         )
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
         for numbers, inputs in arrays(batched, self.videos[0].path.parent):
-            described = [self._describe(_Row(*row.tolist())) for row in numbers]
+            described = [self._describe(*row[:2], Cut(*row[2:])) for row in numbers.tolist()]
             batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
             yield {kind: inputs, **batch}
 
@@ -156,11 +155,11 @@ class TrainingData:
         """Returns the video and the first frame of each clip of this host in batch `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self._epoch(epoch)[position * self._local_size :][: self._local_size]
-        found = [_Row(*row) for row in rows.tolist()]
-        return [(self.videos[row.video].name, row.start) for row in found]
+        cuts = [Cut(*row[2:]) for row in rows.tolist()]
+        return [(self.videos[cut.video].name, cut.start) for cut in cuts]
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        """Returns the rows of this host's clips in one epoch: int64 [steps · B, 8]."""
+        """Returns this host's clips in one epoch, int64 [steps · B, 8]: epoch, clip and `Cut`."""
         seed, data = self._config.seed, self._config.data
         order = np.random.default_rng((seed, epoch)).permutation(self.num_clips)
         order = order[: self.steps_per_epoch * self._config.train.batch_size]
@@ -176,27 +175,28 @@ class TrainingData:
             else:
                 y = rng.integers(height - data.crop_size + 1)
                 x = rng.integers(width - data.crop_size + 1)
-            rows.append(_Row(epoch, clip, video, offset, stop, y, x, rng.random() < data.flip))
+            cut = Cut(video, offset, stop, y, x, rng.random() < data.flip)
+            rows.append((epoch, clip, *cut))
         return np.array(rows, np.int64)
 
-    def _describe(self, row: "_Row") -> Batch:
+    def _describe(self, epoch: int, number: int, cut: Cut) -> Batch:
         """Returns all that is known about a clip but its frames."""
         data = self._config.data
-        video, clip = self._clips[row.clip]
+        clip = self._clips[number][1]
         count, length = len(clip.labels), data.clip_length
         segments = np.zeros((data.max_actions, 2), np.float32)
         segments[:count] = clip.segments
         labels = np.zeros(data.max_actions, np.int32)
         labels[:count] = clip.labels
         start, end = boundary_targets(clip.segments, length)
-        rng = np.random.default_rng((self._config.seed, row.epoch, row.clip, 1))
+        rng = np.random.default_rng((self._config.seed, epoch, number, 1))
         consistent = consistency_clip(
-            clip.segments, length, self._cuts[video], lambda options: int(rng.integers(options))
+            clip.segments, length, self._cuts[cut.video], lambda options: int(rng.integers(options))
         )
         index = np.arange(length, dtype=np.int32) if consistent is None else consistent.index
         regions = np.zeros((3, 2)) if consistent is None else consistent.segments
         return {
-            "num_frames": np.array(row.stop - row.start, np.int32),
+            "num_frames": np.array(cut.stop - cut.start, np.int32),
             "segments": segments,
             "labels": labels,
             "start_target": start,
@@ -205,16 +205,3 @@ class TrainingData:
             "consistency_segments": regions.astype(np.float32),
             "consistency_mask": np.array(consistent is not None),
         }
-
-
-class _Row(NamedTuple):
-    """Where and how a clip is read; numbers in Python, scalar tensors inside tf.data."""
-
-    epoch: int
-    clip: int
-    video: int
-    start: int
-    stop: int
-    y: int
-    x: int
-    flip: int
