@@ -11,6 +11,7 @@ from tqdm import tqdm
 from afsd_jax import files, inputs
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
+from afsd_jax.evaluation import SCORE
 from afsd_jax.inputs import Input
 from afsd_jax.outputs import THUMBNAILS, write_outputs
 from afsd_jax.postprocess import VideoLabel
@@ -94,7 +95,7 @@ def detect(args: argparse.Namespace) -> int:
     detector = load_detector(args.checkpoint, args.flow_checkpoint)
     for checkpoint in detector.checkpoints:
         if checkpoint.metrics:
-            score = 100 * checkpoint.metrics["average_mAP"]
+            score = 100 * checkpoint.metrics[SCORE]
             print(f"step {checkpoint.step}, average mAP {score:.2f} on the validation split")
     scores = read_video_scores(args.video_scores) if args.video_scores else None
     if scores is None and detector.config.inference.video_labels:

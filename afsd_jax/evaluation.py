@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from afsd_jax.errors import UserError
 from afsd_jax.types import AnnotatedVideo, Detection
 
+SCORE = "average_mAP"  # of `Metrics.as_dict`, by which networks are compared
+
 
 class Benchmark(NamedTuple):
     """How a benchmark is reported: on which subset and at which tIoU thresholds."""
@@ -54,7 +56,7 @@ class Metrics(NamedTuple):
         means = zip(self.tious, self.mean_ap, strict=True)
         return {
             **{f"mAP@{tiou:g}": float(mean) for tiou, mean in means},
-            "average_mAP": self.average_map,
+            SCORE: self.average_map,
             "ap": {label: values.tolist() for label, values in self.ap.items()},
         }
 

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import files, trunk_features
+from afsd_jax import evaluation, files, trunk_features
 from afsd_jax.adapt import Choice, adapt
 from afsd_jax.config import check, resolve, steps_between
 from afsd_jax.data.pipeline import TrainingData
@@ -232,7 +232,7 @@ def agreed(signum: int, now: bool) -> int:
 
 def evaluated(log: RunLog) -> dict[int, float]:
     """Returns the average mAP of each evaluated step."""
-    return {r["step"]: r[VALIDATION][checkpoint.SCORE] for r in log.records if VALIDATION in r}
+    return {r["step"]: r[VALIDATION][evaluation.SCORE] for r in log.records if VALIDATION in r}
 
 
 def stops_early(log: RunLog, patience: int) -> bool:

@@ -276,7 +276,7 @@ def test_training_ends_after_as_many_evaluations_without_a_better_one(
 ):
     log = RunLog(tmp_path, 0, writes=False)
     for step, score in enumerate(scores, 1):
-        log.write(step, {VALIDATION: {checkpoint.SCORE: score}})
+        log.write(step, {VALIDATION: {evaluation.SCORE: score}})
         log.write(step, {"total": 1.0})
     assert stops_early(log, patience) == ends
 

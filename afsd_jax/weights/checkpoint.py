@@ -25,8 +25,6 @@ from afsd_jax.files import atomic_write
 from afsd_jax.sharding import data_mesh, whole
 from afsd_jax.weights import checksums, parameters
 
-SCORE = "average_mAP"  # of the metrics, by which the best checkpoint is chosen
-
 
 class Checkpoint(NamedTuple):
     """What a checkpoint holds.
@@ -118,8 +116,10 @@ def scores(folder: str | os.PathLike[str]) -> dict[int, float]:
     found = {}
     for step in steps(folder):
         with contextlib.suppress(UserError):
-            found[step] = (_description(Path(folder), step).get("metrics") or {}).get(SCORE)
-    return {step: score for step, score in found.items() if score is not None}
+            metrics = _description(Path(folder), step).get("metrics") or {}
+            if evaluation.SCORE in metrics:
+                found[step] = metrics[evaluation.SCORE]
+    return found
 
 
 def best_step(folder: str | os.PathLike[str]) -> int | None:

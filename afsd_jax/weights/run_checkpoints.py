@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from afsd_jax import evaluation
 from afsd_jax.weights import checkpoint, checksums
 
 
@@ -58,7 +59,7 @@ class RunCheckpoints:
     ) -> None:
         """Saves a step, or says in one line why it cannot be; see `checkpoint.save`."""
         if description["metrics"]:
-            self._keep.scores[step] = description["metrics"][checkpoint.SCORE]
+            self._keep.scores[step] = description["metrics"][evaluation.SCORE]
         try:
             if jax.process_count() == 1:
                 _check_room(self._folder, [weights, items])
