@@ -113,8 +113,8 @@ class TrainingData:
         import tensorflow as tf
 
         data = self._config.data
-        epoch, step = divmod(start_step, self.steps_per_epoch)
-        rows = tf.data.Dataset.range(epoch, np.iinfo(np.int64).max).flat_map(
+        start_epoch, step = divmod(start_step, self.steps_per_epoch)
+        rows = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(
             lambda number: tf.data.Dataset.from_tensor_slices(
                 tf.ensure_shape(
                     tf.numpy_function(self._epoch, [number], tf.int64, stateful=False),
@@ -135,7 +135,9 @@ class TrainingData:
         )
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
         for numbers, inputs in arrays(batched, self.videos[0].path.parent):
-            described = [self._describe(*row[:2], Cut(*row[2:])) for row in numbers.tolist()]
+            described = [
+                self._describe(epoch, number, Cut(*cut)) for epoch, number, *cut in numbers.tolist()
+            ]
             batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
             yield {kind: inputs, **batch}
 
