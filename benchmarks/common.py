@@ -1,0 +1,48 @@
+"""What several benchmarks share: the machine they ran on, measured processes, long videos."""
+
+import os
+import platform
+import resource
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def machine() -> dict[str, Any]:
+    """Returns what figures depend on: processor, cores and Python."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "?")
+    cores = len(os.sched_getaffinity(0))
+    return {"cpu": cpu, "cores": cores, "python": platform.python_version()}
+
+
+def commit() -> str:
+    """Returns the commit of this checkout, shortened."""
+    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.check_output(git, text=True).strip()
+
+
+def measured(command: Sequence[str], **options: Any) -> tuple[float, resource.struct_rusage]:
+    """Runs a process; returns its seconds by the clock, and what it used.
+
+    Args:
+      command: to run.
+      **options: of `subprocess.Popen`.
+    """
+    start = time.perf_counter()
+    process = subprocess.Popen(command, **options)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command}: exit status {status}")
+    return time.perf_counter() - start, usage
+
+
+def repeat_video(source: Path, target: Path, times: int) -> Path:
+    """Writes a video played several times over, without encoding it anew."""
+    listing = target.with_suffix(".txt")
+    listing.write_text(f"file '{source}'\n" * times)
+    command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]
+    subprocess.run([*command, "-c", "copy", "-y", str(target)], check=True)
+    return target
