@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboardX.proto import event_pb2
 
 from afsd_jax import activitynet_json, cli, evaluation
 from afsd_jax.run_log import VALIDATION, RunLog
 from afsd_jax.train import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
+from tests.event_files import read_events
 from tests.support import ROOT
 
 # One configuration for all runs, so that its step is compiled once; of a trunk cut short.
@@ -161,16 +161,7 @@ def test_an_interrupted_run_saves_and_goes_on_without_a_gap(data, tmp_path):
 
 def purged(workdir: Path) -> list[int]:
     """Returns the steps from which on TensorBoard forgets what was written before."""
-    found = []
-    for path in sorted(workdir.glob("events.*")):
-        content = path.read_bytes()
-        while content:
-            size = int.from_bytes(content[:8], "little")
-            event = event_pb2.Event.FromString(content[12 : 12 + size])
-            content = content[16 + size :]
-            if event.HasField("session_log"):
-                found.append(event.step)
-    return found
+    return [event.step for event in read_events(workdir) if event.HasField("session_log")]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

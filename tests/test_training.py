@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorboardX.proto import event_pb2
 
 import afsd_jax
 from afsd_jax.weights import checkpoint
 from tests import small_run
+from tests.event_files import read_events
 from tests.support import ROOT
 
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet", "total")
@@ -34,14 +34,9 @@ def whole_run(data, tmp_path_factory) -> Path:
 def scalars(workdir: Path) -> dict[str, dict[int, float]]:
     """Reads TensorBoard's event files: name → step → value."""
     found: dict[str, dict[int, float]] = {}
-    for path in sorted(workdir.glob("events.*")):
-        content = path.read_bytes()
-        while content:
-            size = int.from_bytes(content[:8], "little")
-            event = event_pb2.Event.FromString(content[12 : 12 + size])
-            content = content[16 + size :]
-            for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    for event in read_events(workdir):
+        for value in event.summary.value:
+            found.setdefault(value.tag, {})[event.step] = value.simple_value
     return found
 
 
