@@ -2,18 +2,20 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from afsd_jax import files, inputs
+from afsd_jax.data.decode.video import stated_duration
 from afsd_jax.detector import Detector, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
-from afsd_jax.inputs import Input
-from afsd_jax.outputs import THUMBNAILS, write_outputs
+from afsd_jax.inputs import Frames, Input, Source
+from afsd_jax.outputs import write_outputs
+from afsd_jax.passing import SecondsBar, Thumbnails
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
@@ -38,48 +40,102 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError(f"--fps {args.fps:g}: must be a positive number")
 
 
-def readers(
-    args: argparse.Namespace, detector: Detector
-) -> tuple[int, Iterator[Callable[[], Input]]]:
-    """Returns the number of videos, and one after another what reads each of them."""
+class Given(NamedTuple):
+    """The videos to detect in.
+
+    durations_s: by name, seconds; roughly, where only opening a video tells them.
+    sources: returns what opens the videos of some names.
+    """
+
+    durations_s: dict[str, float]
+    sources: Callable[[Sequence[str]], Iterator[Source]]
+
+
+def given_videos(args: argparse.Namespace, detector: Detector) -> Given:
+    """Returns the videos that the command line names."""
+    configs = detector.configs
     if args.data_dir:
-        count, prepared = inputs.from_prepared(detector.configs, args.data_dir, args.split or "")
-        return count, (lambda item=item: item for item in prepared)
+        prepared = inputs.PreparedVideos(configs, args.data_dir, args.split or "")
+        return Given(prepared.durations_s, prepared.sources)
     durations = files.read_json(args.durations) if args.durations else {}
     if not isinstance(durations, dict):
         raise UserError(f"{args.durations}: must map video names to seconds")
+    paths = {path.stem: path for path in args.videos}
 
     def read(path: Path) -> Input:
         if path.suffix != ".npy":
-            return inputs.from_video(path, detector.configs, args.flow_method)
-        paths = [path, args.flow_dir / path.name] if args.flow_dir else [path]
-        return inputs.from_arrays(paths, args.fps, durations)
+            return inputs.from_video(path, configs, args.flow_method)
+        arrays = [path, args.flow_dir / path.name] if args.flow_dir else [path]
+        return inputs.from_arrays(arrays, configs, args.fps, durations)
 
-    return len(args.videos), (lambda path=path: read(path) for path in args.videos)
+    stated = {name: 0.0 if p.suffix == ".npy" else stated_duration(p) for name, p in paths.items()}
 
+    def sources(names: Sequence[str]) -> Iterator[Source]:
+        return (Source(name, lambda name=name: read(paths[name])) for name in names)
 
-def thumbnails(item: Input) -> tuple[np.ndarray | None, list[float]]:
-    """Returns RGB frames spread over the video, if it has any, and their times in seconds."""
-    rgb = next((frames for frames in item.streams if frames.shape[-1] == 3), None)
-    if rgb is None:
-        return None, []
-    index = np.linspace(0, len(rgb) - 1, min(THUMBNAILS, len(rgb))).astype(int)
-    return np.asarray(rgb[index]), [float(i) / item.fps for i in index]
+    return Given(stated, sources)
 
 
-def detect_in(
-    item: Input, detector: Detector, scores: Mapping[str, VideoLabel] | None
-) -> list[Detection]:
-    """Returns the actions in one video.
+class Watch:
+    """Counts the seconds of the videos that are read, and keeps thumbnails of them."""
 
-    Raises:
-      UserError: naming the video, its frames do not fit the networks or it has no scores.
-    """
-    label = None if scores is None else label_of(item.name, scores)
-    try:
-        return detector.detect_frames(item.streams, item.fps, item.duration_s, label, item.name)
-    except UserError as error:
-        raise UserError(f"{item.name}: {error}") from error
+    def __init__(
+        self,
+        given: Given,
+        names: Sequence[str],
+        scores: Mapping[str, VideoLabel] | None,
+        keep: bool,
+    ):
+        """Takes the videos and those of their names to look at.
+
+        Args:
+          given: the videos.
+          names: of those to look at.
+          scores: of a video-level classifier, by video.
+          keep: whether thumbnails are wanted.
+        """
+        self._given, self._names, self._scores, self._keep = given, names, scores, keep
+        self._thumbnails: dict[str, Thumbnails] = {}
+        self._bar = SecondsBar(sum(given.durations_s[name] for name in names))
+
+    def __enter__(self) -> "Watch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def sources(self) -> Iterator[Source]:
+        """Yields what opens the videos."""
+        for source in self._given.sources(self._names):
+            yield Source(source.name, lambda source=source: self._open(source))
+
+    def _open(self, source: Source) -> Input:
+        self._bar.set_description_str(source.name, refresh=False)
+        stated_s, actual_s = self._given.durations_s[source.name], 0.0
+        try:
+            label = None if self._scores is None else label_of(source.name, self._scores)
+            video = source.open()
+            actual_s = video.duration_s
+        finally:
+            self._bar.correct(actual_s - stated_s)
+        return video._replace(frames=self._seen(video), label=label)
+
+    def _seen(self, video: Input) -> Iterator[Frames]:
+        kept = self._thumbnails[video.name] = Thumbnails(video.num_frames if self._keep else 0)
+        for position, frames in enumerate(self._bar.passing(video.frames, video.fps)):
+            rgb = next((frame for frame in frames if frame.shape[-1] == 3), None)
+            if rgb is not None:
+                kept.see(position, rgb)
+            yield frames
+
+    def report(self, video: Input, detections: Sequence[Detection]) -> VideoReport:
+        """Returns what there is to show of a video whose frames have passed."""
+        track = Track(video.name, video.duration_s, detections)
+        kept = self._thumbnails.pop(video.name)
+        if not kept.frames:
+            return VideoReport(track)
+        times = (kept.positions / video.fps).tolist()
+        return VideoReport(track, np.stack(kept.frames), times)
 
 
 def detect(args: argparse.Namespace) -> int:
@@ -101,18 +157,16 @@ def detect(args: argparse.Namespace) -> int:
     if scores is None and detector.config.inference.video_labels:
         raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
 
-    found: list[VideoReport] = []
+    given = given_videos(args, detector)
+    reports: list[VideoReport] = []
     failed: list[str] = []
-    count, videos = readers(args, detector)
-    for read in tqdm(videos, desc="detecting", unit="video", total=count):
-        try:
-            item = read()
-            track = Track(item.name, item.duration_s, detect_in(item, detector, scores))
-        except UserError as error:  # one video of many must not cost the others
-            failed.append(str(error))
-            continue
-        found.append(VideoReport(track, *thumbnails(item)) if args.report else VideoReport(track))
-    return write_outputs(args, found, failed)
+    with Watch(given, list(given.durations_s), scores, bool(args.report)) as watch:
+        for found in detector.detect_sources(watch.sources()):
+            if found.error or found.video is None:  # one video of many must not cost the others
+                failed.append(str(found.error))
+            else:
+                reports.append(watch.report(found.video, found.detections))
+    return write_outputs(args, reports, failed)
 
 
 if __name__ == "__main__":

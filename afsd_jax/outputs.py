@@ -9,8 +9,6 @@ from afsd_jax.errors import UserError
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.subtitles import write_subtitles
 
-THUMBNAILS = 8  # frames of each video on the page
-
 
 def write_outputs(
     args: argparse.Namespace,
