@@ -3,6 +3,7 @@
 Whatever the source, each network's stream (RGB or optical flow) gets the same number of frames.
 """
 
+import glob
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,8 +50,12 @@ class Source(NamedTuple):
 def video_files(given: Sequence[Path]) -> list[Path]:
     """Returns the files given, and in place of each folder the videos in it and below it.
 
+    A pattern such as clips/*.mp4 or **/*.mp4 that the shell has left as it is stands for the files
+    that match it.
+
     Raises:
-      UserError: a file is missing, a folder has no video, or two files have the same name.
+      UserError: a file is missing, a folder has no video, no file matches a pattern, or two files
+        have the same name.
     """
     names: dict[str, Path] = {}
     for path in (path for one in given for path in _videos_in(one)):
@@ -66,6 +71,11 @@ def video_files(given: Sequence[Path]) -> list[Path]:
 
 
 def _videos_in(path: Path) -> list[Path]:
+    if not path.exists() and glob.has_magic(str(path)):
+        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        if not matches:
+            raise UserError(f"{path}: no file matches")
+        return [video for match in matches for video in _videos_in(match)]
     if not path.is_dir():
         return [path]
     found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
@@ -175,7 +185,7 @@ def from_arrays(
     return of_arrays(streams, fps, duration_s or count / fps, configs, name)
 
 
-class PreparedVideos:
+class Prepared:
     """The videos of a split of the prepared data sets that the networks' configurations name.
 
     Attributes:

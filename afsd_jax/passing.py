@@ -27,7 +27,9 @@ class SecondsBar(tqdm):
     def format_dict(self) -> dict[str, Any]:
         values = dict(super().format_dict)
         rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
-        return values | {"speed": f"{rate:.2f}× real time"}
+        # Sums of fractions of a second may pass the total by a rounding error.
+        passed = min(values["n"], values["total"]) if values["total"] else values["n"]
+        return values | {"n": passed, "speed": f"{rate:.2f}× real time"}
 
     def correct(self, seconds: float) -> None:
         """Adds to the total what a video lasts longer than it stated."""

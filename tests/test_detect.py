@@ -20,7 +20,7 @@ from tests import small_run
 CLASSES = ["fall", "go left", "go right", "grow", "rise", "shrink"]
 
 
-def write_untrained(path: Path, stream: str) -> None:
+def write_untrained(path: Path, stream: str, seed: int = 0) -> None:
     """Writes a checkpoint of a small network with random weights."""
     config = synthetic.get_config()
     for name, value in small_run.OVERRIDES.items():
@@ -28,7 +28,7 @@ def write_untrained(path: Path, stream: str) -> None:
         config[section][field] = value
     config.data.stream = stream
     config = resolve(config, len(CLASSES))
-    weights = parameters.flatten(parameters.build_network(config))
+    weights = parameters.flatten(parameters.build_network(config, seed))
     checkpoint.write(path, weights, config, CLASSES)
 
 
