@@ -60,7 +60,8 @@ def video_files(given: Sequence[Path]) -> list[Path]:
     names: dict[str, Path] = {}
     for path in (path for one in given for path in _videos_in(one)):
         if not path.is_file():
-            raise UserError(f"{path}: no such file")
+            wrong = "is a pipe, socket or device, not a file" if path.exists() else "no such file"
+            raise UserError(f"{path}: {wrong}")
         if path.stem in names:
             raise UserError(
                 f"{names[path.stem]} and {path} have the same name; detections are kept by name, "

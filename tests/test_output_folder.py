@@ -92,7 +92,8 @@ def test_every_format_is_written_for_every_video(folder, run, tmp_path):
         assert (out / f"{name}.vtt").read_text().startswith("WEBVTT")
         assert (out / f"{name}.srt").read_text().startswith("1\n00:00:0")
         assert (out / f"{name}.html").read_text().count("data:image/jpeg") == 8
-        assert Image.open(out / f"{name}.png").width > 1000
+        with Image.open(out / f"{name}.png") as picture:
+            assert picture.width > 1000
     single = tmp_path / "single.json"
     assert run(folder / "in", f"--output={single}")[0] == 0
     assert read_predictions(single) == combined
