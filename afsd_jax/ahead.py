@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -11,7 +11,9 @@ _LOOK_S = 0.1  # how often a thread that waits for room sees whether it is still
 _FAREWELL_S = 2.0  # how long a thread that is wanted no more may take to notice
 
 
-def ahead(make: Callable[[threading.Event], Iterable[Item]], size: int) -> Iterator[Item]:
+def ahead(
+    make: Callable[[threading.Event], Iterable[Item]], size: int
+) -> Generator[Item, None, None]:
     """Yields items that a thread makes ahead, at most `size` of them.
 
     The thread ends with the iteration, however that ends. What is raised in it is raised here.

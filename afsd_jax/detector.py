@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -214,7 +215,7 @@ class Detector:
             while ended and not (batch and batch[0][1] is ended[0][1]):
                 yield self._found(*ended.popleft())
 
-        def events(unwanted):
+        def events(unwanted: threading.Event) -> Iterator[Window | End]:
             args = self.window_offsets, data.clip_length, data.crop_size, unwanted
             return read_windows(sources, *args)
 
@@ -251,7 +252,8 @@ class Detector:
         if self.mesh:
             clips, valid = jax.device_put((clips, valid), spread(self.mesh))
         segments, scores = map(np.asarray, self._forward(weights, clips, valid))
-        for (window, candidates), *decoded in zip(batch, segments, scores, strict=False):
+        for index, (window, candidates) in enumerate(batch):
+            decoded = segments[index], scores[index]
             candidates.add(window.offset, *decoded, self._score_threshold)
 
     def _found(self, end: End, candidates: Candidates) -> Found:

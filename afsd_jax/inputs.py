@@ -3,6 +3,7 @@
 Whatever the source, each network's stream (RGB or optical flow) gets the same number of frames.
 """
 
+import functools
 import glob
 import itertools
 import os
@@ -240,4 +241,4 @@ class Prepared:
             first = videos[0]
             streams = [video.frames for video in videos]
             given = streams, first.fps, first.duration_s, self._configs, first.name
-            yield Source(first.name, lambda given=given: of_arrays(*given))
+            yield Source(first.name, functools.partial(of_arrays, *given))

@@ -1,6 +1,7 @@
 """Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -47,7 +48,7 @@ class FramePredictor:
         def sources() -> Iterator[Source]:
             for video in self._split:
                 args = [video.frames], video.fps, video.duration_s, configs, video.name
-                yield Source(video.name, lambda args=args: of_arrays(*args))
+                yield Source(video.name, functools.partial(of_arrays, *args))
 
         for found in self._detector.detect_sources(sources()):
             if found.error:

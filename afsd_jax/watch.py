@@ -1,5 +1,6 @@
 """Videos while they are detected in: how far reading has come, and what they look like."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -46,7 +47,7 @@ class Watch:
     def sources(self) -> Iterator[Source]:
         """Yields what opens the videos."""
         for source in self._given.sources(list(self._stated_s)):
-            yield Source(source.name, lambda source=source: self._open(source))
+            yield Source(source.name, functools.partial(self._open, source))
 
     def _open(self, source: Source) -> Input:
         self._bar.set_description_str(source.name, refresh=False)

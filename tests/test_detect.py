@@ -87,6 +87,17 @@ def test_detections_are_activitynet_json_with_a_page_and_subtitles(folder, tmp_p
     assert (tmp_path / "srt" / "video.srt").exists()
 
 
+def test_a_batch_is_spread_over_devices_that_do_not_divide_it(folder, tmp_path):
+    output, found = tmp_path / "detections.json", []
+    for devices in (1, 3):  # a batch of 4 becomes one of 6
+        arguments = f"--checkpoint={folder / 'checkpoint'}", f"--output={output}"
+        result = small_run.run("afsd_jax.detect", folder / "video.mp4", *arguments, devices=devices)
+        found.append(detections(result, output)["video"])
+    assert len(found[0]) == pytest.approx(len(found[1]), rel=0.02)
+    for one, three in zip(found[0][:20], found[1][:20], strict=True):
+        assert one["score"] == pytest.approx(three["score"], rel=1e-4)
+
+
 def test_a_prepared_split_gives_what_its_videos_give(folder, tmp_path):
     of_video, of_split = tmp_path / "video.json", tmp_path / "split.json"
     expected = detections(detect(folder, folder / "video.mp4", output=of_video), of_video)
