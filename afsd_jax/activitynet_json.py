@@ -19,6 +19,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.json_fields import field, number, read_list, require_dict, shown, text
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 
+VERSION = "afsd_jax"
+
 
 def read_ground_truth(
     path: str | os.PathLike[str], subset: str | None = None
@@ -107,9 +109,16 @@ def write_ground_truth(
 def write_predictions(
     path: str | os.PathLike[str],
     results: Mapping[str, Iterable[Detection]],
-    version: str = "afsd_jax",
+    version: str = VERSION,
+    external_data: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes detections by video as an ActivityNet predictions file, in one piece or not at all.
+
+    Args:
+      path: of the file.
+      results: detections by video.
+      version: what the file says of its format.
+      external_data: what the file says of how they were made, JSON values.
 
     Raises:
       UserError: the file cannot be written.
@@ -118,7 +127,7 @@ def write_predictions(
         path,
         {
             "version": version,
-            "external_data": {},
+            "external_data": dict(external_data or {}),
             "results": {
                 video: [
                     {

@@ -65,7 +65,12 @@ def _runs(add: Callable[..., object]) -> None:
 def _detect(add: Callable[..., object]) -> str:
     add("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, their folders, .npy files")
     add("--checkpoint", required=True, help="checkpoint folder, PyTorch file, or kinetics")
-    add("--output", required=True, type=Path, help="JSON file of detections to write")
+    add("--output", required=True, type=Path, help="JSON file to write; with --format a folder")
+    add("--format", metavar="LIST", help="of each video, some of json,csv,vtt,srt,html,png")
+    add("--min-score", type=float, help="least score shown to people (default: 0.1)")
+    add("--top-k", type=int, metavar="K", help="show people only the best of a video")
+    add("--labels", metavar="LIST", help="show people only these classes, as jump,run")
+    add("--shard", metavar="I/N", help="only every N-th video, from the I-th on, by name")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     add("--flow-dir", type=Path, help="folder of the flow arrays")
     add("--flow-method", choices=_FLOW, default="tvl1", help="dis is a hundred times faster")
@@ -80,6 +85,12 @@ def _detect(add: Callable[..., object]) -> str:
 width, channels], with --fps), or a whole split of a prepared data set (--data-dir). A second
 network on optical flow (--flow-checkpoint) is fused with the first; its flow is computed from
 videos, or lies beside arrays in --flow-dir under their names, or among the prepared data.
+
+With --format, --output is a folder that receives the files of each video as soon as it is done, and
+detections.json, of all videos, at the end. Started again with the same folder, a run that was
+stopped goes on. JSON files always hold all detections; --min-score, --top-k and --labels say which
+of them people are shown.
+
 --checkpoint kinetics is no detector: it does what `afsd look` does.
 
 Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;

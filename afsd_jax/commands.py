@@ -24,7 +24,7 @@ SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
     *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
-    "video_scores",
+    *("video_scores", "format", "min_score", "top_k", "labels", "shard"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
 
@@ -102,7 +102,7 @@ def runs(args: Namespace) -> None:
 
 
 def detect(args: Namespace) -> int:
-    check_output_file(args.output)
+    (check_output_file if args.format is None else check_output_folder)(args.output)
     check_output_file(args.report)
     check_output_folder(args.subtitles)
     if args.checkpoint == "kinetics":

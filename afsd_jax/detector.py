@@ -1,22 +1,45 @@
 """Videos in, actions out: a trained network (or two, RGB and flow) applied to whole videos."""
 
+import contextlib
+import functools
 import os
-from collections.abc import Sequence
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from afsd_jax import inputs
-from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
+from afsd_jax.ahead import ahead
+from afsd_jax.candidates import Candidates
+from afsd_jax.data.clips.windows import window_offsets
 from afsd_jax.errors import UserError
+from afsd_jax.inputs import Input, Source
 from afsd_jax.models import PADDING, normalise
+from afsd_jax.passing import SecondsBar
 from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
-from afsd_jax.sharding import spread
+from afsd_jax.sharding import data_mesh, replicate, spread
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
+from afsd_jax.window_stream import End, Window, read_windows, unexpected
+
+
+class Found(NamedTuple):
+    """What came of one video.
+
+    video: None if it could not be opened.
+    detections: best first; none if it failed.
+    error: why it failed, if it did.
+    """
+
+    name: str
+    video: Input | None
+    detections: list[Detection]
+    error: UserError | None = None
 
 
 class Detector:
@@ -28,7 +51,7 @@ class Detector:
       config: the first of them; its `data` and `inference` parts are used.
       class_names: C-1 names of the actions.
       weights: of each network; others of the same shapes may take their place.
-      mesh: devices that share a batch of windows, if it can be shared evenly.
+      mesh: devices that share a batch of windows, by default all of them; None: there is one.
     """
 
     def __init__(self, streams: Sequence[checkpoint.Checkpoint]):
@@ -56,8 +79,9 @@ class Detector:
         self.class_names = first.class_names
         networks = [parameters.abstract_network(stream.config) for stream in streams]
         self.weights = [stream.weights for stream in streams]
-        self.mesh: Mesh | None = None
-        self._channels = [stream.config.model.in_channels for stream in streams]
+        # Of several hosts each looks at all videos.
+        shared = jax.process_count() == 1 and jax.device_count() > 1
+        self.mesh: Mesh | None = data_mesh() if shared else None
         inference, priors = self.config.inference, networks[0].priors
 
         def forward(
@@ -95,8 +119,40 @@ class Detector:
         Raises:
           UserError: the file is missing, damaged or no video.
         """
-        decoded = inputs.from_video(video, self.configs, flow_method)
-        return self.detect_frames(decoded.streams, decoded.fps, decoded.duration_s)
+        open_video = functools.partial(inputs.from_video, video, self.configs, flow_method)
+        return self._detect_one(Source(os.fspath(video), open_video))
+
+    def detect_many(
+        self, videos: Iterable[str | os.PathLike[str]], flow_method: str = "tvl1"
+    ) -> Iterator[tuple[str | os.PathLike[str], list[Detection]]]:
+        """Yields each video file, as it was given, and its actions, best first.
+
+        The videos share batches, and are decoded while the network computes.
+
+        Args:
+          videos: the files.
+          flow_method: tvl1 or dis, of the optical flow if a network wants it.
+
+        Raises:
+          UserError: some files are missing, damaged or no videos; after all others are yielded.
+        """
+        given: deque[str | os.PathLike[str]] = deque()
+        failed: list[str] = []
+
+        def sources() -> Iterator[Source]:
+            for path in videos:
+                given.append(path)
+                open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
+                yield Source(os.fspath(path), open_video)
+
+        for found in self.detect_sources(sources()):
+            path = given.popleft()
+            if found.error:
+                failed.append(str(found.error))
+            else:
+                yield path, found.detections
+        if failed:
+            raise UserError("; ".join(failed))
 
     def detect_frames(
         self,
@@ -118,34 +174,109 @@ class Detector:
         Raises:
           UserError: the frames' type or shape does not fit the networks.
         """
-        data, inference = self.config.data, self.config.inference
-        cropped = [
-            self._crop(frames, channels)
-            for frames, channels in zip(streams, self._channels, strict=True)
-        ]
-        num_frames = len(cropped[0])
-        if any(len(frames) != num_frames for frames in cropped):
-            raise UserError(
-                "the streams have different numbers of frames: "
-                + ", ".join(str(len(frames)) for frames in cropped)
-            )
-        offsets = self.window_offsets(num_frames)
-        size = min(inference.batch_size, len(offsets))
-        segments, scores = [], []
-        starts = range(0, len(offsets), size)
-        for i in tqdm(starts, desc=progress, unit="batch", leave=False, disable=not progress):
-            # The last batch repeats its last window, so that the network sees one shape.
-            part = offsets[i : i + size]
-            filled = part + part[-1:] * (size - len(part))
-            cut = [cut_windows(frames, filled, data.clip_length) for frames in cropped]
-            clips, valid = [windows for windows, _ in cut], cut[0][1]
-            if self.mesh and size % self.mesh.size == 0:
-                clips, valid = jax.device_put((clips, valid), spread(self.mesh))
-            batch_segments, batch_scores = self._forward(self.weights, clips, valid)
-            segments.append(np.asarray(batch_segments)[: len(part)])
-            scores.append(np.asarray(batch_scores)[: len(part)])
-        decoded = np.concatenate(segments), np.concatenate(scores)
-        return self.detections(*decoded, offsets, fps, duration_s, video_label)
+        length_s = float("inf") if duration_s is None else duration_s
+
+        def opened() -> Input:
+            video = inputs.of_arrays(streams, fps, length_s, self.configs)
+            return video._replace(label=video_label)
+
+        if not progress:
+            return self._detect_one(Source("frames", opened))
+        with SecondsBar(len(streams[0]) / fps) as bar:
+            bar.set_description_str(progress)
+
+            def watched() -> Input:
+                video = opened()
+                return video._replace(frames=bar.passing(video.frames, fps))
+
+            return self._detect_one(Source("frames", watched))
+
+    def detect_sources(self, sources: Iterable[Source]) -> Iterator[Found]:
+        """Yields what is found in each video, in order, as each is done.
+
+        Frames are read in a thread, while the network computes and at most a batch ahead of it.
+        Windows of different videos share batches, all of one shape; the last is filled up.
+
+        Args:
+          sources: of the videos; iterated and opened in the thread. A failure to open or to read
+            one is in its `Found`.
+
+        Raises:
+          Exception: what iterating over `sources` itself raises.
+        """
+        data, size = self.config.data, self._batch_size
+        mesh = self.mesh
+        weights = replicate(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        batch: list[tuple[Window, Candidates]] = []
+        ended: deque[tuple[End, Candidates]] = deque()
+        candidates = Candidates()
+
+        def done() -> Iterator[Found]:
+            while ended and not (batch and batch[0][1] is ended[0][1]):
+                yield self._found(*ended.popleft())
+
+        def events(unwanted: threading.Event) -> Iterator[Window | End]:
+            args = self.window_offsets, data.clip_length, data.crop_size, unwanted
+            return read_windows(sources, *args)
+
+        with contextlib.closing(ahead(events, size)) as coming:
+            for event in coming:
+                if isinstance(event, Window):
+                    batch.append((event, candidates))
+                else:
+                    ended.append((event, candidates))
+                    candidates = Candidates()
+                if len(batch) == size:
+                    self._compute(weights, batch)
+                    batch.clear()
+                yield from done()
+        if batch:
+            self._compute(weights, batch)
+            batch.clear()
+        yield from done()
+
+    @property
+    def _batch_size(self) -> int:
+        """Windows of every batch: a multiple of the number of devices."""
+        count = self.mesh.size if self.mesh else 1
+        return -(-self.config.inference.batch_size // count) * count
+
+    def _compute(
+        self, weights: list[dict[str, jax.Array]], batch: list[tuple[Window, Candidates]]
+    ) -> None:
+        """Runs the networks on a batch of windows and keeps the candidates."""
+        windows = [window for window, _ in batch]
+        windows += windows[-1:] * (self._batch_size - len(windows))
+        clips = [np.concatenate(parts) for parts in zip(*(w.clips for w in windows), strict=True)]
+        valid = np.concatenate([window.num_frames for window in windows])
+        if self.mesh:
+            clips, valid = jax.device_put((clips, valid), spread(self.mesh))
+        segments, scores = map(np.asarray, self._forward(weights, clips, valid))
+        for index, (window, candidates) in enumerate(batch):
+            decoded = segments[index], scores[index]
+            candidates.add(window.offset, *decoded, self._score_threshold)
+
+    def _found(self, end: End, candidates: Candidates) -> Found:
+        name, video, error = end
+        if error or video is None:
+            return Found(name, video, [], error)
+        try:
+            times = video.fps, video.duration_s, video.label
+            detections = self.detections(*candidates.gathered(), *times)
+        except Exception as raised:  # such as too little memory: of this video
+            return Found(name, video, [], unexpected(name, raised))
+        return Found(name, video, detections)
+
+    def _detect_one(self, source: Source) -> list[Detection]:
+        (found,) = self.detect_sources([source])
+        if found.error:
+            raise found.error
+        return found.detections
+
+    @property
+    def _score_threshold(self) -> float:
+        fused = len(self.configs) > 1
+        return self.config.inference["fusion_score_threshold" if fused else "score_threshold"]
 
     def window_offsets(self, num_frames: int) -> list[int]:
         """Returns the first frame of each window of a video of so many frames."""
@@ -183,28 +314,13 @@ class Detector:
             np.array(offsets),
             fps,
             self.class_names,
-            score_threshold=inference["fusion_score_threshold" if fused else "score_threshold"],
+            score_threshold=self._score_threshold,
             nms_sigma=inference.nms_sigma,
             nms_threshold=inference["fusion_nms_threshold" if fused else "nms_threshold"],
             max_detections=inference.max_detections,
             duration_s=duration_s if inference.clip_to_video else None,
             video_label=video_label,
         )
-
-    def _crop(self, frames: np.ndarray, channels: int) -> np.ndarray:
-        size = self.config.data.crop_size
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != channels:
-            raise UserError(
-                f"frames must be uint8 [frames, height, width, {channels}], "
-                f"not {frames.dtype} {list(frames.shape)}"
-            )
-        if min(frames.shape[1:3]) < size:
-            raise UserError(
-                f"frames of {frames.shape[2]}x{frames.shape[1]} pixels are smaller than the "
-                f"network's {size}x{size}; resize them to {self.config.data.frame_size}"
-            )
-        top, left = (centre_crop(side, size) for side in frames.shape[1:3])
-        return frames[:, top : top + size, left : left + size]
 
 
 def load_detector(

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,30 @@ def check_output_folder(path: str | os.PathLike[str] | None, parents: bool = Fal
     while parents and not target.exists():
         target = target.parent
     _check_writable(target if target.exists() else target.parent)
+
+
+def check_apart(
+    outputs: Iterable[str | os.PathLike[str] | None],
+    inputs: Iterable[str | os.PathLike[str] | None],
+) -> None:
+    """Checks, before any work, that every output is a file of its own.
+
+    Args:
+      outputs: files to write; None is none.
+      inputs: files that are read.
+
+    Raises:
+      UserError: an output is one of the inputs, or two outputs are the same file.
+    """
+    read = {Path(path).resolve() for path in inputs if path is not None}
+    written: set[Path] = set()
+    for path in (Path(path) for path in outputs if path is not None):
+        place = path.resolve()
+        if place in read:
+            raise UserError(f"{path}: is one of the inputs; give another path to write to")
+        if place in written:
+            raise UserError(f"{path}: would be written twice; give another path to one of the two")
+        written.add(place)
 
 
 def _check_writable(folder: Path) -> None:

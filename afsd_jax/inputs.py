@@ -3,43 +3,66 @@
 Whatever the source, each network's stream (RGB or optical flow) gets the same number of frames.
 """
 
+import functools
+import glob
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import ml_collections
 import numpy as np
+from numpy.typing import NDArray
 
 from afsd_jax.data.decode import media
 from afsd_jax.errors import UserError
+from afsd_jax.postprocess import VideoLabel
+
+Frames = Sequence[NDArray[np.uint8]]  # one moment's, for each network
 
 
 class Input(NamedTuple):
     """One video ready for the networks.
 
     name: without folder and suffix.
-    streams: for each network uint8 [N,H,W,channels], sampled at `fps`.
+    frames: for each network uint8 [H,W,channels], one after another, once.
+    num_frames: that come.
     fps: frames per second.
-    duration_s: of the video, seconds.
+    duration_s: of the video, seconds; detections may be cut there.
+    label: class and score factor of a video-level classifier.
     """
 
     name: str
-    streams: list[np.ndarray]
+    frames: Iterable[Frames]
+    num_frames: int
     fps: float
     duration_s: float
+    label: VideoLabel | None = None
+
+
+class Source(NamedTuple):
+    """What opens a video when its turn comes, and the video's name, for messages."""
+
+    name: str
+    open: Callable[[], Input]
 
 
 def video_files(given: Sequence[Path]) -> list[Path]:
     """Returns the files given, and in place of each folder the videos in it and below it.
 
+    A pattern such as clips/*.mp4 or **/*.mp4 that the shell has left as it is stands for the files
+    that match it.
+
     Raises:
-      UserError: a file is missing, a folder has no video, or two files have the same name.
+      UserError: a file is missing, a folder has no video, no file matches a pattern, or two files
+        have the same name.
     """
     names: dict[str, Path] = {}
     for path in (path for one in given for path in _videos_in(one)):
         if not path.is_file():
-            raise UserError(f"{path}: no such file")
+            wrong = "is a pipe, socket or device, not a file" if path.exists() else "no such file"
+            raise UserError(f"{path}: {wrong}")
         if path.stem in names:
             raise UserError(
                 f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
@@ -50,6 +73,11 @@ def video_files(given: Sequence[Path]) -> list[Path]:
 
 
 def _videos_in(path: Path) -> list[Path]:
+    if not path.exists() and glob.has_magic(str(path)):
+        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
+        if not matches:
+            raise UserError(f"{path}: no file matches")
+        return [video for match in matches for video in _videos_in(match)]
     if not path.is_dir():
         return [path]
     found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
@@ -74,30 +102,75 @@ def from_video(
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
     """
     from afsd_jax.data.decode.flow import compute_flow
-    from afsd_jax.data.decode.video import read_video
+    from afsd_jax.data.decode.video import VideoReader
 
     data = configs[0].data
-    size = (data.frame_size, data.frame_size)
-    video = read_video(path, data.fps, size, data.max_frames)
-    frames = {"rgb": video.frames}
-    if any(config.data.stream == "flow" for config in configs):
-        frames["flow"] = np.stack(list(compute_flow(video.frames, flow_method)))
-    streams = [frames[config.data.stream] for config in configs]
-    return Input(Path(path).stem, streams, video.fps, video.duration_s)
+    reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
+    copies = itertools.tee(reader, len(configs))
+    streams = [
+        compute_flow(frames, flow_method) if config.data.stream == "flow" else frames
+        for frames, config in zip(copies, configs, strict=True)
+    ]
+    frames = zip(*streams, strict=True)
+    return Input(Path(path).stem, frames, reader.num_frames, reader.fps, reader.duration_s)
+
+
+def of_arrays(
+    streams: Sequence[NDArray[np.uint8]],
+    fps: float,
+    duration_s: float,
+    configs: Sequence[ml_collections.ConfigDict],
+    name: str = "",
+) -> Input:
+    """Returns a video given as frames.
+
+    Args:
+      streams: for each network uint8 [N,H,W,channels], sampled at `fps`.
+      fps: frames per second.
+      duration_s: of the video.
+      configs: of the networks.
+      name: of the video.
+
+    Raises:
+      UserError: the frames' type or shape does not fit the networks.
+    """
+    place = f"{name}: " if name else ""
+    for frames, config in zip(streams, configs, strict=True):
+        channels, size = config.model.in_channels, config.data.crop_size
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != channels:
+            raise UserError(
+                f"{place}frames must be uint8 [frames, height, width, {channels}], "
+                f"not {frames.dtype} {list(frames.shape)}"
+            )
+        if min(frames.shape[1:3]) < size:
+            raise UserError(
+                f"{place}frames of {frames.shape[2]}x{frames.shape[1]} pixels are smaller than the "
+                f"network's {size}x{size}; resize them to {config.data.frame_size}"
+            )
+    counts = [len(frames) for frames in streams]
+    if len(set(counts)) > 1:
+        numbers = ", ".join(map(str, counts))
+        raise UserError(f"{place}the streams have different numbers of frames: {numbers}")
+    return Input(name, zip(*streams, strict=True), counts[0], fps, duration_s)
 
 
 def from_arrays(
-    paths: Sequence[Path], fps: float | None = None, durations: Mapping[str, float] | None = None
+    paths: Sequence[Path],
+    configs: Sequence[ml_collections.ConfigDict],
+    fps: float | None = None,
+    durations: Mapping[str, float] | None = None,
 ) -> Input:
     """Opens frames prepared as arrays, one file a network; they are read as they are used.
 
     Args:
       paths: .npy files, uint8 [N,H,W,channels].
+      configs: of the networks.
       fps: frames per second; None: as many as give the duration.
       durations: seconds by name; default: number of frames / fps.
 
     Raises:
-      UserError: a file is missing or no such array, or there is neither rate nor duration.
+      UserError: a file is missing or no such array, does not fit the networks, or there is neither
+        rate nor duration.
     """
     from afsd_jax.data.decode.sources import open_array
 
@@ -111,42 +184,61 @@ def from_arrays(
     fps = fps or (duration_s and count / duration_s)
     if not fps:
         raise UserError(f"{paths[0]}: an array has no frame rate; give --fps or --durations")
-    return Input(name, streams, fps, duration_s or count / fps)
+    return of_arrays(streams, fps, duration_s or count / fps, configs, name)
 
 
-def from_prepared(
-    configs: Sequence[ml_collections.ConfigDict], data_dir: str | os.PathLike[str], split: str = ""
-) -> tuple[int, Iterator[Input]]:
-    """Opens a split of the prepared data sets that the configurations name.
+class Prepared:
+    """The videos of a split of the prepared data sets that the networks' configurations name.
 
-    Args:
-      configs: of the networks.
-      data_dir: folder of prepared data sets.
-      split: of them; by default the configuration's test split.
-
-    Returns:
-      The number of videos, and an iterator over them that decodes ahead.
-
-    Raises:
-      UserError: a data set is missing or damaged, or the streams' videos differ.
+    Attributes:
+      durations_s: seconds of each video, by name, in the order of iteration.
+      files: that they are read from.
     """
-    from afsd_jax.data.whole_videos import PreparedSplit
 
-    def open_split(data: ml_collections.ConfigDict) -> PreparedSplit:
-        data = data.copy_and_resolve_references()
-        data.data_dir = os.fspath(data_dir)
-        return PreparedSplit(data, split or data.test_split)
+    def __init__(
+        self,
+        configs: Sequence[ml_collections.ConfigDict],
+        data_dir: str | os.PathLike[str],
+        split: str = "",
+    ):
+        """Finds the videos; reads no frames.
 
-    splits = [open_split(config.data) for config in configs]
-    names = splits[0].names
-    for other in splits[1:]:
-        if other.names != names:
-            odd = sorted(set(names) ^ set(other.names))
-            raise UserError(
-                f"{other.folder}: its videos are not those of {splits[0].folder}"
-                + (f", such as {odd[0]}" if odd else "")
-            )
-    return len(names), (
-        Input(videos[0].name, [v.frames for v in videos], videos[0].fps, videos[0].duration_s)
-        for videos in zip(*splits, strict=True)
-    )
+        Args:
+          configs: of the networks.
+          data_dir: folder of prepared data sets.
+          split: of them; by default the configuration's test split.
+
+        Raises:
+          UserError: a data set is missing or damaged, or the streams' videos differ.
+        """
+        from afsd_jax.data.whole_videos import PreparedSplit
+
+        def open_split(data: ml_collections.ConfigDict) -> PreparedSplit:
+            data = data.copy_and_resolve_references()
+            data.data_dir = os.fspath(data_dir)
+            return PreparedSplit(data, split or data.test_split)
+
+        self._configs = configs
+        self._splits = [open_split(config.data) for config in configs]
+        first = self._splits[0]
+        for other in self._splits[1:]:
+            if other.names != first.names:
+                odd = sorted(set(first.names) ^ set(other.names))
+                raise UserError(
+                    f"{other.folder}: its videos are not those of {first.folder}"
+                    + (f", such as {odd[0]}" if odd else "")
+                )
+        self.durations_s = dict(zip(first.names, first.durations_s, strict=True))
+        self.files = [
+            path for one in self._splits for path in sorted(one.folder.glob("*")) if path.is_file()
+        ]
+
+    def sources(self, names: Sequence[str]) -> Iterator[Source]:
+        """Yields the videos of these names, decoded ahead, in the order of `durations_s`."""
+        for split in self._splits:
+            split.choose(names)
+        for videos in zip(*self._splits, strict=True):
+            first = videos[0]
+            streams = [video.frames for video in videos]
+            given = streams, first.fps, first.duration_s, self._configs, first.name
+            yield Source(first.name, functools.partial(of_arrays, *given))

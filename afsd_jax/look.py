@@ -2,18 +2,16 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from afsd_jax import inputs, recognition
-from afsd_jax.data.decode.video import FRAME_SIZE, VideoReader, resize, stated_duration
+from afsd_jax.data.decode.video import VideoReader, stated_duration
 from afsd_jax.errors import UserError
-from afsd_jax.outputs import THUMBNAILS, write_outputs
+from afsd_jax.outputs import write_outputs
+from afsd_jax.passing import SecondsBar, Thumbnails
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
 from afsd_jax.video_scores import write_video_scores
@@ -21,51 +19,6 @@ from afsd_jax.video_scores import write_video_scores
 TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, not AFSD"
 
 DEFAULTS = {"fps": 25.0, "size": 224, "threshold": 0.2, "write_video_scores": None}  # as in `cli`
-
-
-class SecondsBar(tqdm):
-    """Counts seconds of video, and how many times faster than real time they pass."""
-
-    def __init__(self, total: float):
-        form = (
-            "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {speed}, {remaining} left"
-        )
-        super().__init__(total=total, bar_format=form, smoothing=0.05)
-
-    @property
-    def format_dict(self) -> dict[str, Any]:
-        values = dict(super().format_dict)
-        rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
-        return values | {"speed": f"{rate:.2f}× real time"}
-
-    def correct(self, seconds: float) -> None:
-        """Adds to the total what a video lasts longer than it stated."""
-        self.total = (self.total or 0) + seconds
-
-    def passing(
-        self, frames: Iterable[NDArray[np.uint8]], fps: float
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Yields frames and counts them."""
-        for frame in frames:
-            yield frame
-            self.update(1 / fps)
-
-
-class Thumbnails:
-    """Keeps a few small frames, spread over a video, of those that pass."""
-
-    def __init__(self, num_frames: int):
-        count = min(THUMBNAILS, num_frames)
-        self.positions = np.linspace(0, num_frames - 1, count).astype(int)
-        self.frames: list[NDArray[np.uint8]] = []
-
-    def passing(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-        """Yields frames."""
-        wanted = set(self.positions.tolist())
-        for position, frame in enumerate(frames):
-            if position in wanted:
-                self.frames.append(resize(frame, FRAME_SIZE))
-            yield frame
 
 
 def check_arguments(args: argparse.Namespace) -> None:

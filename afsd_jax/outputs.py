@@ -1,22 +1,54 @@
 """What is found in videos, written down: JSON, a page, subtitles, and the list of what failed."""
 
 import argparse
+import csv
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 from afsd_jax.activitynet_json import write_predictions
 from afsd_jax.errors import UserError
+from afsd_jax.files import atomic_write
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.subtitles import write_subtitles
+from afsd_jax.report.timeline import draw_timeline
+from afsd_jax.report.tracks import strongest
+from afsd_jax.types import Detection
 
-THUMBNAILS = 8  # frames of each video on the page
+FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
+TITLE = "Detected actions"
+
+
+class Choice(NamedTuple):
+    """What people are shown of the detections; JSON files always hold all of them.
+
+    min_score: weaker ones are not shown, or hidden at first where the reader can change that.
+    top_k: only so many of a video, the best; None: all.
+    labels: only these classes; None: all.
+    """
+
+    min_score: float = 0.1
+    top_k: int | None = None
+    labels: Sequence[str] | None = None
+
+    def of(self, detections: Sequence[Detection]) -> list[Detection]:
+        """Returns the best detections of the chosen classes, whatever their scores."""
+        chosen = [d for d in detections if self.labels is None or d.label in self.labels]
+        return strongest(chosen, 0.0, len(chosen) if self.top_k is None else self.top_k)
+
+    def shown(self, video: VideoReport) -> VideoReport:
+        """Returns a video with the chosen ones of its detections."""
+        track = video.track
+        return video._replace(track=track._replace(detections=self.of(track.detections)))
 
 
 def write_outputs(
     args: argparse.Namespace,
     videos: Sequence[VideoReport],
     failed: Sequence[str],
-    title: str = "Detected actions",
+    title: str = TITLE,
+    choice: Choice | None = None,
 ) -> int:
     """Writes what a command line asks for.
 
@@ -25,6 +57,7 @@ def write_outputs(
       videos: with their detections.
       failed: why each of the other videos failed.
       title: of the page.
+      choice: what is shown on the page and in subtitles; None: the default.
 
     Returns:
       The exit code: 1 if some videos failed, else 0.
@@ -34,14 +67,52 @@ def write_outputs(
     """
     if not videos:
         raise UserError(failed[0])
+    choice = choice or Choice()
     results = {video.track.name: video.track.detections for video in videos}
     write_predictions(args.output, results)
+    shown = [choice.shown(video) for video in videos]
     if args.report:
-        write_page(args.report, videos, title=title)
+        write_page(args.report, shown, title=title, min_score=choice.min_score)
     if args.subtitles:
-        for name, found in results.items():
-            write_subtitles(args.subtitles / f"{name}.srt", found)
+        for track in (video.track for video in shown):
+            path = args.subtitles / f"{track.name}.srt"
+            write_subtitles(path, track.detections, choice.min_score)
     print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
+    return list_failed(failed)
+
+
+def list_failed(failed: Sequence[str]) -> int:
+    """Says why videos failed, a line each; returns the exit code."""
     for text in failed:
         print(f"failed: {text}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def write_shown(path: Path, video: VideoReport, choice: Choice) -> None:
+    """Writes one video's detections for people; the path's suffix is one of `FORMATS` but json.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    video = choice.shown(video)
+    detections, min_score = video.track.detections, choice.min_score
+    if path.suffix == ".csv":
+        _write_csv(path, strongest(detections, min_score, len(detections)))
+    elif path.suffix == ".html":
+        write_page(path, [video], title=TITLE, min_score=min_score)
+    elif path.suffix == ".png":
+        draw_timeline(path, [video.track], min_score=min_score)
+    else:
+        write_subtitles(path, detections, min_score)
+
+
+def _write_csv(path: Path, detections: Sequence[Detection]) -> None:
+    """Writes a line for each detection, best first."""
+    with (
+        atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(("label", "score", "start_s", "end_s"))
+        for label, score, start_s, end_s in detections:
+            table.writerow((label, f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))

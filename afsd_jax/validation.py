@@ -1,6 +1,7 @@
 """Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -18,9 +19,9 @@ from afsd_jax.data.splits import open_split
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detector import Detector
 from afsd_jax.errors import UserError
+from afsd_jax.inputs import Source, of_arrays
 from afsd_jax.models import PADDING
 from afsd_jax.postprocess import decode_streams
-from afsd_jax.sharding import data_mesh
 from afsd_jax.types import AnnotatedVideo, Detection
 from afsd_jax.weights import parameters
 from afsd_jax.weights.checkpoint import Checkpoint
@@ -39,14 +40,20 @@ class FramePredictor:
         """Takes the resolved configuration, the classes' names and the videos."""
         self._split = split
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
-        # Of several hosts each looks at all videos.
-        self._detector.mesh = data_mesh() if jax.process_count() == 1 else None
 
     def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
         self._detector.weights = [dict(weights)]
-        for video in self._split:
-            args = [video.frames], video.fps, video.duration_s
-            yield video.name, self._detector.detect_frames(*args)
+        configs = self._detector.configs
+
+        def sources() -> Iterator[Source]:
+            for video in self._split:
+                args = [video.frames], video.fps, video.duration_s, configs, video.name
+                yield Source(video.name, functools.partial(of_arrays, *args))
+
+        for found in self._detector.detect_sources(sources()):
+            if found.error:
+                raise found.error
+            yield found.name, found.detections
 
 
 class FeaturePredictor:

@@ -1,7 +1,7 @@
 """The whole videos of a prepared split, as a detector sees them."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ class PreparedSplit:
     Attributes:
       folder: of the data set.
       names: of this host's videos, in the order of iteration.
+      durations_s: of these videos, seconds.
     """
 
     def __init__(
@@ -59,6 +60,13 @@ class PreparedSplit:
         self.folder = Path(builder.data_path)
         self._videos, self._data = videos[process_index::process_count], data
         self.names = [video.name for video in self._videos]
+        self.durations_s = [video.duration_s for video in self._videos]
+
+    def choose(self, names: Collection[str]) -> None:
+        """Leaves only the videos of these names."""
+        self._videos = [video for video in self._videos if video.name in set(names)]
+        self.names = [video.name for video in self._videos]
+        self.durations_s = [video.duration_s for video in self._videos]
 
     def __iter__(self) -> Iterator[WholeVideo]:
         """Yields the videos.

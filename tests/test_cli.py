@@ -56,6 +56,7 @@ FOLDERS = [
     ("prepare", "--output"),
     ("train", "--workdir"),
     ("detect", "--output=found.json --subtitles"),
+    ("detect", "--format=json --output"),
     ("look", "--output=found.json --subtitles"),
     ("convert", "--output"),
     ("demo", "--output"),

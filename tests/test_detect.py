@@ -20,7 +20,7 @@ from tests import small_run
 CLASSES = ["fall", "go left", "go right", "grow", "rise", "shrink"]
 
 
-def write_untrained(path: Path, stream: str) -> None:
+def write_untrained(path: Path, stream: str, seed: int = 0) -> None:
     """Writes a checkpoint of a small network with random weights."""
     config = synthetic.get_config()
     for name, value in small_run.OVERRIDES.items():
@@ -28,7 +28,7 @@ def write_untrained(path: Path, stream: str) -> None:
         config[section][field] = value
     config.data.stream = stream
     config = resolve(config, len(CLASSES))
-    weights = parameters.flatten(parameters.build_network(config))
+    weights = parameters.flatten(parameters.build_network(config, seed))
     checkpoint.write(path, weights, config, CLASSES)
 
 
@@ -85,6 +85,17 @@ def test_detections_are_activitynet_json_with_a_page_and_subtitles(folder, tmp_p
         assert detection["label"] in CLASSES
     assert "video" in (tmp_path / "page.html").read_text()
     assert (tmp_path / "srt" / "video.srt").exists()
+
+
+def test_a_batch_is_spread_over_devices_that_do_not_divide_it(folder, tmp_path):
+    output, found = tmp_path / "detections.json", []
+    for devices in (1, 3):  # a batch of 4 becomes one of 6
+        arguments = f"--checkpoint={folder / 'checkpoint'}", f"--output={output}"
+        result = small_run.run("afsd_jax.detect", folder / "video.mp4", *arguments, devices=devices)
+        found.append(detections(result, output)["video"])
+    assert len(found[0]) == pytest.approx(len(found[1]), rel=0.02)
+    for one, three in zip(found[0][:20], found[1][:20], strict=True):
+        assert one["score"] == pytest.approx(three["score"], rel=1e-4)
 
 
 def test_a_prepared_split_gives_what_its_videos_give(folder, tmp_path):

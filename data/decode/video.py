@@ -16,12 +16,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from PIL import Image
 
+from afsd_jax.data.decode.container import open_container, video_stream
 from afsd_jax.errors import UserError
 
 FRAME_SIZE = (112, 112)
 
-# Demuxers that accept still images and plain text; neither is a video.
-_STILL_FORMATS = ("tty", "image2")
+# What a file holds bounds what is made of it, whatever times it states.
+_MAX_REPEATS = 1000  # sampled frames for each frame in the file
 
 
 class Video(NamedTuple):
@@ -50,6 +51,7 @@ class Timing(NamedTuple):
       rate: frames per second; of a variable rate, the mean.
       constant: whether every frame lies within half a frame of its place at a constant rate.
       duration_s: from the first frame's start to the last one's end, seconds.
+      lost: frames that the file states to have, but does not.
     """
 
     pts: np.ndarray
@@ -57,6 +59,7 @@ class Timing(NamedTuple):
     rate: float
     constant: bool
     duration_s: float
+    lost: int = 0
 
 
 def read_video(
@@ -84,7 +87,8 @@ class VideoReader:
       num_frames: that iteration yields, whatever is damaged.
       duration_s: of the whole video, seconds.
       source_frames: frames in the file.
-      damaged: packets and frames skipped so far by the current iteration.
+      damaged: packets and frames skipped so far by the current iteration, and frames at the end
+        that the file states to have, but does not.
     """
 
     def __init__(
@@ -107,7 +111,8 @@ class VideoReader:
           square: whether to cut out the centre.
 
         Raises:
-          UserError: the file is missing, truncated, no video, or shorter than one sampled frame.
+          UserError: the file is missing, truncated, no video, shorter than one sampled frame, or
+            states to last longer than its content can.
         """
         self.path = Path(path)
         self.size = size
@@ -118,9 +123,10 @@ class VideoReader:
         self.source_frames = len(self._timing.times_s)
         self.duration_s = self._timing.duration_s
         self.fps = sampled_rate(self._timing.rate, self.source_frames, fps, max_frames)
+        self._check_evidence()
         self._kept = sample_indices(self._timing, self.fps)
         self.num_frames = len(self._kept)
-        self.damaged = 0
+        self.damaged = self._timing.lost
         if not self.num_frames:
             raise UserError(
                 f"{self.path}: {self.duration_s:.3f} s is too short for one frame at "
@@ -133,7 +139,7 @@ class VideoReader:
         Raises:
           UserError: nothing in the file can be decoded.
         """
-        self.damaged = 0
+        self.damaged = self._timing.lost
         last: np.ndarray | None = None
         k = 0
         for index, frame in self._decode():
@@ -150,11 +156,20 @@ class VideoReader:
         for _ in range(k, self.num_frames):
             yield last
 
+    def _check_evidence(self) -> None:
+        wanted = self.duration_s * self.fps
+        size = self.path.stat().st_size
+        if not wanted <= min(size, _MAX_REPEATS * self.source_frames):
+            raise UserError(
+                f"{self.path}: states that its {self.source_frames} frames, {size} bytes, last "
+                f"{self.duration_s:.0f} s; its times are wrong, so encode it anew"
+            )
+
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yields (position in the video, frame) of every frame that is whole."""
         pts = self._timing.pts
-        with _open(self.path) as container:
-            stream = _video_stream(container, self.path)
+        with open_container(self.path) as container:
+            stream = video_stream(container, self.path)
             codec = stream.codec_context
             codec.thread_type, codec.thread_count = "AUTO", self._threads
             position = 0
@@ -195,7 +210,7 @@ class VideoReader:
 def stated_duration(path: Path) -> float:
     """Returns the seconds that a file says it lasts, at a glance; 0 if it does not say."""
     try:
-        with _open(path) as container:
+        with open_container(path) as container:
             return max(container.duration or 0, 0) / av.time_base
     except UserError:
         return 0.0
@@ -208,11 +223,12 @@ def read_timing(path: Path) -> Timing:
       UserError: the file is missing, truncated, no video, or has no frames.
     """
     stamps, lengths = [], []
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    with open_container(path) as container:
+        stream = video_stream(container, path)
         # AVI does not say when a frame is shown, only when it is decoded.
         unordered = container.format.name == "avi"
-        packets, announced = 0, len(stream.index_entries)
+        packets, announced, stated = 0, len(stream.index_entries), stream.frames
+        stated_s = _tagged_seconds(stream.metadata.get("DURATION", ""))  # Matroska's
         try:
             for packet in container.demux(stream):
                 packets += packet.size > 0
@@ -231,6 +247,7 @@ def read_timing(path: Path) -> Timing:
         if rate <= 0:
             raise UserError(f"{path}: the file states neither times nor a frame rate")
         return _constant(np.empty(0, np.int64), len(stamps), rate)
+    lost = max(stated - packets, 0)
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
     pts = np.array(stamps, np.int64)[order]
     times = (pts - pts[0]) * unit
@@ -239,14 +256,28 @@ def read_timing(path: Path) -> Timing:
     if unordered:
         if not steady and times[-1] > 0:
             rate = float((count - 1) / times[-1])
-        return _constant(np.empty(0, np.int64), count, rate)
+        return _constant(np.empty(0, np.int64), count, rate)._replace(lost=lost)
+    if rate > 0:
+        lost = max(lost, math.floor((stated_s - pts[-1] * unit) * rate + 1e-3) - 1)
     if steady:
-        return _constant(pts, count, rate)._replace(times_s=times)
+        return _constant(pts, count, rate)._replace(times_s=times, lost=lost)
     last = lengths[order[-1]] * unit
     if last <= 0:
         last = float(np.median(np.diff(times))) if count > 1 else 1 / (rate or 25.0)
     duration_s = float(times[-1]) + last
-    return Timing(pts, times, count / duration_s, False, duration_s)
+    if not duration_s > 0:
+        raise UserError(f"{path}: all its frames have the same time")
+    return Timing(pts, times, count / duration_s, False, duration_s, lost)
+
+
+def _tagged_seconds(text: str) -> float:
+    """Returns the seconds of a time such as 00:00:03.333000000; 0 if it is none."""
+    try:
+        hours, minutes, seconds = map(float, text.split(":"))
+    except ValueError:
+        return 0.0
+    total = 3600 * hours + 60 * minutes + seconds
+    return total if math.isfinite(total) else 0.0
 
 
 def _constant(pts: np.ndarray, count: int, rate: float) -> Timing:
@@ -291,30 +322,3 @@ def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
         return image
     height, width = size
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _open(path: Path) -> av.container.InputContainer:
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, not a video")
-    if not path.exists():
-        raise UserError(f"{path}: no such file")
-    if not path.stat().st_size:
-        raise UserError(f"{path}: the file is empty")
-    try:
-        container = av.open(os.fspath(path), metadata_errors="replace")
-    except PermissionError as error:
-        raise UserError(f"{path}: cannot be read (permission denied)") from error
-    except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: not a video, or a truncated one") from error
-    name = container.format.name
-    if name in _STILL_FORMATS or name.endswith("_pipe"):
-        container.close()
-        raise UserError(f"{path}: not a video")
-    return container
-
-
-def _video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
-        raise UserError(f"{path}: no video, or truncated: it has no video stream")
-    return stream

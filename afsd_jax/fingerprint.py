@@ -1,0 +1,43 @@
+"""Short digests by which a result tells what it was made from."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from afsd_jax.detector import Detector
+
+_HEX_DIGITS = 32
+
+
+def of_detector(detector: Detector) -> str:
+    """Returns a digest of the networks' weights, configurations and classes."""
+    digest = hashlib.sha256(_bytes([detector.class_names, *map(_config, detector.configs)]))
+    for weights in detector.weights:
+        for name in sorted(weights):
+            values = np.ascontiguousarray(weights[name])
+            digest.update(_bytes([name, str(values.dtype), values.shape]))
+            digest.update(values.data)
+    return digest.hexdigest()[:_HEX_DIGITS]
+
+
+def of_values(*values: Any) -> str:
+    """Returns a digest of JSON values."""
+    return hashlib.sha256(_bytes(values)).hexdigest()[:_HEX_DIGITS]
+
+
+def of_files(paths: Iterable[Path]) -> str:
+    """Returns a digest of files' sizes and times of change, not of their content or names."""
+    states = [path.stat() for path in paths if path.exists()]
+    return of_values(*([state.st_size, state.st_mtime_ns] for state in states))
+
+
+def _config(config: Any) -> Any:
+    return json.loads(config.to_json())
+
+
+def _bytes(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()

@@ -1,0 +1,109 @@
+"""The videos that `afsd detect` is given: files, arrays, or a split of a prepared data set."""
+
+import argparse
+import functools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import ml_collections
+
+from afsd_jax import files, fingerprint, inputs
+from afsd_jax.data.decode.video import stated_duration
+from afsd_jax.errors import UserError
+from afsd_jax.inputs import Input, Source
+
+
+class GivenVideos(Protocol):
+    """Videos by name."""
+
+    names: list[str]
+
+    def stated_s(self, name: str) -> float:
+        """Returns about how many seconds a video lasts; 0 where only opening it tells."""
+
+    def sources(self, names: Sequence[str]) -> Iterator[Source]:
+        """Yields what opens the videos of these names, one after another."""
+
+    def state(self, name: str) -> str:
+        """Returns a digest of what a video is read from and how."""
+
+
+class VideoFiles:
+    """Video files and arrays of frames."""
+
+    def __init__(self, args: argparse.Namespace, configs: Sequence[ml_collections.ConfigDict]):
+        """Opens nothing yet.
+
+        Args:
+          args: the command line; see `cli`.
+          configs: of the networks.
+
+        Raises:
+          UserError: --durations is no file of durations.
+        """
+        self._args, self._configs = args, configs
+        self._durations = files.read_json(args.durations) if args.durations else {}
+        if not isinstance(self._durations, dict):
+            raise UserError(f"{args.durations}: must map video names to seconds")
+        self._paths = {path.stem: path for path in args.videos}
+        self.names = list(self._paths)
+
+    def stated_s(self, name: str) -> float:
+        path = self._paths[name]
+        return 0.0 if path.suffix == ".npy" else stated_duration(path)
+
+    def sources(self, names: Sequence[str]) -> Iterator[Source]:
+        return (Source(name, functools.partial(self._open, name)) for name in names)
+
+    def state(self, name: str) -> str:
+        paths, args = self._read_from(name), self._args
+        if paths[0].suffix != ".npy":
+            return fingerprint.of_values(fingerprint.of_files(paths), args.flow_method)
+        timing = args.fps, self._durations.get(name)
+        return fingerprint.of_values(fingerprint.of_files(paths), *timing)
+
+    def _open(self, name: str) -> Input:
+        paths = self._read_from(name)
+        if paths[0].suffix != ".npy":
+            return inputs.from_video(paths[0], self._configs, self._args.flow_method)
+        return inputs.from_arrays(paths, self._configs, self._args.fps, self._durations)
+
+    def _read_from(self, name: str) -> list[Path]:
+        path, flow_dir = self._paths[name], self._args.flow_dir
+        return [path, flow_dir / path.name] if flow_dir and path.suffix == ".npy" else [path]
+
+
+class PreparedVideos:
+    """A split of the prepared data sets that the networks' configurations name."""
+
+    def __init__(self, args: argparse.Namespace, configs: Sequence[ml_collections.ConfigDict]):
+        """Finds the videos; reads no frames.
+
+        Args:
+          args: the command line; see `cli`.
+          configs: of the networks.
+
+        Raises:
+          UserError: as `inputs.Prepared` does.
+        """
+        prepared = inputs.Prepared(configs, args.data_dir, args.split or "")
+        self.sources = prepared.sources
+        self.names = list(prepared.durations_s)
+        self.stated_s = prepared.durations_s.__getitem__
+        self._files = fingerprint.of_files(prepared.files)
+
+    def state(self, name: str) -> str:
+        return self._files
+
+
+def share(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
+    """Returns every n-th of the names in alphabetical order, from the i-th on: (i, n), i from 1.
+
+    Raises:
+      UserError: there are fewer names than shares.
+    """
+    number, count = shard
+    if len(names) < count:
+        raise UserError(f"--shard {number}/{count}: there are only {len(names)} videos")
+    return sorted(names)[number - 1 :: count]

@@ -1,0 +1,63 @@
+"""What is done with a video's frames while they pass: they are counted, and a few are kept."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from afsd_jax.data.decode.video import FRAME_SIZE, resize
+
+THUMBNAILS = 8  # frames of each video on the page
+
+Frame = TypeVar("Frame")
+
+
+class SecondsBar(tqdm):
+    """Counts seconds of video, and how many times faster than real time they pass."""
+
+    def __init__(self, total: float):
+        form = (
+            "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {speed}, {remaining} left"
+        )
+        super().__init__(total=total, bar_format=form, smoothing=0.05)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values = dict(super().format_dict)
+        rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
+        # Sums of fractions of a second may pass the total by a rounding error.
+        passed = min(values["n"], values["total"]) if values["total"] else values["n"]
+        return values | {"n": passed, "speed": f"{rate:.2f}× real time"}
+
+    def correct(self, seconds: float) -> None:
+        """Adds to the total what a video lasts longer than it stated."""
+        self.total = (self.total or 0) + seconds
+
+    def passing(self, frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+        """Yields frames and counts them."""
+        for frame in frames:
+            yield frame
+            self.update(1 / fps)
+
+
+class Thumbnails:
+    """Keeps a few small frames, spread over a video, of those that pass."""
+
+    def __init__(self, num_frames: int):
+        count = min(THUMBNAILS, num_frames)
+        self.positions = np.linspace(0, num_frames - 1, count).astype(int)
+        self.frames: list[NDArray[np.uint8]] = []
+
+    def passing(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """Yields frames."""
+        for position, frame in enumerate(frames):
+            self.see(position, frame)
+            yield frame
+
+    def see(self, position: int, frame: NDArray[np.uint8]) -> None:
+        """Takes the next frame, RGB, and its place in the video; most are not kept."""
+        index = len(self.frames)
+        if index < len(self.positions) and position == self.positions[index]:
+            self.frames.append(resize(frame, FRAME_SIZE))

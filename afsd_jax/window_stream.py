@@ -1,0 +1,118 @@
+"""The windows of many videos, one after another, cut as soon as their last frame has come."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afsd_jax.data.clips.windows import centre_crop, cut_windows
+from afsd_jax.errors import UserError
+from afsd_jax.inputs import Frames, Input, Source
+
+
+class Window(NamedTuple):
+    """A window of a video.
+
+    offset: its first frame in the video.
+    clips: for each network uint8 [1,T,S,S,channels].
+    num_frames: int32 [1], frames of it that lie in the video.
+    """
+
+    offset: int
+    clips: list[NDArray[np.uint8]]
+    num_frames: NDArray[np.int32]
+
+
+class End(NamedTuple):
+    """After the last window of a video: what is known of it, and why it failed if it did."""
+
+    name: str
+    video: Input | None
+    error: UserError | None
+
+
+def read_windows(
+    sources: Iterable[Source],
+    offsets_of: Callable[[int], Sequence[int]],
+    length: int,
+    crop_size: int,
+    unwanted: threading.Event,
+) -> Iterator[Window | End]:
+    """Yields the windows of each video, then its end.
+
+    Whatever goes wrong with one video is in its `End`; the others go on.
+
+    Args:
+      sources: of the videos.
+      offsets_of: returns the windows' first frames of a video of so many frames.
+      length: T, of a window, frames.
+      crop_size: S; the frames' centres are cut out.
+      unwanted: reading ends when it is set.
+    """
+    for source in sources:
+        video, failure = None, None
+        try:
+            video = source.open()
+            wanted = video._replace(frames=_while_wanted(video.frames, unwanted))
+            yield from cut(wanted, offsets_of(video.num_frames), length, crop_size)
+        except UserError as error:
+            failure = error
+        except Exception as error:  # one video of many must not cost the others
+            failure = unexpected(source.name, error)
+        yield End(source.name, video, failure)
+
+
+def unexpected(name: str, error: Exception) -> UserError:
+    """Returns the line that says what went wrong with a video where nobody expected it."""
+    return UserError(f"{name}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "))
+
+
+def cut(video: Input, offsets: Sequence[int], length: int, crop_size: int) -> Iterator[Window]:
+    """Cuts windows out of a video's frames as they pass, each as its last frame comes.
+
+    A frame is kept until the last window that needs it is cut: at most `length` are.
+
+    Args:
+      video: whose frames pass.
+      offsets: ascending, of the windows.
+      length: T, of a window, frames.
+      crop_size: S; the frames' centres are cut out.
+
+    Raises:
+      UserError: more or fewer frames come than it has.
+    """
+    kept: deque[list[NDArray[np.uint8]]] = deque()
+    left = deque(offsets)
+    count = 0
+    for frame in video.frames:
+        count += 1
+        if count > video.num_frames:
+            break
+        if not left or count <= left[0]:
+            continue
+        kept.append([_centre(image, crop_size) for image in frame])
+        if count < min(left[0] + length, video.num_frames):
+            continue
+        offset = left.popleft()
+        parts = [cut_windows(np.stack(images), [0], length) for images in zip(*kept, strict=True)]
+        yield Window(offset, [clip for clip, _ in parts], parts[0][1])
+        for _ in range(min(left[0] - offset, len(kept)) if left else len(kept)):
+            kept.popleft()
+    if count != video.num_frames:
+        came = "more" if count > video.num_frames else f"only {count}"
+        raise UserError(f"{video.name}: has {video.num_frames} frames by its times; {came} came")
+
+
+def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    top, left = (centre_crop(side, size) for side in image.shape[:2])
+    return image[top : top + size, left : left + size]
+
+
+def _while_wanted(frames: Iterable[Frames], unwanted: threading.Event) -> Iterator[Frames]:
+    for frame in frames:
+        if unwanted.is_set():
+            return
+        yield frame

@@ -1,0 +1,51 @@
+"""Opening a video file so that nothing but the file itself is ever read."""
+
+import os
+from pathlib import Path
+
+import av
+
+from afsd_jax.errors import UserError
+
+# Only a file's own bytes are ever read: no network, and no format that names other files to open.
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,"
+    "mpegvideo,mxf,nut,obu,ogg,rm,wav,wtv,yuv4mpegpipe",
+}
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Opens a file as FFmpeg's container, whatever its name looks like.
+
+    Raises:
+      UserError: it is missing, no regular file, empty, unreadable, or of no format of videos.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not a video")
+    if not path.exists():
+        raise UserError(f"{path}: no such file")
+    if not path.is_file():
+        raise UserError(f"{path}: is a pipe, socket or device, not a file")
+    if not path.stat().st_size:
+        raise UserError(f"{path}: the file is empty")
+    try:
+        # "file:", so that a name such as 12:30.mp4 is never taken for a protocol and an address.
+        url = f"file:{os.path.abspath(path)}"
+        return av.open(url, options=dict(_OPTIONS), metadata_errors="replace")
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read (permission denied)") from error
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(f"{path}: not a video, or a truncated one") from error
+
+
+def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """Returns the best video stream of the container that `path` holds.
+
+    Raises:
+      UserError: there is none.
+    """
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
+        raise UserError(f"{path}: no video, or truncated: it has no video stream")
+    return stream
