@@ -10,8 +10,10 @@ The field's two file formats, the one way in which annotations enter and detecti
 Published files write numbers as strings now and then, so both are read.
 """
 
+import json
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from afsd_jax import files
@@ -78,9 +80,18 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, list[Detection]]
     Raises:
       UserError: the file is missing, no JSON, or malformed anywhere (the message says where).
     """
+    return predictions_of(files.read_json(path), path)
+
+
+def predictions_of(content: Any, path: str | os.PathLike[str]) -> dict[str, list[Detection]]:
+    """Returns what `read_predictions` does, given the content of the JSON file at `path`.
+
+    Raises:
+      UserError: it is malformed anywhere.
+    """
     return {
         name: read_list(entries, f"{path}: results[{name!r}]", _detection)
-        for name, entries in _table(files.read_json(path), "results", path).items()
+        for name, entries in _table(content, "results", path).items()
     }
 
 
@@ -141,6 +152,39 @@ def write_predictions(
             },
         },
     )
+
+
+def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) -> int:
+    """Writes the detections of many predictions files into one, in one piece or not at all.
+
+    Only one file's are in memory at a time.
+
+    Args:
+      path: of the file.
+      parts: for each video the file that holds its detections.
+
+    Returns:
+      Their number.
+
+    Raises:
+      UserError: a file cannot be read, or the one not be written.
+    """
+    count = 0
+    with (
+        files.naming_failure(path),
+        files.atomic_write(path) as temporary,
+        temporary.open("w", encoding="utf-8") as file,
+    ):
+        file.write(f'{{\n "version": {json.dumps(VERSION)},\n "external_data": {{}},\n')
+        file.write(' "results": {')
+        for number, (name, part) in enumerate(parts.items()):
+            detections = files.read_json(part)["results"][name]
+            count += len(detections)
+            lines = ",\n".join(f"   {json.dumps(detection)}" for detection in detections)
+            listed = f"[\n{lines}\n  ]" if lines else "[]"
+            file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {listed}")
+        file.write("\n }\n}\n")
+    return count
 
 
 def _table(content: Any, key: str, path: str | os.PathLike[str]) -> dict[str, Any]:

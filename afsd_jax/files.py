@@ -85,6 +85,15 @@ def _check_writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def naming_failure(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns a failure to write, such as a full disk, into a UserError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Gives a temporary path beside `path` that replaces it when the block ends without error.
 
@@ -95,11 +104,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
       UserError: the folder cannot be written.
     """
     target = Path(path)
-    try:
+    with naming_failure(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror})") from error
     temporary = folder / target.name
     try:
         yield temporary

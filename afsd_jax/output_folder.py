@@ -5,16 +5,14 @@ made from (`made_by`) and which of them the other files show (`shown`). It is wr
 is, the others are.
 """
 
-import contextlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from afsd_jax import fingerprint
-from afsd_jax.activitynet_json import VERSION, read_predictions, write_predictions
+from afsd_jax.activitynet_json import join_predictions, predictions_of, write_predictions
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write, read_json
+from afsd_jax.files import naming_failure, read_json
 from afsd_jax.outputs import Choice, write_shown
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
@@ -62,7 +60,7 @@ class OutputFolder:
         """
         try:
             found = read_json(self._json(name))
-            detections = read_predictions(self._json(name))[name]
+            detections = predictions_of(found, self._json(name))[name]
             made: dict[str, Any] = found["external_data"]
             if made["made_by"] != made_by:
                 return False
@@ -87,38 +85,21 @@ class OutputFolder:
     def finish(self, names: Sequence[str]) -> int:
         """Writes all detections of these videos, which are done, into one file.
 
-        Only one video's are in memory at a time.
-
         Returns:
           Their number.
 
         Raises:
           UserError: it cannot be written.
         """
-        count = 0
-        with (
-            _naming(self.combined),
-            atomic_write(self.combined) as temporary,
-            temporary.open("w", encoding="utf-8") as file,
-        ):
-            file.write(f'{{\n "version": {json.dumps(VERSION)},\n "external_data": {{}},\n')
-            file.write(' "results": {')
-            for number, name in enumerate(names):
-                detections = read_json(self._json(name))["results"][name]
-                count += len(detections)
-                lines = ",\n".join(f"   {json.dumps(detection)}" for detection in detections)
-                listed = f"[\n{lines}\n  ]" if lines else "[]"
-                file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {listed}")
-            file.write("\n }\n}\n")
-        return count
+        return join_predictions(self.combined, {name: self._json(name) for name in names})
 
     def _write(self, video: VideoReport, made_by: str, for_people: Sequence[Path]) -> None:
         name, duration_s, detections, _ = video.track
         for path in for_people:
-            with _naming(path):
+            with naming_failure(path):
                 write_shown(path, video, self._choice)
         made = {"made_by": made_by, "shown": self._shown, "duration_s": duration_s}
-        with _naming(self._json(name)):
+        with naming_failure(self._json(name)):
             write_predictions(self._json(name), {name: detections}, external_data=made)
 
     def _json(self, name: str) -> Path:
@@ -126,12 +107,3 @@ class OutputFolder:
 
     def _for_people(self, name: str) -> list[Path]:
         return [self.folder / f"{name}.{suffix}" for suffix in self._formats]
-
-
-@contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turns a failure to write, such as a full disk, into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

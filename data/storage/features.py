@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write
+from afsd_jax.files import atomic_write, naming_failure
 
 
 class FeatureFile:
@@ -39,14 +39,11 @@ class FeatureFile:
           UserError: the file cannot be written.
         """
         largest = np.finfo(np.float16).max
-        try:
-            with atomic_write(self.path) as temporary:
-                array = np.lib.format.open_memmap(temporary, "w+", np.float16, self._shape)
-                for row in array:
-                    row[:] = np.clip(next(rows), -largest, largest)
-                array.flush()
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be written ({error.strerror})") from error
+        with naming_failure(self.path), atomic_write(self.path) as temporary:
+            array = np.lib.format.open_memmap(temporary, "w+", np.float16, self._shape)
+            for row in array:
+                row[:] = np.clip(next(rows), -largest, largest)
+            array.flush()
 
     def __getitem__(self, row: int) -> np.ndarray:
         """Returns the features of a clip in a view, float16 [size].
