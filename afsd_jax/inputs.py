@@ -235,9 +235,7 @@ class Prepared:
 
     def sources(self, names: Sequence[str]) -> Iterator[Source]:
         """Yields the videos of these names, decoded ahead, in the order of `durations_s`."""
-        for split in self._splits:
-            split.choose(names)
-        for videos in zip(*self._splits, strict=True):
+        for videos in zip(*(split.choose(names) for split in self._splits), strict=True):
             first = videos[0]
             streams = [video.frames for video in videos]
             given = streams, first.fps, first.duration_s, self._configs, first.name

@@ -1,5 +1,6 @@
 """The whole videos of a prepared split, as a detector sees them."""
 
+import copy
 import itertools
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -34,8 +35,6 @@ class PreparedSplit:
 
     Attributes:
       folder: of the data set.
-      names: of this host's videos, in the order of iteration.
-      durations_s: of these videos, seconds.
     """
 
     def __init__(
@@ -59,14 +58,22 @@ class PreparedSplit:
         builder, videos = open_split(data, split)
         self.folder = Path(builder.data_path)
         self._videos, self._data = videos[process_index::process_count], data
-        self.names = [video.name for video in self._videos]
-        self.durations_s = [video.duration_s for video in self._videos]
 
-    def choose(self, names: Collection[str]) -> None:
-        """Leaves only the videos of these names."""
-        self._videos = [video for video in self._videos if video.name in set(names)]
-        self.names = [video.name for video in self._videos]
-        self.durations_s = [video.duration_s for video in self._videos]
+    @property
+    def names(self) -> list[str]:
+        """Of this host's videos, in the order of iteration."""
+        return [video.name for video in self._videos]
+
+    @property
+    def durations_s(self) -> list[float]:
+        """Of these videos, seconds."""
+        return [video.duration_s for video in self._videos]
+
+    def choose(self, names: Collection[str]) -> "PreparedSplit":
+        """Returns the split with only the videos of these names."""
+        wanted, chosen = set(names), copy.copy(self)
+        chosen._videos = [video for video in self._videos if video.name in wanted]
+        return chosen
 
     def __iter__(self) -> Iterator[WholeVideo]:
         """Yields the videos.
