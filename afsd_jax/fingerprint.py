@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from afsd_jax.data.tasks import file_fingerprint
 from afsd_jax.detector import Detector
 
 _HEX_DIGITS = 32
@@ -30,9 +31,8 @@ def of_values(*values: Any) -> str:
 
 
 def of_files(paths: Iterable[Path]) -> str:
-    """Returns a digest of files' sizes and times of change, not of their content or names."""
-    states = [path.stat() for path in paths if path.exists()]
-    return of_values(*([state.st_size, state.st_mtime_ns] for state in states))
+    """Returns a digest of files' names, sizes and times of change, not of their content."""
+    return of_values(*(file_fingerprint(path) for path in paths if path.exists()))
 
 
 def _config(config: Any) -> Any:
