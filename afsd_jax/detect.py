@@ -14,7 +14,7 @@ from afsd_jax.output_folder import OutputFolder
 from afsd_jax.outputs import FORMATS, Choice, list_failed, write_outputs
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.report.page import VideoReport
-from afsd_jax.video_scores import read_video_scores
+from afsd_jax.video_scores import find_label, read_video_scores
 from afsd_jax.watch import Watch
 
 
@@ -133,10 +133,8 @@ def detect(args: argparse.Namespace) -> int:
         check_outputs(args, names, folder)
     if folder:
         return detect_into(folder, given, names, detector, scores)
-    reports: list[VideoReport] = []
     failed: list[str] = []
-    for _, video in reports_of(given, names, detector, scores, bool(args.report), failed):
-        reports.append(video)
+    reports = list(reports_of(given, names, detector, scores, bool(args.report), failed))
     return write_outputs(args, reports, failed, choice=choice_of(args))
 
 
@@ -158,7 +156,7 @@ def detect_into(
     networks = fingerprint.of_detector(detector)
     made_by = {}
     for name in names:
-        label = scores and (scores.get(name.removeprefix("v_")) or scores.get(name))
+        label = scores and find_label(name, scores)
         made_by[name] = fingerprint.of_values(__version__, networks, given.state(name), label)
     done = {name for name in names if folder.holds(name, made_by[name])}
     if done:
@@ -168,9 +166,9 @@ def detect_into(
         )
     failed: list[str] = []
     left = [name for name in names if name not in done]
-    for name, video in reports_of(given, left, detector, scores, folder.shows_frames, failed):
-        folder.write(video, made_by[name])
-        done.add(name)
+    for video in reports_of(given, left, detector, scores, folder.shows_frames, failed):
+        folder.write(video, made_by[video.track.name])
+        done.add(video.track.name)
     if not done:
         raise UserError(failed[0])
     count = folder.finish([name for name in names if name in done])
@@ -185,7 +183,7 @@ def reports_of(
     scores: Mapping[str, VideoLabel] | None,
     keep_frames: bool,
     failed: list[str],
-) -> Iterator[tuple[str, VideoReport]]:
+) -> Iterator[VideoReport]:
     """Yields what is found in each video, as it is done; why others failed goes to `failed`."""
     if not names:
         return
@@ -194,7 +192,7 @@ def reports_of(
             if found.error or found.video is None:  # one video of many must not cost the others
                 failed.append(str(found.error))
             else:
-                yield found.name, watch.report(found.video, found.detections)
+                yield watch.report(found.video, found.detections)
 
 
 if __name__ == "__main__":

@@ -96,10 +96,7 @@ def look_at(
         likely, recognizer.class_names, moment_s, reader.duration_s, args.threshold
     )
     track = Track(path.stem, reader.duration_s, detections)
-    video = VideoReport(track)
-    if args.report:
-        times = (thumbnails.positions / reader.fps).tolist()
-        video = VideoReport(track, np.stack(thumbnails.frames), times)
+    video = VideoReport(track, *thumbnails.shown(reader.fps))
     return video, recognition.video_scores(likely)
 
 

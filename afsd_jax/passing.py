@@ -61,3 +61,9 @@ class Thumbnails:
         index = len(self.frames)
         if index < len(self.positions) and position == self.positions[index]:
             self.frames.append(resize(frame, FRAME_SIZE))
+
+    def shown(self, fps: float) -> tuple[NDArray[np.uint8] | None, list[float]]:
+        """Returns the frames kept and their times in seconds, as a `VideoReport` takes them."""
+        if not self.frames:
+            return None, []
+        return np.stack(self.frames), (self.positions / fps).tolist()

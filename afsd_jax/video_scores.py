@@ -56,13 +56,18 @@ def write_video_scores(
     files.write_json(path, {"class": list(class_names), "results": results})
 
 
+def find_label(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel | None:
+    """Looks a video up by its name, with or without the leading "v_"; None: it is not there."""
+    return labels.get(video.removeprefix("v_")) or labels.get(video)
+
+
 def label_of(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel:
-    """Looks a video up by its name, with or without the leading "v_".
+    """Looks a video up as `find_label` does.
 
     Raises:
       UserError: no scores are known for it.
     """
-    found = labels.get(video.removeprefix("v_")) or labels.get(video)
+    found = find_label(video, labels)
     if found is None:
         raise UserError(
             f"{video}: has no entry in the video scores: add {video.removeprefix('v_')}"

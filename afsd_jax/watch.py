@@ -3,8 +3,6 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from afsd_jax.given_videos import GivenVideos
 from afsd_jax.inputs import Frames, Input, Source
 from afsd_jax.passing import SecondsBar, Thumbnails
@@ -71,8 +69,4 @@ class Watch:
     def report(self, video: Input, detections: Sequence[Detection]) -> VideoReport:
         """Returns what there is to show of a video whose frames have passed."""
         track = Track(video.name, video.duration_s, detections)
-        kept = self._thumbnails.pop(video.name)
-        if not kept.frames:
-            return VideoReport(track)
-        times = (kept.positions / video.fps).tolist()
-        return VideoReport(track, np.stack(kept.frames), times)
+        return VideoReport(track, *self._thumbnails.pop(video.name).shown(video.fps))
