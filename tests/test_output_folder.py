@@ -200,7 +200,10 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(folder, run, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (1, 720, 960, 3), np.uint8)
     write_video(slow, np.repeat(noise, 60, 0), rate="1/60", codec="mjpeg", pixels="yuvj420p")
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "afsd_jax.detect", f"--checkpoint={folder / 'checkpoint'}"]
+    # Where tests run in the background, processes inherit that Ctrl-C is ignored.
+    listening = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); "
+    code = f"{listening}import sys; from afsd_jax import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "detect", f"--checkpoint={folder / 'checkpoint'}"]
     command += [str(tmp_path / "in"), f"--output={out}", "--format=json"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     for _ in range(1000):
