@@ -7,9 +7,9 @@ BIN := .venv/bin
 demo: .venv
 	$(BIN)/afsd demo --output demo
 
-# Two processes at a time: some tests take 5 GiB.
+# Two processes at a time: some tests take 5 GiB. The order is that of tests/conftest.py.
 test: .venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv typecheck
 	$(BIN)/ruff check .

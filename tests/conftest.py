@@ -12,6 +12,13 @@ CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "2")
 CHROMIUM = Path("/usr/bin/chromium")
+# Files whose few tests take minutes: begun last, each would leave the other process idle.
+LONG = ("test_training_goldens.py", "test_detection_goldens.py", "test_train_step.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what takes long; files stay whole and otherwise in order."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")
