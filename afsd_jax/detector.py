@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from afsd_jax import inputs
 from afsd_jax.ahead import ahead
 from afsd_jax.candidates import Candidates
+from afsd_jax.compiling import compiled
 from afsd_jax.data.clips.windows import window_offsets
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input, Source
@@ -97,7 +98,7 @@ class Detector:
                 predictions, jnp.asarray(priors), self.config.data.clip_length, inference.fusion
             )
 
-        self._forward = jax.jit(forward)
+        self._forward = compiled(forward)
 
     def __repr__(self) -> str:
         data, names = self.config.data, self.class_names

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.compiling import compiled
 from afsd_jax.models import streaming
 from afsd_jax.postprocess import soft_nms
 from afsd_jax.types import Detection
@@ -46,7 +47,7 @@ class Recognizer:
             cells, kept = streaming.trunk_step(trunk, kept, frames / 127.5 - 1, first, total)
             return cells[0].mean((1, 2)) @ kernel + bias, kept
 
-        self._step = jax.jit(step, donate_argnums=1)
+        self._step = compiled(step, donate_argnums=1)
         self._nothing_kept = streaming.empty(self._weights[0], self._shape)
 
     def logits(self, frames: Iterable[NDArray[np.uint8]], num_frames: int) -> NDArray[np.float32]:

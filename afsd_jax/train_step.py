@@ -9,6 +9,7 @@ import ml_collections
 import optax
 from flax import nnx
 
+from afsd_jax.compiling import compiled
 from afsd_jax.losses import losses
 from afsd_jax.models import PADDING, Network, normalise
 from afsd_jax.optimizer import B1, is_trunk
@@ -157,7 +158,7 @@ def make_train_step(
         return kept._replace(step=after.step), {"finite": finite, **norms}
 
     # Two programs: what is said of a step must not change, by other fusions, how it is rounded.
-    advance_jit, judge_jit = jax.jit(advance), jax.jit(judge, donate_argnums=1)
+    advance_jit, judge_jit = compiled(advance), compiled(judge, donate_argnums=1)
 
     def step(
         state: TrainState, batch: dict[str, jax.Array]

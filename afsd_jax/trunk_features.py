@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from afsd_jax import files
+from afsd_jax.compiling import compiled
 from afsd_jax.data.clips.clip_reader import ClipReader, Cut, View
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.storage import shards
@@ -171,7 +172,7 @@ def _compute(
         flat = [part.reshape(len(frames), -1) for part in features]
         return jnp.concatenate(flat, axis=1).astype(jnp.float32)
 
-    compute = jax.jit(forward, in_shardings=(whole(mesh), spread(mesh), spread(mesh)))
+    compute = compiled(forward, in_shardings=(whole(mesh), spread(mesh), spread(mesh)))
     local = {name: np.asarray(value) for name, value in weights.items()}
     local = jax.device_put(local, whole(mesh))
     batch_size = max(config.train.batch_size // jax.process_count(), len(devices))

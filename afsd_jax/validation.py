@@ -12,6 +12,7 @@ import numpy as np
 
 from afsd_jax import evaluation, trunk_features
 from afsd_jax.activitynet_json import read_ground_truth
+from afsd_jax.compiling import compiled
 from afsd_jax.data.builders.folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.windows import crop_places
@@ -89,7 +90,7 @@ class FeaturePredictor:
             predictions = network.heads(inputs).predictions
             return decode_streams([predictions], priors, data.clip_length, inference.fusion)
 
-        self._forward = jax.jit(forward)
+        self._forward = compiled(forward)
 
     def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
         for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):

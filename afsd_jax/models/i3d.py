@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
+from afsd_jax.models.pooling import max_pool3d
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
 MIXED = {
@@ -143,7 +144,7 @@ class Mixed(nnx.Module):
         self.b3b = unit(in_channels, b3b, 1)
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
-        pooled = layers.max_pool3d(x, (3, 3, 3), (1, 1, 1))
+        pooled = max_pool3d(x, (3, 3, 3), (1, 1, 1))
         branches = (
             self.b0(x, training),
             self.b1b(self.b1a(x, training), training),
@@ -190,9 +191,6 @@ class I3D(nnx.Module):
         endpoints = {}
         x = clips
         for name in ENDPOINTS:
-            if name in POOLS:
-                x = layers.max_pool3d(x, *POOLS[name])
-            else:
-                x = getattr(self, name)(x, training)
+            x = max_pool3d(x, *POOLS[name]) if name in POOLS else getattr(self, name)(x, training)
             endpoints[name] = x
         return endpoints

@@ -1,4 +1,4 @@
-"""The building blocks: convolutions, pools and norms, channels last, padded "SAME" as XLA does."""
+"""The building blocks: convolutions and norms, channels last, padded "SAME" as XLA does."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,6 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
+
+from afsd_jax.models.convolution import conv3d, product
+from afsd_jax.models.taps import shifted
 
 # Weights are drawn by NumPy, all of the full network in 2 s. One jitted constructor that draws by
 # nnx.initializers compiles for 12 s or more on two cores.
@@ -43,84 +46,6 @@ def glorot_uniform(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
 
 class Frozen(nnx.Variable):
     """A weight that is loaded and saved but never trained."""
-
-
-def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
-    """Returns the padding before and after by which `size` cells give ceil(size/stride)."""
-    total = max(kernel_size - (size % stride or stride), 0)
-    return total // 2, total - total // 2
-
-
-def _shifted(
-    x: jax.Array, axis: int, kernel_size: int, stride: int, fill: float, padded: bool = True
-) -> list[jax.Array]:
-    """Returns, for each of the `kernel_size` taps, the cells of `axis` that it sees."""
-    if padded:
-        padding = [(0, 0)] * x.ndim
-        padding[axis] = same_padding(x.shape[axis], kernel_size, stride)
-        x = jnp.pad(x, padding, constant_values=fill)
-    out = (x.shape[axis] - kernel_size) // stride + 1
-    return [
-        jax.lax.slice_in_dim(x, tap, tap + (out - 1) * stride + 1, stride, axis)
-        for tap in range(kernel_size)
-    ]
-
-
-def conv3d(
-    x: jax.Array,
-    kernel: jax.Array,
-    strides: tuple[int, int, int] = (1, 1, 1),
-    implementation: str | None = None,
-    pad_time: bool = True,
-) -> jax.Array:
-    """Convolves [B,T,H,W,C] with a kernel [t,h,w,C,D], "SAME"-padded, to [B,T',H',W',D].
-
-    Args:
-      pad_time: whether time is padded, too, or the frames given are all there is to see.
-      implementation: "native" is XLA's 3-D convolution; "folded" concatenates the temporal taps as
-        channels of one 2-D convolution. None takes what is fast on the default backend.
-    """
-    if implementation is None:
-        implementation = "folded" if jax.default_backend() == "cpu" else "native"
-    if kernel.shape[:3] == (1, 1, 1) and strides == (1, 1, 1):
-        return x @ kernel[0, 0, 0]
-    if implementation == "native":
-        padding = jax.lax.padtype_to_pads(x.shape[1:4], kernel.shape[:3], strides, "SAME")
-        if not pad_time:
-            padding[0] = (0, 0)
-        return jax.lax.conv_general_dilated(
-            x, kernel, strides, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
-        )
-    taps, height, width, channels, features = kernel.shape
-    folded = jnp.concatenate(_shifted(x, 1, taps, strides[0], 0.0, pad_time), axis=-1)
-    batch, length = folded.shape[:2]
-    out = jax.lax.conv_general_dilated(
-        folded.reshape(batch * length, *folded.shape[2:]),
-        kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, taps * channels, features),
-        strides[1:],
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    return out.reshape(batch, length, *out.shape[1:])
-
-
-def max_pool3d(
-    x: jax.Array,
-    kernel_size: tuple[int, int, int],
-    strides: tuple[int, int, int],
-    pad_time: bool = True,
-) -> jax.Array:
-    """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
-
-    A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
-    `pad_time` is that of `conv3d`.
-    """
-    for axis, (taps, stride) in enumerate(zip(kernel_size, strides, strict=True), start=1):
-        first, *rest = _shifted(x, axis, taps, stride, 0.0, pad_time or axis > 1)
-        for tap in rest:
-            first = jnp.maximum(first, tap)
-        x = first
-    return x
 
 
 def upsample(x: jax.Array, length: int) -> jax.Array:
@@ -192,7 +117,9 @@ class SpatialConv(nnx.Module):
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
         flat = x.astype(self.dtype).reshape(*x.shape[:2], -1)
-        return flat @ kernel.reshape(-1, kernel.shape[-1]) + self.bias[...].astype(self.dtype)
+        return product(flat, kernel.reshape(-1, kernel.shape[-1])) + self.bias[...].astype(
+            self.dtype
+        )
 
 
 class Conv1D(nnx.Module):
@@ -218,12 +145,12 @@ class Conv1D(nnx.Module):
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
         # As one matrix product: the lengths are small and the channels many.
-        taps = _shifted(x.astype(self.dtype), 1, kernel.shape[0], self.stride, 0.0)
+        taps = shifted(x.astype(self.dtype), 1, kernel.shape[0], self.stride)
         if len(lengths) > 1 and len(taps) > 1:
             masks = _inside(lengths, kernel.shape[0]).astype(self.dtype)
             taps = [tap * mask[:, None] for tap, mask in zip(taps, masks, strict=True)]
         folded = jnp.concatenate(taps, axis=-1)
-        out = folded @ kernel.reshape(-1, kernel.shape[-1])
+        out = product(folded, kernel.reshape(-1, kernel.shape[-1]))
         return out + self.bias[...].astype(self.dtype)
 
 

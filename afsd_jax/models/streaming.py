@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.models import i3d, layers
+from afsd_jax.models import i3d
+from afsd_jax.models.convolution import conv3d
+from afsd_jax.models.pooling import max_pool3d
+from afsd_jax.models.taps import same_padding
 
 STRIDE, _ = i3d.endpoint_stride("Mixed_5c")  # frames per cell of the result
 DELAY = 6  # cells by which the result comes late: 48 frames must be seen beyond a frame
@@ -106,7 +109,7 @@ class _Piece:
             if name in i3d.POOLS:
                 kernel_size, strides = i3d.POOLS[name]
                 x, delay = self._seen(name, cells, kernel_size[0], strides[0])
-                cells = Cells(layers.max_pool3d(x, kernel_size, strides, pad_time=False), delay)
+                cells = Cells(max_pool3d(x, kernel_size, strides, pad_time=False), delay)
             elif name in i3d.UNITS:
                 cells = self._unit(name, cells, i3d.UNITS[name][2])
             else:
@@ -118,7 +121,7 @@ class _Piece:
             self._unit(f"{name}.{b}b", self._unit(f"{name}.{b}a", cells)) for b in ("b1", "b2")
         )
         x, delay = self._seen(name, cells, 3, 1)
-        pooled = layers.max_pool3d(x, (3, 3, 3), (1, 1, 1), pad_time=False)
+        pooled = max_pool3d(x, (3, 3, 3), (1, 1, 1), pad_time=False)
         b0 = self._unit(f"{name}.b0", Cells(x[:, 1:-1], delay))
         b3 = self._unit(f"{name}.b3b", Cells(pooled, delay))
         return Cells(jnp.concatenate([b.x for b in (b0, b1, b2, b3)], axis=-1), delay)
@@ -126,7 +129,7 @@ class _Piece:
     def _unit(self, name: str, cells: Cells, strides: tuple[int, int, int] = (1, 1, 1)) -> Cells:
         kernel, bias = self._weights[name]
         x, delay = self._seen(name, cells, kernel.shape[0], strides[0])
-        x = layers.conv3d(x, kernel, strides, pad_time=False)
+        x = conv3d(x, kernel, strides, pad_time=False)
         return Cells(jax.nn.relu(x + bias), delay)
 
     def _seen(self, name: str, cells: Cells, taps: int, stride: int) -> Cells:
@@ -138,7 +141,7 @@ class _Piece:
             return cells
         x, delay = cells
         count = x.shape[1]
-        padding = layers.same_padding(count, taps, stride)[0]
+        padding = same_padding(count, taps, stride)[0]
         kept = taps - stride
         kept += (padding - delay - kept) % stride
         # Outside of the video there are zeros on every level, as "SAME" pads them.

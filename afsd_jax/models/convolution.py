@@ -1,0 +1,70 @@
+"""3-D convolutions and products with kernels, in the forms that are fastest where they run."""
+
+import jax
+import jax.numpy as jnp
+
+from afsd_jax.models.taps import shifted
+
+
+@jax.custom_vjp
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Returns x @ kernel for x [...,C] and kernel [C,D].
+
+    Its gradients are products of matrices as they lie in memory. Of `x @ kernel`, JAX's own
+    gradient by the kernel lets XLA copy the transposed cotangent first, on one core.
+    """
+    return x @ kernel
+
+
+def _product_forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    return x @ kernel, (x, kernel)
+
+
+def _product_backward(
+    residuals: tuple[jax.Array, ...], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    rows, of_rows = x.reshape(-1, kernel.shape[0]), cotangent.reshape(-1, kernel.shape[1])
+    by_kernel = jax.lax.dot_general(rows, of_rows, (((0,), (0,)), ((), ())))
+    return (of_rows @ kernel.T).reshape(x.shape), by_kernel
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+def conv3d(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, int, int] = (1, 1, 1),
+    implementation: str | None = None,
+    pad_time: bool = True,
+) -> jax.Array:
+    """Convolves [B,T,H,W,C] with a kernel [t,h,w,C,D], "SAME"-padded, to [B,T',H',W',D].
+
+    Args:
+      pad_time: whether time is padded, too, or the frames given are all there is to see.
+      implementation: "native" is XLA's 3-D convolution; "folded" concatenates the temporal taps as
+        channels of one 2-D convolution. None takes what is fast on the default backend.
+    """
+    if implementation is None:
+        implementation = "folded" if jax.default_backend() == "cpu" else "native"
+    if kernel.shape[:3] == (1, 1, 1) and strides == (1, 1, 1):
+        return product(x, kernel[0, 0, 0])
+    if implementation == "native":
+        padding = jax.lax.padtype_to_pads(x.shape[1:4], kernel.shape[:3], strides, "SAME")
+        if not pad_time:
+            padding[0] = (0, 0)
+        return jax.lax.conv_general_dilated(
+            x, kernel, strides, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+        )
+    taps, height, width, channels, features = kernel.shape
+    folded = jnp.concatenate(shifted(x, 1, taps, strides[0], pad_time), axis=-1)
+    batch, length = folded.shape[:2]
+    out = jax.lax.conv_general_dilated(
+        folded.reshape(batch * length, *folded.shape[2:]),
+        kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, taps * channels, features),
+        strides[1:],
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return out.reshape(batch, length, *out.shape[1:])

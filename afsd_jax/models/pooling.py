@@ -1,0 +1,72 @@
+"""Maximum pooling in three dimensions, with a gradient that is cheap, too."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from afsd_jax.models.taps import pad_same, taps_of
+
+
+def max_pool3d(
+    x: jax.Array,
+    kernel_size: tuple[int, int, int],
+    strides: tuple[int, int, int],
+    pad_time: bool = True,
+) -> jax.Array:
+    """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
+
+    A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
+    Of equal cells the first one, by time, then height, then width, gets the gradient.
+
+    Args:
+      pad_time: whether time is padded, too, or the frames given are all there is to see.
+    """
+    for axis in (3, 2, 1):
+        taps, stride = kernel_size[axis - 1], strides[axis - 1]
+        if taps > 1 or stride > 1:
+            if pad_time or axis > 1:
+                x = pad_same(x, axis, taps, stride)
+            x = _maxima(x, axis, taps, stride)
+    return x
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _maxima(x: jax.Array, axis: int, taps: int, stride: int) -> jax.Array:
+    return functools.reduce(jnp.maximum, taps_of(x, axis, taps, stride))
+
+
+def _maxima_forward(
+    x: jax.Array, axis: int, taps: int, stride: int
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = _maxima(x, axis, taps, stride)
+    return y, (x, y)
+
+
+def _maxima_backward(
+    axis: int,
+    taps: int,
+    stride: int,
+    residuals: tuple[jax.Array, jax.Array],
+    cotangent: jax.Array,
+) -> tuple[jax.Array]:
+    x, y = residuals
+    groups = -(-x.shape[axis] // stride)
+    phases = [jnp.zeros((), x.dtype)] * stride
+    free = jnp.ones((), bool)
+    for tap, cells in enumerate(taps_of(x, axis, taps, stride)):
+        equal = cells == y
+        share = jnp.where(free & equal, cotangent, 0)
+        free = free & ~equal
+        # A tap sees each stride-th cell: those of one phase, some groups of `stride` further on.
+        group, phase = divmod(tap, stride)
+        padding = [(0, 0)] * x.ndim
+        padding[axis] = (group, groups - group - share.shape[axis])
+        phases[phase] = phases[phase] + jnp.pad(share, padding)
+    shape = (*x.shape[:axis], groups * stride, *x.shape[axis + 1 :])
+    spread = [jnp.broadcast_to(p, (*x.shape[:axis], groups, *x.shape[axis + 1 :])) for p in phases]
+    by_x = jnp.stack(spread, axis + 1).reshape(shape)
+    return (jax.lax.slice_in_dim(by_x, 0, x.shape[axis], axis=axis),)
+
+
+_maxima.defvjp(_maxima_forward, _maxima_backward)
