@@ -71,6 +71,7 @@ def _detect(add: Callable[..., object]) -> str:
     add("--top-k", type=int, metavar="K", help="show people only the best of a video")
     add("--labels", metavar="LIST", help="show people only these classes, as jump,run")
     add("--shard", metavar="I/N", help="only every N-th video, from the I-th on, by name")
+    add("--backend", help="what computes the trunk: xla, openvino or openvino-bfloat16")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     add("--flow-dir", type=Path, help="folder of the flow arrays")
     add("--flow-method", choices=_FLOW, default="tvl1", help="dis is a hundred times faster")
@@ -90,6 +91,9 @@ With --format, --output is a folder that receives the files of each video as soo
 detections.json, of all videos, at the end. Started again with the same folder, a run that was
 stopped goes on. JSON files always hold all detections; --min-score, --top-k and --labels say which
 of them people are shown.
+
+On CPUs the trunk is computed by OpenVINO where it is installed (pip install "afsd-jax[openvino]"),
+which is faster and rounds otherwise; openvino-bfloat16 is faster still, and its scores differ.
 
 --checkpoint kinetics is no detector: it does what `afsd look` does.
 

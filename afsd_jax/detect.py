@@ -115,7 +115,7 @@ def detect(args: argparse.Namespace) -> int:
     folder = open_folder(args)
     if args.videos:
         check_outputs(args, [path.stem for path in args.videos], folder)
-    detector = load_detector(args.checkpoint, args.flow_checkpoint)
+    detector = load_detector(args.checkpoint, args.flow_checkpoint, args.backend)
     for checkpoint in detector.checkpoints:
         if checkpoint.metrics:
             score = 100 * checkpoint.metrics[SCORE]

@@ -9,20 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from afsd_jax import inputs
 from afsd_jax.ahead import ahead
 from afsd_jax.candidates import Candidates
-from afsd_jax.compiling import compiled
 from afsd_jax.data.clips.windows import window_offsets
 from afsd_jax.errors import UserError
+from afsd_jax.forward import chosen_backend, make_forward
 from afsd_jax.inputs import Input, Source
-from afsd_jax.models import PADDING, normalise
 from afsd_jax.passing import SecondsBar
-from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
+from afsd_jax.postprocess import VideoLabel, detections_of_video
 from afsd_jax.sharding import data_mesh, replicate, spread
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
@@ -52,14 +50,19 @@ class Detector:
       config: the first of them; its `data` and `inference` parts are used.
       class_names: C-1 names of the actions.
       weights: of each network; others of the same shapes may take their place.
+      backend: what computes the trunk.
       mesh: devices that share a batch of windows, by default all of them; None: there is one.
     """
 
-    def __init__(self, streams: Sequence[checkpoint.Checkpoint]):
+    def __init__(self, streams: Sequence[checkpoint.Checkpoint], backend: str | None = None):
         """Fuses the streams' networks, which must share everything but their input.
 
+        Args:
+          streams: the networks.
+          backend: one of `forward.BACKENDS`; None: OpenVINO on CPUs where it is installed.
+
         Raises:
-          UserError: the streams do not fit together.
+          UserError: the streams do not fit together, or there is no such backend.
         """
         first = streams[0]
         for other in streams[1:]:
@@ -83,22 +86,8 @@ class Detector:
         # Of several hosts each looks at all videos.
         shared = jax.process_count() == 1 and jax.device_count() > 1
         self.mesh: Mesh | None = data_mesh() if shared else None
-        inference, priors = self.config.inference, networks[0].priors
-
-        def forward(
-            weights: list[dict[str, jax.Array]], videos: list[jax.Array], num_frames: jax.Array
-        ) -> tuple[jax.Array, jax.Array]:
-            predictions = []
-            for network, values, frames in zip(networks, weights, videos, strict=True):
-                outputs = parameters.replace(network, values)(
-                    normalise(frames, num_frames, PADDING["grey"])
-                )
-                predictions.append(outputs.predictions)
-            return decode_streams(
-                predictions, jnp.asarray(priors), self.config.data.clip_length, inference.fusion
-            )
-
-        self._forward = compiled(forward)
+        self.backend = chosen_backend(backend, first.config.model.dtype)
+        self._forward = make_forward(networks, first.config, self.backend)
 
     def __repr__(self) -> str:
         data, names = self.config.data, self.class_names
@@ -207,7 +196,8 @@ class Detector:
         """
         data, size = self.config.data, self._batch_size
         mesh = self.mesh
-        weights = replicate(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        self.weights = replicate(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        weights = self.weights
         batch: list[tuple[Window, Candidates]] = []
         ended: deque[tuple[End, Candidates]] = deque()
         candidates = Candidates()
@@ -325,7 +315,9 @@ class Detector:
 
 
 def load_detector(
-    path: str | os.PathLike[str], flow_path: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    flow_path: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
 ) -> Detector:
     """Loads a trained detector.
 
@@ -333,9 +325,11 @@ def load_detector(
       path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
         wrote, or an official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
+      backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
+        little; None: openvino on CPUs where it is installed, else xla.
 
     Raises:
-      UserError: a path is neither, or the two do not fit together.
+      UserError: a path is neither, the two do not fit together, or there is no such backend.
     """
     streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
     if len(streams) > 1 and streams[1].config.data.stream != "flow":
@@ -343,4 +337,4 @@ def load_detector(
             f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
             "must be one on optical flow"
         )
-    return Detector(streams)
+    return Detector(streams, backend)

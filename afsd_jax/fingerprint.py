@@ -15,8 +15,9 @@ _HEX_DIGITS = 32
 
 
 def of_detector(detector: Detector) -> str:
-    """Returns a digest of the networks' weights, configurations and classes."""
-    digest = hashlib.sha256(_bytes([detector.class_names, *map(_config, detector.configs)]))
+    """Returns a digest of the networks' weights, configurations, classes and backend."""
+    parts = [detector.class_names, detector.backend, *map(_config, detector.configs)]
+    digest = hashlib.sha256(_bytes(parts))
     for weights in detector.weights:
         for name in sorted(weights):
             values = np.ascontiguousarray(weights[name])
