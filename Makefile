@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format typecheck clean
+.PHONY: demo test bench lint format typecheck clean
 
 demo: .venv
 	$(BIN)/afsd demo --output demo
@@ -10,6 +10,10 @@ demo: .venv
 # Two processes at a time: some tests take 5 GiB. The order is that of tests/conftest.py.
 test: .venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# Ten minutes on two cores, with nothing else running; writes README.md's table of speeds.
+bench: .venv
+	$(BIN)/python benchmarks/speed.py
 
 lint: .venv typecheck
 	$(BIN)/ruff check .

@@ -1,10 +1,10 @@
 """What `benchmarks/speed.py` compares, each in a process of its own.
 
-    python benchmarks/contestants.py WORK NAME BATCH
+    python benchmarks/contestants.py WORK NAME BATCH LENGTH
 
 builds the contestant, works once, and prints the seconds of that; then it works once for every
 line on standard input and prints the seconds. At the end of the input it prints its peak memory,
-MiB. The network is that of THUMOS14 RGB, untrained, its clip 256x96x96.
+MiB. The network is that of THUMOS14 RGB, untrained, its clips LENGTH x 96 x 96.
 """
 
 import argparse
@@ -12,7 +12,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -20,22 +22,34 @@ import numpy as np
 Work = Callable[[], Any]
 
 
-def network_config() -> ml_collections.ConfigDict:
-    """Returns the published configuration for RGB."""
+class Size(NamedTuple):
+    """How much there is to do at once.
+
+    batch: clips, or rows of a matrix; length: frames of a clip, a multiple of 256.
+    """
+
+    batch: int
+    length: int = 256
+
+
+def network_config(size: Size) -> ml_collections.ConfigDict:
+    """Returns the published configuration for RGB, with clips of another length."""
     from afsd_jax.config import resolve
     from afsd_jax.configs import thumos14
 
-    return resolve(thumos14.get_config("rgb"), len(thumos14.CLASSES))
+    config = resolve(thumos14.get_config("rgb"), len(thumos14.CLASSES))
+    config.data.clip_length = size.length
+    return config
 
 
-def training_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np.ndarray]:
+def training_batch(config: ml_collections.ConfigDict, batch: int) -> dict[str, np.ndarray]:
     """Returns a batch as the pipeline gives it: noise with three actions a clip."""
     from afsd_jax.data.clips.consistency import consistency_clip
     from afsd_jax.data.clips.training_clips import boundary_targets
 
     length, crop = config.data.clip_length, config.data.crop_size
     frames = np.random.default_rng(0).integers(
-        0, 256, (size, length, crop, crop, config.model.in_channels), np.uint8
+        0, 256, (batch, length, crop, crop, config.model.in_channels), np.uint8
     )
     segments = np.array([[20.0, 44.0], [90.0, 130.0], [170.0, 185.0]])
     moved = consistency_clip(segments, length, cut=8, pick=lambda options: options // 2)
@@ -51,46 +65,46 @@ def training_batch(config: ml_collections.ConfigDict, size: int) -> dict[str, np
         "consistency_mask": np.bool_(True),
     }
     return {"frames": frames} | {
-        name: np.repeat(np.asarray(value)[None], size, 0) for name, value in clip.items()
+        name: np.repeat(np.asarray(value)[None], batch, 0) for name, value in clip.items()
     }
 
 
-def product_jax(dtype: str, size: int) -> Work:
+def product_jax(dtype: str, size: Size) -> Work:
     """A product of two square matrices of this size."""
     import jax
     import jax.numpy as jnp
 
-    a = jnp.ones((size, size), dtype)
+    a = jnp.ones((size.batch, size.batch), dtype)
     multiply = jax.jit(jnp.matmul)
     return lambda: multiply(a, a).block_until_ready()
 
 
-def product_torch(dtype: str, size: int) -> Work:
+def product_torch(dtype: str, size: Size) -> Work:
     """A product of two square matrices of this size."""
     import torch
 
-    a = torch.ones((size, size), dtype=getattr(torch, dtype), device=_torch_device())
+    a = torch.ones((size.batch, size.batch), dtype=getattr(torch, dtype), device=_torch_device())
     return lambda: _wait(a @ a)
 
 
-def forward_jax(dtype: str, size: int) -> Work:
+def forward_jax(backend: str, dtype: str, size: Size) -> Work:
     """Clips through the detector's own program: network, decoding of its outputs."""
     import jax
 
     from afsd_jax.detector import Detector
     from afsd_jax.weights import checkpoint, parameters
 
-    config = network_config()
+    config = network_config(size)
     config.model.dtype = dtype
     names = tuple(str(i) for i in range(config.model.num_classes - 1))
     weights = parameters.flatten(parameters.build_network(config))
-    detector = Detector([checkpoint.Checkpoint(config, names, weights)])
-    frames = training_batch(config, size)["frames"]
-    lengths = np.full(size, config.data.clip_length)
+    detector = Detector([checkpoint.Checkpoint(0, config, names, weights)], backend)
+    frames = training_batch(config, size.batch)["frames"]
+    lengths = np.full(size.batch, config.data.clip_length)
     return lambda: jax.block_until_ready(detector._forward(detector.weights, [frames], lengths))
 
 
-def step_jax(dtype: str, size: int) -> Work:
+def step_jax(dtype: str, size: Size) -> Work:
     """Training steps: clips and consistency clips, all losses, Adam."""
     import jax
 
@@ -100,13 +114,13 @@ def step_jax(dtype: str, size: int) -> Work:
     from afsd_jax.weights import parameters
 
     keep_freed_memory()
-    config = network_config()
+    config = network_config(size)
     config.model.dtype = dtype
     optimizer = make_optimizer(config.optimizer, 1000)
     network = parameters.build_network(config)
     state = init_state(network, optimizer)
     step = make_train_step(network, optimizer, config)
-    batch = training_batch(config, size)
+    batch = training_batch(config, size.batch)
 
     def work() -> None:
         nonlocal state
@@ -115,7 +129,7 @@ def step_jax(dtype: str, size: int) -> Work:
     return work
 
 
-def forward_torch(variant: str, size: int) -> Work:
+def forward_torch(variant: str, size: Size) -> Work:
     """Clips through the PyTorch twin; its outputs are not decoded."""
     import torch
 
@@ -135,13 +149,13 @@ def forward_torch(variant: str, size: int) -> Work:
     return work
 
 
-def step_torch(variant: str, size: int) -> Work:
+def step_torch(variant: str, size: Size) -> Work:
     """Training steps of the PyTorch twin, of the same terms."""
     import torch
 
     from tests import torch_twin as twin
 
-    config = network_config()
+    config = network_config(size)
     network, clips = _twin(size)
     network.train()
     if variant != "published":
@@ -149,7 +163,7 @@ def step_torch(variant: str, size: int) -> Work:
     if variant == "compiled":
         network = torch.compile(network)
     optimizer = twin.optimizer(network, config.optimizer)
-    batch = training_batch(config, size)
+    batch = training_batch(config, size.batch)
     device = clips.device
     actions = [
         torch.tensor(np.concatenate([s, lab[:, None]], 1), dtype=torch.float32, device=device)
@@ -180,13 +194,15 @@ def _torch_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _twin(size: int) -> tuple[Any, Any]:
+def _twin(size: Size) -> tuple[Any, Any]:
     import torch
 
     from tests import torch_twin as twin
 
-    config = network_config()
-    clips = torch.cat([twin.normalise(frames) for frames in training_batch(config, size)["frames"]])
+    config = network_config(size)
+    clips = torch.cat(
+        [twin.normalise(frames) for frames in training_batch(config, size.batch)["frames"]]
+    )
     device = _torch_device()
     torch.set_default_device(device)
     return twin.AFSD(config.model, config.data.crop_size).to(device), clips.to(device)
@@ -221,41 +237,45 @@ def _wait(x: Any) -> None:
     x.flatten()[0].item()
 
 
-CONTESTANTS: dict[str, dict[str, Callable[[int], Work]]] = {
+CONTESTANTS: dict[str, dict[str, Callable[[Size], Work]]] = {
     "product": {
-        "jax float32": lambda size: product_jax("float32", size),
-        "jax bfloat16": lambda size: product_jax("bfloat16", size),
-        "torch float32": lambda size: product_torch("float32", size),
-        "torch bfloat16": lambda size: product_torch("bfloat16", size),
+        "JAX float32": partial(product_jax, "float32"),
+        "JAX bfloat16": partial(product_jax, "bfloat16"),
+        "PyTorch float32": partial(product_torch, "float32"),
+        "PyTorch bfloat16": partial(product_torch, "bfloat16"),
     },
     "forward": {
-        "afsd_jax": lambda size: forward_jax("float32", size),
-        "afsd_jax bfloat16": lambda size: forward_jax("bfloat16", size),
-        "PyTorch as published": lambda size: forward_torch("published", size),
-        "PyTorch channels last, norms folded": lambda size: forward_torch("channels last", size),
-        "PyTorch compiled": lambda size: forward_torch("compiled", size),
-        "PyTorch bfloat16": lambda size: forward_torch("bfloat16", size),
+        "afsd_jax": partial(forward_jax, "xla", "float32"),
+        "afsd_jax bfloat16": partial(forward_jax, "xla", "bfloat16"),
+        "afsd_jax + OpenVINO": partial(forward_jax, "openvino", "float32"),
+        "afsd_jax + OpenVINO bfloat16": partial(forward_jax, "openvino-bfloat16", "float32"),
+        "PyTorch as published": partial(forward_torch, "published"),
+        "PyTorch channels last, folded": partial(forward_torch, "channels last"),
+        "PyTorch channels last, folded, bfloat16": partial(forward_torch, "bfloat16"),
+        "PyTorch compiled": partial(forward_torch, "compiled"),
     },
     "step": {
-        "afsd_jax": lambda size: step_jax("float32", size),
-        "afsd_jax bfloat16": lambda size: step_jax("bfloat16", size),
-        "PyTorch as published": lambda size: step_torch("published", size),
-        "PyTorch channels last": lambda size: step_torch("channels last", size),
-        "PyTorch compiled": lambda size: step_torch("compiled", size),
-        "PyTorch bfloat16": lambda size: step_torch("bfloat16", size),
+        "afsd_jax": partial(step_jax, "float32"),
+        "afsd_jax bfloat16": partial(step_jax, "bfloat16"),
+        "PyTorch as published": partial(step_torch, "published"),
+        "PyTorch channels last": partial(step_torch, "channels last"),
+        "PyTorch channels last, bfloat16": partial(step_torch, "bfloat16"),
+        "PyTorch compiled": partial(step_torch, "compiled"),
     },
 }
 
 
 def main() -> None:
     """Works as often as it is asked to."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the twin lies among the tests
     parser = argparse.ArgumentParser()
     parser.add_argument("work", choices=CONTESTANTS)
     parser.add_argument("name")
     parser.add_argument("batch", type=int)
+    parser.add_argument("length", type=int)
     args = parser.parse_args()
     start = time.perf_counter()
-    work = CONTESTANTS[args.work][args.name](args.batch)
+    work = CONTESTANTS[args.work][args.name](Size(args.batch, args.length))
     built = time.perf_counter()
     work()
     print(time.perf_counter() - built, built - start, flush=True)

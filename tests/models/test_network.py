@@ -7,6 +7,8 @@ import pytest
 from flax import nnx
 
 from afsd_jax.models import i3d, layers, normalise
+from afsd_jax.models.convolution import conv3d
+from afsd_jax.models.pooling import max_pool3d
 from afsd_jax.weights import parameters
 from tests.golden.weights import clip
 from tests.goldens import golden_parameters
@@ -114,13 +116,13 @@ def test_folded_convolution_and_sliced_pool_are_the_native_ones(size, kernel_siz
     kernel = jnp.asarray(rng.normal(size=(kernel_size,) * 3 + (3, 4)), jnp.float32)
     strides = (stride,) * 3
     folded, native = (
-        layers.conv3d(x, kernel, strides, implementation) for implementation in ("folded", "native")
+        conv3d(x, kernel, strides, implementation) for implementation in ("folded", "native")
     )
     np.testing.assert_allclose(folded, native, rtol=1e-4, atol=1e-4)
     pooled = jax.lax.reduce_window(
         x, -jnp.inf, jax.lax.max, (1, *(kernel_size,) * 3, 1), (1, *strides, 1), "SAME"
     )
-    np.testing.assert_array_equal(layers.max_pool3d(x, (kernel_size,) * 3, strides), pooled)
+    np.testing.assert_array_equal(max_pool3d(x, (kernel_size,) * 3, strides), pooled)
 
 
 def test_group_norm_is_the_formula():
