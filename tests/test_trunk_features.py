@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from afsd_jax import trunk_features
+from afsd_jax import train_step, trunk_features
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data.decode.video import VideoReader
 from afsd_jax.data.pipeline import TrainingData
@@ -103,7 +103,9 @@ def test_an_endpoint_that_does_not_exist_is_refused():
         parameters.build_network(small_config(frozen_until="Mixed_6"))
 
 
-def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder):
+def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder, monkeypatch):
+    # What has options of its own for the compiler cannot be part of a larger program.
+    monkeypatch.setattr(train_step, "compiled", jax.jit)
     costs = {}
     for last in ("", "Mixed_3c"):
         config = configuration(folder, model__frozen_until=last)
