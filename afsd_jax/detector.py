@@ -22,7 +22,7 @@ from afsd_jax.inputs import Input, Source
 from afsd_jax.models import PADDING, normalise
 from afsd_jax.passing import SecondsBar
 from afsd_jax.postprocess import VideoLabel, decode_streams, detections_of_video
-from afsd_jax.sharding import data_mesh, replicate, spread
+from afsd_jax.sharding import data_mesh, place, spread
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
 from afsd_jax.window_stream import End, Window, read_windows, unexpected
@@ -206,7 +206,7 @@ class Detector:
         """
         data, size = self.config.data, self._batch_size
         mesh = self.mesh
-        weights = replicate(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
         batch: list[tuple[Window, Candidates]] = []
         ended: deque[tuple[End, Candidates]] = deque()
         candidates = Candidates()

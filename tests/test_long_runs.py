@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import activitynet_json, cli, evaluation
-from afsd_jax.run_log import VALIDATION, RunLog
+from afsd_jax.run_log import LOSS, VALIDATION, RunLog
 from afsd_jax.train import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
@@ -109,6 +109,9 @@ def test_evaluation_equals_that_of_the_commands(data, run, tmp_path):
     (logged,) = (
         r["validation"] for r in records(run) if "validation" in r and r["step"] == saved.step
     )
+    losses = {name: logged.pop(name) for name in list(logged) if name.startswith(LOSS)}
+    assert {f"{LOSS}loc", f"{LOSS}total"} < losses.keys()
+    assert 0 < losses[f"{LOSS}total"] < np.inf
     assert logged == metrics.as_dict()
     assert saved.metrics == {name: x for name, x in logged.items() if name != "ap"}
 
@@ -209,6 +212,16 @@ def test_training_goes_on_before_a_damaged_checkpoint(data, run, tmp_path):
     for name, value in expected.items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
     assert [record["step"] for record in records(workdir)] == [1, 2, 2, 3, 4, 4]
+
+
+def test_a_state_in_shares_is_saved_and_goes_on_on_another_number_of_devices(data, run, tmp_path):
+    for devices, steps in ((2, 2), (1, 4)):
+        fields = {**SMALL, "train__shard_state": True, "train__steps": steps}
+        result = small_run.train(data, tmp_path, devices, **fields)
+        assert result.returncode == 0, result.stderr
+    whole = [record["total"] for record in records(run) if "total" in record]
+    shared = [record["total"] for record in records(tmp_path)]
+    np.testing.assert_allclose(shared, whole, rtol=1e-5)
 
 
 def test_what_is_not_finite_ends_training_with_the_videos_named(data, run, tmp_path):

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
+from afsd_jax.models.remat import rematerialise
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
 MIXED = {
@@ -156,6 +157,8 @@ class Mixed(nnx.Module):
 class I3D(nnx.Module):
     """The trunk. Its units are attributes under their official names."""
 
+    remat = ""  # policy, see `remat`
+
     def __init__(
         self,
         in_channels: int,
@@ -193,6 +196,7 @@ class I3D(nnx.Module):
             if name in POOLS:
                 x = layers.max_pool3d(x, *POOLS[name])
             else:
-                x = getattr(self, name)(x, training)
+                run = rematerialise(lambda unit, x: unit(x, training), "blocks", self.remat)
+                x = run(getattr(self, name), x)
             endpoints[name] = x
         return endpoints
