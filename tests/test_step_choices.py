@@ -32,15 +32,17 @@ def first_steps() -> dict[str, Any]:
     clip = training_clip(config.data.clip_length, config.data.crop_size)
     batch = {name: jnp.concatenate([value, value]) for name, value in clip.items()}
     batch["frames"] = batch["frames"].at[1].set(batch["frames"][1] // 2)
-    found = {}
-    for parts in (1, 2):
+    found: dict[str, Any] = {}
+    for parts, dtype in ((1, "float32"), (2, "float32"), (1, "bfloat16")):
+        config.model.dtype = dtype
         config.train.accumulate = parts
         network = parameters.build_network(config)
         optimizer = make_optimizer(config.optimizer, 10)
         state = init_state(network, optimizer, averaged=True)
         step = make_train_step(network, optimizer, config)
-        found[f"parts {parts}"] = (state, *step(copied(state), batch))
-        if parts == 1:
+        name = f"parts {parts}" if dtype == "float32" else dtype
+        found[name] = (state, *step(copied(state), batch))
+        if name == "parts 1":
             found["step"], found["batch"] = step, batch
             wrong = {"loc_scale": state.trainable["loc_scale"] * np.nan}
             wrong_state = state._replace(trainable=state.trainable | wrong)
@@ -69,6 +71,18 @@ def test_a_batch_in_parts_gives_the_same_step(steps):
     for name, value in whole.trainable.items():
         differs = np.abs(parts.trainable[name] - value) > 0.1 * rate
         assert differs.mean() < 0.01, name
+
+
+def test_in_bfloat16_state_and_losses_stay_float32_and_near(steps):
+    _, _, terms, health = steps["parts 1"]
+    _, after, rough_terms, rough_health = steps["bfloat16"]
+    assert {x.dtype.name for x in jax.tree.leaves(after)} == {"float32", "int32"}
+    assert {x.dtype.name for x in rough_terms.values()} == {"float32"}
+    assert bool(rough_health["finite"])
+    assert float(rough_terms["total"]) == pytest.approx(float(terms["total"]), rel=0.05)
+    assert rough_terms["total"] != terms["total"], "nothing was computed in bfloat16"
+    norm = float(health["gradient_norm/heads"])
+    assert float(rough_health["gradient_norm/heads"]) == pytest.approx(norm, rel=0.2)
 
 
 def test_averages_keep_their_share(steps):
