@@ -55,9 +55,11 @@ def data(tmp_path_factory) -> Path:
 def run(data, tmp_path_factory) -> Path:
     """A run of four steps, evaluated after two and after four."""
     workdir = tmp_path_factory.mktemp("run") / "work"
-    result = small_run.train(data, workdir, **EVALUATED)
+    result = small_run.train(data, workdir, flags=["--profile=1"], **EVALUATED)
     assert result.returncode == 0, result.stderr
     assert "parameters learn" in result.stdout
+    assert f"{workdir / 'profile'}: a trace of steps 4 to 4" in result.stdout
+    assert list((workdir / "profile").rglob("*.xplane.pb"))
     assert "best average mAP" in result.stdout
     return workdir
 
@@ -194,6 +196,36 @@ def test_a_full_disk_is_one_line_and_training_goes_on(data, run, tmp_path):
     assert "error: the last checkpoint was not saved; there is none" in result.stderr
     assert [record["step"] for record in records(tmp_path)] == [1, 2, 3, 4]
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 30 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(data, run, small_disk):
+    files = (run / "checkpoints" / "4").rglob("*")
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    room = 4 * size + 2**21  # for some checkpoints, and the logs
+    (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - room))
+    fields = {"train__checkpoint_every": 1, "train__keep_last": 100, "train__steps": 8}
+    result = small_run.train(data, small_disk / "work", **SMALL, **fields)
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    saved = checkpoint.steps(small_disk / "work" / "checkpoints")
+    assert saved == list(range(1, saved[-1] + 1))
+    assert 1 <= saved[-1] < 8
+    checkpoint.read(small_disk / "work" / "checkpoints", saved[-1])
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == f"error: the last checkpoint was not saved; step {saved[-1]} is the last one"
+    assert result.stderr.count("cannot be saved") == 8 - saved[-1]
 
 
 def test_training_goes_on_before_a_damaged_checkpoint(data, run, tmp_path):
