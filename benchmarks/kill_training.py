@@ -29,7 +29,7 @@ from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.run_log import read_records
 from afsd_jax.weights import checkpoint, checksums
 
-STEPS, EVERY = 200, 2  # to train, and between checkpoints
+STEPS, EVERY = 80, 2  # to train, and between checkpoints
 LATEST_S = 3.0  # after the first new step
 STARTING = 0.25  # share of the kills that come before it
 SETTINGS = Settings(train_videos=3, test_videos=1, max_duration_s=24.0)
@@ -47,7 +47,7 @@ FIELDS = {
     "train.batch_size": 2,
     "train.steps": STEPS,
     "train.checkpoint_every": EVERY,
-    "train.evaluate_every": 50,
+    "train.evaluate_every": 40,
     "train.log_every": 1,
 }
 # Few steps: compiling is what costs.

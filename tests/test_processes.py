@@ -70,6 +70,7 @@ def test_two_processes_are_one_run_and_outlive_the_death_of_one(data, tmp_path):
     assert small_run.train(data, alone, **SMALL).returncode == 0
     losses = [[record["total"] for record in records(folder)] for folder in (together, alone)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert checkpoint.read(together / "checkpoints").step == 4
     # Each wrote its share of the optimiser's state.
     written = {path.name for path in (together / "checkpoints" / "4" / "optimizer").iterdir()}
     assert {"ocdbt.process_0", "ocdbt.process_1"} <= written
