@@ -4,9 +4,9 @@ A sum over the batch is taken in another order on other devices, and so is round
 last digit: within 1e-5 in float32 and within 1e-12 in float64. What no order explains would be as
 large in float64.
 
-Ten steps stay that close at the published rate. At a rate a hundred times higher they need not: the
-network decides (which cells a proposal's rounded ends pool, whether its tIoU is above 0.5), and
-once a last digit decides otherwise, the losses part. See docs/training.md.
+Ten steps stay that close at the published rate. At a rate a hundred times higher they need not:
+the network decides (which cell is a maximum or passes a ReLU, how a bound is rounded), and once
+a last digit decides otherwise, the losses part. See docs/training.md.
 """
 
 import json
