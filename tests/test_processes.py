@@ -88,7 +88,7 @@ def test_two_processes_are_one_run_and_outlive_the_death_of_one(data, tmp_path):
         r"error: another process of this run is gone .*start all of them again", errors
     )
     assert checkpoint.steps(together / "checkpoints")[-1] == 4
-    pair[1].wait()
+    pair[1].communicate()
     finish(start(data, together, train__steps=6))
     assert [record["step"] for record in records(together)] == [1, 2, 3, 4, 5, 6]
 
