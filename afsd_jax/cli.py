@@ -47,14 +47,24 @@ def _inspect(add: Callable[..., object]) -> None:
 def _train(add: Callable[..., object]) -> str:
     add("--config", required=True, help=_CONFIG)
     add("--workdir", type=Path, required=True, help="folder of the run's checkpoints and logs")
+    profile = "trace this many steps with JAX's profiler, into the folder's profile/"
+    add("--profile", type=int, default=0, metavar="STEPS", help=profile)
+    add("--coordinator", metavar="HOST:PORT", help="of the first process, if there are several")
+    add(
+        "--num-processes", type=int, metavar="N", help="of this run; 1: alone, whatever the cluster"
+    )
+    add("--process-id", type=int, metavar="I", help="of this process, from 0")
     return f"""Every field of the configuration can be set: --config.train.epochs=8
 
 The folder receives checkpoints, report.html, metrics.jsonl, config.json and TensorBoard's scalars.
 Started again with the same folder, the run continues after its last checkpoint as if it had never
 stopped. SIGTERM and Ctrl-C save a checkpoint first; a second one does not.
 
-Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a loss is not finite;
-130 and 143 stopped by Ctrl-C or SIGTERM.{_MEMORY}"""
+Several processes train together if SLURM, Open MPI or an indexed Job of Kubernetes started them, or
+each is given --coordinator, --num-processes and --process-id. They share the --workdir.
+
+Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a loss is not finite; 75
+another process is gone; 130 and 143 stopped by Ctrl-C or SIGTERM.{_MEMORY}"""
 
 
 def _runs(add: Callable[..., object]) -> None:

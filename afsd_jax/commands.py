@@ -81,13 +81,21 @@ def inspect(args: Namespace) -> None:
 
 def train(args: Namespace) -> int:
     check_output_folder(args.workdir, parents=True)
+    if args.profile < 0:
+        raise UserError(f"--profile={args.profile}: must be a number of steps")
     from afsd_jax.config_files import load_config
 
     config = load_config(args.config, args.overrides)
     _set_up_process()
+    from afsd_jax import processes
+
+    joined = processes.join(args.coordinator, args.num_processes, args.process_id, os.environ)
+    if joined:
+        print(joined, file=sys.stderr)
     from afsd_jax.train import train
 
-    return train(config, args.workdir)
+    with processes.noticing_loss():
+        return train(config, args.workdir, args.profile)
 
 
 def runs(args: Namespace) -> None:

@@ -36,6 +36,7 @@ _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
+    "model.remat": ("", "products", "blocks", "trunk"),
     "model.batch_norm": ("frozen", "trained"),
     "model.head_init": ("glorot", "normal"),
     "loss.offset": ("l1", "smooth_l1"),
@@ -104,6 +105,7 @@ def default_config() -> ml_collections.ConfigDict:
     model.in_channels = 0  # 0: those of data.stream, see `resolve`
     model.num_classes = 0  # C, class 0 is the background; 0: those of the data set, see `resolve`
     model.dtype = "float32"  # compute type: float32 or bfloat16
+    model.remat = ""  # what of the trunk is computed twice, to save memory; see `models.remat`
     model.trunk_width = 1.0  # multiplies every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
     model.frozen_until = ""  # trunk endpoint up to which no weight is trained; empty: all are
@@ -145,6 +147,7 @@ def default_config() -> ml_collections.ConfigDict:
 
     config.train = train = ml_collections.ConfigDict()
     train.batch_size = 1  # clips per step over all devices
+    train.shard_state = False  # weights and optimiser lie in shares on the devices, to save memory
     train.accumulate = 1  # parts that a batch is worked on in, one after another, to save memory
     train.epochs = 16
     train.steps = 0  # > 0: stop after this many steps, whatever the epochs

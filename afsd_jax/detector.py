@@ -21,7 +21,7 @@ from afsd_jax.forward import chosen_backend, make_forward
 from afsd_jax.inputs import Input, Source
 from afsd_jax.passing import SecondsBar
 from afsd_jax.postprocess import VideoLabel, detections_of_video
-from afsd_jax.sharding import data_mesh, replicate, spread
+from afsd_jax.sharding import data_mesh, place, spread
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, loading, parameters
 from afsd_jax.window_stream import End, Window, read_windows, unexpected
@@ -196,7 +196,7 @@ class Detector:
         """
         data, size = self.config.data, self._batch_size
         mesh = self.mesh
-        self.weights = replicate(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
         weights = self.weights
         batch: list[tuple[Window, Candidates]] = []
         ended: deque[tuple[End, Candidates]] = deque()

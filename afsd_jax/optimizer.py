@@ -5,7 +5,6 @@ import optax
 
 from afsd_jax.models import i3d
 
-B1 = 0.9  # share that Adam's first moments keep
 _UNITS = [name for name in i3d.ENDPOINTS if name not in i3d.POOLS]
 
 
@@ -57,7 +56,7 @@ def make_optimizer(
     """
     clip = optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None
     rates = learning_rates(optimizer, total_steps)
-    adam = optax.scale_by_adam(B1)
+    adam = optax.scale_by_adam()
     if optimizer.name == "adamw":
         decay = optax.add_decayed_weights(
             optimizer.weight_decay,

@@ -17,7 +17,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
 
 LINES = "metrics.jsonl"
-VALIDATION = "validation"  # the entry of an evaluation: `evaluation.Metrics.as_dict`
+VALIDATION = "validation"  # the entry of an evaluation: `evaluation.Metrics.as_dict`, and
+LOSS = "loss/"  # before the name of each loss term on validation clips
 
 Record = dict[str, Any]
 

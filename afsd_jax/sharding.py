@@ -1,4 +1,8 @@
-"""Which device holds what: batches are spread over all devices, everything else is on each."""
+"""Which device holds what: batches are spread over all devices, everything else is on each.
+
+Or, to save memory, the state of training lies in shares on the devices (ZeRO: Rajbhandari et al.,
+SC 2020), and is gathered where it is used.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,9 +29,26 @@ def spread(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Puts the arrays of a tree whole on every device."""
-    return jax.device_put(tree, whole(mesh))
+def shares(tree: Any, mesh: Mesh) -> Any:
+    """Returns the shardings by which each device holds a share of every array of a tree.
+
+    An array is cut along its largest axis that the number of devices divides; one without such an
+    axis is whole on every device.
+    """
+    return jax.tree.map(lambda x: _share(x.shape, mesh), tree)
+
+
+def _share(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+    axes = [axis for axis, size in enumerate(shape) if size and size % mesh.size == 0]
+    if not axes:
+        return whole(mesh)
+    longest = max(axes, key=lambda axis: shape[axis])
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
+
+
+def place(tree: Any, mesh: Mesh, in_shares: bool = False) -> Any:
+    """Puts the arrays of a tree on every device: whole, or a share of each."""
+    return jax.device_put(tree, shares(tree, mesh) if in_shares else whole(mesh))
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

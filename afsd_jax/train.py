@@ -10,6 +10,8 @@ from typing import Any
 import jax
 import ml_collections
 import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from tqdm import tqdm
 
 from afsd_jax import evaluation, files, trunk_features
@@ -22,18 +24,26 @@ from afsd_jax.interruption import Interruption
 from afsd_jax.kernels import load_triton
 from afsd_jax.meter import Meter
 from afsd_jax.optimizer import is_trunk, learning_rates, make_optimizer
+from afsd_jax.profiling import Profile
 from afsd_jax.report import run_page
-from afsd_jax.run_log import VALIDATION, RunLog
-from afsd_jax.sharding import data_mesh, replicate, shard_batch
+from afsd_jax.run_log import LOSS, VALIDATION, RunLog
+from afsd_jax.sharding import data_mesh, place, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
-from afsd_jax.validation import FeaturePredictor, Validator
+from afsd_jax.validation import ClipLosses, FeaturePredictor, Validator
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
 from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
 
 
-def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) -> int:
+def train(
+    config: ml_collections.ConfigDict, workdir: str | os.PathLike[str], profiled: int = 0
+) -> int:
     """Trains from the configuration, or goes on with what `workdir` holds, to the last step.
+
+    Args:
+      config: of the run.
+      workdir: its folder.
+      profiled: steps to trace with JAX's profiler, on the first host.
 
     Returns:
       The exit code: 0; 1 if the last checkpoint could not be saved; 128 and the signal's number
@@ -46,7 +56,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
     config, choices, warnings = adapt(config, jax.device_count())
     check(config)
-    print_choices(choices, warnings)
+    is_main = jax.process_index() == 0
+    if is_main:
+        print_choices(choices, warnings)
     mesh = data_mesh()
     multiple = mesh.size * config.train.accumulate
     if config.train.batch_size % multiple:
@@ -66,24 +78,26 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     )
     kept = {epoch * data.steps_per_epoch for epoch in config.train.keep_epochs}
 
-    is_main = jax.process_index() == 0
     folder = Path(workdir) / "checkpoints"
     if is_main:
         for line in set_damaged_aside(folder):
             print(line, file=sys.stderr)
-    state = initial_state(config, folder, total_steps, class_names)
+    if jax.process_count() > 1:  # all see the folder as it is now
+        multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+    state = initial_state(config, folder, total_steps, class_names, mesh)
     features = None
     if config.data.feature_cache:
-        features = trunk_features.of_training(config, state.weights, data)
+        features = trunk_features.of_training(config, weights_of(state, mesh), data)
     validator = None
     if config.data.validation_split and evaluate_every:
         cached = config.data.feature_cache
-        predict = FeaturePredictor(config, class_names, state.weights) if cached else None
+        weights = weights_of(state, mesh)
+        predict = FeaturePredictor(config, class_names, weights) if cached else None
         validator = Validator(config, class_names, predict)
+        clip_losses = ClipLosses(config, weights)
     first = int(state.step)
-    state = replicate(state, mesh)
     network = parameters.abstract_network(config)
-    step = make_train_step(network, make_optimizer(config.optimizer, total_steps), config)
+    step = make_train_step(network, make_optimizer(config.optimizer, total_steps), config, mesh)
     rates = learning_rates(config.optimizer, total_steps)
 
     if is_main:
@@ -94,10 +108,12 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
     log.attempt(lambda: files.write_json(Path(workdir) / "config.json", described))
     guard = Guard(config.train.nan_limit, data.clips_of)
     meter = Meter(config.train.batch_size)
+    profile = Profile(Path(workdir) / "profile", first, profiled if is_main else 0)
     bar = tqdm(total=total_steps, initial=first, unit="step", desc="training", disable=not is_main)
     shown: dict[str, str] = {}
     ended = stops_early(log, config.train.early_stop)
     batches = data.batches(first, features)
+    stop = 0
 
     def due(number: int, interval: int) -> bool:
         return interval > 0 and (number % interval == 0 or number == total_steps)
@@ -106,7 +122,9 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
         for number in range(first + 1, first + 1 if ended else total_steps + 1):
             with meter.waiting():
                 batch = next(batches)
+            profile.begin(number)
             state, terms, health = step(state, shard_batch(batch, mesh))
+            profile.end(number, health)
             guard.look(number, terms, health["finite"])
             bar.update()
             logs = due(number, config.train.log_every)
@@ -124,10 +142,12 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 metrics = None
                 if validator and due(number, evaluate_every) and not stop:
                     guard.settle()
-                    metrics = validator(state.weights, lambda: interruption.signum)
+                    weights = weights_of(state, mesh)
+                    metrics = validator(weights, lambda: interruption.signum)
                     stop = agreed(interruption.signum, True)
                 if metrics is not None:
-                    log.write(number, {VALIDATION: metrics.as_dict()})
+                    on_clips = {LOSS + name: x for name, x in clip_losses(weights).items()}
+                    log.write(number, {VALIDATION: metrics.as_dict() | on_clips})
                     shown["mAP"] = f"{100 * metrics.average_map:.2f}"
                     ended = stops_early(log, config.train.early_stop)
                     log.attempt(lambda: run_page.write_page(workdir))
@@ -140,10 +160,11 @@ def train(config: ml_collections.ConfigDict, workdir: str | os.PathLike[str]) ->
                 bar.set_postfix(shown)
             if stop or ended:
                 break
+    profile.close()
     checkpoints.close()
     log.close()
     log.attempt(lambda: run_page.write_page(workdir))
-    return finish(checkpoints, log, interruption.signum, ended)
+    return finish(checkpoints, log, stop or interruption.signum, ended, is_main)
 
 
 def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
@@ -159,9 +180,13 @@ def print_choices(choices: Sequence[Choice], warnings: Sequence[str]) -> None:
 
 
 def initial_state(
-    config: ml_collections.ConfigDict, folder: Path, total_steps: int, class_names: list[str]
+    config: ml_collections.ConfigDict,
+    folder: Path,
+    total_steps: int,
+    class_names: list[str],
+    mesh: Mesh,
 ) -> TrainState:
-    """Returns the state that the run goes on or begins with.
+    """Returns the state that the run goes on or begins with, on the devices of the mesh.
 
     Raises:
       UserError: as `resume` and `load_initial` do.
@@ -173,7 +198,18 @@ def initial_state(
         initial = load_initial(config.train.init_from, config, class_names)
         network = parameters.replace(network, {**parameters.flatten(network), **initial})
     state = init_state(network, optimizer, config.optimizer.ema > 0)
-    return state if last is None else resume(state, folder, last, config)
+    state = place(state, mesh, config.train.shard_state)
+    if last is None:
+        return state
+    return place(resume(state, folder, last, config), mesh, config.train.shard_state)
+
+
+def weights_of(state: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
+    """Returns the weights to detect with, whole on every device; of several hosts on one of its."""
+    weights = place(state.weights, mesh)
+    if jax.process_count() == 1:
+        return weights
+    return {name: value.addressable_data(0) for name, value in weights.items()}
 
 
 def save(checkpoints: RunCheckpoints, state: TrainState, description: Mapping[str, Any]) -> None:
@@ -186,14 +222,14 @@ def save(checkpoints: RunCheckpoints, state: TrainState, description: Mapping[st
 def resume(
     state: TrainState, folder: Path, step: int, config: ml_collections.ConfigDict
 ) -> TrainState:
-    """Returns the state saved at `step`, shaped like `state`.
+    """Returns the state saved at `step`, shaped like `state`, and its optimiser sharded like it.
 
     Raises:
       UserError: the checkpoint is of a network or optimiser other than the configuration's.
     """
     saved = checkpoint.read(folder, step, averaged=False)
-    if saved.config.model != config.model:
-        fields = [name for name in config.model if saved.config.model[name] != config.model[name]]
+    fields = [name for name in config.model if saved.config.model[name] != config.model[name]]
+    if set(fields) - {"remat"}:
         raise UserError(
             f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
             "give another --workdir, or the configuration that the run began with"
@@ -225,9 +261,7 @@ def agreed(signum: int, now: bool) -> int:
         return signum
     if not now:
         return 0
-    from jax.experimental.multihost_utils import process_allgather
-
-    return int(np.max(process_allgather(np.int32(signum))))
+    return int(np.max(multihost_utils.process_allgather(np.int32(signum))))
 
 
 def evaluated(log: RunLog) -> dict[int, float]:
@@ -241,9 +275,11 @@ def stops_early(log: RunLog, patience: int) -> bool:
     return 0 < patience < len(scores) and max(scores[-patience:]) <= max(scores[:-patience])
 
 
-def finish(checkpoints: RunCheckpoints, log: RunLog, signum: int, ended: bool) -> int:
-    """Says in a line how the run ended, and returns the exit code."""
+def finish(checkpoints: RunCheckpoints, log: RunLog, signum: int, ended: bool, says: bool) -> int:
+    """Returns the exit code and, where it `says` so, tells in a line how the run ended."""
     scores = evaluated(log)
+    if not says:
+        return 1 if checkpoints.failed else 128 + signum if signum else 0
     if scores:
         best = max(scores, key=lambda step: (scores[step], step))
         print(f"best average mAP {100 * scores[best]:.2f} at step {best}")

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from afsd_jax.compiling import compiled
 from afsd_jax.losses import losses
 from afsd_jax.models import PADDING, Network, normalise
-from afsd_jax.optimizer import B1, is_trunk
+from afsd_jax.optimizer import is_trunk
+from afsd_jax.sharding import shares, whole
 from afsd_jax.trunk_features import split
 from afsd_jax.weights import parameters
 
@@ -56,7 +58,10 @@ def consistency_frames(frames: jax.Array, index: jax.Array) -> jax.Array:
 
 
 def compute_losses(
-    network: Network, batch: dict[str, jax.Array], config: ml_collections.ConfigDict
+    network: Network,
+    batch: dict[str, jax.Array],
+    config: ml_collections.ConfigDict,
+    training: bool = True,
 ) -> dict[str, jax.Array]:
     """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`.
 
@@ -71,11 +76,11 @@ def compute_losses(
     if config.loss.consistency_weight:
         # One pass over both: each clip beside its consistency clip, so that no device sends one.
         pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
-        both = network(pairs.reshape(-1, *clips.shape[1:]), training=True)
+        both = network(pairs.reshape(-1, *clips.shape[1:]), training)
         outputs = jax.tree.map(lambda x: x[0::2], both)
         consistency = jax.tree.map(lambda x: x[1::2], both)
     else:
-        outputs, consistency = network(clips, training=True), None
+        outputs, consistency = network(clips, training), None
     return losses(outputs, consistency, batch, priors, network.lengths, config)
 
 
@@ -86,18 +91,32 @@ Step = Callable[
 
 
 def make_train_step(
-    network: Network, optimizer: optax.GradientTransformation, config: ml_collections.ConfigDict
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    config: ml_collections.ConfigDict,
+    mesh: Mesh | None = None,
 ) -> Step:
     """Returns the step: (state, batch) → (new state, loss terms before the step, health).
 
-    It is compiled at its first call. The batch may be sharded along its first axis. With
-    train.accumulate it is worked on in parts, whose losses and gradients are averaged.
+    It is compiled at its first call and takes the state's buffers for the new one: what was given
+    cannot be used again. The batch may be sharded along its first axis. With train.accumulate it is
+    worked on in parts, whose losses and gradients are averaged. With train.shard_state the state
+    lies in shares on the devices of `mesh` (see `sharding.place`), and stays so.
 
     health: `finite`, whether loss and gradient are (else the state stays as it was, but for the
     step's number), and the norms `gradient_norm/trunk`, `update_norm/heads`, `weight_norm/…`.
     """
     template = nnx.eval_shape(lambda: network)
-    parts, ema = config.train.accumulate, config.optimizer.ema
+    parts, ema, limit = config.train.accumulate, config.optimizer.ema, config.optimizer.clip_norm
+    shared = mesh if config.train.shard_state else None
+
+    def gathered(tree: Any) -> Any:
+        return tree if shared is None else jax.lax.with_sharding_constraint(tree, whole(shared))
+
+    def in_shares(tree: Any) -> Any:
+        if shared is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, shares(tree, shared))
 
     def loss(
         trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
@@ -105,82 +124,66 @@ def make_train_step(
         model = parameters.replace(template, {**trainable, **fixed})
         terms = compute_losses(model, batch, config)
         after = parameters.flatten(model)
-        return terms["total"], (terms, {name: after[name] for name in fixed})
+        moved = {name: after[name] for name in fixed if after[name] is not fixed[name]}
+        return terms["total"], (terms, moved)
 
-    def gradients(state: TrainState, batch: dict[str, jax.Array]) -> tuple[Any, Any, Any]:
+    def gradients(
+        trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
+    ) -> tuple[Any, Any, Any]:
         """Returns the gradient, the loss terms and the running statistics after the batch."""
         gradient = jax.grad(loss, has_aux=True)
+        trainable, fixed = gathered((trainable, fixed))
         if parts == 1:
-            grads, (terms, fixed) = gradient(state.trainable, state.fixed, batch)
-            return grads, terms, fixed
+            grads, (terms, moved) = gradient(trainable, fixed, batch)
+            return in_shares(grads), terms, in_shares(moved)
         # Every parts-th clip goes to the same part, so that no device sends any.
         pieces = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
         def add(carry: tuple[Any, Any], part: dict[str, jax.Array]) -> tuple[Any, Any]:
             total, fixed = carry
-            grads, (terms, fixed) = gradient(state.trainable, fixed, part)
-            return (jax.tree.map(lambda a, b: a + b / parts, total, grads), fixed), terms
+            grads, (terms, moved) = gradient(trainable, fixed, part)
+            total = jax.tree.map(lambda a, b: a + b / parts, total, in_shares(grads))
+            return (total, {**fixed, **moved}), terms
 
-        zeros = jax.tree.map(jnp.zeros_like, state.trainable)
-        (grads, fixed), terms = jax.lax.scan(add, (zeros, state.fixed), pieces)
-        return grads, jax.tree.map(lambda x: x.mean(0), terms), fixed
+        zeros = in_shares(jax.tree.map(jnp.zeros_like, trainable))
+        (grads, moved), terms = jax.lax.scan(add, (zeros, fixed), pieces)
+        return grads, jax.tree.map(lambda x: x.mean(0), terms), in_shares(moved)
 
-    def advance(
-        state: TrainState, batch: dict[str, jax.Array]
+    def update(
+        state: TrainState, grads: dict[str, Any], moved: dict[str, Any], total: jax.Array
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        grads, terms, fixed = gradients(state, batch)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-        trainable = optax.apply_updates(state.trainable, updates)
-        return TrainState(state.step + 1, trainable, fixed, opt_state, state.ema), terms
-
-    def judge(
-        before: TrainState, after: TrainState, total: jax.Array
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
+        trainable = optax.apply_updates(state.trainable, changes)
         average = {
-            name: ema * value + (1 - ema) * after.trainable[name]
-            for name, value in before.ema.items()
+            name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
         }
-        after = after._replace(ema=average)
+        after = TrainState(state.step + 1, trainable, {**state.fixed, **moved}, opt_state, average)
         finite = jnp.isfinite(total)
         for value in jax.tree.leaves(after):  # Adam's moments pass on what the gradient has
             finite &= jnp.isfinite(value).all()
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, before)
-        trees = {
-            "gradient": gradient_seen(before, after, config.optimizer),
-            "update": jax.tree.map(jnp.subtract, after.trainable, before.trainable),
-            "weight": after.trainable,
-        }
+        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
+        trees = {"gradient": grads, "update": changes, "weight": trainable}
         norms = {
             f"{name}_norm/{part}": norm({k: v for k, v in tree.items() if is_trunk(k) == trunk})
             for name, tree in trees.items()
             for part, trunk in (("trunk", True), ("heads", False))
         }
-        return kept._replace(step=after.step), {"finite": finite, **norms}
+        if limit:
+            scale = jnp.minimum(1, limit / norm(grads))
+            norms |= {name: scale * x for name, x in norms.items() if name.startswith("gradient")}
+        return in_shares(kept._replace(step=after.step)), {"finite": finite, **norms}
 
-    # Two programs: what is said of a step must not change, by other fusions, how it is rounded.
-    advance_jit, judge_jit = compiled(advance), compiled(judge, donate_argnums=1)
+    # Two programs: the second, which needs none of the memory of the first, writes over its state.
+    gradients_jit, update_jit = compiled(gradients), compiled(update, donate_argnums=0)
 
     def step(
         state: TrainState, batch: dict[str, jax.Array]
     ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-        after, terms = advance_jit(state, batch)
-        state, health = judge_jit(state, after, terms["total"])
+        grads, terms, moved = gradients_jit(state.trainable, state.fixed, batch)
+        state, health = update_jit(state, grads, moved, terms["total"])
         return state, terms, health
 
     return step
-
-
-def gradient_seen(
-    before: TrainState, after: TrainState, optimizer: ml_collections.ConfigDict
-) -> dict[str, jax.Array]:
-    """Returns the gradient of a step, clipped if it was, from Adam's first moments around it."""
-    old, new = (optax.tree_utils.tree_get(state.opt_state, "mu") for state in (before, after))
-    # Adam, unlike AdamW, sees the decay as part of the gradient.
-    decay = optimizer.weight_decay if optimizer.name == "adam" else 0.0
-    return {
-        name: (new[name] - B1 * old[name]) / (1 - B1) - decay * weight
-        for name, weight in before.trainable.items()
-    }
 
 
 def norm(tree: dict[str, jax.Array]) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from afsd_jax.compiling import compiled
 from afsd_jax.data.builders.folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.windows import crop_places
+from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.splits import open_split
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detector import Detector
@@ -23,6 +25,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs import Source, of_arrays
 from afsd_jax.models import PADDING
 from afsd_jax.postprocess import decode_streams
+from afsd_jax.sharding import data_mesh, place, shard_batch
+from afsd_jax.train_step import compute_losses
 from afsd_jax.types import AnnotatedVideo, Detection
 from afsd_jax.weights import parameters
 from afsd_jax.weights.checkpoint import Checkpoint
@@ -101,6 +105,54 @@ class FeaturePredictor:
                 video.name,
                 self._detector.detections(segments, scores, offsets, video.fps, video.duration_s),
             )
+
+
+class ClipLosses:
+    """The loss terms on clips of `data.validation_split`, cut as training clips are.
+
+    They are seen at the centre, not mirrored; clips that fill no batch are left out.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, weights: Weights):
+        """Finds the clips and, with a cache, computes the features that it lacks.
+
+        Args:
+          config: the resolved configuration.
+          weights: of the whole network; with a cache later ones may differ in the heads.
+
+        Raises:
+          UserError: as `TrainingData` and `trunk_features.cached` do.
+        """
+        config = config.copy_and_resolve_references()
+        config.data.train_split = config.data.validation_split
+        config.data.crops, config.data.flip = 1, 0.0
+        batch_size, config.train.batch_size = config.train.batch_size, 1
+        count = TrainingData(config).num_clips
+        # Of several hosts each looks at all clips.
+        devices = jax.local_devices()
+        devices = devices if count >= len(devices) else devices[:1]
+        config.train.batch_size = min(batch_size, count) // len(devices) * len(devices)
+        self._mesh = data_mesh(devices)
+        self._data = TrainingData(config)
+        self._features = None
+        if config.data.feature_cache:
+            self._features = trunk_features.of_training(config, weights, self._data)
+        template = parameters.abstract_network(config)
+
+        def losses(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+            network = parameters.replace(template, weights)
+            return compute_losses(network, batch, config, training=False)
+
+        self._losses = compiled(losses)
+
+    def __call__(self, weights: Weights) -> dict[str, float]:
+        """Returns the terms' means over the batches."""
+        weights = place(dict(weights), self._mesh)
+        batches = itertools.islice(
+            self._data.batches(features=self._features), self._data.steps_per_epoch
+        )
+        terms = [self._losses(weights, shard_batch(batch, self._mesh)) for batch in batches]
+        return {name: float(np.mean([entry[name] for entry in terms])) for name in terms[0]}
 
 
 class Validator:

@@ -21,7 +21,7 @@ def boundary_max_pooling(
     The gradient of an output goes to the first maximal cell of its region; segments get none.
 
     Args:
-      features: [B, T, C] float32, bfloat16 or float16, T >= 1.
+      features: [B, T, C] float32, bfloat16, float16 or (by XLA) float64, T >= 1.
       segments: [B, N, 4] floating point or integers: left and right bound of the start region, then
         of the end region, in cells of the features.
       implementation: "triton" (CUDA GPUs), "xla" (everywhere), or None: Triton on CUDA GPUs where
@@ -39,6 +39,8 @@ def boundary_max_pooling(
     features, segments = jnp.asarray(features), jnp.asarray(segments)
     _check(features, segments)
     on_cuda = jax.default_backend() == "gpu" and cuda_is_installed()
+    if features.dtype == jnp.float64 and implementation is None:
+        implementation = "xla"
     if choose(implementation, on_cuda) == "triton":
         from afsd_jax.kernels.triton_jax import max_over_regions
     else:
@@ -58,5 +60,7 @@ def _check(features: jax.Array, segments: jax.Array) -> None:
         )
     if features.shape[1] == 0:
         raise ValueError("features must have at least one cell, T >= 1")
-    if features.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16):
-        raise TypeError(f"features must be float32, bfloat16 or float16, not {features.dtype}")
+    if features.dtype not in (jnp.float32, jnp.bfloat16, jnp.float16, jnp.float64):
+        raise TypeError(
+            f"features must be float32, bfloat16, float16 or float64, not {features.dtype}"
+        )

@@ -59,7 +59,7 @@ def backward(
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
     The table is built again rather than kept: it is log T times as large as the features. Sums are
-    taken in float32, whatever the dtype.
+    taken in float32 at least, whatever the dtype.
 
     Returns:
       [B, T, C] of the dtype of the features.
@@ -70,7 +70,8 @@ def backward(
 
     dtype = features.dtype
     # A cast keeps order and ties, so the same cells win.
-    features, gradient = features.astype(jnp.float32), gradient.astype(jnp.float32)
+    wide = jnp.promote_types(dtype, jnp.float32)
+    features, gradient = features.astype(wide), gradient.astype(wide)
     blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
     start = _by_blocks(

@@ -13,7 +13,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "2")
 CHROMIUM = Path("/usr/bin/chromium")
 # Files whose few tests take minutes: begun last, each would leave the other process idle.
-LONG = ("test_training_goldens.py", "test_detection_goldens.py", "test_train_step.py")
+LONG = (
+    "test_training_goldens.py",
+    "test_detection_goldens.py",
+    "test_train_step.py",
+    "test_devices.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import ml_collections
@@ -53,7 +54,7 @@ def run(module: str, *arguments: object, devices: int = 1) -> subprocess.Complet
 
 
 def train(
-    data: Path, workdir: Path, devices: int = 1, **overrides: object
+    data: Path, workdir: Path, devices: int = 1, flags: Sequence[str] = (), **overrides: object
 ) -> subprocess.CompletedProcess[str]:
     """Trains with `overrides` of the small configuration (names with __ for dots)."""
     fields = OVERRIDES | {name.replace("__", "."): x for name, x in overrides.items()}
@@ -63,5 +64,6 @@ def train(
         f"--config.data.data_dir={data}",
         f"--workdir={workdir}",
         *(f"--config.{name}={value}" for name, value in fields.items()),
+        *flags,
         devices=devices,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import activitynet_json, cli, evaluation
-from afsd_jax.run_log import VALIDATION, RunLog
+from afsd_jax.run_log import LOSS, VALIDATION, RunLog
 from afsd_jax.train import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
@@ -55,9 +55,11 @@ def data(tmp_path_factory) -> Path:
 def run(data, tmp_path_factory) -> Path:
     """A run of four steps, evaluated after two and after four."""
     workdir = tmp_path_factory.mktemp("run") / "work"
-    result = small_run.train(data, workdir, **EVALUATED)
+    result = small_run.train(data, workdir, flags=["--profile=1"], **EVALUATED)
     assert result.returncode == 0, result.stderr
     assert "parameters learn" in result.stdout
+    assert f"{workdir / 'profile'}: a trace of steps 4 to 4" in result.stdout
+    assert list((workdir / "profile").rglob("*.xplane.pb"))
     assert "best average mAP" in result.stdout
     return workdir
 
@@ -109,6 +111,9 @@ def test_evaluation_equals_that_of_the_commands(data, run, tmp_path):
     (logged,) = (
         r["validation"] for r in records(run) if "validation" in r and r["step"] == saved.step
     )
+    losses = {name: logged.pop(name) for name in list(logged) if name.startswith(LOSS)}
+    assert {f"{LOSS}loc", f"{LOSS}total"} < losses.keys()
+    assert 0 < losses[f"{LOSS}total"] < np.inf
     assert logged == metrics.as_dict()
     assert saved.metrics == {name: x for name, x in logged.items() if name != "ap"}
 
@@ -193,6 +198,36 @@ def test_a_full_disk_is_one_line_and_training_goes_on(data, run, tmp_path):
     assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 30 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=30m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(data, run, small_disk):
+    files = (run / "checkpoints" / "4").rglob("*")
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    room = 4 * size + 2**21  # for some checkpoints, and the logs
+    (small_disk / "other").write_bytes(bytes(shutil.disk_usage(small_disk).free - room))
+    fields = {"train__checkpoint_every": 1, "train__keep_last": 100, "train__steps": 8}
+    result = small_run.train(data, small_disk / "work", **SMALL, **fields)
+    assert result.returncode == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    saved = checkpoint.steps(small_disk / "work" / "checkpoints")
+    assert saved == list(range(1, saved[-1] + 1))
+    assert 1 <= saved[-1] < 8
+    checkpoint.read(small_disk / "work" / "checkpoints", saved[-1])
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == f"error: the last checkpoint was not saved; step {saved[-1]} is the last one"
+    assert result.stderr.count("cannot be saved") == 8 - saved[-1]
+
+
 def test_training_goes_on_before_a_damaged_checkpoint(data, run, tmp_path):
     workdir = tmp_path / "work"
     shutil.copytree(run, workdir)
@@ -209,6 +244,16 @@ def test_training_goes_on_before_a_damaged_checkpoint(data, run, tmp_path):
     for name, value in expected.items():
         np.testing.assert_array_equal(again[name], value, err_msg=name)
     assert [record["step"] for record in records(workdir)] == [1, 2, 2, 3, 4, 4]
+
+
+def test_a_state_in_shares_is_saved_and_goes_on_on_another_number_of_devices(data, run, tmp_path):
+    for devices, steps in ((2, 2), (1, 4)):
+        fields = {**SMALL, "train__shard_state": True, "train__steps": steps}
+        result = small_run.train(data, tmp_path, devices, **fields)
+        assert result.returncode == 0, result.stderr
+    whole = [record["total"] for record in records(run) if "total" in record]
+    shared = [record["total"] for record in records(tmp_path)]
+    np.testing.assert_allclose(shared, whole, rtol=1e-5)
 
 
 def test_what_is_not_finite_ends_training_with_the_videos_named(data, run, tmp_path):

@@ -1,12 +1,14 @@
 """A step in parts is the step as a whole; averages follow it; what is not finite undoes it."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from afsd_jax.optimizer import make_optimizer
-from afsd_jax.train_step import init_state, make_train_step
+from afsd_jax.train_step import TrainState, init_state, make_train_step
 from afsd_jax.weights import parameters
 from tests.small_run import small_config
 from tests.test_train_step import training_clip
@@ -20,7 +22,7 @@ def steps():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-def first_steps() -> dict[str, tuple]:
+def first_steps() -> dict[str, Any]:
     config = small_config(
         pyramid_inputs=("Mixed_3c",), levels=3, loc_multipliers=(4.0,) * 3, consistency_stride=2
     )
@@ -30,19 +32,27 @@ def first_steps() -> dict[str, tuple]:
     clip = training_clip(config.data.clip_length, config.data.crop_size)
     batch = {name: jnp.concatenate([value, value]) for name, value in clip.items()}
     batch["frames"] = batch["frames"].at[1].set(batch["frames"][1] // 2)
-    found = {}
-    for parts in (1, 2):
+    found: dict[str, Any] = {}
+    for parts, dtype in ((1, "float32"), (2, "float32"), (1, "bfloat16")):
+        config.model.dtype = dtype
         config.train.accumulate = parts
         network = parameters.build_network(config)
         optimizer = make_optimizer(config.optimizer, 10)
         state = init_state(network, optimizer, averaged=True)
         step = make_train_step(network, optimizer, config)
-        found[f"parts {parts}"] = (state, *step(state, batch))
-        if parts == 1:
+        name = f"parts {parts}" if dtype == "float32" else dtype
+        found[name] = (state, *step(copied(state), batch))
+        if name == "parts 1":
+            found["step"], found["batch"] = step, batch
             wrong = {"loc_scale": state.trainable["loc_scale"] * np.nan}
             wrong_state = state._replace(trainable=state.trainable | wrong)
-            found["not finite"] = (wrong_state, *step(wrong_state, batch))
+            found["not finite"] = (wrong_state, *step(copied(wrong_state), batch))
     return found
+
+
+def copied(state: TrainState) -> TrainState:
+    """A step writes over the state that it is given."""
+    return jax.tree.map(jnp.array, state)
 
 
 def assert_equal(found: dict, expected: dict, **tolerance: float) -> None:
@@ -63,6 +73,18 @@ def test_a_batch_in_parts_gives_the_same_step(steps):
         assert differs.mean() < 0.01, name
 
 
+def test_in_bfloat16_state_and_losses_stay_float32_and_near(steps):
+    _, _, terms, health = steps["parts 1"]
+    _, after, rough_terms, rough_health = steps["bfloat16"]
+    assert {x.dtype.name for x in jax.tree.leaves(after)} == {"float32", "int32"}
+    assert {x.dtype.name for x in rough_terms.values()} == {"float32"}
+    assert bool(rough_health["finite"])
+    assert float(rough_terms["total"]) == pytest.approx(float(terms["total"]), rel=0.05)
+    assert rough_terms["total"] != terms["total"], "nothing was computed in bfloat16"
+    norm = float(health["gradient_norm/heads"])
+    assert float(rough_health["gradient_norm/heads"]) == pytest.approx(norm, rel=0.2)
+
+
 def test_averages_keep_their_share(steps):
     before, after, _, health = steps["parts 1"]
     assert bool(health["finite"])
@@ -77,6 +99,14 @@ def test_averages_keep_their_share(steps):
         ).keys()
     )
     np.testing.assert_array_equal(after.weights["loc_scale"], after.ema["loc_scale"])
+
+
+def test_the_state_given_is_written_over(steps):
+    _, state, _, _ = steps["parts 1"]
+    old = copied(state)
+    fresh, _, _ = steps["step"](old, steps["batch"])
+    assert all(x.is_deleted() for x in jax.tree.leaves((old.trainable, old.opt_state, old.ema)))
+    assert int(fresh.step) == int(state.step) + 1
 
 
 def test_what_is_not_finite_leaves_all_but_the_number_of_the_step(steps):

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
 from afsd_jax.models.pooling import max_pool3d
+from afsd_jax.models.remat import rematerialise
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
 MIXED = {
@@ -157,6 +158,8 @@ class Mixed(nnx.Module):
 class I3D(nnx.Module):
     """The trunk. Its units are attributes under their official names."""
 
+    remat = ""  # policy, see `remat`
+
     def __init__(
         self,
         in_channels: int,
@@ -191,6 +194,10 @@ class I3D(nnx.Module):
         endpoints = {}
         x = clips
         for name in ENDPOINTS:
-            x = max_pool3d(x, *POOLS[name]) if name in POOLS else getattr(self, name)(x, training)
+            if name in POOLS:
+                x = max_pool3d(x, *POOLS[name])
+            else:
+                run = rematerialise(lambda unit, x: unit(x, training), "blocks", self.remat)
+                x = run(getattr(self, name), x)
             endpoints[name] = x
         return endpoints

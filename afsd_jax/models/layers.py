@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from afsd_jax.models.convolution import conv3d, product
+from afsd_jax.models.precision import widened
 from afsd_jax.models.taps import shifted
 
 # Weights are drawn by NumPy, all of the full network in 2 s. One jitted constructor that draws by
@@ -72,7 +73,7 @@ class BatchNorm(nnx.Module):
         mean, var = self.mean[...], self.var[...]
         if self.trained and training:
             axes = tuple(range(x.ndim - 1))
-            wide = x.astype(jnp.float32)
+            wide = widened(x)
             batch_mean = wide.mean(axes)
             batch_var = jnp.square(wide - batch_mean).mean(axes)
             self.mean[...] = self.momentum * mean + (1 - self.momentum) * batch_mean
@@ -184,7 +185,7 @@ class GroupNorm(nnx.Module):
             of_sequence = jnp.einsum("lk,bkg->blg", share, values.mean(-1), precision="highest")
             return jnp.einsum("lk,blg->bkg", member, of_sequence, precision="highest")[..., None]
 
-        grouped = x.astype(jnp.float32).reshape(batch, cells, self.groups, -1)
+        grouped = widened(x).reshape(batch, cells, self.groups, -1)
         centred = grouped - mean(grouped)
         normal_form = centred * jax.lax.rsqrt(mean(jnp.square(centred)) + self.eps)
         return normal_form.reshape(x.shape) * self.scale[...] + self.bias[...]

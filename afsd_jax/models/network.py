@@ -11,7 +11,9 @@ from flax import nnx
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import i3d, layers, refinement
+from afsd_jax.models.precision import widened
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
+from afsd_jax.models.remat import rematerialise
 from afsd_jax.types import Predictions
 
 # What frames after a video's end are, once normalised.
@@ -81,6 +83,7 @@ class Network(nnx.Module):
         self.trunk = i3d.I3D(
             model.in_channels, model.trunk_width, trained_norm, model.frozen_until, dtype, rng
         )
+        self.remat = self.trunk.remat = model.remat
         self.endpoints = tuple(model.pyramid_inputs)
         self.feature_shapes = feature_shapes(model, clip_length, crop_size)
         inputs = [(height, features) for _, height, _, features in self.feature_shapes]
@@ -121,8 +124,12 @@ class Network(nnx.Module):
 
     def features(self, clips: jax.Array, training: bool = False) -> list[jax.Array]:
         """Returns what the trunk hands on, [B,*shape] for each of `feature_shapes`."""
-        endpoints = self.trunk(clips, training)
-        return [endpoints[name] for name in self.endpoints]
+
+        def run(trunk: i3d.I3D, clips: jax.Array) -> list[jax.Array]:
+            endpoints = trunk(clips, training)
+            return [endpoints[name] for name in self.endpoints]
+
+        return rematerialise(run, "trunk", self.remat)(self.trunk, clips)
 
     def heads(self, features: Sequence[jax.Array]) -> Outputs:
         """Returns the predictions for the trunk's features, see `features`."""
@@ -136,7 +143,7 @@ class Network(nnx.Module):
         conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
         scale = jnp.repeat(self.loc_scale[...], np.array(lengths), total_repeat_length=sum(lengths))
         multiplier = jnp.asarray(np.repeat(np.array(self.loc_multipliers, np.float32), lengths))
-        exponent = self.loc_head(loc_tower, lengths).astype(jnp.float32)
+        exponent = widened(self.loc_head(loc_tower, lengths))
         loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
         conf = self.conf_head(conf_tower, lengths)
 
@@ -168,7 +175,7 @@ class Network(nnx.Module):
             level_loc=loc_boundary[:, : lengths[0]],
             level_conf=conf_boundary[:, : lengths[0]],
         )
-        return jax.tree.map(lambda x: x.astype(jnp.float32), outputs)
+        return jax.tree.map(widened, outputs)
 
     def _pool(self, features: jax.Array, regions: jax.Array) -> jax.Array:
         return boundary_max_pooling(features, regions, self.pooling)

@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from afsd_jax.models import layers
+from afsd_jax.models.precision import widened
 
 # The shares of a proposal's width by which a region reaches inside and outside of it.
 INSIDE, OUTSIDE = 4, 10
@@ -49,7 +50,7 @@ def proposal_regions(
       The regions [B,K,4] on the levels, in cells of all levels concatenated along time, and the
       regions [B,K,4] in frames.
     """
-    loc = jax.lax.stop_gradient(loc.astype(jnp.float32))
+    loc = jax.lax.stop_gradient(widened(loc))
     cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
     index_of = np.concatenate([np.arange(length) for length in lengths])
     length = jnp.asarray(cells_of, jnp.float32)

@@ -11,7 +11,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.report.charts import line_chart
 from afsd_jax.report.render import write_html
-from afsd_jax.run_log import VALIDATION, Record, read_records
+from afsd_jax.run_log import LOSS, VALIDATION, Record, read_records
 
 PAGE = "report.html"
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
@@ -65,11 +65,19 @@ def write_page(workdir: str | os.PathLike[str]) -> None:
     """Writes the page of a run into its folder."""
     run = read_run(workdir)
     losses = {term: _series(run.records, term) for term in TERMS}
+    validation_losses = {term: _validation_loss(run, term) for term in TERMS}
     maps = {name: _evaluated(run, name) for name in (_thresholds(run.best) if run.best else [])}
     charts = [
-        line_chart("Loss", {"total": _series(run.records, "total")}),
+        line_chart(
+            "Loss",
+            {
+                "training": _series(run.records, "total"),
+                "validation": _validation_loss(run, "total"),
+            },
+        ),
         line_chart("mAP on the validation split, %", maps),
         line_chart("Loss terms", losses),
+        line_chart("Loss terms on the validation split", validation_losses),
         line_chart("Clips per second", {"clips": _series(run.records, "clips_per_s")}),
         *(
             line_chart(
@@ -168,8 +176,15 @@ def _evaluated(run: Run, name: str) -> list[tuple[float, float]]:
     return [(r["step"], 100 * r[VALIDATION][name]) for r in run.evaluations]
 
 
+def _validation_loss(run: Run, term: str) -> list[tuple[float, float]]:
+    """Returns a loss term on validation clips over the steps; earlier versions logged none."""
+    found = [(r["step"], r[VALIDATION].get(LOSS + term)) for r in run.evaluations]
+    return [(step, value) for step, value in found if value is not None]
+
+
 def _thresholds(evaluation: Record) -> list[str]:
-    return [name for name in evaluation[VALIDATION] if name != "ap"]
+    found = evaluation[VALIDATION]
+    return [name for name in found if name != "ap" and not name.startswith(LOSS)]
 
 
 def _class_rows(evaluation: Record) -> list[tuple[str, list[str]]]:

@@ -182,7 +182,9 @@ def read(
 
 
 def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
-    """Reads the `optimizer` or `ema` of a saved step, shaped like `abstract`.
+    """Reads the `optimizer` or `ema` of a saved step, shaped and sharded like `abstract`.
+
+    What has no sharding comes whole to every device.
 
     Raises:
       UserError: it is missing, damaged or of another configuration.
@@ -221,10 +223,11 @@ def _metadata(place: Path) -> Mapping[str, Any]:
 
 
 def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
-    # Whole on every device that there is now, however many there were when it was saved.
+    # On the devices that there are now, however many there were when it was saved.
     everywhere = whole(data_mesh())
     abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), abstract
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or everywhere),
+        abstract,
     )
     problem = f"{folder}: the {item} of step {step} cannot be read with its configuration"
     with _explained(problem), _reader() as reader:
