@@ -1,12 +1,11 @@
 """The same global batch gives the same losses however it is spread over devices and processes.
 
-A sum over the batch is taken in another order on other devices, and so is rounded otherwise, in the
-last digit: within 1e-5 in float32 and within 1e-12 in float64. What no order explains would be as
-large in float64.
+Sums are taken in another order on other devices, and so are rounded otherwise: in float64 ten steps
+agree within 1e-12. What no order explains would be as large there.
 
-Ten steps stay that close at the published rate. At a rate a hundred times higher they need not:
-the network decides (which cell is a maximum or passes a ReLU, how a bound is rounded), and once
-a last digit decides otherwise, the losses part. See docs/training.md.
+In float32 they agree to the last digits until one of these decides: which cell is a maximum, what
+passes a ReLU, how a region's bound is rounded. From that step on losses differ in the fourth
+digit. See docs/training.md.
 """
 
 import json
@@ -47,9 +46,9 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def runs() -> dict[str, dict]:
-    """Ten steps on 1, 2 and 8 devices, on 8 that share the state, and on 2 processes of 2 each."""
-    one = start(8, ways=[(1, False), (2, False), (8, False), (8, True)])
-    found = dict(zip(("1", "2", "8", "8 shared"), results(one), strict=True))
+    """Ten steps on 1 device, on 8, on 8 that share the state, and on 2 processes of 2 each."""
+    one = start(8, ways=[(1, False), (8, False), (8, True)])
+    found = dict(zip(("1", "8", "8 shared"), results(one), strict=True))
     address = f"127.0.0.1:{free_port()}"
     fields = {"ways": [(4, False)], "coordinator": address, "num_processes": 2}
     pair = [start(2, **fields, process_id=number) for number in range(2)]
@@ -66,17 +65,19 @@ def assert_close(found: dict, expected: dict, tolerance: float) -> None:
             )
 
 
-@pytest.mark.parametrize("way", ["2", "8", "8 shared", "2x2 first", "2x2 second"])
+@pytest.mark.parametrize("way", ["8", "8 shared", "2x2 first", "2x2 second"])
 def test_ten_steps_give_the_same_losses(runs, way):
     assert runs["1"]["dtype"] == "float32"
     assert runs["1"]["losses"][-1]["total"] < 0.97 * runs["1"]["losses"][0]["total"]
-    assert_close(runs[way], runs["1"], 1e-5)
+    assert_close(runs[way], runs["1"], 5e-3)
 
 
 def test_in_float64_they_differ_by_its_last_digits():
-    one, eight = results(start(8, True, dtype="float64", ways=[(1, False), (8, False)]))
+    ways = [(1, False), (2, False), (8, True)]
+    one, *others = results(start(8, True, dtype="float64", ways=ways))
     assert one["dtype"] == "float64"
-    assert_close(eight, one, 1e-12)
+    for other in others:
+        assert_close(other, one, 1e-12)
 
 
 def test_eight_devices_that_share_the_state_hold_little_more_than_an_eighth_each(runs):
