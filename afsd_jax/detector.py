@@ -136,11 +136,12 @@ class Detector:
         if isinstance(video, str | os.PathLike):
             if fps is not None:
                 raise UserError(f"{video}: a file states its own frame rate; leave fps= out")
-            return self._detect_one(self._file(video, flow_method), FileFootage(Path(video)))
+            found = self._detect_one(self._file(video, flow_method))
+            return self._result(found, FileFootage(Path(video)))
         frames = check_video(video, fps)
         rate = float(fps or 0.0)
         source = Source("video", lambda: from_array(frames, rate, self.configs, flow_method))
-        return self._detect_one(source, ArrayFootage(frames, rate))
+        return self._result(self._detect_one(source), ArrayFootage(frames, rate))
 
     def detect_many(
         self, videos: Iterable[str | os.PathLike[str]], flow_method: str = "tvl1"
@@ -199,18 +200,19 @@ class Detector:
             video = inputs.of_arrays(streams, fps, length_s, self.configs)
             return video._replace(label=video_label)
 
+        if progress:
+            with SecondsBar(len(streams[0]) / fps) as bar:
+                bar.set_description_str(progress)
+
+                def watched() -> Input:
+                    video = opened()
+                    return video._replace(frames=bar.passing(video.frames, fps))
+
+                found = self._detect_one(Source("frames", watched))
+        else:
+            found = self._detect_one(Source("frames", opened))
         rgb = next((frames for frames in streams if frames.shape[-1] == 3), None)
-        footage = None if rgb is None else ArrayFootage(rgb, fps)
-        if not progress:
-            return self._detect_one(Source("frames", opened), footage)
-        with SecondsBar(len(streams[0]) / fps) as bar:
-            bar.set_description_str(progress)
-
-            def watched() -> Input:
-                video = opened()
-                return video._replace(frames=bar.passing(video.frames, fps))
-
-            return self._detect_one(Source("frames", watched), footage)
+        return self._result(found, None if rgb is None else ArrayFootage(rgb, fps))
 
     def detect_sources(self, sources: Iterable[Source]) -> Iterator[Found]:
         """Yields what is found in each video, in order, as each is done.
@@ -292,11 +294,11 @@ class Detector:
         open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
         return Source(os.fspath(path), open_video)
 
-    def _detect_one(self, source: Source, footage: Footage | None) -> Detections:
+    def _detect_one(self, source: Source) -> Found:
         (found,) = self.detect_sources([source])
         if found.error:
             raise found.error
-        return self._result(found, footage)
+        return found
 
     def _result(self, found: Found, footage: Footage | None) -> Detections:
         video = found.video
