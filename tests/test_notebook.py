@@ -55,12 +55,10 @@ def test_it_is_kept_without_outputs():
 
 def test_every_cell_runs_and_shows_what_it_promises(executed):
     assert "Detector(rgb, 6 classes" in outputs(executed, "detector")["text/plain"]
-    found = outputs(executed, "found")
+    found, sure = outputs(executed, "found"), outputs(executed, "sure.show()")["text/html"]
     assert found["text/plain"].startswith("Detections(test_0000, 60.")
-    assert found["text/html"].count("<img") == 8
-    assert found["text/html"].count("afsd-bar") > outputs(executed, "sure")["text/html"].count(
-        "afsd-bar"
-    )
+    assert found["text/html"].count("<img") == sure.count("<img") == 8
+    assert found["text/html"].count("afsd-bar") > sure.count("afsd-bar")
     assert "<table" in outputs(executed, "sure.to_df()")["text/html"]
     assert outputs(executed, "sure.plot()")["image/png"]
     clip = outputs(executed, 'found.clip(0, "first.mp4", margin_s=0.5)')
@@ -76,13 +74,13 @@ def test_it_leaves_files(folder, executed):
 
 
 def test_two_videos_teach_where_actions_are(folder, executed):
-    """Each of the best detections in the unseen video overlaps an action by half of both."""
-    found = read_predictions(folder / "results" / "test_0000.json")["test_0000"]
+    """Most actions of the unseen video have a detection of nearly their length among the best."""
+    found = read_predictions(folder / "results" / "test_0000.json")["test_0000"][:20]
     actions = read_ground_truth(folder / "made" / "ground_truth.json")["test_0000"].actions
 
     def overlap(one, other):
         shared = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
         return shared / (one.end_s - one.start_s + other.end_s - other.start_s - shared)
 
-    hits = [max(overlap(one, action) for action in actions) >= 0.5 for one in found[:4]]
-    assert sum(hits) >= 3
+    hits = [max(overlap(one, action) for one in found) >= 0.7 for action in actions]
+    assert sum(hits) > len(hits) / 2
