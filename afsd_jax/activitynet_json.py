@@ -134,24 +134,30 @@ def write_predictions(
     Raises:
       UserError: the file cannot be written.
     """
-    files.write_json(
-        path,
-        {
-            "version": version,
-            "external_data": dict(external_data or {}),
-            "results": {
-                video: [
-                    {
-                        "label": detection.label,
-                        "score": float(detection.score),
-                        "segment": [float(detection.start_s), float(detection.end_s)],
-                    }
-                    for detection in detections
-                ]
-                for video, detections in results.items()
-            },
+    files.write_json(path, predictions(results, version, external_data))
+
+
+def predictions(
+    results: Mapping[str, Iterable[Detection]],
+    version: str = VERSION,
+    external_data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns the content of a predictions file; see `write_predictions`."""
+    return {
+        "version": version,
+        "external_data": dict(external_data or {}),
+        "results": {
+            video: [
+                {
+                    "label": detection.label,
+                    "score": float(detection.score),
+                    "segment": [float(detection.start_s), float(detection.end_s)],
+                }
+                for detection in detections
+            ]
+            for video, detections in results.items()
         },
-    )
+    }
 
 
 def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) -> int:

@@ -2,21 +2,27 @@
 
 import contextlib
 import functools
+import math
 import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from numpy.typing import NDArray
 
 from afsd_jax import inputs
 from afsd_jax.ahead import ahead
+from afsd_jax.array_input import check_video, from_array
 from afsd_jax.candidates import Candidates
 from afsd_jax.data.clips.windows import window_offsets
+from afsd_jax.detections import Detections
 from afsd_jax.errors import UserError
+from afsd_jax.footage import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.forward import chosen_backend, make_forward
 from afsd_jax.inputs import Input, Source
 from afsd_jax.passing import SecondsBar
@@ -99,22 +105,37 @@ class Detector:
             f"clips of {data.clip_length} frames {rate})"
         )
 
-    def detect(self, video: str | os.PathLike[str], flow_method: str = "tvl1") -> list[Detection]:
-        """Returns the actions in a video file, best first.
+    def detect(
+        self,
+        video: str | os.PathLike[str] | NDArray[np.uint8],
+        fps: float | None = None,
+        flow_method: str = "tvl1",
+    ) -> Detections:
+        """Returns the actions in a video, best first.
 
         Args:
-          video: the file.
+          video: the file, or its frames: uint8 [N, H, W, 3], RGB, of any size; they are sampled and
+            resized as a file's are, and not copied.
+          fps: frames per second of an array; a file states its own.
           flow_method: tvl1 or dis, of the optical flow if a network wants it.
 
         Raises:
-          UserError: the file is missing, damaged or no video.
+          UserError: the file is missing, damaged or no video, the array is no video, or `fps` is
+            given for a file or missing for an array.
         """
-        open_video = functools.partial(inputs.from_video, video, self.configs, flow_method)
-        return self._detect_one(Source(os.fspath(video), open_video))
+        if isinstance(video, str | os.PathLike):
+            if fps is not None:
+                raise UserError(f"{video}: a file states its own frame rate; leave fps= out")
+            found = self._detect_one(self._file(video, flow_method))
+            return self._result(found, FileFootage(Path(video)))
+        frames = check_video(video, fps)
+        rate = float(fps or 0.0)
+        source = Source("video", lambda: from_array(frames, rate, self.configs, flow_method))
+        return self._result(self._detect_one(source), ArrayFootage(frames, rate))
 
     def detect_many(
         self, videos: Iterable[str | os.PathLike[str]], flow_method: str = "tvl1"
-    ) -> Iterator[tuple[str | os.PathLike[str], list[Detection]]]:
+    ) -> Iterator[tuple[str | os.PathLike[str], Detections]]:
         """Yields each video file, as it was given, and its actions, best first.
 
         The videos share batches, and are decoded while the network computes.
@@ -132,15 +153,14 @@ class Detector:
         def sources() -> Iterator[Source]:
             for path in videos:
                 given.append(path)
-                open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
-                yield Source(os.fspath(path), open_video)
+                yield self._file(path, flow_method)
 
         for found in self.detect_sources(sources()):
             path = given.popleft()
             if found.error:
                 failed.append(str(found.error))
             else:
-                yield path, found.detections
+                yield path, self._result(found, FileFootage(Path(path)))
         if failed:
             raise UserError("; ".join(failed))
 
@@ -151,11 +171,11 @@ class Detector:
         duration_s: float | None = None,
         video_label: VideoLabel | None = None,
         progress: str = "",
-    ) -> list[Detection]:
+    ) -> Detections:
         """Returns the actions in a video given as frames, best first.
 
         Args:
-          streams: for each network uint8 [N,H,W,channels], sampled at `fps`.
+          streams: for each network uint8 [N,H,W,channels], sampled at `fps`; they are not copied.
           fps: frames per second.
           duration_s: of the video; detections are cut there.
           video_label: class and score factor of a video-level classifier.
@@ -170,16 +190,19 @@ class Detector:
             video = inputs.of_arrays(streams, fps, length_s, self.configs)
             return video._replace(label=video_label)
 
-        if not progress:
-            return self._detect_one(Source("frames", opened))
-        with SecondsBar(len(streams[0]) / fps) as bar:
-            bar.set_description_str(progress)
+        if progress:
+            with SecondsBar(len(streams[0]) / fps) as bar:
+                bar.set_description_str(progress)
 
-            def watched() -> Input:
-                video = opened()
-                return video._replace(frames=bar.passing(video.frames, fps))
+                def watched() -> Input:
+                    video = opened()
+                    return video._replace(frames=bar.passing(video.frames, fps))
 
-            return self._detect_one(Source("frames", watched))
+                found = self._detect_one(Source("frames", watched))
+        else:
+            found = self._detect_one(Source("frames", opened))
+        rgb = next((frames for frames in streams if frames.shape[-1] == 3), None)
+        return self._result(found, None if rgb is None else ArrayFootage(rgb, fps))
 
     def detect_sources(self, sources: Iterable[Source]) -> Iterator[Found]:
         """Yields what is found in each video, in order, as each is done.
@@ -258,11 +281,25 @@ class Detector:
             return Found(name, video, [], unexpected(name, raised))
         return Found(name, video, detections)
 
-    def _detect_one(self, source: Source) -> list[Detection]:
+    def _file(self, path: str | os.PathLike[str], flow_method: str) -> Source:
+        open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
+        return Source(os.fspath(path), open_video)
+
+    def _detect_one(self, source: Source) -> Found:
         (found,) = self.detect_sources([source])
         if found.error:
             raise found.error
-        return found.detections
+        return found
+
+    def _result(self, found: Found, footage: Footage | None) -> Detections:
+        video = found.video
+        assert video is not None  # it did not fail
+        # Whoever does not say how long frames last has as many seconds as there are frames for.
+        known = math.isfinite(video.duration_s)
+        duration_s = video.duration_s if known else video.num_frames / video.fps
+        name = video.name or found.name
+        seen = DetectedVideo(name, duration_s, self.class_names, footage)
+        return Detections(found.detections, seen)
 
     @property
     def _score_threshold(self) -> float:

@@ -145,7 +145,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         raise UserError(f"{path}: not valid JSON ({error})") from error
 
 
+def json_text(value: Any) -> str:
+    """Returns `value` as JSON, as it stands in files."""
+    return json.dumps(value, indent=1) + "\n"
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as JSON, in one piece or not at all."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(value), encoding="utf-8")

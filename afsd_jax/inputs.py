@@ -101,18 +101,32 @@ def from_video(
     Raises:
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
     """
-    from afsd_jax.data.decode.flow import compute_flow
     from afsd_jax.data.decode.video import VideoReader
 
     data = configs[0].data
     reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
-    copies = itertools.tee(reader, len(configs))
-    streams = [
-        compute_flow(frames, flow_method) if config.data.stream == "flow" else frames
-        for frames, config in zip(copies, configs, strict=True)
-    ]
-    frames = zip(*streams, strict=True)
+    frames = with_flow(reader, configs, flow_method)
     return Input(Path(path).stem, frames, reader.num_frames, reader.fps, reader.duration_s)
+
+
+def with_flow(
+    frames: Iterable[NDArray[np.uint8]],
+    configs: Sequence[ml_collections.ConfigDict],
+    flow_method: str,
+) -> Iterator[Frames]:
+    """Yields what each network sees of RGB frames; flow is computed for those that want it.
+
+    Raises:
+      UserError: flow cannot be computed.
+    """
+    from afsd_jax.data.decode.flow import compute_flow
+
+    copies = itertools.tee(frames, len(configs))
+    streams = [
+        compute_flow(copy, flow_method) if config.data.stream == "flow" else copy
+        for copy, config in zip(copies, configs, strict=True)
+    ]
+    return zip(*streams, strict=True)
 
 
 def of_arrays(

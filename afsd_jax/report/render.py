@@ -10,11 +10,10 @@ import numpy as np
 from afsd_jax.files import atomic_write
 
 
-def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> None:
-    """Fills a template and writes it, in one piece or not at all.
+def render(template: str, **values: Any) -> str:
+    """Fills a template; whatever is put into it is escaped.
 
     Args:
-      path: of the page.
       template: its file name in this package.
       **values: what the template needs; all of it, or it raises `jinja2.UndefinedError`.
     """
@@ -27,7 +26,12 @@ def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> No
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    content = environment.get_template(template).render(**values)
+    return environment.get_template(template).render(**values)
+
+
+def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> None:
+    """Fills a template, as `render` does, and writes it, in one piece or not at all."""
+    content = render(template, **values)
     with atomic_write(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
 

@@ -11,6 +11,8 @@ from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest,
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from afsd_jax.report.png_figure import PngFigure
+
 # All in inches. A video's axes are drawn in inches too, so that corners are round and text fits.
 WIDTH = 11.0
 LEFT, RIGHT, TOP, BOTTOM = 0.95, 0.3, 0.02, 0.15
@@ -30,21 +32,33 @@ def draw_timeline(
     max_lanes: int = 4,
     labels: Sequence[str] | None = None,
 ) -> None:
+    """Writes the picture that `timeline_figure` draws as a PNG, in one piece or not at all."""
+    figure = timeline_figure(tracks, min_score=min_score, max_lanes=max_lanes, labels=labels)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def timeline_figure(
+    tracks: Sequence[Track],
+    *,
+    min_score: float = 0.1,
+    max_lanes: int = 4,
+    labels: Sequence[str] | None = None,
+) -> "PngFigure":
     """Draws one or several videos: true actions above, detections with their scores below.
 
     A class has one colour throughout; a detection is the paler the lower its score. Where
     detections overlap, the best take the upper lanes.
 
     Args:
-      path: where to write the PNG, in one piece or not at all.
       tracks: the videos, drawn one below the other, each on its own time axis.
       min_score: detections below it are not drawn.
       max_lanes: a detection that overlaps with so many better ones is not drawn.
       labels: all classes, to fix their colours; default: those that occur.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
+
+    from afsd_jax.report.png_figure import PngFigure
 
     colors = class_colors(labels_of(tracks) if labels is None else labels)
     rows = [_rows(track, min_score, max_lanes) for track in tracks]
@@ -56,8 +70,7 @@ def draw_timeline(
     height = TOP + sum(heights) + len(tracks) * (HEADING + AXIS) + BOTTOM
     height += -(-len(legend) // columns) * LEGEND_LINE
 
-    figure = Figure(figsize=(WIDTH, height), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = PngFigure(figsize=(WIDTH, height), dpi=150, facecolor="white")
     y = height - TOP
     for track, row, inner in zip(tracks, rows, heights, strict=True):
         y -= HEADING + inner
@@ -82,8 +95,7 @@ def draw_timeline(
         # Set afterwards, so that neither a dollar nor a leading underscore means anything.
         for text, label in zip(drawn.get_texts(), legend, strict=True):
             text.set(parse_math=False, text=label)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png")
+    return figure
 
 
 def _rows(track: Track, min_score: float, max_lanes: int) -> list[tuple[str, list[list[Any]]]]:

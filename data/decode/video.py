@@ -22,7 +22,7 @@ from afsd_jax.errors import UserError
 FRAME_SIZE = (112, 112)
 
 # What a file holds bounds what is made of it, whatever times it states.
-_MAX_REPEATS = 1000  # sampled frames for each frame in the file
+MAX_REPEATS = 1000  # sampled frames for each frame given
 
 
 class Video(NamedTuple):
@@ -159,7 +159,7 @@ class VideoReader:
     def _check_evidence(self) -> None:
         wanted = self.duration_s * self.fps
         size = self.path.stat().st_size
-        if not wanted <= min(size, _MAX_REPEATS * self.source_frames):
+        if not wanted <= min(size, MAX_REPEATS * self.source_frames):
             raise UserError(
                 f"{self.path}: states that its {self.source_frames} frames, {size} bytes, last "
                 f"{self.duration_s:.0f} s; its times are wrong, so encode it anew"
@@ -194,17 +194,19 @@ class VideoReader:
                     position += 1
 
     def _prepare(self, frame: av.VideoFrame) -> np.ndarray:
-        image: np.ndarray = self._reformatter.reformat(
-            frame, format="rgb24", threads=1
-        ).to_ndarray()
-        quarter_turns = round(frame.rotation / 90) % 4
-        if quarter_turns:
-            image = np.ascontiguousarray(np.rot90(image, quarter_turns))
+        image = upright(frame, self._reformatter)
         if self._square:
             side = min(image.shape[:2])
             top, left = ((length - side) // 2 for length in image.shape[:2])
             image = image[top : top + side, left : left + side]
         return resize(image, self.size)
+
+
+def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
+    """Returns a decoded frame as RGB, uint8 [H, W, 3], turned by the rotation the file states."""
+    image: np.ndarray = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    quarter_turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
 def stated_duration(path: Path) -> float:
