@@ -76,7 +76,7 @@ def write_outputs(
     if args.subtitles:
         for track in (video.track for video in shown):
             path = args.subtitles / f"{track.name}.srt"
-            write_subtitles(path, track.detections, choice.min_score)
+            write_subtitles(path, track.detections, choice.min_score, track.duration_s)
     print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
     return list_failed(failed)
 
@@ -103,7 +103,7 @@ def write_shown(path: Path, video: VideoReport, choice: Choice) -> None:
     elif path.suffix == ".png":
         draw_timeline(path, [video.track], min_score=min_score)
     else:
-        write_subtitles(path, detections, min_score)
+        write_subtitles(path, detections, min_score, video.track.duration_s)
 
 
 def _write_csv(path: Path, detections: Sequence[Detection]) -> None:

@@ -75,7 +75,7 @@ def _video(
     track = video.track
     detections = strongest(track.detections, 0.0, max_detections)
     actions = sorted(track.actions or (), key=lambda action: action.start_s)
-    cues = subtitles.cues(track.detections, min_score)
+    cues = subtitles.readable_cues(track.detections, min_score, track.duration_s)
     return {
         "name": track.name,
         "duration": clock(track.duration_s),

@@ -142,8 +142,9 @@ def test_subtitles_can_be_saved_from_the_page(page, tmp_path):
         (tmp_path / "saved.srt")
         .read_text()
         .startswith(
-            "1\n00:00:10,000 --> 00:00:12,000\njump 90%\n\n"
-            "2\n00:00:12,000 --> 00:00:18,000\njump 90%\nrun 30%\n"
+            "1\n00:00:10,000 --> 00:00:20,000\njump 90%\n\n"
+            "2\n00:00:12,000 --> 00:00:18,000\nrun 30%\n\n"
+            "3\n00:00:30,000 --> 00:00:40,000\nrun 50%\n"
         )
     )
 
