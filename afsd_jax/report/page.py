@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from afsd_jax.report.bars import moment
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import Script, data_url, jpeg_url, write_html
 from afsd_jax.report.tracks import Track, classes_of, clock, labels_of, strongest
+from afsd_jax.report.urls import relative_url
 from afsd_jax.types import Action, Detection
 
 SCRIPTS = ("timeline.js", "gestures.js", "page.js")
@@ -76,12 +75,6 @@ def write_page(
             "videos": [_data(track, numbers, max_detections) for track in tracks],
         },
     )
-
-
-def relative_url(target: str | os.PathLike[str], page: str | os.PathLike[str]) -> str:
-    """Returns the URL of a file as seen from a page, whatever characters its name has."""
-    folder = os.path.abspath(os.path.dirname(os.fspath(page)))
-    return quote(os.fsencode(Path(os.path.relpath(os.path.abspath(target), folder)).as_posix()))
 
 
 def _video(
