@@ -26,11 +26,13 @@ class Choice(NamedTuple):
     min_score: weaker ones are not shown, or hidden at first where the reader can change that.
     top_k: only so many of a video, the best; None: all.
     labels: only these classes; None: all.
+    classes: all there are, which fixes their colours; None: those that occur.
     """
 
     min_score: float = 0.1
     top_k: int | None = None
     labels: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
 
     def of(self, detections: Sequence[Detection]) -> list[Detection]:
         """Returns the best detections of the chosen classes, whatever their scores."""
@@ -38,9 +40,12 @@ class Choice(NamedTuple):
         return strongest(chosen, 0.0, len(chosen) if self.top_k is None else self.top_k)
 
     def shown(self, video: VideoReport) -> VideoReport:
-        """Returns a video with the chosen ones of its detections."""
-        track = video.track
-        return video._replace(track=track._replace(detections=self.of(track.detections)))
+        """Returns a video with the chosen ones of its detections and of its true actions."""
+        track = video.track._replace(detections=self.of(video.track.detections))
+        if track.actions is not None and self.labels is not None:
+            chosen = [action for action in track.actions if action.label in self.labels]
+            track = track._replace(actions=chosen)
+        return video._replace(track=track)
 
 
 def write_outputs(
@@ -72,7 +77,8 @@ def write_outputs(
     write_predictions(args.output, results)
     shown = [choice.shown(video) for video in videos]
     if args.report:
-        write_page(args.report, shown, title=title, min_score=choice.min_score)
+        min_score, classes = choice.min_score, choice.classes
+        write_page(args.report, shown, title=title, min_score=min_score, labels=classes)
     if args.subtitles:
         for track in (video.track for video in shown):
             path = args.subtitles / f"{track.name}.srt"
@@ -99,9 +105,10 @@ def write_shown(path: Path, video: VideoReport, choice: Choice) -> None:
     if path.suffix == ".csv":
         _write_csv(path, strongest(detections, min_score, len(detections)))
     elif path.suffix == ".html":
-        write_page(path, [video], title=TITLE, min_score=min_score)
+        title = f"{TITLE} in {video.track.name}"
+        write_page(path, [video], title=title, min_score=min_score, labels=choice.classes)
     elif path.suffix == ".png":
-        draw_timeline(path, [video.track], min_score=min_score)
+        draw_timeline(path, [video.track], min_score=min_score, labels=choice.classes)
     else:
         write_subtitles(path, detections, min_score, video.track.duration_s)
 

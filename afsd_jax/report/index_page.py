@@ -21,14 +21,14 @@ class IndexEntry(NamedTuple):
       name: of the video.
       page: its page.
       duration_s: seconds.
-      count: of its detections.
+      num_detections: that reach the least score.
       classes: those detected most often, and how often.
     """
 
     name: str
     page: Path
     duration_s: float
-    count: int
+    num_detections: int
     classes: list[tuple[str, int]]
 
 
@@ -74,7 +74,7 @@ def write_index(
                 "url": relative_url(entry.page, path),
                 "duration_s": round(entry.duration_s, 3),
                 "duration": clock(entry.duration_s),
-                "count": entry.count,
+                "count": entry.num_detections,
                 "classes": [(label, count, colors[label]) for label, count in entry.classes],
             }
             for entry in entries
