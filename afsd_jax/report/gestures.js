@@ -93,8 +93,3 @@ Timeline.prototype.point = function ({ x, y }) {
   this.hint.style.left = Math.min(x + 12, this.width - this.hint.offsetWidth) + "px";
   this.hint.style.top = y + 16 + "px";
 };
-
-function describe({ label, start, end, score }, classes) {
-  const kind = score === null ? "true" : `score ${score.toFixed(3)}`;
-  return `${classes[label].name}, ${clock(start)} to ${clock(end)}, ${kind}`;
-}

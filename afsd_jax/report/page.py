@@ -15,7 +15,7 @@ from afsd_jax.report.tracks import Track, classes_of, clock, labels_of, stronges
 from afsd_jax.report.urls import relative_url
 from afsd_jax.types import Action, Detection
 
-SCRIPTS = ("timeline.js", "gestures.js", "page.js")
+SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "page.js")
 
 
 class VideoReport(NamedTuple):

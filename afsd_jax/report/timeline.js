@@ -5,27 +5,6 @@ const AXIS = 26, BAR = 20, TRUE_BAR = 8, GAP = 6, NAME = 16, PAD = 10, MOST_HEIG
 const STEPS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 const SHADES = 16;
 
-function clock(seconds, digits = 1) {
-  const unit = 10 ** digits, total = Math.round(seconds * unit);
-  const whole = Math.floor(total / unit), minutes = Math.floor(whole / 60) % 60;
-  const hours = Math.floor(whole / 3600), two = (n) => String(n).padStart(2, "0");
-  const rest = digits ? "." + String(total % unit).padStart(digits, "0") : "";
-  return (hours ? `${hours}:${two(minutes)}` : `${minutes}`) + `:${two(whole % 60)}${rest}`;
-}
-
-const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
-
-function mix(color, ground, share) {
-  const below = channels(ground);
-  const mixed = channels(color).map((value, i) => Math.round(below[i] + (value - below[i]) * share));
-  return "#" + mixed.map((value) => value.toString(16).padStart(2, "0")).join("");
-}
-
-function inkOn(color) {
-  const [red, green, blue] = channels(color);
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 158 ? "#1d2330" : "#ffffff";
-}
-
 class Timeline {
   // root: the element; video: its data; classes: name and color of each; onPick(segment, time).
   constructor(root, video, classes, onPick) {
