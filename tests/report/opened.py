@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from playwright import sync_api
 
+VIEWPORT = {"width": 1200, "height": 1000}
 # The box, in pixels of the canvas' place, of the columns to the right of the names that hold a
 # colour in more than the few pixels in which edges are blended.
 _BOX = """(canvas, [color, from]) => {
@@ -111,30 +112,46 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(
-    browser: sync_api.Browser, path: Path, expected: str = "", **options: object
-) -> Iterator[Opened]:
-    """Opens a page; whatever it complains about or asks the network for is a failure.
+def window(browser: sync_api.Browser, **options: object) -> Iterator[sync_api.Page]:
+    """Opens a window; `options` are of Playwright's contexts."""
+    context = browser.new_context(**{"viewport": VIEWPORT, **options})
+    yield context.new_page()
+    context.close()
+
+
+@contextlib.contextmanager
+def visited(page: sync_api.Page, path: Path, expected: str = "") -> Iterator[Opened]:
+    """Opens a page in a window; its complaints and requests beyond files are failures.
 
     Args:
-      browser: a real one.
+      page: the window.
       path: of the page.
       expected: part of complaints that are none.
-      **options: of the window.
     """
-    context = browser.new_context(**{"viewport": {"width": 1200, "height": 1000}, **options})
-    page, complaints, asked = context.new_page(), [], []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: complaints.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
-    try:
-        page.goto(path.as_uri())
-        window = Opened(page)
-        window.settle()
-        yield window
-    finally:
-        context.close()
+    complaints: list[str] = []
+    asked: list[str] = []
+    listeners = {
+        "console": lambda message: complaints.append(message.text),
+        "pageerror": lambda error: complaints.append(str(error)),
+        "request": lambda request: asked.append(request.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    page.goto(path.as_uri())
+    view = Opened(page)
+    view.settle()
+    yield view
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
     assert [text for text in complaints if not expected or expected not in text] == []
     assert asked[0] == path.as_uri()
     assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+
+
+@contextlib.contextmanager
+def opened(
+    browser: sync_api.Browser, path: Path, expected: str = "", **options: object
+) -> Iterator[Opened]:
+    """Opens a page in a window of its own; see `window` and `visited`."""
+    with window(browser, **options) as page, visited(page, path, expected) as view:
+        yield view

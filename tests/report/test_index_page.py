@@ -5,7 +5,7 @@ import pytest
 from afsd_jax.report import Track, VideoReport, index_entry, write_index, write_page
 from afsd_jax.report.colors import class_colors
 from afsd_jax.types import Detection
-from tests.report.opened import opened
+from tests.report.opened import VIEWPORT, visited, window
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -37,9 +37,16 @@ def path(tmp_path_factory):
     return folder / "index.html"
 
 
+@pytest.fixture(scope="module")
+def own_window(browser):
+    with window(browser) as page:
+        yield page
+
+
 @pytest.fixture
-def page(browser, path):
-    with opened(browser, path) as page:
+def page(own_window, path):
+    own_window.set_viewport_size(VIEWPORT)
+    with visited(own_window, path) as page:
         yield page
 
 
