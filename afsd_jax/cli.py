@@ -90,6 +90,7 @@ def _detect(add: Callable[..., object]) -> str:
     add("--fps", type=float, help="frame rate of .npy files")
     add("--durations", type=Path, help="JSON file: video name → seconds, for .npy files")
     add("--video-scores", type=Path, help="JSON file of a video-level classifier's classes")
+    add("--ground-truth", type=Path, help="annotations to show beside what is detected")
     add("--report", type=Path, help="HTML page of the detections to write")
     add("--subtitles", type=Path, help="folder to write one .srt per video to")
     return f"""Besides video files it takes frames prepared as arrays (.npy, uint8 [frames, height,

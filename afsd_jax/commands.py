@@ -24,7 +24,7 @@ SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
     *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
-    *("video_scores", "format", "min_score", "top_k", "labels", "shard"),
+    *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
 

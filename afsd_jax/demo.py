@@ -69,6 +69,7 @@ def demo(output: Path) -> int:
 
     results = output / "detections.json"
     arguments = [f"--checkpoint={output / 'checkpoint'}", f"--report={output / 'report.html'}"]
+    arguments += [f"--ground-truth={output / 'ground_truth.json'}"]
     _run("detect", *map(str, videos), f"--output={results}", *arguments)
     lap("detect")
 
@@ -90,7 +91,7 @@ def demo(output: Path) -> int:
     print(metrics.as_table())
     name, true = next(iter(truth.items()))
     track = Track(name, true.duration_s or 0.0, found[name], true.actions)
-    draw_timeline(output / "timeline.png", [track])
+    draw_timeline(output / "timeline.png", [track], labels=trained.class_names)
     lap("evaluate")
     summary = metrics.as_dict()
     for kind, predictions in (("untrained", baselines), ("shuffled", controls)):

@@ -74,7 +74,7 @@ def check_outputs(
             outputs += [args.subtitles / f"{name}.srt" for name in names]
     flow = [args.flow_dir / path.name for path in args.videos] if args.flow_dir else []
     given = [args.checkpoint, args.flow_checkpoint, args.durations, args.video_scores]
-    files.check_apart(outputs, [*args.videos, *flow, *given])
+    files.check_apart(outputs, [*args.videos, *flow, *given, args.ground_truth])
     for path in outputs:
         if path is not None and path.parent.is_dir():
             files.check_output_file(path)
@@ -94,12 +94,12 @@ def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:
             raise UserError(f"--labels {label}: no such class; there is {', '.join(near[:8])}")
 
 
-def open_folder(args: argparse.Namespace) -> OutputFolder | None:
+def open_folder(args: argparse.Namespace, choice: Choice) -> OutputFolder | None:
     """Returns the folder of results, if there is to be one."""
     if args.format is None:
         return None
     part = "-{}-of-{}".format(*args.shard) if args.shard else ""
-    return OutputFolder(args.output, args.format, choice_of(args), part)
+    return OutputFolder(args.output, args.format, choice, part)
 
 
 def detect(args: argparse.Namespace) -> int:
@@ -112,9 +112,10 @@ def detect(args: argparse.Namespace) -> int:
       UserError: what is given does not go together, or no video could be read.
     """
     check_arguments(args)
-    folder = open_folder(args)
+    choice = choice_of(args)
     if args.videos:
-        check_outputs(args, [path.stem for path in args.videos], folder)
+        names = [path.stem for path in args.videos]
+        check_outputs(args, names, open_folder(args, choice))
     detector = load_detector(args.checkpoint, args.flow_checkpoint, args.backend)
     for checkpoint in detector.checkpoints:
         if checkpoint.metrics:
@@ -123,8 +124,12 @@ def detect(args: argparse.Namespace) -> int:
     scores = read_video_scores(args.video_scores) if args.video_scores else None
     if scores is None and detector.config.inference.video_labels:
         raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
-    known = {label.label for label in scores.values()} if scores else detector.class_names
-    check_labels(args.labels, sorted(known))
+    classes = detector.class_names
+    if scores:
+        classes = sorted({label.label for label in scores.values()})
+    check_labels(args.labels, sorted(classes))
+    choice = choice._replace(classes=classes)
+    folder = open_folder(args, choice)
 
     kind = PreparedVideos if args.data_dir else VideoFiles
     given: GivenVideos = kind(args, detector.configs)
@@ -135,7 +140,7 @@ def detect(args: argparse.Namespace) -> int:
         return detect_into(folder, given, names, detector, scores)
     failed: list[str] = []
     reports = list(reports_of(given, names, detector, scores, bool(args.report), failed))
-    return write_outputs(args, reports, failed, choice=choice_of(args))
+    return write_outputs(args, reports, failed, choice=choice)
 
 
 def detect_into(
@@ -158,7 +163,7 @@ def detect_into(
     for name in names:
         label = scores and find_label(name, scores)
         made_by[name] = fingerprint.of_values(__version__, networks, given.state(name), label)
-    done = {name for name in names if folder.holds(name, made_by[name])}
+    done = {name for name in names if folder.holds(name, made_by[name], given.actions(name))}
     if done:
         print(
             f"{folder.folder}: holds {len(done)} of {len(names)} videos, of this checkpoint, these "

@@ -16,7 +16,7 @@ from afsd_jax.report import subtitles, table
 from afsd_jax.report.inline import inline_html
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.timeline import timeline_figure
-from afsd_jax.report.tracks import Track, labels_of
+from afsd_jax.report.tracks import Track, classes_of
 from afsd_jax.types import Detection
 
 if TYPE_CHECKING:
@@ -134,12 +134,13 @@ class Detections(list[Detection]):
         files.check_output_folder(folder, parents=True)
         paths = [Path(folder) / f"{self.video.name}.{name}" for name in names]
         files.check_apart(paths, [self.video.path])
+        choice = Choice(min_score, classes=self.video.class_names)
         for path, name in zip(paths, names, strict=True):
             with files.naming_failure(path):
                 if name == "json":
                     activitynet_json.write_predictions(path, {self.video.name: self})
                 else:
-                    write_shown(path, self._report(with_frames=name == "html"), Choice(min_score))
+                    write_shown(path, self._report(with_frames=name == "html"), choice)
         return paths
 
     def clip(
@@ -185,13 +186,12 @@ class Detections(list[Detection]):
     def _report(self, with_frames: bool = False) -> VideoReport:
         track = Track(self.video.name, self.video.duration_s, self)
         frames, frames_s = self.video.pictures if with_frames else (None, [])
-        return VideoReport(track, frames, frames_s)
+        return VideoReport(track, frames, frames_s, path=self.video.path)
 
     def _cues(self, min_score: float) -> list[subtitles.Cue]:
-        return subtitles.cues(self, min_score)
+        return subtitles.readable_cues(self, min_score, self.video.duration_s)
 
     @property
     def _labels(self) -> list[str]:
         """All classes in the order that fixes their colours; a video-level classifier adds some."""
-        known = list(self.video.class_names)
-        return known + [label for label in labels_of([self._report().track]) if label not in known]
+        return classes_of([self._report().track], self.video.class_names)

@@ -12,6 +12,7 @@ from afsd_jax import files, fingerprint, inputs
 from afsd_jax.data.decode.video import stated_duration
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input, Source
+from afsd_jax.types import Action
 
 
 class GivenVideos(Protocol):
@@ -28,6 +29,12 @@ class GivenVideos(Protocol):
     def state(self, name: str) -> str:
         """Returns a digest of what a video is read from and how."""
 
+    def path(self, name: str) -> Path | None:
+        """Returns the file that players play; None: there is none."""
+
+    def actions(self, name: str) -> Sequence[Action] | None:
+        """Returns a video's true actions; None: they are not known."""
+
 
 class VideoFiles:
     """Video files and arrays of frames."""
@@ -40,7 +47,8 @@ class VideoFiles:
           configs: of the networks.
 
         Raises:
-          UserError: --durations is no file of durations.
+          UserError: --durations is no file of durations, or --ground-truth none of annotations of
+            these videos.
         """
         self._args, self._configs = args, configs
         self._durations = files.read_json(args.durations) if args.durations else {}
@@ -48,6 +56,7 @@ class VideoFiles:
             raise UserError(f"{args.durations}: must map video names to seconds")
         self._paths = {path.stem: path for path in args.videos}
         self.names = list(self._paths)
+        self._truth = _read_truth(args.ground_truth, self.names) if args.ground_truth else {}
 
     def stated_s(self, name: str) -> float:
         path = self._paths[name]
@@ -62,6 +71,13 @@ class VideoFiles:
             return fingerprint.of_values(fingerprint.of_files(paths), args.flow_method)
         timing = args.fps, self._durations.get(name)
         return fingerprint.of_values(fingerprint.of_files(paths), *timing)
+
+    def path(self, name: str) -> Path | None:
+        path = self._paths[name]
+        return None if path.suffix == ".npy" else path
+
+    def actions(self, name: str) -> Sequence[Action] | None:
+        return self._truth.get(name)
 
     def _open(self, name: str) -> Input:
         paths = self._read_from(name)
@@ -85,16 +101,36 @@ class PreparedVideos:
           configs: of the networks.
 
         Raises:
-          UserError: as `inputs.Prepared` does.
+          UserError: as `inputs.Prepared` does, or --ground-truth is no file of annotations of
+            these videos.
         """
         prepared = inputs.Prepared(configs, args.data_dir, args.split or "")
         self.sources = prepared.sources
         self.names = list(prepared.durations_s)
         self.stated_s = prepared.durations_s.__getitem__
         self._files = fingerprint.of_files(prepared.files)
+        given = args.ground_truth
+        self.actions = (_read_truth(given, self.names) if given else prepared.actions).get
 
     def state(self, name: str) -> str:
         return self._files
+
+    def path(self, name: str) -> Path | None:
+        return None
+
+
+def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]:
+    """Returns the annotated ones of these videos, found with or without a leading "v_"."""
+    from afsd_jax.data import annotations
+
+    annotated = annotations.read(path)
+    found = {name: annotated.get(name) or annotated.get(name.removeprefix("v_")) for name in names}
+    truth: dict[str, Sequence[Action]] = {
+        name: video.actions for name, video in found.items() if video
+    }
+    if not truth:
+        raise UserError(f"{path}: names none of the videos, such as {names[0]}")
+    return truth
 
 
 def share(names: Sequence[str], shard: tuple[int, int]) -> list[str]:

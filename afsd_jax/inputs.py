@@ -206,6 +206,7 @@ class Prepared:
 
     Attributes:
       durations_s: seconds of each video, by name, in the order of iteration.
+      actions: true ones of each video, by name.
       files: that they are read from.
     """
 
@@ -243,6 +244,7 @@ class Prepared:
                     + (f", such as {odd[0]}" if odd else "")
                 )
         self.durations_s = dict(zip(first.names, first.durations_s, strict=True))
+        self.actions = first.actions
         self.files = [
             path for one in self._splits for path in sorted(one.folder.glob("*")) if path.is_file()
         ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from afsd_jax import inputs, recognition
 from afsd_jax.data.decode.video import VideoReader, stated_duration
 from afsd_jax.errors import UserError
-from afsd_jax.outputs import write_outputs
+from afsd_jax.outputs import Choice, write_outputs
 from afsd_jax.passing import SecondsBar, Thumbnails
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
@@ -68,7 +68,7 @@ def look(args: argparse.Namespace) -> int:
                 failed.append(str(error))
                 continue
             found.append(video)
-    code = write_outputs(args, found, failed, TITLE)
+    code = write_outputs(args, found, failed, TITLE, Choice(classes=recognizer.class_names))
     if args.write_video_scores:
         write_video_scores(args.write_video_scores, recognizer.class_names, scores)
     return code
@@ -96,7 +96,7 @@ def look_at(
         likely, recognizer.class_names, moment_s, reader.duration_s, args.threshold
     )
     track = Track(path.stem, reader.duration_s, detections)
-    video = VideoReport(track, *thumbnails.shown(reader.fps))
+    video = VideoReport(track, *thumbnails.shown(reader.fps), path)
     return video, recognition.video_scores(likely)
 
 

@@ -14,8 +14,10 @@ from afsd_jax.activitynet_json import join_predictions, predictions_of, write_pr
 from afsd_jax.errors import UserError
 from afsd_jax.files import naming_failure, read_json
 from afsd_jax.outputs import Choice, write_shown
+from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
+from afsd_jax.types import Action
 
 
 class OutputFolder:
@@ -38,18 +40,20 @@ class OutputFolder:
         """
         self.folder, self._choice = folder, choice
         self.combined = folder / f"detections{part}.json"
+        self._index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
         self.shows_frames = "html" in formats
-        self._shown = fingerprint.of_values(*choice)
 
     def files(self, names: Sequence[str]) -> Iterator[Path]:
         """Yields every file that will be written if these videos are detected in."""
         yield self.combined
+        if self._index:
+            yield self._index
         for name in names:
             yield self._json(name)
             yield from self._for_people(name)
 
-    def holds(self, name: str, made_by: str) -> bool:
+    def holds(self, name: str, made_by: str, actions: Sequence[Action] | None = None) -> bool:
         """Returns whether a video is done; files for people that are missing are written.
 
         Only a page makes a video be looked at anew: it shows frames.
@@ -57,21 +61,21 @@ class OutputFolder:
         Args:
           name: of the video.
           made_by: digest of what its detections are made from.
+          actions: its true actions, which files for people show.
         """
         try:
-            found = read_json(self._json(name))
-            detections = predictions_of(found, self._json(name))[name]
-            made: dict[str, Any] = found["external_data"]
+            track, made = self._read(name)
             if made["made_by"] != made_by:
                 return False
-            duration_s, same = float(made["duration_s"]), made["shown"] == self._shown
+            track = track._replace(actions=actions)
+            same = made["shown"] == self._shown(track)
         except (UserError, KeyError, TypeError, ValueError):  # no result, or not one of ours
             return False
         missing = [path for path in self._for_people(name) if not (same and path.is_file())]
         if any(path.suffix == ".html" for path in missing):
             return False
         if missing or not same:
-            self._write(VideoReport(Track(name, duration_s, detections)), made_by, missing)
+            self._write(VideoReport(track), made_by, missing)
         return True
 
     def write(self, video: VideoReport, made_by: str) -> None:
@@ -83,7 +87,7 @@ class OutputFolder:
         self._write(video, made_by, self._for_people(video.track.name))
 
     def finish(self, names: Sequence[str]) -> int:
-        """Writes all detections of these videos, which are done, into one file.
+        """Writes all detections of these videos, which are done, into one file, and lists pages.
 
         Returns:
           Their number.
@@ -91,14 +95,39 @@ class OutputFolder:
         Raises:
           UserError: it cannot be written.
         """
+        if self._index:
+            with naming_failure(self._index):
+                self._write_index(self._index, names)
         return join_predictions(self.combined, {name: self._json(name) for name in names})
+
+    def _write_index(self, path: Path, names: Sequence[str]) -> None:
+        choice, entries = self._choice, []
+        for name in names:
+            track, _ = self._read(name)
+            chosen = track._replace(detections=choice.of(track.detections))
+            entries.append(index_entry(self.folder / f"{name}.html", chosen, choice.min_score))
+        write_index(path, entries, min_score=choice.min_score, labels=choice.classes)
+
+    def _read(self, name: str) -> tuple[Track, dict[str, Any]]:
+        """Returns a video's detections, and what they were made from."""
+        found = read_json(self._json(name))
+        detections = predictions_of(found, self._json(name))[name]
+        made: dict[str, Any] = found["external_data"]
+        return Track(name, float(made["duration_s"]), detections), made
+
+    def _shown(self, track: Track) -> str:
+        """Returns a digest of what people are shown besides the detections."""
+        truth = None
+        if track.actions is not None:
+            truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
+        return fingerprint.of_values(*self._choice, truth)
 
     def _write(self, video: VideoReport, made_by: str, for_people: Sequence[Path]) -> None:
         name, duration_s, detections, _ = video.track
         for path in for_people:
             with naming_failure(path):
                 write_shown(path, video, self._choice)
-        made = {"made_by": made_by, "shown": self._shown, "duration_s": duration_s}
+        made = {"made_by": made_by, "shown": self._shown(video.track), "duration_s": duration_s}
         with naming_failure(self._json(name)):
             write_predictions(self._json(name), {name: detections}, external_data=made)
 

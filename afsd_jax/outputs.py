@@ -1,7 +1,6 @@
 """What is found in videos, written down: JSON, a page, subtitles, and the list of what failed."""
 
 import argparse
-import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.subtitles import write_subtitles
+from afsd_jax.report.table import csv_text
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import strongest
 from afsd_jax.types import Detection
@@ -26,11 +26,13 @@ class Choice(NamedTuple):
     min_score: weaker ones are not shown, or hidden at first where the reader can change that.
     top_k: only so many of a video, the best; None: all.
     labels: only these classes; None: all.
+    classes: all there are, which fixes their colours; None: those that occur.
     """
 
     min_score: float = 0.1
     top_k: int | None = None
     labels: Sequence[str] | None = None
+    classes: Sequence[str] | None = None
 
     def of(self, detections: Sequence[Detection]) -> list[Detection]:
         """Returns the best detections of the chosen classes, whatever their scores."""
@@ -38,9 +40,12 @@ class Choice(NamedTuple):
         return strongest(chosen, 0.0, len(chosen) if self.top_k is None else self.top_k)
 
     def shown(self, video: VideoReport) -> VideoReport:
-        """Returns a video with the chosen ones of its detections."""
-        track = video.track
-        return video._replace(track=track._replace(detections=self.of(track.detections)))
+        """Returns a video with the chosen ones of its detections and of its true actions."""
+        track = video.track._replace(detections=self.of(video.track.detections))
+        if track.actions is not None and self.labels is not None:
+            chosen = [action for action in track.actions if action.label in self.labels]
+            track = track._replace(actions=chosen)
+        return video._replace(track=track)
 
 
 def write_outputs(
@@ -72,11 +77,12 @@ def write_outputs(
     write_predictions(args.output, results)
     shown = [choice.shown(video) for video in videos]
     if args.report:
-        write_page(args.report, shown, title=title, min_score=choice.min_score)
+        min_score, classes = choice.min_score, choice.classes
+        write_page(args.report, shown, title=title, min_score=min_score, labels=classes)
     if args.subtitles:
         for track in (video.track for video in shown):
             path = args.subtitles / f"{track.name}.srt"
-            write_subtitles(path, track.detections, choice.min_score)
+            write_subtitles(path, track.detections, choice.min_score, track.duration_s)
     print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
     return list_failed(failed)
 
@@ -97,22 +103,13 @@ def write_shown(path: Path, video: VideoReport, choice: Choice) -> None:
     video = choice.shown(video)
     detections, min_score = video.track.detections, choice.min_score
     if path.suffix == ".csv":
-        _write_csv(path, strongest(detections, min_score, len(detections)))
+        text = csv_text(strongest(detections, min_score, len(detections)))
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", newline="")
     elif path.suffix == ".html":
-        write_page(path, [video], title=TITLE, min_score=min_score)
+        title = f"{TITLE} in {video.track.name}"
+        write_page(path, [video], title=title, min_score=min_score, labels=choice.classes)
     elif path.suffix == ".png":
-        draw_timeline(path, [video.track], min_score=min_score)
+        draw_timeline(path, [video.track], min_score=min_score, labels=choice.classes)
     else:
-        write_subtitles(path, detections, min_score)
-
-
-def _write_csv(path: Path, detections: Sequence[Detection]) -> None:
-    """Writes a line for each detection, best first."""
-    with (
-        atomic_write(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(("label", "score", "start_s", "end_s"))
-        for label, score, start_s, end_s in detections:
-            table.writerow((label, f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
+        write_subtitles(path, detections, min_score, video.track.duration_s)

@@ -68,5 +68,7 @@ class Watch:
 
     def report(self, video: Input, detections: Sequence[Detection]) -> VideoReport:
         """Returns what there is to show of a video whose frames have passed."""
-        track = Track(video.name, video.duration_s, detections)
-        return VideoReport(track, *self._thumbnails.pop(video.name).shown(video.fps))
+        name, given = video.name, self._given
+        track = Track(name, video.duration_s, detections, given.actions(name))
+        thumbnails = self._thumbnails.pop(name).shown(video.fps)
+        return VideoReport(track, *thumbnails, given.path(name))

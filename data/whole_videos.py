@@ -11,7 +11,9 @@ import numpy as np
 
 from afsd_jax.data.clips.windows import centre_crop
 from afsd_jax.data.splits import arrays, open_split, threads
-from afsd_jax.data.storage.prepared import FrameReader
+from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared import FrameReader, actions_of
+from afsd_jax.types import Action
 
 
 class WholeVideo(NamedTuple):
@@ -58,6 +60,7 @@ class PreparedSplit:
         builder, videos = open_split(data, split)
         self.folder = Path(builder.data_path)
         self._videos, self._data = videos[process_index::process_count], data
+        self._class_names = schema.class_names(builder)
 
     @property
     def names(self) -> list[str]:
@@ -68,6 +71,11 @@ class PreparedSplit:
     def durations_s(self) -> list[float]:
         """Of these videos, seconds."""
         return [video.duration_s for video in self._videos]
+
+    @property
+    def actions(self) -> dict[str, list[Action]]:
+        """True actions of these videos, by name."""
+        return {video.name: actions_of(video, self._class_names) for video in self._videos}
 
     def choose(self, names: Collection[str]) -> "PreparedSplit":
         """Returns the split with only the videos of these names."""

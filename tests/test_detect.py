@@ -1,6 +1,7 @@
 """Detection by the command line, from mp4 files; what is wrong is said in one line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import load_detector
+from afsd_jax.activitynet_json import read_ground_truth
 from afsd_jax.config import resolve
 from afsd_jax.configs import synthetic
 from afsd_jax.data.decode.flow import compute_flow
@@ -101,8 +103,14 @@ def test_a_batch_is_spread_over_devices_that_do_not_divide_it(folder, tmp_path):
 def test_a_prepared_split_gives_what_its_videos_give(folder, tmp_path):
     of_video, of_split = tmp_path / "video.json", tmp_path / "split.json"
     expected = detections(detect(folder, folder / "video.mp4", output=of_video), of_video)
-    result = detect(folder, data_dir=folder / "data", split="test", output=of_split)
+    options = {"output": of_split, "report": tmp_path / "page.html"}
+    result = detect(folder, data_dir=folder / "data", split="test", **options)
     assert detections(result, of_split) == {"test_0000": expected["video"]}
+    data = re.search(r'type="application/json">(.*?)</script>', options["report"].read_text())
+    (shown,) = json.loads(data[1])["videos"]
+    truth = read_ground_truth(folder / "source" / "ground_truth.json")["test_0000"].actions
+    np.testing.assert_allclose(shown["truth"]["starts"], [a.start_s for a in truth], atol=0.1)
+    assert len(truth) > 1
 
 
 def test_flow_is_computed_from_videos_as_it_is_prepared(folder, tmp_path):

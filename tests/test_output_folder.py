@@ -17,9 +17,12 @@ from PIL import Image
 from afsd_jax import cli, errors
 from afsd_jax.activitynet_json import read_predictions
 from afsd_jax.outputs import FORMATS, Choice
-from afsd_jax.types import Detection
+from afsd_jax.report import Track, VideoReport
+from afsd_jax.report.colors import class_colors
+from afsd_jax.types import Action, Detection
+from tests.report.opened import opened
 from tests.support import ROOT
-from tests.test_detect import write_untrained
+from tests.test_detect import CLASSES, write_untrained
 from tests.video_files import write_video
 
 RATE = 10
@@ -75,7 +78,7 @@ def test_every_format_is_written_for_every_video(folder, run, tmp_path):
     code, printed, _ = run(folder / "in", f"--output={out}", *options)
     assert code == 0
     names = [f"{name}.{suffix}" for name in LENGTHS for suffix in FORMATS]
-    assert sorted(os.listdir(out)) == sorted([*names, "detections.json"])
+    assert sorted(os.listdir(out)) == sorted([*names, "detections.json", "index.html"])
     combined = read_predictions(out / "detections.json")
     assert list(combined) == list(LENGTHS)
     assert f"{sum(map(len, combined.values()))} detections in 3 videos" in printed
@@ -120,18 +123,20 @@ def test_a_second_run_computes_only_what_is_missing_or_made_otherwise(folder, ru
     code, printed, _ = run(*given)
     assert code == 0
     assert f"{out}: holds 3 of 3 videos" in printed
-    assert anew(first, state(out)) == {"detections.json"}
-    assert state(out)["detections.json"][1] == first["detections.json"][1]
+    combined = {"detections.json", "index.html"}
+    assert anew(first, state(out)) == combined
+    for name in combined:
+        assert state(out)[name][1] == first[name][1]
 
     (out / "a.json").unlink()  # stopped before a was done
     assert f"{out}: holds 2 of 3 videos" in run(*given)[1]
     second = state(out)
-    assert anew(first, second) == {"a.json", "a.csv", "a.html", "detections.json"}
+    assert anew(first, second) == {"a.json", "a.csv", "a.html", *combined}
 
     os.utime(tmp_path / "in" / "b.mp4", ns=(1, 1))  # another file, as far as one can tell
     assert "holds 2 of 3 videos" in run(*given)[1]
     third = state(out)
-    assert anew(second, third) == {"b.json", "b.csv", "b.html", "detections.json"}
+    assert anew(second, third) == {"b.json", "b.csv", "b.html", *combined}
 
     write_untrained(tmp_path / "other", "rgb", seed=1)
     assert "not computed anew" not in run(*given, checkpoint=tmp_path / "other")[1]
@@ -264,7 +269,7 @@ def test_what_cannot_be_written_or_chosen_is_refused_before_any_work(
 
 
 @pytest.mark.parametrize(
-    "option", ["format=json", "min-score=0.2", "top-k=3", "labels=a", "shard=1/1"]
+    "option", ["format=json", "min-score=0.2", "top-k=3", "labels=a", "shard=1/1", "ground-truth=x"]
 )
 def test_options_of_detection_are_not_of_a_look(capsys, tmp_path, option):
     given = ["detect", "--checkpoint=kinetics", "a.mp4", f"--output={tmp_path / 'x'}"]
@@ -273,8 +278,56 @@ def test_options_of_detection_are_not_of_a_look(capsys, tmp_path, option):
     assert f"--{refused}: not with --checkpoint kinetics" in capsys.readouterr().err
 
 
+def test_pages_have_a_player_true_actions_and_a_list(folder, run, tmp_path, browser):
+    out, truth = tmp_path / "out", tmp_path / "truth.csv"
+    shutil.copytree(folder / "in", tmp_path / "in #1")
+    truth.write_text("video,label,start,end\na.mp4,swim,0.5,1.5\na.mp4,rise,2,3\n")
+    given = tmp_path / "in #1", f"--output={out}", "--format=html", "--min-score=0.06"
+    assert run(*given, f"--ground-truth={truth}")[0] == 0
+    found = read_predictions(out / "detections.json")
+    with opened(browser, out / "index.html") as page:
+        counts = [sum(d.score >= 0.06 for d in found[name]) for name in LENGTHS]
+        listed = page.locator("tbody td:nth-child(3)").all_inner_texts()
+        assert [int(text.replace(",", "")) for text in listed] == counts
+        page.get_by_role("link", name="a", exact=True).click()
+        page.wait_until("video.readyState > 0")
+        assert page.evaluate("document.querySelector('video').duration") == pytest.approx(4.0)
+        data = json.loads(page.locator("#data").text_content())
+    classes = [entry["name"] for entry in data["classes"]]
+    (video,) = data["videos"]
+    assert [classes[label] for label in video["truth"]["labels"]] == ["swim", "rise"]
+    assert video["truth"]["starts"] == [0.5, 2]
+    colors = class_colors([*CLASSES, "swim"])
+    assert data["classes"] == [{"name": name, "color": colors[name]} for name in classes]
+    # Other true actions make the page of their video anew.
+    assert "holds 3 of 3 videos" in run(*given, f"--ground-truth={truth}")[1]
+    truth.write_text("video,label,start,end\na.mp4,swim,0.5,1.6\n")
+    assert "holds 2 of 3 videos" in run(*given, f"--ground-truth={truth}")[1]
+
+
+def test_shares_list_their_own_pages(folder, run, tmp_path):
+    given = folder / "in", f"--output={tmp_path}", "--format=html"
+    assert run(*given, "--shard=2/2")[0] == 0
+    assert (tmp_path / "index-2-of-2.html").read_text().count("<a href") == 1
+    assert not (tmp_path / "index.html").exists()
+    assert run(*given)[0] == 0
+    assert (tmp_path / "index.html").read_text().count("<a href") == 3
+
+
+def test_annotations_of_other_videos_are_refused(folder, run, tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("video,label,start,end\nother.mp4,rise,2,3\n")
+    output = f"--output={tmp_path / 'x.json'}"
+    code, _, error = run(folder / "in" / "a.mp4", output, f"--ground-truth={truth}")
+    assert code == errors.EXIT_CODE
+    assert error.splitlines()[-1] == f"error: {truth}: names none of the videos, such as a"
+
+
 def test_a_choice_keeps_the_best_of_its_labels():
     scores = zip("abab", (0.1, 0.4, 0.3, 0.2), strict=True)
     found = [Detection(label, score, 0.0, 1.0) for label, score in scores]
     assert [d.score for d in Choice().of(found)] == [0.4, 0.3, 0.2, 0.1]
     assert [d.score for d in Choice(top_k=1, labels=["a"]).of(found)] == [0.3]
+    track = Track("v", 1.0, found, [Action("a", 0.0, 1.0), Action("b", 0.0, 1.0)])
+    shown = Choice(labels=["b"]).shown(VideoReport(track)).track
+    assert {segment.label for segment in (*shown.detections, *shown.actions)} == {"b"}

@@ -10,14 +10,19 @@ from PIL import Image
 
 from afsd_jax.data import summary
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_frames, read_videos
+from afsd_jax.data.storage.prepared import (
+    PreparedVideo,
+    actions_of,
+    open_folder,
+    read_frames,
+    read_videos,
+)
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
 from afsd_jax.report.bars import bar_lanes, bar_ticks
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import jpeg_url, write_html
 from afsd_jax.report.tracks import clock
-from afsd_jax.types import Action
 
 FRAMES_SHOWN = 10  # of each video
 
@@ -176,11 +181,7 @@ def _video(
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
-    segments = zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True)
-    actions = [
-        Action(class_names[label - 1], start_s, end_s)
-        for label, (start_s, end_s) in sorted(segments, key=lambda action: action[1])
-    ]
+    actions = actions_of(video, class_names)
     return {
         "name": video.name,
         "split": split,

@@ -1,28 +1,34 @@
-"""A self-contained HTML page of detections: sample frames, timelines, tables, subtitles."""
+"""A self-contained HTML page of detections: player, time axis, table, subtitles."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.report import subtitles
-from afsd_jax.report.bars import bar_lanes, bar_ticks, moment
+from afsd_jax.report.bars import moment
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import data_url, jpeg_url, write_html
-from afsd_jax.report.tracks import Track, clock, labels_of, strongest
+from afsd_jax.report.render import Script, data_url, jpeg_url, write_html
+from afsd_jax.report.tracks import Track, classes_of, clock, labels_of, strongest
+from afsd_jax.report.urls import relative_url
+from afsd_jax.types import Action, Detection
+
+SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "page.js")
 
 
 class VideoReport(NamedTuple):
     """A video's track and some of its frames.
 
     frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times.
+    path: the video file, to be played beside the page; None: there is none.
     """
 
     track: Track
     frames: NDArray[np.uint8] | None = None
     frames_s: Sequence[float] = ()
+    path: str | os.PathLike[str] | None = None
 
 
 def write_page(
@@ -31,13 +37,13 @@ def write_page(
     *,
     title: str = "Detected actions",
     min_score: float = 0.1,
-    max_detections: int = 200,
-    max_lanes: int = 6,
+    max_detections: int = 50_000,
     labels: Sequence[str] | None = None,
 ) -> None:
     """Writes one HTML file that shows the detections of one or several videos.
 
-    It needs nothing but a browser: images, style and script are inside.
+    It needs nothing but a browser: images, style and script are inside. Only the videos are not:
+    they are found from where the page lies, so that a folder with both can be moved.
 
     Args:
       path: where to write it, in one piece or not at all.
@@ -45,60 +51,72 @@ def write_page(
       title: the page's heading.
       min_score: weaker detections are hidden at first; the reader can change it.
       max_detections: only so many of a video, the best, are on the page.
-      max_lanes: a detection that overlaps with so many better ones is only in the table.
       labels: all classes, to fix their colours; default: those that occur.
 
     Raises:
       ValueError: frames of another dtype or shape.
     """
     tracks = [video.track for video in videos]
-    colors = class_colors(labels_of(tracks) if labels is None else labels)
-    shown = {label for track in tracks for label in labels_of([track])}
+    colors = class_colors(classes_of(tracks, labels))
+    occurring = set(labels_of(tracks))
+    names = [label for label in colors if label in occurring]
+    numbers = {label: number for number, label in enumerate(names)}
+    script = Script.of_files(*SCRIPTS)
     write_html(
         path,
         "page.html",
         title=title,
         min_score=min_score,
-        legend=[(label, color) for label, color in colors.items() if label in shown],
-        videos=[_video(video, colors, min_score, max_detections, max_lanes) for video in videos],
+        policy=script.policy,
+        script=script.text,
+        videos=[_video(video, path, min_score, max_detections) for video in videos],
+        data={
+            "classes": [{"name": label, "color": colors[label]} for label in names],
+            "videos": [_data(track, numbers, max_detections) for track in tracks],
+        },
     )
 
 
 def _video(
-    video: VideoReport,
-    colors: dict[str, str],
-    min_score: float,
-    max_detections: int,
-    max_lanes: int,
+    video: VideoReport, page: str | os.PathLike[str], min_score: float, max_detections: int
 ) -> dict[str, Any]:
     """What the template needs of one video."""
     track = video.track
-    detections = strongest(track.detections, 0.0, max_detections)
-    actions = sorted(track.actions or (), key=lambda action: action.start_s)
-    cues = subtitles.cues(track.detections, min_score)
+    cues = subtitles.readable_cues(track.detections, min_score, track.duration_s)
+    left_out = len(track.detections) - max_detections
     return {
         "name": track.name,
         "duration": clock(track.duration_s),
+        "url": None if video.path is None else relative_url(video.path, page),
         "frames": _frames(video),
-        "ticks": bar_ticks(track.duration_s),
         "annotated": track.actions is not None,
-        "actions": bar_lanes(actions, len(actions), track.duration_s, colors),
-        "lanes": bar_lanes(detections, max_lanes, track.duration_s, colors),
-        "table": [
-            {
-                "label": detection.label,
-                "color": colors[detection.label],
-                "start": moment(detection.start_s),
-                "end": moment(detection.end_s),
-                "length": f"{detection.end_s - detection.start_s:.1f} s",
-                "score": detection.score,
-            }
-            for detection in detections
-        ],
+        "left_out": f", without the {left_out:,} weakest" if left_out > 0 else "",
         "subtitles": [
             ("SRT", "srt", data_url("text/plain", subtitles.srt(cues).encode())),
             ("VTT", "vtt", data_url("text/vtt", subtitles.vtt(cues).encode())),
         ],
+    }
+
+
+def _data(track: Track, numbers: Mapping[str, int], max_detections: int) -> dict[str, Any]:
+    """What the script needs of one video: its segments, detections best first."""
+    detections = strongest(track.detections, 0.0, max_detections)
+    return {
+        "duration": track.duration_s,
+        "detections": _columns(detections, numbers),
+        "truth": None if track.actions is None else _columns(track.actions, numbers),
+    }
+
+
+def _columns(
+    segments: Sequence[Action | Detection], numbers: Mapping[str, int]
+) -> dict[str, list[Any]]:
+    """Returns segments as columns, a third of the size of rows with names."""
+    return {
+        "labels": [numbers[segment.label] for segment in segments],
+        "starts": [round(segment.start_s, 3) for segment in segments],
+        "ends": [round(segment.end_s, 3) for segment in segments],
+        "scores": [round(s.score, 6) for s in segments if isinstance(s, Detection)],
     }
 
 

@@ -1,13 +1,40 @@
 """Pages from Jinja templates that share one base: a page needs nothing but a browser."""
 
 import base64
+import hashlib
 import io
 import os
-from typing import Any
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from afsd_jax.files import atomic_write
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+
+class Script(NamedTuple):
+    """A page's script, and the content security policy that allows it alone.
+
+    Besides, such a page may show images that are inside it and play media files beside it; it can
+    neither run anything else nor ask a network.
+    """
+
+    text: "Markup"
+    policy: str
+
+    @classmethod
+    def of_files(cls, *names: str) -> "Script":
+        """Joins files of this package."""
+        from markupsafe import Markup
+
+        parts = (resources.files(__package__) / name for name in names)
+        text = "\n".join(part.read_text(encoding="utf-8") for part in parts)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        allowed = "style-src 'unsafe-inline'; img-src data:; media-src 'self' file: data:"
+        return cls(Markup(text), f"default-src 'none'; script-src 'sha256-{digest}'; {allowed}")
 
 
 def render(template: str, **values: Any) -> str:
@@ -26,6 +53,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     return environment.get_template(template).render(**values)
 
 
@@ -33,7 +61,8 @@ def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> No
     """Fills a template, as `render` does, and writes it, in one piece or not at all."""
     content = render(template, **values)
     with atomic_write(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+        # Names of files may hold bytes that are no UTF-8.
+        temporary.write_bytes(content.encode("utf-8", "backslashreplace"))
 
 
 def data_url(media_type: str, data: bytes) -> str:

@@ -1,31 +1,35 @@
 """Detections as subtitles, SubRip (.srt) or WebVTT (.vtt), for any video player."""
 
 import html
-import itertools
+import math
 import os
-from bisect import bisect_left
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write
-from afsd_jax.report.tracks import strongest
 from afsd_jax.types import Detection
 
-MAX_LINES = 3  # of one cue
+# Milliseconds: text shown for a shorter time is not read, a shorter pause is a flicker.
+SHORTEST, PAUSE = 1000, 500
 
 
 class Cue(NamedTuple):
-    """Lines of text shown during a span of milliseconds."""
+    """A class shown during a span of milliseconds, and the best score of what it stands for."""
 
     start_ms: int
     end_ms: int
-    lines: tuple[str, ...]
+    label: str
+    score: float
 
 
 def write_subtitles(
-    path: str | os.PathLike[str], detections: Sequence[Detection], min_score: float = 0.1
+    path: str | os.PathLike[str],
+    detections: Sequence[Detection],
+    min_score: float = 0.1,
+    duration_s: float | None = None,
 ) -> None:
     """Writes a video's detections as subtitles, in one piece or not at all.
 
@@ -33,6 +37,7 @@ def write_subtitles(
       path: ends in .srt or .vtt, which chooses the format.
       detections: of one video.
       min_score: detections below it are left out.
+      duration_s: of the video, seconds, where it is known.
 
     Raises:
       UserError: the path ends otherwise or cannot be written.
@@ -41,42 +46,63 @@ def write_subtitles(
     suffix = Path(path).suffix.lower()
     if suffix not in formats:
         raise UserError(f"{path}: subtitles end in .srt or .vtt")
+    content = formats[suffix](readable_cues(detections, min_score, duration_s))
     with atomic_write(path) as temporary:
-        temporary.write_text(formats[suffix](cues(detections, min_score)), encoding="utf-8")
+        temporary.write_bytes(content.encode("utf-8", "backslashreplace"))
 
 
-def cues(detections: Sequence[Detection], min_score: float) -> list[Cue]:
-    """Turns detections, which may overlap, into cues that do not.
+def readable_cues(
+    detections: Sequence[Detection], min_score: float, duration_s: float | None = None
+) -> list[Cue]:
+    """Turns detections into cues that people can read, in the order of their start.
 
-    A cue shows every class detected during its span, best score first, at most three.
+    Each detection is grown to a second, evenly on both sides as far as the video goes; those of a
+    class that then overlap, or leave a pause of less than half a second, become one cue. So cues
+    of a class never overlap, while those of different classes may: players stack them.
+
+    Args:
+      detections: of one video.
+      min_score: detections below it are left out, as are those that lie outside the video.
+      duration_s: of the video, seconds; None: it is not known.
     """
-    shown = [
-        (round(max(d.start_s, 0.0) * 1000), round(d.end_s * 1000), d)
-        for d in strongest(detections, min_score, len(detections))
-    ]
-    times = sorted({time for start, end, _ in shown if start < end for time in (start, end)})
-    scores: list[dict[str, float]] = [{} for _ in times]  # of the span that starts at each time
-    for start, end, detection in shown:
-        label = " ".join(detection.label.split())
-        for span in scores[bisect_left(times, start) : bisect_left(times, end)]:
-            span.setdefault(label, detection.score)
+    length = sys.maxsize if duration_s is None else math.ceil(duration_s * 1000)
+    spans: dict[str, list[Cue]] = {}
+    for detection in detections:
+        start = max(math.floor(detection.start_s * 1000), 0)
+        end = min(math.ceil(detection.end_s * 1000), length)
+        if detection.score >= min_score and start < end:
+            label = " ".join(detection.label.split())
+            cue = Cue(*_grown(start, end, length), label, detection.score)
+            spans.setdefault(label, []).append(cue)
+    merged = (cue for cues in spans.values() for cue in _merged(cues))
+    return sorted(merged, key=lambda cue: (cue.start_ms, -cue.score))
+
+
+def _grown(start: int, end: int, length: int) -> tuple[int, int]:
+    """Returns a span within [0, length] of at least `SHORTEST`, if there is so much."""
+    least = min(SHORTEST, length)
+    missing = max(least - (end - start), 0)
+    start = max(min(start - missing // 2, length - least), 0)
+    return start, max(end, start + least)
+
+
+def _merged(cues: Sequence[Cue]) -> list[Cue]:
+    """Joins cues of one class that overlap or are too near."""
     result: list[Cue] = []
-    for (start_ms, end_ms), best in zip(itertools.pairwise(times), scores, strict=False):
-        lines = tuple(f"{label} {score:.0%}" for label, score in list(best.items())[:MAX_LINES])
-        if not lines:
-            continue
-        if result and result[-1].end_ms == start_ms and result[-1].lines == lines:
-            result[-1] = result[-1]._replace(end_ms=end_ms)
+    for cue in sorted(cues):
+        if result and cue.start_ms - result[-1].end_ms < PAUSE:
+            last = result[-1]
+            end_ms, score = max(last.end_ms, cue.end_ms), max(last.score, cue.score)
+            result[-1] = last._replace(end_ms=end_ms, score=score)
         else:
-            result.append(Cue(start_ms, end_ms, lines))
+            result.append(cue)
     return result
 
 
 def srt(spans: Sequence[Cue]) -> str:
     """Formats cues as SubRip."""
     blocks = [
-        f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n"
-        + "".join(f"{line}\n" for line in cue.lines)
+        f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{_text(cue)}\n"
         for number, cue in enumerate(spans, start=1)
     ]
     return "\n".join(blocks)
@@ -86,10 +112,14 @@ def vtt(spans: Sequence[Cue]) -> str:
     """Formats cues as WebVTT."""
     blocks = [
         f"{_time(cue.start_ms, '.')} --> {_time(cue.end_ms, '.')}\n"
-        + "".join(f"{html.escape(line, quote=False)}\n" for line in cue.lines)
+        f"{html.escape(_text(cue), quote=False)}\n"
         for cue in spans
     ]
     return "\n".join(["WEBVTT\n", *blocks])
+
+
+def _text(cue: Cue) -> str:
+    return f"{cue.label} {cue.score:.0%}"
 
 
 def _time(milliseconds: int, separator: str) -> str:

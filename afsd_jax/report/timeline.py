@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from afsd_jax.files import atomic_write
 from afsd_jax.report.colors import class_colors, fade, text_on
-from afsd_jax.report.tracks import Track, clock, in_lanes, labels_of, strongest, ticks
+from afsd_jax.report.tracks import Track, classes_of, clock, in_lanes, strongest, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def timeline_figure(
 
     from afsd_jax.report.png_figure import PngFigure
 
-    colors = class_colors(labels_of(tracks) if labels is None else labels)
+    colors = class_colors(classes_of(tracks, labels))
     rows = [_rows(track, min_score, max_lanes) for track in tracks]
     used = {item.label for row in rows for _, lanes in row for lane in lanes for item in lane}
     legend = [label for label in colors if label in used]

@@ -48,6 +48,12 @@ def labels_of(tracks: Sequence[Track]) -> list[str]:
     return sorted(detected.union(a.label for track in tracks for a in track.actions or ()))
 
 
+def classes_of(tracks: Sequence[Track], known: Sequence[str] | None) -> list[str]:
+    """Returns the known classes in their order, then every other that occurs, sorted."""
+    classes = list(known or ())
+    return classes + [label for label in labels_of(tracks) if label not in classes]
+
+
 def clock(seconds: float) -> str:
     """Formats a time as m:ss or h:mm:ss."""
     minutes, second = divmod(round(seconds), 60)

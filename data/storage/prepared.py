@@ -12,6 +12,7 @@ from tqdm import tqdm
 from afsd_jax.data.storage import schema, shards
 from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
 from afsd_jax.errors import UserError
+from afsd_jax.types import Action
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -97,6 +98,13 @@ def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedV
                 f"{videos[0].path} {videos[0].encoding} {videos[0].shape}; prepare them alike"
             )
     return videos
+
+
+def actions_of(video: PreparedVideo, class_names: Sequence[str]) -> list[Action]:
+    """Returns a video's true actions by their start, in seconds."""
+    segments = zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True)
+    actions = [Action(class_names[label - 1], *times) for label, times in segments]
+    return sorted(actions, key=lambda action: action.start_s)
 
 
 def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[PreparedVideo]:

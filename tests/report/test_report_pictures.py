@@ -1,17 +1,13 @@
-"""Pictures and subtitles of detections."""
+"""Pictures of detections."""
 
-import itertools
 import re
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from afsd_jax.errors import UserError
 from afsd_jax.report.colors import class_colors, fade, text_on
-from afsd_jax.report.subtitles import cues, write_subtitles
 from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import Track, clock, in_lanes
 from afsd_jax.types import Action, Detection
@@ -135,69 +131,3 @@ def test_times_are_written_as_a_clock():
     assert [clock(s) for s in (0, 59.4, 59.6, 754, 3600)] == [
         "0:00", "0:59", "1:00", "12:34", "1:00:00",
     ]  # fmt: skip
-
-
-# Subtitles
-
-
-def test_srt_numbers_its_cues_and_uses_commas(tmp_path):
-    path = tmp_path / "video.srt"
-    write_subtitles(path, [Detection("rise", 0.874, 1.5, 3), Detection("fall", 0.5, 3661, 3662.25)])
-    assert path.read_text() == (
-        "1\n00:00:01,500 --> 00:00:03,000\nrise 87%\n\n2\n01:01:01,000 --> 01:01:02,250\nfall 50%\n"
-    )
-
-
-def test_vtt_has_its_header_and_escapes_markup(tmp_path):
-    path = tmp_path / "video.vtt"
-    write_subtitles(path, [Detection("a <b> & c -->", 1.0, 0, 1)])
-    assert path.read_text() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt;b&gt; &amp; c --&gt; 100%\n"
-    )
-
-
-def test_overlapping_detections_share_cues_best_first():
-    found = cues([Detection("a", 0.5, 0, 10), Detection("b", 0.8, 5, 15)], 0.1)
-    assert found == [
-        (0, 5000, ("a 50%",)),
-        (5000, 10000, ("b 80%", "a 50%")),
-        (10000, 15000, ("b 80%",)),
-    ]
-
-
-def test_a_class_detected_twice_at_once_is_one_line():
-    found = cues([Detection("a", 0.5, 0, 10), Detection("a", 0.8, 0, 10)], 0.1)
-    assert found == [(0, 10000, ("a 80%",))]
-
-
-def test_a_pause_between_equal_detections_stays_empty():
-    found = cues(
-        [Detection("a", 0.5, 0, 1), Detection("a", 0.5, 2, 3), Detection("a", 0.5, 3, 4)], 0
-    )
-    assert found == [(0, 1000, ("a 50%",)), (2000, 4000, ("a 50%",))]
-
-
-def test_weak_detections_are_left_out_of_subtitles():
-    assert cues([Detection("a", 0.05, 0, 10)], 0.1) == []
-
-
-@settings(deadline=None)
-@given(detections)
-def test_cues_are_in_order_apart_and_cover_exactly_what_is_detected(items):
-    found = cues(items, 0.1)
-    for cue, following in itertools.pairwise(found):
-        assert cue.end_ms <= following.start_ms
-    for moment in {cue.start_ms for cue in found} | {round(i.start_s * 1000) for i in items}:
-        labels = {
-            item.label
-            for item in items
-            if item.score >= 0.1 and round(item.start_s * 1000) <= moment < round(item.end_s * 1000)
-        }
-        shown = [cue.lines for cue in found if cue.start_ms <= moment < cue.end_ms]
-        assert {line.rsplit(" ", 1)[0] for lines in shown for line in lines} == labels
-
-
-def test_other_subtitle_formats_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"\.srt or \.vtt"):
-        write_subtitles(tmp_path / "video.txt", [])
-    assert list(tmp_path.iterdir()) == []

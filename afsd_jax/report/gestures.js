@@ -1,0 +1,95 @@
+// What mouse, wheel and fingers do on a time axis.
+
+const CLICK = 5; // pixels; who moves farther drags
+
+Timeline.prototype.gestures = function () {
+  const { canvas, scroll } = this, held = new Map();
+  let start = null, moved = 0; // pixels from where the first finger came down
+
+  const place = (event) => {
+    const box = canvas.getBoundingClientRect();
+    return { x: event.clientX - box.left, y: event.clientY - box.top };
+  };
+
+  const spread = () => {
+    const [a, b] = [...held.values()];
+    return { size: Math.max(Math.hypot(a.x - b.x, a.y - b.y), 1), x: (a.x + b.x) / 2 };
+  };
+
+  const pan = (pixels) => {
+    const seconds = this.timeAt(this.left) - this.timeAt(this.left + pixels);
+    this.view(this.from + seconds, this.to + seconds);
+  };
+
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    if (!held.size) [start, moved] = [place(event), 0];
+    held.set(event.pointerId, place(event));
+    canvas.setPointerCapture(event.pointerId);
+  });
+
+  canvas.addEventListener("pointermove", (event) => {
+    const now = place(event), before = held.get(event.pointerId);
+    if (!before) return this.point(now);
+    if (held.size === 2) {
+      const old = spread();
+      held.set(event.pointerId, now);
+      const fresh = spread();
+      pan(fresh.x - old.x);
+      this.zoom(old.size / fresh.size, this.timeAt(fresh.x));
+      moved = Infinity;
+      return;
+    }
+    moved = Math.max(moved, Math.hypot(now.x - start.x, now.y - start.y));
+    if (moved <= CLICK) return;
+    held.set(event.pointerId, now);
+    this.hint.hidden = true;
+    pan(now.x - before.x);
+    if (event.pointerType === "mouse") scroll.scrollTop -= now.y - before.y;
+  });
+
+  canvas.addEventListener("pointerup", (event) => {
+    if (!held.delete(event.pointerId) || moved > CLICK) return;
+    const { x, y } = place(event);
+    const time = Math.min(Math.max(this.timeAt(x), 0), this.video.duration);
+    this.onPick(this.segmentAt(x, y), time);
+  });
+  canvas.addEventListener("pointercancel", (event) => held.delete(event.pointerId));
+  canvas.addEventListener("pointerleave", () => (this.hint.hidden = true));
+
+  canvas.addEventListener("wheel", (event) => {
+    const { x } = place(event), whole = this.to - this.from >= this.video.duration;
+    const aside = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
+    // Who sees all of it and turns on wants to scroll the page.
+    if (whole && (aside || event.deltaY > 0)) return;
+    event.preventDefault();
+    if (aside) pan(-(event.deltaX || event.deltaY));
+    else this.zoom(Math.exp(Math.min(Math.max(event.deltaY, -200), 200) / 300), this.timeAt(x));
+  }, { passive: false });
+};
+
+// The best segment at a place, or one that is at most some pixels away, or null.
+Timeline.prototype.segmentAt = function (x, y) {
+  const label = this.lanes[Math.floor((y - AXIS + this.scroll.scrollTop) / this.laneHeight)];
+  if (x < this.left || y < AXIS || label === undefined) return null;
+  for (const near of [0, 4])
+    for (const segments of [this.truth, this.shown])
+      for (const segment of segments) {
+        if (segment.label !== label) continue;
+        const [left, top, width, height] = this.place(segment);
+        const beside = x < left - near || x > left + width + near;
+        if (!beside && y >= top - near && y <= top + height + near) return segment;
+      }
+  return null;
+};
+
+// Shows what is under the pointer.
+Timeline.prototype.point = function ({ x, y }) {
+  const segment = this.segmentAt(x, y);
+  this.canvas.style.cursor = segment ? "pointer" : "grab";
+  this.hint.hidden = !segment;
+  if (!segment) return;
+  this.hint.textContent = describe(segment, this.classes);
+  this.hint.style.left = Math.min(x + 12, this.width - this.hint.offsetWidth) + "px";
+  this.hint.style.top = y + 16 + "px";
+};

@@ -1,0 +1,228 @@
+// A page of detections: videos, each with player, time axis and table, and what all of them share,
+// the least score and the choice of classes. `data` is what page.py made.
+
+const ROWS = 10; // of a table's page
+
+// Plays segments of one video, where there is one, and stops at their ends.
+class Player {
+  constructor(element, onTime, onMissing) {
+    Object.assign(this, { element, onTime, time: 0, end: null, goal: null });
+    if (!element) return;
+    const tick = () => {
+      this.time = element.currentTime;
+      if (this.end !== null && this.time >= this.end) {
+        this.end = null;
+        element.pause();
+      }
+      onTime(this.time, this.playing);
+      if (this.playing) requestAnimationFrame(tick);
+    };
+    for (const event of ["play", "timeupdate", "seeked"]) element.addEventListener(event, tick);
+    element.addEventListener("seeking", () => {
+      if (Math.abs(element.currentTime - this.goal) > 0.01) this.end = null; // by the reader
+    });
+    element.addEventListener("error", () => {
+      this.element = null;
+      onMissing();
+    });
+    new IntersectionObserver(([entry]) => {
+      if (entry.isIntersecting) element.preload = "metadata";
+    }).observe(element);
+  }
+
+  get playing() {
+    return Boolean(this.element) && !this.element.paused;
+  }
+
+  seek(time, end = null) {
+    this.time = this.goal = time;
+    this.end = end;
+    if (this.element) this.element.currentTime = time;
+    this.onTime(time, false);
+  }
+
+  play(start, end) {
+    this.seek(start, end);
+    this.element?.play().catch(() => {}); // the browser may refuse: the reader can press play
+  }
+
+  toggle() {
+    if (this.playing) this.element.pause();
+    else this.element?.play().catch(() => {});
+  }
+}
+
+class VideoView {
+  constructor(article, video, classes) {
+    Object.assign(this, { article, video, classes, shown: [], first: 0, order: "score" });
+    const find = (this.find = (selector) => article.querySelector(selector));
+    this.player = new Player(find("video"), (time, follow) => this.at(time, follow), () => {
+      article.classList.remove("with-video");
+      find(".missing").hidden = false;
+    });
+    this.timeline = new Timeline(find(".timeline"), video, classes, (segment, time) => {
+      if (segment) this.pick(segment, true);
+      else this.player.seek(time);
+    });
+    const actions = {
+      previous: () => this.step(-1),
+      next: () => this.step(1),
+      in: () => this.timeline.zoom(0.5, this.middle),
+      out: () => this.timeline.zoom(2, this.middle),
+      whole: () => this.timeline.view(0, video.duration),
+      back: () => this.turn(this.first - ROWS),
+      forth: () => this.turn(this.first + ROWS),
+      start: () => this.sort("start"),
+      score: () => this.sort("score"),
+    };
+    for (const button of article.querySelectorAll("[data-do]"))
+      button.addEventListener("click", actions[button.dataset.do]);
+    find("tbody").addEventListener("click", ({ target }) => {
+      const row = target.closest("tr");
+      if (row) this.pick(this.listed[this.first + row.sectionRowIndex], true);
+    });
+  }
+
+  // Where to zoom: at the playhead if it is in view.
+  get middle() {
+    const { from, to } = this.timeline, { time } = this.player;
+    return time > from && time < to ? time : (from + to) / 2;
+  }
+
+  at(time, follow) {
+    this.timeline.setTime(time, follow);
+    this.find(".time").textContent = `${clock(time)} / ${clock(this.video.duration)}`;
+  }
+
+  get byStart() {
+    return (this.inOrder ??= [...this.shown].sort((a, b) => a.start - b.start));
+  }
+
+  // Shows the detections that reach a score, of some classes.
+  choose(least, chosen) {
+    this.shown = this.video.detections.filter((d) => d.score >= least && chosen.has(d.label));
+    this.inOrder = null;
+    const truth = (this.video.truth || []).filter((action) => chosen.has(action.label));
+    this.timeline.show(this.shown, truth);
+    const count = this.shown.length;
+    this.find(".count").textContent =
+      `${count.toLocaleString("en")} detection${count === 1 ? "" : "s"}`;
+    this.find(".none").hidden = count > 0;
+    this.find(".table").hidden = count === 0;
+    this.sort(this.order);
+  }
+
+  sort(order) {
+    this.order = order;
+    this.listed = order === "score" ? this.shown : this.byStart;
+    for (const header of this.article.querySelectorAll("th[data-order]")) {
+      const sorted = header.dataset.order === order;
+      header.ariaSort = !sorted ? "none" : order === "score" ? "descending" : "ascending";
+    }
+    this.turn(0);
+  }
+
+  // Shows the page of the table that begins with a row.
+  turn(first) {
+    const count = this.listed.length;
+    this.first = first = Math.max(0, Math.min(first, Math.floor((count - 1) / ROWS) * ROWS));
+    const page = this.listed.slice(first, first + ROWS);
+    this.find("tbody").replaceChildren(...page.map((detection) => this.row(detection)));
+    this.find(".pager").hidden = count <= ROWS;
+    this.find(".range").textContent =
+      `${first + 1}–${first + page.length} of ${count.toLocaleString("en")}`;
+    this.find("[data-do=back]").disabled = first === 0;
+    this.find("[data-do=forth]").disabled = first + ROWS >= count;
+  }
+
+  row(detection) {
+    const row = document.getElementById("row").content.firstElementChild.cloneNode(true);
+    const { name, color } = this.classes[detection.label], { start, end, score } = detection;
+    row.style.setProperty("--color", color);
+    row.style.setProperty("--share", `${100 * Math.min(score, 1)}%`);
+    row.ariaSelected = detection === this.timeline.selected;
+    row.querySelector(".name").textContent = name;
+    const texts = [clock(start), clock(end), `${(end - start).toFixed(1)} s`, score.toFixed(3)];
+    row.querySelectorAll(".number").forEach((cell, i) => (cell.textContent = texts[i]));
+    return row;
+  }
+
+  pick(segment, play) {
+    this.timeline.select(segment);
+    if (play) this.player.play(segment.start, segment.end);
+    else this.player.seek(segment.start);
+    this.find(".status").textContent = describe(segment, this.classes);
+    const place = this.listed.indexOf(segment), page = Math.floor(place / ROWS) * ROWS;
+    if (place >= 0 && page !== this.first) this.turn(page);
+    [...this.find("tbody").rows].forEach((row, i) => (row.ariaSelected = this.first + i === place));
+  }
+
+  // Goes to the next detection in time (1) or the one before (-1).
+  step(direction) {
+    const place = this.byStart.indexOf(this.timeline.selected), { time } = this.player;
+    let next = this.byStart[place + direction];
+    if (place < 0)
+      next = direction > 0
+        ? this.byStart.find((detection) => detection.start >= time)
+        : this.byStart.findLast((detection) => detection.start < time);
+    if (next) this.pick(next, this.player.playing);
+  }
+}
+
+// Rows from the columns of numbers that keep the page small.
+function segments({ labels, starts, ends, scores }) {
+  return labels.map((label, i) => {
+    return { label, start: starts[i], end: ends[i], score: scores[i] ?? null };
+  });
+}
+
+function main(data) {
+  const articles = [...document.querySelectorAll("article")];
+  const views = data.videos.map(({ duration, detections, truth }, i) => {
+    const video = { duration, detections: segments(detections), truth: truth && segments(truth) };
+    return new VideoView(articles[i], video, data.classes);
+  });
+  const slider = document.getElementById("threshold");
+  const boxes = [...document.querySelectorAll(".classes input")];
+  let current = views[0];
+
+  const update = () => {
+    const least = Number(slider.value);
+    document.getElementById("value").textContent = least.toFixed(2);
+    const chosen = new Set(boxes.filter((box) => box.checked).map((box) => Number(box.value)));
+    for (const view of views) view.choose(least, chosen);
+  };
+  for (const input of [slider, ...boxes]) input.addEventListener("input", update);
+  for (const [id, checked] of [["all", true], ["no-class", false]])
+    document.getElementById(id)?.addEventListener("click", () => {
+      for (const box of boxes) box.checked = checked;
+      update();
+    });
+
+  // Keys are for the video that was touched last.
+  articles.forEach((article, i) => {
+    for (const event of ["pointerdown", "focusin"])
+      article.addEventListener(event, () => (current = views[i]));
+  });
+  const keys = {
+    " ": () => current.player.toggle(),
+    ArrowLeft: () => current.step(-1),
+    ArrowRight: () => current.step(1),
+    "+": () => current.timeline.zoom(0.5, current.middle),
+    "=": () => current.timeline.zoom(0.5, current.middle),
+    "-": () => current.timeline.zoom(2, current.middle),
+    0: () => current.timeline.view(0, current.video.duration),
+  };
+  document.addEventListener("keydown", (event) => {
+    const { key, target } = event, action = keys[key];
+    if (!action || !current || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (target.closest("input, video") || (key === " " && target.closest("button, a"))) return;
+    if (key === " " && !current.player.element) return;
+    event.preventDefault();
+    action();
+  });
+  update();
+  for (const view of views) view.at(0, false);
+}
+
+main(JSON.parse(document.getElementById("data").textContent));
