@@ -163,7 +163,7 @@ def predictions(
 def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) -> int:
     """Writes the detections of many predictions files into one, in one piece or not at all.
 
-    Only one file's are in memory at a time.
+    Only one file's are in memory at a time. What they say of damage is joined, too.
 
     Args:
       path: of the file.
@@ -175,21 +175,23 @@ def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) ->
     Raises:
       UserError: a file cannot be read, or the one not be written.
     """
-    count = 0
+    count, damaged = 0, {}
     with (
         files.naming_failure(path),
         files.atomic_write(path) as temporary,
         temporary.open("w", encoding="utf-8") as file,
     ):
-        file.write(f'{{\n "version": {json.dumps(VERSION)},\n "external_data": {{}},\n')
-        file.write(' "results": {')
+        file.write(f'{{\n "version": {json.dumps(VERSION)},\n "results": {{')
         for number, (name, part) in enumerate(parts.items()):
-            detections = files.read_json(part)["results"][name]
+            content = files.read_json(part)
+            detections = content["results"][name]
+            damaged |= content["external_data"].get("damaged", {})
             count += len(detections)
             lines = ",\n".join(f"   {json.dumps(detection)}" for detection in detections)
             listed = f"[\n{lines}\n  ]" if lines else "[]"
             file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {listed}")
-        file.write("\n }\n}\n")
+        made = {"damaged": damaged} if damaged else {}
+        file.write(f'\n }},\n "external_data": {json.dumps(made)}\n}}\n')
     return count
 
 

@@ -11,7 +11,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.given_videos import GivenVideos, PreparedVideos, VideoFiles, share
 from afsd_jax.output_folder import OutputFolder
-from afsd_jax.outputs import FORMATS, Choice, list_failed, write_outputs
+from afsd_jax.outputs import FORMATS, Choice, list_damaged, list_failed, write_outputs
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.report.page import VideoReport
 from afsd_jax.video_scores import find_label, read_video_scores
@@ -170,14 +170,18 @@ def detect_into(
             "options and unchanged files; they are not computed anew"
         )
     failed: list[str] = []
+    damaged = {}
     left = [name for name in names if name not in done]
     for video in reports_of(given, left, detector, scores, folder.shows_frames, failed):
         folder.write(video, made_by[video.track.name])
+        if video.damaged:
+            damaged[video.track.name] = video.damaged
         done.add(video.track.name)
     if not done:
         raise UserError(failed[0])
     count = folder.finish([name for name in names if name in done])
     print(f"{folder.combined}: {count} detections in {len(done)} videos")
+    list_damaged(damaged)
     return list_failed(failed)
 
 

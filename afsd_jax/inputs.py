@@ -31,6 +31,7 @@ class Input(NamedTuple):
     fps: frames per second.
     duration_s: of the video, seconds; detections may be cut there.
     label: class and score factor of a video-level classifier.
+    damaged: returns how many packets and frames could not be decoded, of the frames passed so far.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Input(NamedTuple):
     fps: float
     duration_s: float
     label: VideoLabel | None = None
+    damaged: Callable[[], int] = lambda: 0
 
 
 class Source(NamedTuple):
@@ -106,7 +108,8 @@ def from_video(
     data = configs[0].data
     reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
     frames = with_flow(reader, configs, flow_method)
-    return Input(Path(path).stem, frames, reader.num_frames, reader.fps, reader.duration_s)
+    known = reader.num_frames, reader.fps, reader.duration_s
+    return Input(Path(path).stem, frames, *known, damaged=lambda: reader.damaged)
 
 
 def with_flow(

@@ -75,7 +75,8 @@ class OutputFolder:
         if any(path.suffix == ".html" for path in missing):
             return False
         if missing or not same:
-            self._write(VideoReport(track), made_by, missing)
+            damaged = made.get("damaged", {}).get(name, 0)
+            self._write(VideoReport(track, damaged=damaged), made_by, missing)
         return True
 
     def write(self, video: VideoReport, made_by: str) -> None:
@@ -128,6 +129,8 @@ class OutputFolder:
             with naming_failure(path):
                 write_shown(path, video, self._choice)
         made = {"made_by": made_by, "shown": self._shown(video.track), "duration_s": duration_s}
+        if video.damaged:
+            made["damaged"] = {name: video.damaged}
         with naming_failure(self._json(name)):
             write_predictions(self._json(name), {name: detections}, external_data=made)
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +74,8 @@ def write_outputs(
         raise UserError(failed[0])
     choice = choice or Choice()
     results = {video.track.name: video.track.detections for video in videos}
-    write_predictions(args.output, results)
+    damaged = {video.track.name: video.damaged for video in videos if video.damaged}
+    write_predictions(args.output, results, external_data={"damaged": damaged} if damaged else None)
     shown = [choice.shown(video) for video in videos]
     if args.report:
         min_score, classes = choice.min_score, choice.classes
@@ -84,7 +85,15 @@ def write_outputs(
             path = args.subtitles / f"{track.name}.srt"
             write_subtitles(path, track.detections, choice.min_score, track.duration_s)
     print(f"{args.output}: {sum(map(len, results.values()))} detections in {len(results)} videos")
+    list_damaged(damaged)
     return list_failed(failed)
+
+
+def list_damaged(damaged: Mapping[str, int]) -> None:
+    """Says of which videos a part was not seen, a line each."""
+    for name, count in damaged.items():
+        text = f"damaged: {name}: {count} packets or frames could not be decoded and were skipped"
+        print(text, file=sys.stderr)
 
 
 def list_failed(failed: Sequence[str]) -> int:

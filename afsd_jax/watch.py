@@ -71,4 +71,4 @@ class Watch:
         name, given = video.name, self._given
         track = Track(name, video.duration_s, detections, given.actions(name))
         thumbnails = self._thumbnails.pop(name).shown(video.fps)
-        return VideoReport(track, *thumbnails, given.path(name))
+        return VideoReport(track, *thumbnails, given.path(name), video.damaged())

@@ -23,7 +23,7 @@ from afsd_jax.types import Action, Detection
 from tests.report.opened import opened
 from tests.support import ROOT
 from tests.test_detect import CLASSES, write_untrained
-from tests.video_files import write_video
+from tests.video_files import numbered_frames, overwrite_packets, write_lossless, write_video
 
 RATE = 10
 LENGTHS = {"a": 40, "b": 150, "c": 70}
@@ -178,6 +178,21 @@ def test_videos_that_fail_are_listed_and_the_others_written(folder, run, tmp_pat
     code, _, error = run(broken, f"--output={out}", "--format=json")
     assert code == errors.EXIT_CODE
     assert error.splitlines()[-1].startswith(f"error: {broken}: ")
+
+
+def test_damage_is_counted_in_every_file_and_said(folder, run, tmp_path):
+    video = write_lossless(tmp_path / "torn.mkv", numbered_frames(90))
+    overwrite_packets(video, [20, 21, 50])
+    said = "damaged: torn: 3 packets or frames could not be decoded and were skipped\n"
+    whole = folder / "in" / "a.mp4"
+    out, one = tmp_path / "out", tmp_path / "one.json"
+    code, _, errors = run(video, whole, f"--output={out}", "--format=json")
+    assert (code, errors.endswith(said)) == (0, True)
+    code, _, errors = run(video, whole, f"--output={one}")
+    assert (code, errors.endswith(said)) == (0, True)
+    for path in (out / "torn.json", out / "detections.json", one):
+        assert json.loads(path.read_text())["external_data"]["damaged"] == {"torn": 3}
+    assert "damaged" not in json.loads((out / "a.json").read_text())["external_data"]
 
 
 def test_shares_are_every_nth_video_by_name(folder, run, tmp_path):

@@ -23,12 +23,14 @@ class VideoReport(NamedTuple):
 
     frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times.
     path: the video file, to be played beside the page; None: there is none.
+    damaged: packets and frames of it that could not be decoded.
     """
 
     track: Track
     frames: NDArray[np.uint8] | None = None
     frames_s: Sequence[float] = ()
     path: str | os.PathLike[str] | None = None
+    damaged: int = 0
 
 
 def write_page(
