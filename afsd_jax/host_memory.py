@@ -19,10 +19,11 @@ def keep_freed_memory() -> None:
     large straight back to the system when they are freed, and the system hands out cleared pages
     again: a sixth of the time of a detector on two cores. The price is that the process keeps the
     most memory it ever needed. With one arena for all threads a full-size training step would take
-    6.3 instead of 4.6 GiB, and wait for the allocator as long as it now does for pages. Only the commands train and detect call this, never the library,
-    because it concerns the whole process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it
-    off. To be called before JAX makes its threads; does nothing where an accelerator computes, or
-    without glibc.
+    6.3 instead of 4.6 GiB, and wait for the allocator as long as it now does for pages.
+
+    Only the commands train and detect call this, never the library, because it concerns the whole
+    process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
+    makes its threads; does nothing where an accelerator computes, or without glibc.
     """
     if not sys.platform.startswith("linux") or accelerator_is_installed():
         return
