@@ -18,6 +18,9 @@ LONG = (
     "test_detection_goldens.py",
     "test_train_step.py",
     "test_devices.py",
+    "test_long_runs.py",
+    "test_notebook.py",
+    "test_processes.py",
 )
 
 
