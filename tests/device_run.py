@@ -1,4 +1,4 @@
-"""Ten training steps of one small network, spread in several ways: python -m tests.device_run JSON.
+"""Training steps of one small network, spread in several ways: python -m tests.device_run JSON.
 
 The argument is the fields of `Request`; a line of JSON for each way comes back.
 """
@@ -18,7 +18,6 @@ from afsd_jax.weights import parameters
 from tests.small_run import small_config
 from tests.test_train_step import training_clip
 
-STEPS = 10
 CLIPS = 8
 
 
@@ -30,6 +29,7 @@ class Request(NamedTuple):
     coordinator, num_processes, process_id: of several processes, with all of whose devices
       the ways are then run.
     remat: of the configuration.
+    steps: how many.
     """
 
     dtype: str = "float32"
@@ -38,6 +38,7 @@ class Request(NamedTuple):
     num_processes: int = 1
     process_id: int = 0
     remat: str = ""
+    steps: int = 10
 
 
 def clips(dtype: str) -> dict[str, np.ndarray]:
@@ -73,7 +74,10 @@ def run(request: Request, devices: int, shared: bool) -> dict[str, Any]:
     config = configuration(request)
     config.train.shard_state = shared
     mesh = data_mesh(None if request.coordinator else jax.devices()[:devices])
-    network, optimizer = parameters.build_network(config), make_optimizer(config.optimizer, STEPS)
+    network, optimizer = (
+        parameters.build_network(config),
+        make_optimizer(config.optimizer, request.steps),
+    )
     state = place(cast(init_state(network, optimizer), request.dtype), mesh, shared)
     share = CLIPS // request.num_processes
     first = request.process_id * share
@@ -81,7 +85,7 @@ def run(request: Request, devices: int, shared: bool) -> dict[str, Any]:
     batch = shard_batch(mine, mesh)
     step = make_train_step(network, optimizer, config, mesh)
     history = []
-    for _ in range(STEPS):
+    for _ in range(request.steps):
         state, terms, health = step(state, batch)
         assert health["finite"]
         history.append({name: float(value) for name, value in terms.items()})

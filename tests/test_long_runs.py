@@ -253,7 +253,7 @@ def test_a_state_in_shares_is_saved_and_goes_on_on_another_number_of_devices(dat
         assert result.returncode == 0, result.stderr
     whole = [record["total"] for record in records(run) if "total" in record]
     shared = [record["total"] for record in records(tmp_path)]
-    np.testing.assert_allclose(shared, whole, rtol=1e-5)
+    np.testing.assert_allclose(shared, whole, rtol=5e-3)  # see tests/test_devices.py
 
 
 def test_what_is_not_finite_ends_training_with_the_videos_named(data, run, tmp_path):

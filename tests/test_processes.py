@@ -69,7 +69,7 @@ def test_two_processes_are_one_run_and_outlive_the_death_of_one(data, tmp_path):
     assert "parameters learn" not in outputs[1][0], "only the first process speaks of the run"
     assert small_run.train(data, alone, **SMALL).returncode == 0
     losses = [[record["total"] for record in records(folder)] for folder in (together, alone)]
-    np.testing.assert_allclose(*losses, rtol=1e-5)
+    np.testing.assert_allclose(*losses, rtol=5e-3)  # see tests/test_devices.py
     assert checkpoint.read(together / "checkpoints").step == 4
     # Each wrote its share of the optimiser's state.
     written = {path.name for path in (together / "checkpoints" / "4" / "optimizer").iterdir()}

@@ -101,7 +101,7 @@ def test_losses_are_the_same_on_one_and_on_eight_devices(data, tmp_path):
     for term in TERMS:
         one, eight = (list(run[term].values()) for run in logged)
         # Last digits can round a region's bound otherwise: tests/test_devices.py.
-        np.testing.assert_allclose(eight, one, rtol=1e-3, err_msg=term)
+        np.testing.assert_allclose(eight, one, rtol=5e-3, err_msg=term)
 
 
 @pytest.mark.parametrize(
