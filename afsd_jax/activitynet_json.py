@@ -175,7 +175,8 @@ def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) ->
     Raises:
       UserError: a file cannot be read, or the one not be written.
     """
-    count, damaged = 0, {}
+    count = 0
+    damaged: dict[str, int] = {}
     with (
         files.naming_failure(path),
         files.atomic_write(path) as temporary,
