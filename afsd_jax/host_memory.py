@@ -6,7 +6,7 @@ import sys
 from afsd_jax.accelerators import accelerator_is_installed
 
 # Parameters of glibc's mallopt and what they are set to.
-_FEW_ARENAS = (-8, 4)
+_ONE_ARENA = (-8, 1)
 _NEVER_MAP = (-4, 0)
 _NEVER_TRIM = (-1, -1)
 _GROW_BYTES = (-2, 2**28)
@@ -18,8 +18,7 @@ def keep_freed_memory() -> None:
     XLA allocates all intermediate arrays anew whenever a program runs. glibc gives blocks that
     large straight back to the system when they are freed, and the system hands out cleared pages
     again: a sixth of the time of a detector on two cores. The price is that the process keeps the
-    most memory it ever needed. With one arena for all threads a full-size training step would take
-    6.3 instead of 4.6 GiB, and wait for the allocator as long as it now does for pages.
+    most memory it ever needed.
 
     Only the commands train and detect call this, never the library, because it concerns the whole
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
@@ -29,5 +28,5 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter, value in (_FEW_ARENAS, _NEVER_MAP, _NEVER_TRIM, _GROW_BYTES):
+        for parameter, value in (_ONE_ARENA, _NEVER_MAP, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
