@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from afsd_jax.data.decode.container import file_url
 from afsd_jax.data.decode.video import resize
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write, naming_failure
@@ -42,8 +43,7 @@ def write_clip(path: str | os.PathLike[str], frames: Iterable[Timed]) -> None:
     with (
         atomic_write(path) as temporary,
         naming_failure(path),
-        # "file:", so that a name such as 12:30.mp4 is never taken for a protocol and an address.
-        av.open(f"file:{os.path.abspath(temporary)}", "w", format="mp4") as container,
+        av.open(file_url(temporary), "w", format="mp4") as container,
     ):
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"

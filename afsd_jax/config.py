@@ -32,11 +32,12 @@ OPEN = {
     "inference.window_stride": 0,
 }
 
+REMAT = ("", "products", "blocks", "trunk")  # policies of `models.remat`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
-    "model.remat": ("", "products", "blocks", "trunk"),
+    "model.remat": REMAT,
     "model.batch_norm": ("frozen", "trained"),
     "model.head_init": ("glorot", "normal"),
     "loss.offset": ("l1", "smooth_l1"),

@@ -20,6 +20,7 @@ import ml_collections
 import numpy as np
 
 Work = Callable[[], Any]
+ACTIONS = ((20.0, 44.0), (90.0, 130.0), (170.0, 185.0))  # frames
 
 
 class Size(NamedTuple):
@@ -44,29 +45,10 @@ def network_config(size: Size) -> ml_collections.ConfigDict:
 
 def training_batch(config: ml_collections.ConfigDict, batch: int) -> dict[str, np.ndarray]:
     """Returns a batch as the pipeline gives it: noise with three actions a clip."""
-    from afsd_jax.data.clips.consistency import consistency_clip
-    from afsd_jax.data.clips.training_clips import boundary_targets
+    from tests.test_train_step import training_clip
 
-    length, crop = config.data.clip_length, config.data.crop_size
-    frames = np.random.default_rng(0).integers(
-        0, 256, (batch, length, crop, crop, config.model.in_channels), np.uint8
-    )
-    segments = np.array([[20.0, 44.0], [90.0, 130.0], [170.0, 185.0]])
-    moved = consistency_clip(segments, length, cut=8, pick=lambda options: options // 2)
-    start, end = boundary_targets(segments, length)
-    clip = {
-        "num_frames": np.int32(length),
-        "segments": segments.astype(np.float32),
-        "labels": np.array([3, 7, 3], np.int32),
-        "start_target": start,
-        "end_target": end,
-        "consistency_index": moved.index,
-        "consistency_segments": moved.segments.astype(np.float32),
-        "consistency_mask": np.bool_(True),
-    }
-    return {"frames": frames} | {
-        name: np.repeat(np.asarray(value)[None], batch, 0) for name, value in clip.items()
-    }
+    clip = training_clip(config.data.clip_length, config.data.crop_size, ACTIONS)
+    return {name: np.repeat(value, batch, 0) for name, value in clip.items()}
 
 
 def product_jax(dtype: str, size: Size) -> Work:
@@ -267,7 +249,7 @@ CONTESTANTS: dict[str, dict[str, Callable[[Size], Work]]] = {
 
 def main() -> None:
     """Works as often as it is asked to."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # the twin lies among the tests
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # the twin and its batch lie among the tests
     parser = argparse.ArgumentParser()
     parser.add_argument("work", choices=CONTESTANTS)
     parser.add_argument("name")

@@ -38,12 +38,7 @@ EVALUATED = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast_compiling() -> Iterator[None]:
-    """Few steps: compiling is what costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("fast_compiling")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,7 @@ from tests.support import ROOT
 from tests.test_devices import free_port
 from tests.test_long_runs import SMALL, command, records
 
-
-@pytest.fixture(scope="module", autouse=True)
-def fast_compiling() -> Iterator[None]:
-    """Few steps: compiling is what costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-        yield
+pytestmark = pytest.mark.usefixtures("fast_compiling")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Training learns one clip by heart, with the full loss."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,19 +21,22 @@ ACTION, LABEL = (20.0, 44.0), 3
 STEPS = 50
 
 
-def training_clip(length: int, size: int) -> dict[str, np.ndarray]:
-    """Returns a batch of one clip as the pipeline gives it: noise, brighter during the action."""
+def training_clip(
+    length: int, size: int, actions: Sequence[tuple[float, float]] = (ACTION,)
+) -> dict[str, np.ndarray]:
+    """Returns a batch of one clip as the pipeline gives it: noise, brighter during the actions."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 128, (length, size, size, 3), np.uint8)
-    frames[int(ACTION[0]) : int(ACTION[1])] += 100
-    segments = np.array([ACTION])
+    for start_frame, end_frame in actions:
+        frames[int(start_frame) : int(end_frame)] += 100
+    segments = np.array(actions)
     consistency = consistency_clip(segments, length, cut=8, pick=lambda options: options // 2)
     start, end = boundary_targets(segments, length)
     clip = {
         "frames": frames,
         "num_frames": np.int32(length),
         "segments": segments.astype(np.float32),
-        "labels": np.array([LABEL], np.int32),
+        "labels": np.full(len(actions), LABEL, np.int32),
         "start_target": start,
         "end_target": end,
         "consistency_index": consistency.index,

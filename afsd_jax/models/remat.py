@@ -8,10 +8,6 @@ from typing import Any
 
 from flax import nnx
 
-# What is kept: everything; the results of convolutions and matrix products; what each unit or
-# Inception block hands to the next; nothing but what the pyramid reads.
-POLICIES = ("", "products", "blocks", "trunk")
-
 
 def rematerialise(function: Callable[..., Any], part: str, policy: str) -> Callable[..., Any]:
     """Returns a function that keeps, for the gradient, no more of itself than the policy says.
@@ -19,7 +15,9 @@ def rematerialise(function: Callable[..., Any], part: str, policy: str) -> Calla
     Args:
       function: of a module and arrays.
       part: what it is: one of the "blocks", or the "trunk".
-      policy: one of `POLICIES`; one that does not concern the part changes nothing.
+      policy: one of `config.REMAT`. "" keeps everything; "products" the results of convolutions and
+        matrix products; "blocks" what each unit or Inception block hands to the next; "trunk"
+        nothing but what the pyramid reads. One that does not concern the part changes nothing.
     """
     if policy == part:
         return nnx.remat(function)

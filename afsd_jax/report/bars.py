@@ -11,7 +11,7 @@ from afsd_jax.types import Detection
 def bar_lanes(
     segments: Iterable[Segment], max_lanes: int, duration_s: float, colors: dict[str, str]
 ) -> list[list[dict[str, Any]]]:
-    """Returns what timeline.html's macro `bar` needs of each segment, laid out by `in_lanes`.
+    """Returns what templates need of each segment, laid out by `in_lanes`.
 
     Args:
       segments: of one video; a detection is the paler the lower its score.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import Script, write_html
-from afsd_jax.report.tracks import Track, clock, strongest
+from afsd_jax.report.tracks import Track, clock, known_first, strongest
 from afsd_jax.report.urls import relative_url
 
 TOP = 3  # classes named of each video
@@ -57,8 +57,7 @@ def write_index(
       labels: all classes, to fix their colours; default: those that are named.
     """
     named = sorted({label for entry in entries for label, _ in entry.classes})
-    known = list(labels or ())
-    colors = class_colors(known + [label for label in named if label not in known])
+    colors = class_colors(known_first(labels, named))
     script = Script.of_files("index_page.js")
     write_html(
         path,

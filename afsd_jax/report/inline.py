@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from afsd_jax.report.bars import bar_lanes, bar_ticks, moment
+from afsd_jax.report.bars import bar_lanes, bar_ticks
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.page import VideoReport
-from afsd_jax.report.render import jpeg_url, render
+from afsd_jax.report.page import VideoReport, sample_frames
+from afsd_jax.report.render import render
 from afsd_jax.report.tracks import clock, strongest
 
 MAX_BARS = 200
@@ -25,7 +25,6 @@ def inline_html(
     track = video.track
     reaching = strongest(track.detections, min_score, len(track.detections))
     lanes = bar_lanes(reaching[:MAX_BARS], max_lanes, track.duration_s, class_colors(labels))
-    frames = () if video.frames is None else video.frames
     return render(
         "inline.html",
         # A file's name may be no UTF-8; notebooks are.
@@ -34,10 +33,7 @@ def inline_html(
         count=len(reaching),
         total=len(track.detections),
         min_score=min_score,
-        frames=[
-            (moment(time_s), jpeg_url(frame))
-            for time_s, frame in zip(video.frames_s, frames, strict=True)
-        ],
+        frames=sample_frames(video),
         lanes=lanes,
         ticks=bar_ticks(track.duration_s),
     )

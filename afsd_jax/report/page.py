@@ -90,7 +90,7 @@ def _video(
         "name": track.name,
         "duration": clock(track.duration_s),
         "url": None if video.path is None else relative_url(video.path, page),
-        "frames": _frames(video),
+        "frames": sample_frames(video),
         "annotated": track.actions is not None,
         "left_out": f", without the {left_out:,} weakest" if left_out > 0 else "",
         "subtitles": [
@@ -122,8 +122,12 @@ def _columns(
     }
 
 
-def _frames(video: VideoReport) -> list[tuple[str, str]]:
-    """Each frame's time and data URL."""
+def sample_frames(video: VideoReport) -> list[tuple[str, str]]:
+    """Returns each frame's time, as text, and data URL.
+
+    Raises:
+      ValueError: frames of another dtype or shape.
+    """
     if video.frames is None:
         return []
     frames = video.frames

@@ -50,8 +50,13 @@ def labels_of(tracks: Sequence[Track]) -> list[str]:
 
 def classes_of(tracks: Sequence[Track], known: Sequence[str] | None) -> list[str]:
     """Returns the known classes in their order, then every other that occurs, sorted."""
+    return known_first(known, labels_of(tracks))
+
+
+def known_first(known: Sequence[str] | None, occurring: Iterable[str]) -> list[str]:
+    """Returns the known classes in their order, then the others that occur in theirs."""
     classes = list(known or ())
-    return classes + [label for label in labels_of(tracks) if label not in classes]
+    return classes + [label for label in occurring if label not in classes]
 
 
 def clock(seconds: float) -> str:

@@ -30,13 +30,16 @@ def open_container(path: Path) -> av.container.InputContainer:
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
     try:
-        # "file:", so that a name such as 12:30.mp4 is never taken for a protocol and an address.
-        url = f"file:{os.path.abspath(path)}"
-        return av.open(url, options=dict(_OPTIONS), metadata_errors="replace")
+        return av.open(file_url(path), options=dict(_OPTIONS), metadata_errors="replace")
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read (permission denied)") from error
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path}: not a video, or a truncated one") from error
+
+
+def file_url(path: str | os.PathLike[str]) -> str:
+    """Returns what FFmpeg takes for this file and not for a protocol, as the name 12:30.mp4."""
+    return f"file:{os.path.abspath(path)}"
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax.models.remat import POLICIES
+from afsd_jax.config import REMAT
 from afsd_jax.weights import parameters
 from tests.small_run import small_config
 
@@ -36,7 +36,7 @@ def found():
     """Gradient and statistics, and the products and convolutions of the program, by policy."""
     jax.config.update("jax_disable_most_optimizations", True)  # compiling is what costs
     results = {}
-    for policy in POLICIES:
+    for policy in REMAT:
         program, trainable, clips = lowered(policy)
         text = program.as_text()
         products = text.count("stablehlo.convolution") + text.count("stablehlo.dot_general")
@@ -45,7 +45,7 @@ def found():
     return results
 
 
-@pytest.mark.parametrize("policy", POLICIES[1:])
+@pytest.mark.parametrize("policy", REMAT[1:])
 def test_gradient_and_statistics_are_the_same(found, policy):
     gradient, statistics, _ = found[policy]
     expected, expected_statistics, _ = found[""]

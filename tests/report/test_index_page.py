@@ -5,7 +5,6 @@ import pytest
 from afsd_jax.report import Track, VideoReport, index_entry, write_index, write_page
 from afsd_jax.report.colors import class_colors
 from afsd_jax.types import Detection
-from tests.report.opened import VIEWPORT, visited, window
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -35,19 +34,6 @@ def path(tmp_path_factory):
     write_page(entries[0].page, [VideoReport(tracks[0])], title="the page of clip 10")
     write_index(folder / "index.html", entries, labels=LABELS, min_score=0.1)
     return folder / "index.html"
-
-
-@pytest.fixture(scope="module")
-def own_window(browser):
-    with window(browser) as page:
-        yield page
-
-
-@pytest.fixture
-def page(own_window, path):
-    own_window.set_viewport_size(VIEWPORT)
-    with visited(own_window, path) as page:
-        yield page
 
 
 def column(page, number):

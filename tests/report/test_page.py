@@ -9,7 +9,7 @@ from afsd_jax.report import Track, VideoReport, write_page
 from afsd_jax.report.colors import class_colors, fade
 from afsd_jax.report.urls import relative_url
 from afsd_jax.types import Action, Detection
-from tests.report.opened import VIEWPORT, opened, visited, window
+from tests.report.opened import opened
 from tests.video_files import numbered_frames, write_video
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -60,19 +60,6 @@ def path(tmp_path_factory):
     path = folder / "pages" / "report.html"
     write_page(path, videos, title="Jumps & runs", labels=LABELS)
     return path
-
-
-@pytest.fixture(scope="module")
-def own_window(browser):
-    with window(browser) as page:
-        yield page
-
-
-@pytest.fixture
-def page(own_window, path):
-    own_window.set_viewport_size(VIEWPORT)
-    with visited(own_window, path) as page:
-        yield page
 
 
 def rows(page):
