@@ -7,7 +7,7 @@ from afsd_jax.accelerators import accelerator_is_installed
 
 # Parameters of glibc's mallopt and what they are set to.
 _ONE_ARENA = (-8, 1)
-_NEVER_MAP = (-4, 0)
+_MAP_FROM_BYTES = (-3, 2**29)
 _NEVER_TRIM = (-1, -1)
 _GROW_BYTES = (-2, 2**28)
 
@@ -20,6 +20,9 @@ def keep_freed_memory() -> None:
     again: a sixth of the time of a detector on two cores. The price is that the process keeps the
     most memory it ever needed.
 
+    Blocks of 512 MiB and more are given back: they would not fit into the place they had, for
+    glibc wants some bytes more than that to align them, and lie in memory twice or three times.
+
     Only the commands train and detect call this, never the library, because it concerns the whole
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
     makes its threads; does nothing where an accelerator computes, or without glibc.
@@ -28,5 +31,12 @@ def keep_freed_memory() -> None:
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter, value in (_ONE_ARENA, _NEVER_MAP, _NEVER_TRIM, _GROW_BYTES):
+        for parameter, value in (_ONE_ARENA, _MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
+
+
+def give_back_memory() -> None:
+    """Gives the system what is free of the process's memory now, such as a compiler leaves."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from jax.typing import ArrayLike
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.matching import EPS, Targets, match, prior_length_ranges, proposal_labels, tiou
@@ -207,7 +208,7 @@ def consistency_loss(
 
 def losses(
     outputs: Outputs,
-    consistency_outputs: Outputs | None,
+    of_consistency: ArrayLike | None,
     batch: dict[str, jax.Array],
     priors: jax.Array,
     lengths: tuple[int, ...],
@@ -219,8 +220,9 @@ def losses(
     + boundary_weight (start + end) + consistency_weight triplet.
 
     Args:
-      outputs, consistency_outputs: of the batch's clips and of its consistency clips; without
-        the latter the triplet loss is 0.
+      outputs: of the batch's clips, or of its consistency clips.
+      of_consistency: bool [], which of them: a consistency clip has the triplet loss and no other,
+        a clip all others. None: of clips, and there are no consistency clips.
       batch: `segments` [B,M,2] frames, `labels` [B,M], `start_target`, `end_target` [B,T],
         `consistency_segments` [B,3,2], `consistency_mask` [B].
       priors: [K]; lengths: cells of each level.
@@ -235,16 +237,19 @@ def losses(
         batch["start_target"].astype(jnp.float32),
         batch["end_target"].astype(jnp.float32),
     )
-    terms["triplet"] = jnp.zeros(())
-    if consistency_outputs is not None:
-        terms["triplet"] = consistency_loss(
-            consistency_outputs,
+    if of_consistency is None:
+        terms["triplet"] = jnp.zeros(())
+    else:
+        triplet = consistency_loss(
+            outputs,
             batch["consistency_segments"],
             batch["consistency_mask"],
             config.model.consistency_stride,
             loss.margin,
             config.model.pooling or None,
         )
+        terms = {name: jnp.where(of_consistency, 0, term) for name, term in terms.items()}
+        terms["triplet"] = jnp.where(of_consistency, triplet, 0)
     terms["total"] = (
         loss.loc_weight * (terms["loc"] + terms["prop_loc"])
         + loss.conf_weight * (terms["conf"] + terms["prop_conf"] + terms["center"])

@@ -9,8 +9,10 @@ import ml_collections
 import optax
 from flax import nnx
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from afsd_jax.compiling import compiled
+from afsd_jax.host_memory import give_back_memory
 from afsd_jax.losses import losses
 from afsd_jax.models import PADDING, Network, normalise
 from afsd_jax.optimizer import is_trunk
@@ -52,36 +54,39 @@ def init_state(
     return TrainState(step, trainable, fixed, optimizer.init(trainable), average)
 
 
-def consistency_frames(frames: jax.Array, index: jax.Array) -> jax.Array:
-    """Rearranges frames [B,T,...] to the consistency clips that `index` [B,T] describes."""
-    return jax.vmap(lambda clip, source: clip[source])(frames, index)
-
-
 def compute_losses(
     network: Network,
     batch: dict[str, jax.Array],
     config: ml_collections.ConfigDict,
+    of_consistency: ArrayLike | None,
     training: bool = True,
 ) -> dict[str, jax.Array]:
-    """Returns the loss terms of a batch as the pipeline gives it; see `losses.losses`.
+    """Returns the loss terms of the clips of a batch, or those of its consistency clips.
 
-    Of frames, or of a frozen trunk's features of them, which have no consistency loss.
+    Args:
+      batch: as the pipeline gives it, of frames, or of a frozen trunk's features of them.
+      of_consistency: bool [], or None where there are no consistency clips; see `losses.losses`.
     """
     priors = jnp.asarray(network.priors)
     if "features" in batch:
         dtype = jnp.dtype(config.model.dtype)
         outputs = network.heads(split(batch["features"], network.feature_shapes, dtype))
-        return losses(outputs, None, batch, priors, network.lengths, config)
-    clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-    if config.loss.consistency_weight:
-        # One pass over both: each clip beside its consistency clip, so that no device sends one.
-        pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
-        both = network(pairs.reshape(-1, *clips.shape[1:]), training)
-        outputs = jax.tree.map(lambda x: x[0::2], both)
-        consistency = jax.tree.map(lambda x: x[1::2], both)
     else:
-        outputs, consistency = network(clips, training), None
-    return losses(outputs, consistency, batch, priors, network.lengths, config)
+        clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
+        if of_consistency is not None:
+            as_it_is = jnp.arange(clips.shape[1])
+            index = jnp.where(of_consistency, batch["consistency_index"], as_it_is)
+            clips = jax.vmap(lambda clip, source: clip[source])(clips, index)
+        outputs = network(clips, training)
+    return losses(outputs, of_consistency, batch, priors, network.lengths, config)
+
+
+def passes(config: ml_collections.ConfigDict) -> jax.Array | None:
+    """Returns `of_consistency` of each pass of a batch through the network, None for a single one.
+
+    Clips and consistency clips never meet in it, so they pass in turn, in half the memory.
+    """
+    return jnp.array([False, True]) if config.loss.consistency_weight else None
 
 
 Step = Callable[
@@ -109,6 +114,7 @@ def make_train_step(
     template = nnx.eval_shape(lambda: network)
     parts, ema, limit = config.train.accumulate, config.optimizer.ema, config.optimizer.clip_norm
     shared = mesh if config.train.shard_state else None
+    flags, statistics = passes(config), parameters.names(template, nnx.BatchStat)
 
     def gathered(tree: Any) -> Any:
         return tree if shared is None else jax.lax.with_sharding_constraint(tree, whole(shared))
@@ -119,34 +125,40 @@ def make_train_step(
         return jax.lax.with_sharding_constraint(tree, shares(tree, shared))
 
     def loss(
-        trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
+        trainable: dict[str, Any],
+        fixed: dict[str, Any],
+        batch: dict[str, Any],
+        of_consistency: jax.Array | None,
     ) -> tuple[jax.Array, tuple[dict[str, Any], dict[str, Any]]]:
         model = parameters.replace(template, {**trainable, **fixed})
-        terms = compute_losses(model, batch, config)
+        terms = compute_losses(model, batch, config, of_consistency)
         after = parameters.flatten(model)
-        moved = {name: after[name] for name in fixed if after[name] is not fixed[name]}
-        return terms["total"], (terms, moved)
+        return terms["total"], (terms, {name: after[name] for name in statistics})
 
     def gradients(
         trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
     ) -> tuple[Any, Any, Any]:
         """Returns the gradient, the loss terms and the running statistics after the batch."""
-        gradient = jax.grad(loss, has_aux=True)
         trainable, fixed = gathered((trainable, fixed))
-        if parts == 1:
-            grads, (terms, moved) = gradient(trainable, fixed, batch)
-            return in_shares(grads), terms, in_shares(moved)
         # Every parts-th clip goes to the same part, so that no device sends any.
         pieces = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
-        def add(carry: tuple[Any, Any], part: dict[str, jax.Array]) -> tuple[Any, Any]:
-            total, fixed = carry
-            grads, (terms, moved) = gradient(trainable, fixed, part)
+        def add(carry: tuple[Any, Any], turn: tuple[Any, Any]) -> tuple[Any, Any]:
+            total, moved = carry
+            gradient = jax.grad(loss, has_aux=True)
+            grads, (terms, moved) = gradient(trainable, {**fixed, **moved}, *turn)
             total = jax.tree.map(lambda a, b: a + b / parts, total, in_shares(grads))
-            return (total, {**fixed, **moved}), terms
+            return (total, moved), terms
+
+        def add_part(carry: tuple[Any, Any], piece: dict[str, jax.Array]) -> tuple[Any, Any]:
+            if flags is None:
+                return add(carry, (piece, None))
+            carry, terms = jax.lax.scan(lambda carry, flag: add(carry, (piece, flag)), carry, flags)
+            return carry, jax.tree.map(lambda x: x.sum(0), terms)
 
         zeros = in_shares(jax.tree.map(jnp.zeros_like, trainable))
-        (grads, moved), terms = jax.lax.scan(add, (zeros, fixed), pieces)
+        start = zeros, {name: fixed[name] for name in statistics}
+        (grads, moved), terms = jax.lax.scan(add_part, start, pieces)
         return grads, jax.tree.map(lambda x: x.mean(0), terms), in_shares(moved)
 
     def update(
@@ -158,9 +170,8 @@ def make_train_step(
             name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
         }
         after = TrainState(state.step + 1, trainable, {**state.fixed, **moved}, opt_state, average)
-        finite = jnp.isfinite(total)
-        for value in jax.tree.leaves(after):  # Adam's moments pass on what the gradient has
-            finite &= jnp.isfinite(value).all()
+        # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
+        finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
         trees = {"gradient": grads, "update": changes, "weight": trainable}
         norms = {
@@ -173,17 +184,39 @@ def make_train_step(
             norms |= {name: scale * x for name, x in norms.items() if name.startswith("gradient")}
         return in_shares(kept._replace(step=after.step)), {"finite": finite, **norms}
 
-    # Two programs: the second, which needs none of the memory of the first, writes over its state.
-    gradients_jit, update_jit = compiled(gradients), compiled(update, donate_argnums=0)
+    programs: list[Any] = []
 
     def step(
         state: TrainState, batch: dict[str, jax.Array]
     ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-        grads, terms, moved = gradients_jit(state.trainable, state.fixed, batch)
-        state, health = update_jit(state, grads, moved, terms["total"])
+        if not programs:
+            programs.extend(_compile(gradients, update, state, batch))
+        grads, terms, moved = programs[0](state.trainable, state.fixed, batch)
+        state, health = programs[1](state, grads, moved, terms["total"])
         return state, terms, health
 
     return step
+
+
+def _compile(
+    gradients: Callable[..., Any], update: Callable[..., Any], state: TrainState, batch: Any
+) -> tuple[Any, Any]:
+    """Returns both halves of a step, compiled, with the compiler's memory given back.
+
+    Two programs, for the second needs none of the memory of the first and writes over its state.
+    """
+    first = compiled(gradients).lower(state.trainable, state.fixed, batch)
+    first_program = first.compile()
+    grads, terms, moved = jax.tree.map(
+        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+        first.out_info,
+        first_program.output_shardings,
+    )
+    places = jax.tree.map(lambda x: x.sharding, state)
+    second = compiled(update, donate_argnums=0, out_shardings=(places, None))
+    second_program = second.lower(state, grads, moved, terms["total"]).compile()
+    give_back_memory()
+    return first_program, second_program
 
 
 def norm(tree: dict[str, jax.Array]) -> jax.Array:

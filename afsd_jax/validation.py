@@ -26,7 +26,7 @@ from afsd_jax.inputs import Source, of_arrays
 from afsd_jax.models import PADDING
 from afsd_jax.postprocess import decode_streams
 from afsd_jax.sharding import data_mesh, place, shard_batch
-from afsd_jax.train_step import compute_losses
+from afsd_jax.train_step import compute_losses, passes
 from afsd_jax.types import AnnotatedVideo, Detection
 from afsd_jax.weights import parameters
 from afsd_jax.weights.checkpoint import Checkpoint
@@ -141,7 +141,14 @@ class ClipLosses:
 
         def losses(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
             network = parameters.replace(template, weights)
-            return compute_losses(network, batch, config, training=False)
+
+            def terms(of_consistency: jax.Array | None) -> dict[str, jax.Array]:
+                return compute_losses(network, batch, config, of_consistency, training=False)
+
+            flags = passes(config)
+            if flags is None:
+                return terms(None)
+            return jax.tree.map(lambda x: x.sum(0), jax.lax.map(terms, flags))
 
         self._losses = compiled(losses)
 

@@ -1,5 +1,7 @@
 """3-D convolutions and products with kernels, in the forms that are fastest where they run."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -32,6 +34,63 @@ def _product_backward(
 product.defvjp(_product_forward, _product_backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv2d(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
+    """Convolves [N,H,W,C] with a kernel [h,w,C,D], "SAME"-padded, to [N,H',W',D].
+
+    Its gradients are convolutions of the same layout, the only one that XLA has a fast convolution
+    for on CPUs. It changes others into that itself, but not inside of loops.
+    """
+    return _conv2d(x, kernel, "SAME", strides=strides)
+
+
+def _conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    padding: str | list[tuple[int, int]],
+    strides: tuple[int, int] = (1, 1),
+    x_dilation: tuple[int, int] = (1, 1),
+    kernel_dilation: tuple[int, int] = (1, 1),
+) -> jax.Array:
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        x, kernel, strides, padding, x_dilation, kernel_dilation, dimension_numbers=layout
+    )
+
+
+def _conv2d_forward(
+    x: jax.Array, kernel: jax.Array, strides: tuple[int, int]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return conv2d(x, kernel, strides), (x, kernel)
+
+
+def _conv2d_backward(
+    strides: tuple[int, int], residuals: tuple[jax.Array, jax.Array], cotangent: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+    taps, sizes = kernel.shape[:2], x.shape[1:3]
+    before = [low for low, _ in jax.lax.padtype_to_pads(sizes, taps, strides, "SAME")]
+    # From the first cell that the dilated cotangent has to the last: what is convolved with what.
+    spread = [(n - 1) * stride + 1 for n, stride in zip(cotangent.shape[1:3], strides, strict=True)]
+    ends = list(zip(taps, sizes, spread, before, strict=True))
+    by_x = _conv2d(
+        cotangent,
+        kernel[::-1, ::-1].swapaxes(2, 3),
+        [(tap - 1 - low, size + low - wide) for tap, size, wide, low in ends],
+        x_dilation=strides,
+    )
+    by_kernel = _conv2d(
+        x.transpose(3, 1, 2, 0),
+        cotangent.transpose(1, 2, 0, 3),
+        [(low, tap - 1 + wide - size - low) for tap, size, wide, low in ends],
+        kernel_dilation=strides,
+    )
+    return by_x, by_kernel.transpose(1, 2, 0, 3)
+
+
+conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+
+
 def conv3d(
     x: jax.Array,
     kernel: jax.Array,
@@ -60,11 +119,9 @@ def conv3d(
     taps, height, width, channels, features = kernel.shape
     folded = jnp.concatenate(shifted(x, 1, taps, strides[0], pad_time), axis=-1)
     batch, length = folded.shape[:2]
-    out = jax.lax.conv_general_dilated(
+    out = conv2d(
         folded.reshape(batch * length, *folded.shape[2:]),
         kernel.transpose(1, 2, 0, 3, 4).reshape(height, width, taps * channels, features),
         strides[1:],
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return out.reshape(batch, length, *out.shape[1:])

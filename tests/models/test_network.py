@@ -1,13 +1,16 @@
 """The network equals the reference; its parts, compute types and frozen weights by themselves."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
+from afsd_jax.compiling import compiled
 from afsd_jax.models import i3d, layers, normalise
-from afsd_jax.models.convolution import conv3d
+from afsd_jax.models.convolution import conv2d, conv3d
 from afsd_jax.models.pooling import max_pool3d
 from afsd_jax.weights import parameters
 from tests.golden.weights import clip
@@ -123,6 +126,44 @@ def test_folded_convolution_and_sliced_pool_are_the_native_ones(size, kernel_siz
         x, -jnp.inf, jax.lax.max, (1, *(kernel_size,) * 3, 1), (1, *strides, 1), "SAME"
     )
     np.testing.assert_array_equal(max_pool3d(x, (kernel_size,) * 3, strides), pooled)
+
+
+@pytest.mark.parametrize("sizes", [(8, 8), (9, 8), (3, 5)])
+@pytest.mark.parametrize(
+    ("taps", "strides"), [((7, 7), (2, 2)), ((3, 3), (1, 1)), ((3, 1), (1, 1)), ((2, 3), (3, 2))]
+)
+def test_gradients_of_convolutions_are_those_that_jax_derives(sizes, taps, strides):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, *sizes, 3)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(*taps, 3, 4)), jnp.float32)
+
+    def derived(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        layout = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, kernel, strides, "SAME", dimension_numbers=layout)
+
+    out, gradients = jax.vjp(lambda x, kernel: conv2d(x, kernel, strides), x, kernel)
+    expected_out, expected = jax.vjp(derived, x, kernel)
+    np.testing.assert_array_equal(out, expected_out)
+    cotangent = jnp.asarray(rng.normal(size=out.shape), jnp.float32)
+    for found, other in zip(gradients(cotangent), expected(cotangent), strict=True):
+        np.testing.assert_allclose(found, other, rtol=1e-4, atol=1e-4)
+
+
+def test_convolutions_have_the_fast_layout_inside_of_loops_too():
+    kernel = jnp.ones((3, 3, 8, 8))
+
+    def total(kernel: jax.Array, x: jax.Array) -> jax.Array:
+        return jnp.square(conv2d(jnp.tanh(conv2d(x, kernel, (2, 2))), kernel, (1, 1))).sum()
+
+    def gradients(kernel: jax.Array, xs: jax.Array) -> jax.Array:
+        def add(carry: jax.Array, x: jax.Array) -> tuple[jax.Array, None]:
+            return carry + jax.grad(total)(kernel, x), None
+
+        return jax.lax.scan(add, jnp.zeros_like(kernel), xs)[0]
+
+    text = compiled(gradients).lower(kernel, jnp.ones((3, 2, 8, 8, 8))).compile().as_text()
+    layouts = set(re.findall(r"dim_labels=(\S+?)[,}\s]", text))
+    assert layouts == {"b01f_01io->b01f"}
 
 
 def test_group_norm_is_the_formula():
