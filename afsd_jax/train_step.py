@@ -89,10 +89,40 @@ def passes(config: ml_collections.ConfigDict) -> jax.Array | None:
     return jnp.array([False, True]) if config.loss.consistency_weight else None
 
 
-Step = Callable[
-    [TrainState, dict[str, jax.Array]],
-    tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]],
-]
+class Step:
+    """One step of training: (state, batch) → (new state, loss terms before the step, health).
+
+    Two programs, compiled at the first call: the second needs none of the memory of the first, and
+    writes over its state.
+    """
+
+    def __init__(self, gradients: Callable[..., Any], update: Callable[..., Any]):
+        self._gradients, self._update = gradients, update
+        self.programs: tuple[Any, ...] = ()
+
+    def __call__(
+        self, state: TrainState, batch: dict[str, jax.Array]
+    ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
+        if not self.programs:
+            self.compile(state, batch)
+        gradients, update = self.programs
+        grads, terms, moved = gradients(state.trainable, state.fixed, batch)
+        state, health = update(state, grads, moved, terms["total"])
+        return state, terms, health
+
+    def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> None:
+        """Compiles both programs for arrays like these, and gives the compiler's memory back."""
+        lowered = compiled(self._gradients).lower(state.trainable, state.fixed, batch)
+        gradients = lowered.compile()
+        grads, terms, moved = jax.tree.map(
+            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+            lowered.out_info,
+            gradients.output_shardings,
+        )
+        places = jax.tree.map(lambda x: x.sharding, state)
+        update = compiled(self._update, donate_argnums=0, out_shardings=(places, None))
+        self.programs = gradients, update.lower(state, grads, moved, terms["total"]).compile()
+        give_back_memory()
 
 
 def make_train_step(
@@ -184,39 +214,7 @@ def make_train_step(
             norms |= {name: scale * x for name, x in norms.items() if name.startswith("gradient")}
         return in_shares(kept._replace(step=after.step)), {"finite": finite, **norms}
 
-    programs: list[Any] = []
-
-    def step(
-        state: TrainState, batch: dict[str, jax.Array]
-    ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
-        if not programs:
-            programs.extend(_compile(gradients, update, state, batch))
-        grads, terms, moved = programs[0](state.trainable, state.fixed, batch)
-        state, health = programs[1](state, grads, moved, terms["total"])
-        return state, terms, health
-
-    return step
-
-
-def _compile(
-    gradients: Callable[..., Any], update: Callable[..., Any], state: TrainState, batch: Any
-) -> tuple[Any, Any]:
-    """Returns both halves of a step, compiled, with the compiler's memory given back.
-
-    Two programs, for the second needs none of the memory of the first and writes over its state.
-    """
-    first = compiled(gradients).lower(state.trainable, state.fixed, batch)
-    first_program = first.compile()
-    grads, terms, moved = jax.tree.map(
-        lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-        first.out_info,
-        first_program.output_shardings,
-    )
-    places = jax.tree.map(lambda x: x.sharding, state)
-    second = compiled(update, donate_argnums=0, out_shardings=(places, None))
-    second_program = second.lower(state, grads, moved, terms["total"]).compile()
-    give_back_memory()
-    return first_program, second_program
+    return Step(gradients, update)
 
 
 def norm(tree: dict[str, jax.Array]) -> jax.Array:

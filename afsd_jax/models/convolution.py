@@ -41,7 +41,7 @@ def conv2d(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Arr
     Its gradients are convolutions of the same layout, the only one that XLA has a fast convolution
     for on CPUs. It changes others into that itself, but not inside of loops.
     """
-    return _conv2d(x, kernel, "SAME", strides=strides)
+    return _conv2d(x, kernel, "SAME", strides)
 
 
 def _conv2d(
@@ -61,7 +61,7 @@ def _conv2d(
 def _conv2d_forward(
     x: jax.Array, kernel: jax.Array, strides: tuple[int, int]
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return conv2d(x, kernel, strides), (x, kernel)
+    return _conv2d(x, kernel, "SAME", strides), (x, kernel)
 
 
 def _conv2d_backward(
