@@ -24,7 +24,8 @@ SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
     *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
-    *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth"),
+    *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth", "backend"),
+    *("nms", "nms_tiou", "voting_tiou"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
 
@@ -137,6 +138,8 @@ def _look_in_place_of_detecting(args: Namespace) -> int:
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise UserError(f"--{option}: not with --checkpoint kinetics; see afsd look --help")
+    if args.output is None:
+        raise UserError("give --output, the file to write to; see --help")
     from afsd_jax.look import DEFAULTS
 
     return look(Namespace(**vars(args) | DEFAULTS))

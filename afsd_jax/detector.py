@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from afsd_jax import inputs
+from afsd_jax import inputs, nms
 from afsd_jax.ahead import ahead
 from afsd_jax.array_input import check_video, from_array
 from afsd_jax.batches import Batches
@@ -29,7 +29,7 @@ from afsd_jax.inputs import Input, Source
 from afsd_jax.postprocess import VideoLabel, detections_of_video
 from afsd_jax.sharding import data_mesh, place
 from afsd_jax.types import Detection
-from afsd_jax.weights import checkpoint, loading, parameters
+from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.window_stream import End, Window, read_windows, unexpected
 
 
@@ -278,8 +278,23 @@ class Detector:
     @property
     def score_threshold(self) -> float:
         """Only candidates above it count."""
-        fused = len(self.configs) > 1
-        return self.config.inference["fusion_score_threshold" if fused else "score_threshold"]
+        return self._threshold("score_threshold")
+
+    @property
+    def nms_threshold(self) -> float:
+        """Candidates whose score falls below it are dropped."""
+        return self._threshold("nms_threshold")
+
+    def _threshold(self, name: str) -> float:
+        return self.config.inference[f"fusion_{name}" if len(self.configs) > 1 else name]
+
+    @property
+    def nms_factor(self) -> nms.Factor:
+        """What suppresses overlapping candidates of a class."""
+        inference = self.config.inference
+        if inference.nms == "plain":
+            return nms.plain(inference.nms_tiou)
+        return nms.gaussian(inference.nms_sigma)
 
     def window_offsets(self, num_frames: int) -> list[int]:
         """Returns the first frame of each window of a video of so many frames."""
@@ -310,7 +325,7 @@ class Detector:
           duration_s: of the video; detections are cut there.
           video_label: class and score factor of a video-level classifier.
         """
-        inference, fused = self.config.inference, len(self.configs) > 1
+        inference = self.config.inference
         return detections_of_video(
             segments,
             scores,
@@ -318,35 +333,10 @@ class Detector:
             fps,
             self.class_names,
             score_threshold=self.score_threshold,
-            nms_sigma=inference.nms_sigma,
-            nms_threshold=inference["fusion_nms_threshold" if fused else "nms_threshold"],
+            factor=self.nms_factor,
+            nms_threshold=self.nms_threshold,
             max_detections=inference.max_detections,
+            voting_tiou=inference.voting_tiou,
             duration_s=duration_s if inference.clip_to_video else None,
             video_label=video_label,
         )
-
-
-def load_detector(
-    path: str | os.PathLike[str],
-    flow_path: str | os.PathLike[str] | None = None,
-    backend: str | None = None,
-) -> Detector:
-    """Loads a trained detector.
-
-    Args:
-      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
-        wrote, or an official PyTorch checkpoint file.
-      flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
-      backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
-        little; None: openvino on CPUs where it is installed, else xla.
-
-    Raises:
-      UserError: a path is neither, the two do not fit together, or there is no such backend.
-    """
-    streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
-    if len(streams) > 1 and streams[1].config.data.stream != "flow":
-        raise UserError(
-            f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
-            "must be one on optical flow"
-        )
-    return Detector(streams, backend)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode import media
+from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import VideoLabel
 
@@ -27,11 +28,12 @@ class Input(NamedTuple):
 
     name: without folder and suffix.
     frames: for each network uint8 [H,W,channels], one after another, once.
-    num_frames: that come.
+    num_frames: that come; of a stream 0 until it has ended.
     fps: frames per second.
-    duration_s: of the video, seconds; detections may be cut there.
+    duration_s: of the video, seconds; detections may be cut there; of a stream as `num_frames`.
     label: class and score factor of a video-level classifier.
     damaged: returns how many packets and frames could not be decoded, of the frames passed so far.
+    passed_s: of a stream, whose end nobody knows: returns the seconds that have come so far.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Input(NamedTuple):
     duration_s: float
     label: VideoLabel | None = None
     damaged: Callable[[], int] = lambda: 0
+    passed_s: Callable[[], float] | None = None
 
 
 class Source(NamedTuple):
@@ -110,6 +113,43 @@ def from_video(
     frames = with_flow(reader, configs, flow_method)
     known = reader.num_frames, reader.fps, reader.duration_s
     return Input(Path(path).stem, frames, *known, damaged=lambda: reader.damaged)
+
+
+def from_stream(
+    source: ByteSource,
+    name: str,
+    configs: Sequence[ml_collections.ConfigDict],
+    flow_method: str = "tvl1",
+) -> Input:
+    """Decodes a video that comes once, as through a pipe, for networks of these configurations.
+
+    Args:
+      source: of the bytes.
+      name: of the source.
+      configs: of the networks, sampling alike.
+      flow_method: tvl1 or dis, of the flow where a network wants it.
+
+    Raises:
+      UserError: it is no video that can be read so, or a network sees whole videos at once.
+    """
+    from afsd_jax.data.decode.live import LiveReader
+
+    data = configs[0].data
+    if data.max_frames:
+        raise UserError(
+            f"{name}: this checkpoint sees a whole video at once (config.data.max_frames="
+            f"{data.max_frames}), so it takes no stream; give a file"
+        )
+    reader = LiveReader(source, name, data.fps, (data.frame_size,) * 2)
+    return Input(
+        name,
+        with_flow(reader, configs, flow_method),
+        0,
+        reader.fps,
+        0.0,
+        damaged=lambda: reader.damaged,
+        passed_s=lambda: reader.duration_s,
+    )
 
 
 def with_flow(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from afsd_jax import nms
 from afsd_jax.ahead import ahead
 from afsd_jax.candidates import Candidates
 from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
@@ -210,7 +211,7 @@ def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
     offsets, kept = list(range(0, 70, 10)), Candidates()
     for window in zip(offsets, segments, scores, strict=True):
         kept.add(*window, threshold=0.3)
-    settings = {"score_threshold": 0.3, "nms_sigma": 0.5, "nms_threshold": 0.01}
+    settings = {"score_threshold": 0.3, "factor": nms.gaussian(0.5), "nms_threshold": 0.01}
     settings |= {"max_detections": 100, "video_label": VideoLabel("jump", 0.5)}
     few = kept.gathered()
     assert 0 < len(few[2]) < 300
