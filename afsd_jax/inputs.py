@@ -32,7 +32,7 @@ class Input(NamedTuple):
     fps: frames per second.
     duration_s: of the video, seconds; detections may be cut there; of a stream as `num_frames`.
     label: class and score factor of a video-level classifier.
-    damaged: returns how many packets and frames could not be decoded, of the frames passed so far.
+    damaged: returns how many packets and frames are damaged, of those passed so far.
     passed_s: of a stream, whose end nobody knows: returns the seconds that have come so far.
     """
 

@@ -1,6 +1,7 @@
 """Decoding a video that comes once and cannot be sought in, as through a pipe."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -27,7 +28,7 @@ class LiveReader:
     Attributes:
       fps: sampled frames per second.
       duration_s: of the frames that have come, seconds.
-      damaged: packets and frames that have come, but could not be decoded and were skipped.
+      damaged: packets and frames that have come damaged.
     """
 
     def __init__(
@@ -114,9 +115,14 @@ class LiveReader:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
+        counted: deque[int | None] = deque(maxlen=64)  # packets, whose frames may be whole
         while True:
             try:
-                frames = next(packets).decode()
+                packet = next(packets)
+                if packet.is_corrupt:
+                    self.damaged += 1
+                    counted.append(packet.pts)
+                frames = packet.decode()
             except StopIteration:
                 return
             except av.EOFError:
@@ -126,6 +132,6 @@ class LiveReader:
                 continue
             for frame in frames:
                 if frame.is_corrupt:
-                    self.damaged += 1
+                    self.damaged += frame.pts not in counted
                 else:
                     yield frame
