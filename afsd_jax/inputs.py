@@ -9,7 +9,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -19,6 +19,9 @@ from afsd_jax.data.decode import media
 from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import VideoLabel
+
+if TYPE_CHECKING:
+    from afsd_jax.data.whole_videos import WholeVideo
 
 Frames = Sequence[NDArray[np.uint8]]  # one moment's, for each network
 
@@ -206,8 +209,7 @@ def of_arrays(
             )
     counts = [len(frames) for frames in streams]
     if len(set(counts)) > 1:
-        numbers = ", ".join(map(str, counts))
-        raise UserError(f"{place}the streams have different numbers of frames: {numbers}")
+        raise _different(name, counts)
     return Input(name, zip(*streams, strict=True), counts[0], fps, duration_s)
 
 
@@ -229,7 +231,7 @@ def from_arrays(
       UserError: a file is missing or no such array, does not fit the networks, or there is neither
         rate nor duration.
     """
-    from afsd_jax.data.decode.sources import open_array
+    from afsd_jax.data.decode.sources import each_frame, open_array
 
     streams = [open_array(path) for path in paths]
     name, count = paths[0].stem, len(streams[0])
@@ -241,7 +243,27 @@ def from_arrays(
     fps = fps or (duration_s and count / duration_s)
     if not fps:
         raise UserError(f"{paths[0]}: an array has no frame rate; give --fps or --durations")
-    return of_arrays(streams, fps, duration_s or count / fps, configs, name)
+    video = of_arrays(streams, fps, duration_s or count / fps, configs, name)
+    return video._replace(frames=zip(*map(each_frame, paths), strict=True))
+
+
+def of_prepared(streams: Sequence["WholeVideo"]) -> Input:
+    """Returns a video of a prepared data set, which each network sees as a stream of its own.
+
+    Raises:
+      UserError: the streams' numbers of frames differ.
+    """
+    first = streams[0]
+    counts = [stream.num_frames for stream in streams]
+    if len(set(counts)) > 1:
+        raise _different(first.name, counts)
+    frames = zip(*(stream.frames for stream in streams), strict=True)
+    return Input(first.name, frames, first.num_frames, first.fps, first.duration_s)
+
+
+def _different(name: str, counts: Sequence[int]) -> UserError:
+    place, numbers = f"{name}: " if name else "", ", ".join(map(str, counts))
+    return UserError(f"{place}the streams have different numbers of frames: {numbers}")
 
 
 class Prepared:
@@ -293,9 +315,9 @@ class Prepared:
         ]
 
     def sources(self, names: Sequence[str]) -> Iterator[Source]:
-        """Yields the videos of these names, decoded ahead, in the order of `durations_s`."""
+        """Yields the videos of these names, decoded ahead, in the order of `durations_s`.
+
+        Each is to be read before the next is taken.
+        """
         for videos in zip(*(split.choose(names) for split in self._splits), strict=True):
-            first = videos[0]
-            streams = [video.frames for video in videos]
-            given = streams, first.fps, first.duration_s, self._configs, first.name
-            yield Source(first.name, functools.partial(of_arrays, *given))
+            yield Source(videos[0].name, functools.partial(of_prepared, videos))
