@@ -20,12 +20,13 @@ from afsd_jax.host_memory import keep_freed_memory
 if TYPE_CHECKING:
     from afsd_jax.weights.pytorch import Weights
 
+_CACHE = "AFSD_COMPILATION_CACHE"
 SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
     *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
     *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth", "backend"),
-    *("nms", "nms_tiou", "voting_tiou"),
+    *("nms", "nms_tiou", "voting_tiou", "beam_options"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
 
@@ -116,6 +117,8 @@ def detect(args: Namespace) -> int:
     check_output_folder(args.subtitles)
     if args.checkpoint == "kinetics":
         return _look_in_place_of_detecting(args)
+    args.beam_options = _beam_options(args.beam_options)
+    args.compilation_cache = os.environ.get(_CACHE)
     _set_up_process()
     from afsd_jax.detect import detect
 
@@ -205,7 +208,7 @@ def _set_up_process() -> None:
     """Sets what concerns the whole process, before JAX makes its threads."""
     if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
         keep_freed_memory()
-    compilation_cache.enable(os.environ.get("AFSD_COMPILATION_CACHE"))
+    compilation_cache.enable(os.environ.get(_CACHE))
 
 
 def _beam_options(text: str | None) -> Any:

@@ -40,6 +40,7 @@ class Work:
       folder: of the results, if there is one.
       keep_frames: whether frames of the videos are shown.
       failed: why videos failed.
+      quiet: whether no progress is shown.
     """
 
     detector: Detector
@@ -51,12 +52,13 @@ class Work:
     folder: OutputFolder | None
     keep_frames: bool
     failed: list[str] = dataclasses.field(default_factory=list)
+    quiet: bool = False
 
     def reports(self, names: Sequence[str]) -> Iterator[VideoReport]:
         """Yields what is found in each of these videos, as it is done."""
         if not names:
             return
-        with Watch(self.given, names, self.scores, self.keep_frames) as watch:
+        with Watch(self.given, names, self.scores, self.keep_frames, self.quiet) as watch:
             for found in self.find(watch.sources()):
                 if found.error or found.video is None:  # one of many must not cost the others
                     self.failed.append(str(found.error))
@@ -79,7 +81,7 @@ def detect(args: argparse.Namespace) -> int:
         return detect_stream(args)
     work = open_work(args)
     if work.folder:
-        return detect_into(work.folder, work)
+        return detect_into(work.folder, work, args)
     return write_outputs(args, list(work.reports(work.names)), work.failed, choice=work.choice)
 
 
@@ -163,7 +165,7 @@ def detect_stream(args: argparse.Namespace) -> int:
 
 def _write_stream(args: argparse.Namespace, work: Work) -> int:
     if work.folder:
-        return detect_into(work.folder, work)
+        return detect_into(work.folder, work, args)
     reports = list(work.reports(work.names))
     if args.output or not reports:
         return write_outputs(args, reports, work.failed, choice=work.choice)
@@ -171,8 +173,13 @@ def _write_stream(args: argparse.Namespace, work: Work) -> int:
     return 0
 
 
-def detect_into(folder: OutputFolder, work: Work) -> int:
+def detect_into(folder: OutputFolder, work: Work, args: argparse.Namespace) -> int:
     """Detects in the videos that a folder holds no results of, and writes each as it is done.
+
+    Args:
+      folder: of the work.
+      work: to do here, or on Beam's workers.
+      args: the command line, which says where.
 
     Returns:
       The exit code, as `detect`.
@@ -189,17 +196,32 @@ def detect_into(folder: OutputFolder, work: Work) -> int:
             "options and unchanged files; they are not computed anew"
         )
     damaged = {}
-    for video in work.reports([name for name in names if name not in done]):
-        folder.write(video, made_by[video.track.name])
-        if video.damaged:
-            damaged[video.track.name] = video.damaged
-        done.add(video.track.name)
+    left = [name for name in names if name not in done]
+    if args.beam_options is None:
+        written = write_videos(folder, work, left, made_by)
+    else:
+        from afsd_jax import beam_detect
+
+        written = beam_detect.write_videos(args, left, work.failed)
+    for name, lost in written:
+        if lost:
+            damaged[name] = lost
+        done.add(name)
     if not done:
         raise UserError(work.failed[0])
     count = folder.finish([name for name in names if name in done])
     print(f"{folder.combined}: {count} detections in {len(done)} videos")
     list_damaged(damaged)
     return list_failed(work.failed)
+
+
+def write_videos(
+    folder: OutputFolder, work: Work, names: Sequence[str], made_by: Mapping[str, str]
+) -> Iterator[tuple[str, int]]:
+    """Detects in videos and writes each one's files; yields its name, and what it has of damage."""
+    for video in work.reports(names):
+        folder.write(video, made_by[video.track.name])
+        yield video.track.name, video.damaged
 
 
 def made_from(work: Work) -> dict[str, str]:

@@ -49,6 +49,8 @@ def check_arguments(args: argparse.Namespace) -> None:
             raise UserError(f"--{name} {value:g}: must lie between 0 and 1")
     args.labels = None if args.labels is None else _listed("--labels", args.labels)
     args.shard = None if args.shard is None else _shard(args.shard)
+    if args.beam_options is not None and args.format is None:
+        raise UserError("--beam-options: only with --format, where each video has files of its own")
     if args.format is not None:
         args.format = _listed("--format", args.format)
         for unknown in (name for name in args.format if name not in FORMATS):

@@ -17,8 +17,8 @@ Frame = TypeVar("Frame")
 class SecondsBar(tqdm):
     """Counts seconds of video, and how many times faster than real time they pass."""
 
-    def __init__(self, total: float):
-        super().__init__(total=total, smoothing=0.05)
+    def __init__(self, total: float, quiet: bool = False):
+        super().__init__(total=total, smoothing=0.05, disable=quiet)
 
     @property
     def format_dict(self) -> dict[str, Any]:

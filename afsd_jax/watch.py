@@ -22,6 +22,7 @@ class Watch:
         names: Sequence[str],
         scores: Mapping[str, VideoLabel] | None,
         keep: bool,
+        quiet: bool = False,
     ):
         """Takes the videos and those of their names to look at.
 
@@ -30,11 +31,12 @@ class Watch:
           names: of those to look at.
           scores: of a video-level classifier, by video.
           keep: whether thumbnails are wanted.
+          quiet: whether no progress is shown.
         """
         self._given, self._scores, self._keep = given, scores, keep
         self._stated_s = {name: given.stated_s(name) for name in names}
         self._thumbnails: dict[str, Thumbnails | StreamThumbnails] = {}
-        self._bar = SecondsBar(sum(self._stated_s.values()))
+        self._bar = SecondsBar(sum(self._stated_s.values()), quiet)
 
     def __enter__(self) -> "Watch":
         return self
