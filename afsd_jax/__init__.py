@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from afsd_jax.detections import Detections as Detections
     from afsd_jax.detector import Detector as Detector
-    from afsd_jax.detector import load_detector as load_detector
+    from afsd_jax.load import load_detector as load_detector
     from afsd_jax.types import Detection as Detection
 
 __version__ = "0.1.0"
@@ -16,7 +16,7 @@ _HOMES = {
     "Detection": "afsd_jax.types",
     "Detections": "afsd_jax.detections",
     "Detector": "afsd_jax.detector",
-    "load_detector": "afsd_jax.detector",
+    "load_detector": "afsd_jax.load",
 }
 
 

@@ -147,16 +147,18 @@ def predictions(
         "version": version,
         "external_data": dict(external_data or {}),
         "results": {
-            video: [
-                {
-                    "label": detection.label,
-                    "score": float(detection.score),
-                    "segment": [float(detection.start_s), float(detection.end_s)],
-                }
-                for detection in detections
-            ]
+            video: [detection_fields(detection) for detection in detections]
             for video, detections in results.items()
         },
+    }
+
+
+def detection_fields(detection: Detection) -> dict[str, Any]:
+    """Returns one detection of a predictions file."""
+    return {
+        "label": detection.label,
+        "score": float(detection.score),
+        "segment": [float(detection.start_s), float(detection.end_s)],
     }
 
 

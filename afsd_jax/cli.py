@@ -73,15 +73,23 @@ def _runs(add: Callable[..., object]) -> None:
 
 
 def _detect(add: Callable[..., object]) -> str:
-    add("videos", nargs="*", type=Path, metavar="VIDEO", help="videos, their folders, .npy files")
+    what = "videos, their folders, .npy files; -: a stream on standard input"
+    add("videos", nargs="*", type=Path, metavar="VIDEO", help=what)
     add("--checkpoint", required=True, help="checkpoint folder, PyTorch file, or kinetics")
-    add("--output", required=True, type=Path, help="JSON file to write; with --format a folder")
+    add("--output", type=Path, help="JSON file to write; with --format a folder")
     add("--format", metavar="LIST", help="of each video, some of json,csv,vtt,srt,html,png")
     add("--min-score", type=float, help="least score shown to people (default: 0.1)")
     add("--top-k", type=int, metavar="K", help="show people only the best of a video")
     add("--labels", metavar="LIST", help="show people only these classes, as jump,run")
     add("--shard", metavar="I/N", help="only every N-th video, from the I-th on, by name")
+    add(
+        "--nms", choices=("soft", "plain"), help="of overlaps in a class; default: the checkpoint's"
+    )
+    add("--nms-tiou", type=float, metavar="TIOU", help="plain: least overlap that drops")
+    voting = "ends are means of the candidates, of any class, that overlap so much; 0: no means"
+    add("--voting-tiou", type=float, metavar="TIOU", help=voting)
     add("--backend", help="what computes the trunk: xla, openvino or openvino-bfloat16")
+    add("--beam-options", help="run on Apache Beam; see afsd prepare --help; needs --format")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     add("--flow-dir", type=Path, help="folder of the flow arrays")
     add("--flow-method", choices=_FLOW, default="tvl1", help="dis is a hundred times faster")
@@ -103,13 +111,17 @@ detections.json, of all videos, at the end. Started again with the same folder, 
 stopped goes on. JSON files always hold all detections; --min-score, --top-k and --labels say which
 of them people are shown.
 
+A single - is a video that comes on standard input, as MPEG-TS or Matroska. Each action is a line of
+JSON on standard output as soon as it is certain; --output is needed only for what files give.
+
 On CPUs the trunk is computed by OpenVINO where it is installed (pip install "afsd-jax[openvino]"),
 which is faster and rounds otherwise; openvino-bfloat16 is faster still, and its scores differ.
 
 --checkpoint kinetics is no detector: it does what `afsd look` does.
 
 Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;
-2 the input was refused and nothing was written.{_MEMORY}"""
+2 the input was refused and nothing was written; 130, 143 and 141 a stream was ended by a signal, or
+as nobody read its lines.{_MEMORY}"""
 
 
 def _look(add: Callable[..., object]) -> str:

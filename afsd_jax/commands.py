@@ -20,11 +20,13 @@ from afsd_jax.host_memory import keep_freed_memory
 if TYPE_CHECKING:
     from afsd_jax.weights.pytorch import Weights
 
+_CACHE = "AFSD_COMPILATION_CACHE"
 SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
     *("flow_checkpoint", "flow_dir", "data_dir", "split", "fps", "durations"),
-    *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth"),
+    *("video_scores", "format", "min_score", "top_k", "labels", "shard", "ground_truth", "backend"),
+    *("nms", "nms_tiou", "voting_tiou", "beam_options"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
 
@@ -115,6 +117,8 @@ def detect(args: Namespace) -> int:
     check_output_folder(args.subtitles)
     if args.checkpoint == "kinetics":
         return _look_in_place_of_detecting(args)
+    args.beam_options = _beam_options(args.beam_options)
+    args.compilation_cache = os.environ.get(_CACHE)
     _set_up_process()
     from afsd_jax.detect import detect
 
@@ -137,6 +141,8 @@ def _look_in_place_of_detecting(args: Namespace) -> int:
         if getattr(args, name) is not None:
             option = name.replace("_", "-")
             raise UserError(f"--{option}: not with --checkpoint kinetics; see afsd look --help")
+    if args.output is None:
+        raise UserError("give --output, the file to write to; see --help")
     from afsd_jax.look import DEFAULTS
 
     return look(Namespace(**vars(args) | DEFAULTS))
@@ -202,7 +208,7 @@ def _set_up_process() -> None:
     """Sets what concerns the whole process, before JAX makes its threads."""
     if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
         keep_freed_memory()
-    compilation_cache.enable(os.environ.get("AFSD_COMPILATION_CACHE"))
+    compilation_cache.enable(os.environ.get(_CACHE))
 
 
 def _beam_options(text: str | None) -> Any:

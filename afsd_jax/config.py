@@ -45,6 +45,7 @@ _CHOICES = {
     "optimizer.name": ("adam", "adamw"),
     "optimizer.schedule": ("constant", "cosine"),
     "inference.fusion": ("mean", "geometric"),
+    "inference.nms": ("soft", "plain"),
 }
 _POSITIVE = (
     "data.crop_size",
@@ -169,7 +170,10 @@ def default_config() -> ml_collections.ConfigDict:
     inference.batch_size = 1  # windows per forward pass
     inference.score_threshold = 0.01
     inference.video_labels = False  # True: classes come from a video-level classifier
-    inference.nms_sigma = 0.5
+    inference.nms = "soft"  # suppression of overlaps in a class: soft or plain
+    inference.nms_sigma = 0.5  # of soft-NMS
+    inference.nms_tiou = 0.5  # of plain NMS: a greater overlap with a better one drops
+    inference.voting_tiou = 0.0  # > 0: ends are means over candidates that overlap so much
     inference.nms_threshold = 0.001
     inference.max_detections = 5000  # per class and video
     inference.fusion = "mean"  # of the streams' segments: mean (raw outputs) or geometric

@@ -15,9 +15,10 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from afsd_jax import inputs
+from afsd_jax import inputs, nms
 from afsd_jax.ahead import ahead
 from afsd_jax.array_input import check_video, from_array
+from afsd_jax.batches import Batches
 from afsd_jax.candidates import Candidates
 from afsd_jax.data.clips.windows import window_offsets
 from afsd_jax.detections import Detections
@@ -25,11 +26,10 @@ from afsd_jax.errors import UserError
 from afsd_jax.footage import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.forward import chosen_backend, make_forward
 from afsd_jax.inputs import Input, Source
-from afsd_jax.passing import SecondsBar
 from afsd_jax.postprocess import VideoLabel, detections_of_video
-from afsd_jax.sharding import data_mesh, place, spread
+from afsd_jax.sharding import data_mesh, place
 from afsd_jax.types import Detection
-from afsd_jax.weights import checkpoint, loading, parameters
+from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.window_stream import End, Window, read_windows, unexpected
 
 
@@ -170,7 +170,6 @@ class Detector:
         fps: float,
         duration_s: float | None = None,
         video_label: VideoLabel | None = None,
-        progress: str = "",
     ) -> Detections:
         """Returns the actions in a video given as frames, best first.
 
@@ -179,7 +178,6 @@ class Detector:
           fps: frames per second.
           duration_s: of the video; detections are cut there.
           video_label: class and score factor of a video-level classifier.
-          progress: name to show beside a progress bar; none if empty.
 
         Raises:
           UserError: the frames' type or shape does not fit the networks.
@@ -190,17 +188,7 @@ class Detector:
             video = inputs.of_arrays(streams, fps, length_s, self.configs)
             return video._replace(label=video_label)
 
-        if progress:
-            with SecondsBar(len(streams[0]) / fps) as bar:
-                bar.set_description_str(progress)
-
-                def watched() -> Input:
-                    video = opened()
-                    return video._replace(frames=bar.passing(video.frames, fps))
-
-                found = self._detect_one(Source("frames", watched))
-        else:
-            found = self._detect_one(Source("frames", opened))
+        found = self._detect_one(Source("frames", opened))
         rgb = next((frames for frames in streams if frames.shape[-1] == 3), None)
         return self._result(found, None if rgb is None else ArrayFootage(rgb, fps))
 
@@ -208,7 +196,7 @@ class Detector:
         """Yields what is found in each video, in order, as each is done.
 
         Frames are read in a thread, while the network computes and at most a batch ahead of it.
-        Windows of different videos share batches, all of one shape; the last is filled up.
+        Windows of different videos share batches of one shape; see `Batches`.
 
         Args:
           sources: of the videos; iterated and opened in the thread. A failure to open or to read
@@ -217,13 +205,16 @@ class Detector:
         Raises:
           Exception: what iterating over `sources` itself raises.
         """
-        data, size = self.config.data, self._batch_size
-        mesh = self.mesh
-        self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
-        weights = self.weights
+        data, batches = self.config.data, self.batches(self.config.inference.batch_size)
         batch: list[tuple[Window, Candidates]] = []
         ended: deque[tuple[End, Candidates]] = deque()
         candidates = Candidates()
+
+        def compute() -> None:
+            decoded = batches.compute([window for window, _ in batch])
+            for (window, found), outputs in zip(batch, decoded, strict=True):
+                found.add(window.offset, *outputs, self.score_threshold)
+            batch.clear()
 
         def done() -> Iterator[Found]:
             while ended and not (batch and batch[0][1] is ended[0][1]):
@@ -233,42 +224,25 @@ class Detector:
             args = self.window_offsets, data.clip_length, data.crop_size, unwanted
             return read_windows(sources, *args)
 
-        with contextlib.closing(ahead(events, size)) as coming:
+        with contextlib.closing(ahead(events, batches.size)) as coming:
             for event in coming:
                 if isinstance(event, Window):
                     batch.append((event, candidates))
                 else:
                     ended.append((event, candidates))
                     candidates = Candidates()
-                if len(batch) == size:
-                    self._compute(weights, batch)
-                    batch.clear()
+                if len(batch) == batches.size:
+                    compute()
                 yield from done()
         if batch:
-            self._compute(weights, batch)
-            batch.clear()
+            compute()
         yield from done()
 
-    @property
-    def _batch_size(self) -> int:
-        """Windows of every batch: a multiple of the number of devices."""
-        count = self.mesh.size if self.mesh else 1
-        return -(-self.config.inference.batch_size // count) * count
-
-    def _compute(
-        self, weights: list[dict[str, jax.Array]], batch: list[tuple[Window, Candidates]]
-    ) -> None:
-        """Runs the networks on a batch of windows and keeps the candidates."""
-        windows = [window for window, _ in batch]
-        windows += windows[-1:] * (self._batch_size - len(windows))
-        clips = [np.concatenate(parts) for parts in zip(*(w.clips for w in windows), strict=True)]
-        valid = np.concatenate([window.num_frames for window in windows])
-        if self.mesh:
-            clips, valid = jax.device_put((clips, valid), spread(self.mesh))
-        segments, scores = map(np.asarray, self._forward(weights, clips, valid))
-        for index, (window, candidates) in enumerate(batch):
-            decoded = segments[index], scores[index]
-            candidates.add(window.offset, *decoded, self._score_threshold)
+    def batches(self, size: int) -> Batches:
+        """Returns what runs the networks on windows, so many at a time."""
+        mesh = self.mesh
+        self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        return Batches(self._forward, self.weights, size, mesh)
 
     def _found(self, end: End, candidates: Candidates) -> Found:
         name, video, error = end
@@ -302,9 +276,25 @@ class Detector:
         return Detections(found.detections, seen)
 
     @property
-    def _score_threshold(self) -> float:
-        fused = len(self.configs) > 1
-        return self.config.inference["fusion_score_threshold" if fused else "score_threshold"]
+    def score_threshold(self) -> float:
+        """Only candidates above it count."""
+        return self._threshold("score_threshold")
+
+    @property
+    def nms_threshold(self) -> float:
+        """Candidates whose score falls below it are dropped."""
+        return self._threshold("nms_threshold")
+
+    def _threshold(self, name: str) -> float:
+        return self.config.inference[f"fusion_{name}" if len(self.configs) > 1 else name]
+
+    @property
+    def nms_factor(self) -> nms.Factor:
+        """What suppresses overlapping candidates of a class."""
+        inference = self.config.inference
+        if inference.nms == "plain":
+            return nms.plain(inference.nms_tiou)
+        return nms.gaussian(inference.nms_sigma)
 
     def window_offsets(self, num_frames: int) -> list[int]:
         """Returns the first frame of each window of a video of so many frames."""
@@ -335,43 +325,18 @@ class Detector:
           duration_s: of the video; detections are cut there.
           video_label: class and score factor of a video-level classifier.
         """
-        inference, fused = self.config.inference, len(self.configs) > 1
+        inference = self.config.inference
         return detections_of_video(
             segments,
             scores,
             np.array(offsets),
             fps,
             self.class_names,
-            score_threshold=self._score_threshold,
-            nms_sigma=inference.nms_sigma,
-            nms_threshold=inference["fusion_nms_threshold" if fused else "nms_threshold"],
+            score_threshold=self.score_threshold,
+            factor=self.nms_factor,
+            nms_threshold=self.nms_threshold,
             max_detections=inference.max_detections,
+            voting_tiou=inference.voting_tiou,
             duration_s=duration_s if inference.clip_to_video else None,
             video_label=video_label,
         )
-
-
-def load_detector(
-    path: str | os.PathLike[str],
-    flow_path: str | os.PathLike[str] | None = None,
-    backend: str | None = None,
-) -> Detector:
-    """Loads a trained detector.
-
-    Args:
-      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
-        wrote, or an official PyTorch checkpoint file.
-      flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
-      backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
-        little; None: openvino on CPUs where it is installed, else xla.
-
-    Raises:
-      UserError: a path is neither, the two do not fit together, or there is no such backend.
-    """
-    streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
-    if len(streams) > 1 and streams[1].config.data.stream != "flow":
-        raise UserError(
-            f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
-            "must be one on optical flow"
-        )
-    return Detector(streams, backend)

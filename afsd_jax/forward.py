@@ -101,19 +101,21 @@ def make_forward(
 
 
 class _Trunk:
-    """OpenVINO's trunk, built at the first clips, and anew for other weights or shapes."""
+    """OpenVINO's trunk, built at the first clips of a shape, and anew for other weights."""
 
     def __init__(self, endpoints: Sequence[str], backend: str):
         self._endpoints = endpoints
         self._precision = "bfloat16" if backend.endswith("bfloat16") else "float32"
-        self._shape: tuple[int, ...] = ()
+        self._built: dict[tuple[int, ...], Callable[[np.ndarray], list[np.ndarray]]] = {}
         self._weights: Weights = {}
 
     def __call__(self, weights: Weights, clips: np.ndarray) -> list[np.ndarray]:
         same = self._weights.keys() == weights.keys() and all(
             weights[name] is value for name, value in self._weights.items()
         )
-        if not same or clips.shape != self._shape:
-            self._run = openvino_trunk.build(weights, clips.shape, self._endpoints, self._precision)
-            self._weights, self._shape = weights, clips.shape
-        return self._run(clips)
+        if not same:
+            self._built, self._weights = {}, weights
+        if clips.shape not in self._built:
+            details = self._endpoints, self._precision
+            self._built[clips.shape] = openvino_trunk.build(weights, clips.shape, *details)
+        return self._built[clips.shape](clips)

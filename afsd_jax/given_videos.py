@@ -2,13 +2,15 @@
 
 import argparse
 import functools
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import ml_collections
 
-from afsd_jax import files, fingerprint, inputs
+from afsd_jax import files, fingerprint, inputs, standard_input
+from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.data.decode.video import stated_duration
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input, Source
@@ -88,6 +90,42 @@ class VideoFiles:
     def _read_from(self, name: str) -> list[Path]:
         path, flow_dir = self._paths[name], self._args.flow_dir
         return [path, flow_dir / path.name] if flow_dir and path.suffix == ".npy" else [path]
+
+
+class Stream:
+    """A video that comes once, through standard input."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        configs: Sequence[ml_collections.ConfigDict],
+        bytes_: ByteSource,
+    ):
+        """Opens nothing yet.
+
+        Args:
+          args: the command line; see `cli`.
+          configs: of the networks.
+          bytes_: that come.
+        """
+        self.names = [standard_input.NAME]
+        given = bytes_, standard_input.NAME, configs, args.flow_method
+        self._open = functools.partial(inputs.from_stream, *given)
+
+    def stated_s(self, name: str) -> float:
+        return 0.0
+
+    def sources(self, names: Sequence[str]) -> Iterator[Source]:
+        return (Source(name, self._open) for name in names)
+
+    def state(self, name: str) -> str:
+        return uuid.uuid4().hex  # no other stream is this one
+
+    def path(self, name: str) -> Path | None:
+        return None
+
+    def actions(self, name: str) -> Sequence[Action] | None:
+        return None
 
 
 class PreparedVideos:

@@ -9,15 +9,19 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode import media
+from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import VideoLabel
+
+if TYPE_CHECKING:
+    from afsd_jax.data.whole_videos import WholeVideo
 
 Frames = Sequence[NDArray[np.uint8]]  # one moment's, for each network
 
@@ -27,11 +31,12 @@ class Input(NamedTuple):
 
     name: without folder and suffix.
     frames: for each network uint8 [H,W,channels], one after another, once.
-    num_frames: that come.
+    num_frames: that come; of a stream 0 until it has ended.
     fps: frames per second.
-    duration_s: of the video, seconds; detections may be cut there.
+    duration_s: of the video, seconds; detections may be cut there; of a stream as `num_frames`.
     label: class and score factor of a video-level classifier.
-    damaged: returns how many packets and frames could not be decoded, of the frames passed so far.
+    damaged: returns how many packets and frames are damaged, of those passed so far.
+    passed_s: of a stream, whose end nobody knows: returns the seconds that have come so far.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Input(NamedTuple):
     duration_s: float
     label: VideoLabel | None = None
     damaged: Callable[[], int] = lambda: 0
+    passed_s: Callable[[], float] | None = None
 
 
 class Source(NamedTuple):
@@ -112,6 +118,43 @@ def from_video(
     return Input(Path(path).stem, frames, *known, damaged=lambda: reader.damaged)
 
 
+def from_stream(
+    source: ByteSource,
+    name: str,
+    configs: Sequence[ml_collections.ConfigDict],
+    flow_method: str = "tvl1",
+) -> Input:
+    """Decodes a video that comes once, as through a pipe, for networks of these configurations.
+
+    Args:
+      source: of the bytes.
+      name: of the source.
+      configs: of the networks, sampling alike.
+      flow_method: tvl1 or dis, of the flow where a network wants it.
+
+    Raises:
+      UserError: it is no video that can be read so, or a network sees whole videos at once.
+    """
+    from afsd_jax.data.decode.live import LiveReader
+
+    data = configs[0].data
+    if data.max_frames:
+        raise UserError(
+            f"{name}: this checkpoint sees a whole video at once (config.data.max_frames="
+            f"{data.max_frames}), so it takes no stream; give a file"
+        )
+    reader = LiveReader(source, name, data.fps, (data.frame_size,) * 2)
+    return Input(
+        name,
+        with_flow(reader, configs, flow_method),
+        0,
+        reader.fps,
+        0.0,
+        damaged=lambda: reader.damaged,
+        passed_s=lambda: reader.duration_s,
+    )
+
+
 def with_flow(
     frames: Iterable[NDArray[np.uint8]],
     configs: Sequence[ml_collections.ConfigDict],
@@ -166,8 +209,7 @@ def of_arrays(
             )
     counts = [len(frames) for frames in streams]
     if len(set(counts)) > 1:
-        numbers = ", ".join(map(str, counts))
-        raise UserError(f"{place}the streams have different numbers of frames: {numbers}")
+        raise _different(name, counts)
     return Input(name, zip(*streams, strict=True), counts[0], fps, duration_s)
 
 
@@ -189,7 +231,7 @@ def from_arrays(
       UserError: a file is missing or no such array, does not fit the networks, or there is neither
         rate nor duration.
     """
-    from afsd_jax.data.decode.sources import open_array
+    from afsd_jax.data.decode.sources import each_frame, open_array
 
     streams = [open_array(path) for path in paths]
     name, count = paths[0].stem, len(streams[0])
@@ -201,7 +243,27 @@ def from_arrays(
     fps = fps or (duration_s and count / duration_s)
     if not fps:
         raise UserError(f"{paths[0]}: an array has no frame rate; give --fps or --durations")
-    return of_arrays(streams, fps, duration_s or count / fps, configs, name)
+    video = of_arrays(streams, fps, duration_s or count / fps, configs, name)
+    return video._replace(frames=zip(*map(each_frame, paths), strict=True))
+
+
+def of_prepared(streams: Sequence["WholeVideo"]) -> Input:
+    """Returns a video of a prepared data set, which each network sees as a stream of its own.
+
+    Raises:
+      UserError: the streams' numbers of frames differ.
+    """
+    first = streams[0]
+    counts = [stream.num_frames for stream in streams]
+    if len(set(counts)) > 1:
+        raise _different(first.name, counts)
+    frames = zip(*(stream.frames for stream in streams), strict=True)
+    return Input(first.name, frames, first.num_frames, first.fps, first.duration_s)
+
+
+def _different(name: str, counts: Sequence[int]) -> UserError:
+    place, numbers = f"{name}: " if name else "", ", ".join(map(str, counts))
+    return UserError(f"{place}the streams have different numbers of frames: {numbers}")
 
 
 class Prepared:
@@ -253,9 +315,9 @@ class Prepared:
         ]
 
     def sources(self, names: Sequence[str]) -> Iterator[Source]:
-        """Yields the videos of these names, decoded ahead, in the order of `durations_s`."""
+        """Yields the videos of these names, decoded ahead, in the order of `durations_s`.
+
+        Each is to be read before the next is taken.
+        """
         for videos in zip(*(split.choose(names) for split in self._splits), strict=True):
-            first = videos[0]
-            streams = [video.frames for video in videos]
-            given = streams, first.fps, first.duration_s, self._configs, first.name
-            yield Source(first.name, functools.partial(of_arrays, *given))
+            yield Source(videos[0].name, functools.partial(of_prepared, videos))

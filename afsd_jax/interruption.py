@@ -16,8 +16,9 @@ class Interruption:
       signum: of the signal noted, or 0.
     """
 
-    def __init__(self) -> None:
-        self.signum = 0
+    def __init__(self, meaning: str = "stopping after this step") -> None:
+        """Takes what the first signal is answered with."""
+        self.signum, self._meaning = 0, meaning
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
@@ -33,4 +34,4 @@ class Interruption:
         self.signum = signum
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        print("\nstopping after this step; once more stops at once", file=sys.stderr)
+        print(f"\n{self._meaning}; once more stops at once", file=sys.stderr)

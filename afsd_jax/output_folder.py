@@ -25,6 +25,7 @@ class OutputFolder:
 
     Attributes:
       folder: its path.
+      choice: what people are shown; its classes may be filled in before anything is written.
       combined: the file of all videos' detections.
       shows_frames: whether a file of a video shows some of its frames.
     """
@@ -38,7 +39,7 @@ class OutputFolder:
           choice: what people are shown.
           part: of all videos that these are, for the name of the combined file.
         """
-        self.folder, self._choice = folder, choice
+        self.folder, self.choice = folder, choice
         self.combined = folder / f"detections{part}.json"
         self._index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
@@ -102,7 +103,7 @@ class OutputFolder:
         return join_predictions(self.combined, {name: self._json(name) for name in names})
 
     def _write_index(self, path: Path, names: Sequence[str]) -> None:
-        choice, entries = self._choice, []
+        choice, entries = self.choice, []
         for name in names:
             track, _ = self._read(name)
             chosen = track._replace(detections=choice.of(track.detections))
@@ -121,13 +122,13 @@ class OutputFolder:
         truth = None
         if track.actions is not None:
             truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
-        return fingerprint.of_values(*self._choice, truth)
+        return fingerprint.of_values(*self.choice, truth)
 
     def _write(self, video: VideoReport, made_by: str, for_people: Sequence[Path]) -> None:
         name, duration_s, detections, _ = video.track
         for path in for_people:
             with naming_failure(path):
-                write_shown(path, video, self._choice)
+                write_shown(path, video, self.choice)
         made = {"made_by": made_by, "shown": self._shown(video.track), "duration_s": duration_s}
         if video.damaged:
             made["damaged"] = {name: video.damaged}

@@ -92,8 +92,8 @@ def write_outputs(
 def list_damaged(damaged: Mapping[str, int]) -> None:
     """Says of which videos a part was not seen, a line each."""
     for name, count in damaged.items():
-        text = f"damaged: {name}: {count} packets or frames could not be decoded and were skipped"
-        print(text, file=sys.stderr)
+        what = "packets or frames; what could not be decoded was skipped"
+        print(f"damaged: {name}: {count} {what}", file=sys.stderr)
 
 
 def list_failed(failed: Sequence[str]) -> int:

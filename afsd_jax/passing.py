@@ -17,11 +17,8 @@ Frame = TypeVar("Frame")
 class SecondsBar(tqdm):
     """Counts seconds of video, and how many times faster than real time they pass."""
 
-    def __init__(self, total: float):
-        form = (
-            "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {speed}, {remaining} left"
-        )
-        super().__init__(total=total, bar_format=form, smoothing=0.05)
+    def __init__(self, total: float, quiet: bool = False):
+        super().__init__(total=total, smoothing=0.05, disable=quiet)
 
     @property
     def format_dict(self) -> dict[str, Any]:
@@ -29,7 +26,12 @@ class SecondsBar(tqdm):
         rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
         # Sums of fractions of a second may pass the total by a rounding error.
         passed = min(values["n"], values["total"]) if values["total"] else values["n"]
-        return values | {"n": passed, "speed": f"{rate:.2f}× real time"}
+        form = (
+            "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {speed}, {remaining} left"
+        )
+        if not values["total"]:  # nobody knows it
+            form = "{desc} {n:.0f} s, {speed}"
+        return values | {"n": passed, "speed": f"{rate:.2f}× real time", "bar_format": form}
 
     def correct(self, seconds: float) -> None:
         """Adds to the total what a video lasts longer than it stated."""
@@ -40,6 +42,30 @@ class SecondsBar(tqdm):
         for frame in frames:
             yield frame
             self.update(1 / fps)
+
+
+class StreamThumbnails:
+    """Keeps a few small frames, spread over a video whose length nobody knows."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[int, NDArray[np.uint8]]] = []
+        self._step = 1
+
+    def see(self, position: int, frame: NDArray[np.uint8]) -> None:
+        """Takes the next frame, RGB, and its place in the video; most are not kept."""
+        if position % self._step:
+            return
+        self._kept.append((position, resize(frame, FRAME_SIZE)))
+        if len(self._kept) == 2 * THUMBNAILS:
+            self._kept, self._step = self._kept[::2], 2 * self._step
+
+    def shown(self, fps: float) -> tuple[NDArray[np.uint8] | None, list[float]]:
+        """Returns frames and times as `Thumbnails.shown` does."""
+        if not self._kept:
+            return None, []
+        count = min(THUMBNAILS, len(self._kept))
+        chosen = [self._kept[i] for i in np.linspace(0, len(self._kept) - 1, count).astype(int)]
+        return np.stack([frame for _, frame in chosen]), [place / fps for place, _ in chosen]
 
 
 class Thumbnails:

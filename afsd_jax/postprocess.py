@@ -1,7 +1,7 @@
-"""From the network's outputs to detections: decoding, fusing streams, soft-NMS.
+"""From the network's outputs to detections: decoding, fusing streams, pooling windows.
 
 `decode` and `decode_streams` are JAX and run where the network does; the rest is NumPy and sees
-one video at a time. Sources: AFSD §3.4 (decoding), Bodla et al., ICCV 2017 (soft-NMS).
+one video at a time. Source: AFSD §3.4.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from afsd_jax import nms
 from afsd_jax.types import Detection, Predictions
-
-MIN_WIDTH_S = 1e-5  # the reference implementation's floor of a segment's width in soft-NMS
 
 
 class VideoLabel(NamedTuple):
@@ -81,60 +80,13 @@ def decode_streams(
     return segments, scores
 
 
-def soft_nms(
-    segments: NDArray[np.floating],
-    scores: NDArray[np.floating],
-    sigma: float,
-    threshold: float,
-    max_kept: int,
-) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Gaussian soft non-maximum suppression.
-
-    Repeatedly keeps the highest-scoring candidate and multiplies every other one's score by
-    exp(-tIoU² / sigma) of their tIoU, until no score is left that reaches the threshold. (The
-    reference implementation stops with one candidate left, which it loses; here it is kept.)
-
-    Args:
-      segments: [N, 2], seconds.
-      scores: [N].
-      sigma: > 0, the width of the Gaussian.
-      threshold: candidates whose score is, or falls, below it are dropped.
-      max_kept: at most so many are kept.
-
-    Returns:
-      The kept candidates' indices [M], in the order of picking (equal scores: the earliest
-      first), and their decayed scores [M].
-    """
-    # By start: whatever overlaps a candidate then lies in one slice around it, so the work per
-    # pick does not grow with the length of the video, but for the search of the maximum.
-    order = np.argsort(segments[:, 0], kind="stable")
-    start, end = np.asarray(segments, np.float32)[order].T.copy()
-    score = np.asarray(scores, np.float32)[order].copy()
-    score[~(score >= threshold)] = -np.inf
-    width = end - start
-    longest = np.max(width, initial=0)
-    first = np.searchsorted(start, start - longest, side="left")
-    last = np.searchsorted(start, end, side="right")
-
-    kept: list[int] = []
-    kept_scores: list[np.float32] = []
-    while len(kept) < min(max_kept, len(order)):
-        top = int(np.argmax(score))
-        if score[top] == -np.inf:
-            break
-        kept.append(top)
-        kept_scores.append(score[top])
-        score[top] = -np.inf
-        near = slice(first[top], last[top])
-        overlap = np.minimum(end[near], end[top]) - np.maximum(start[near], start[top])
-        overlap = np.maximum(overlap, 0)
-        union = max(width[top], np.float32(MIN_WIDTH_S)) + width[near] - overlap
-        tiou = np.divide(overlap, union, out=overlap, where=overlap > 0)
-        decay = np.exp(-(tiou**2) / np.float32(sigma))
-        nearby = score[near]
-        np.multiply(nearby, decay, out=nearby, where=nearby > -np.inf)
-        nearby[nearby < threshold] = -np.inf
-    return order[kept], np.array(kept_scores, np.float32)
+def in_seconds(segments: ArrayLike, offsets: ArrayLike, fps: float) -> NDArray[np.float32]:
+    """Returns [W, K, 2], frames of windows that begin at `offsets` [W], as seconds of the video."""
+    first_frames = np.asarray(offsets, np.float32)[:, None, None]
+    seconds: NDArray[np.float32] = (np.asarray(segments, np.float32) + first_frames) / np.float32(
+        fps
+    )
+    return seconds
 
 
 def detections_of_video(
@@ -145,13 +97,14 @@ def detections_of_video(
     class_names: Sequence[str],
     *,
     score_threshold: float,
-    nms_sigma: float,
+    factor: nms.Factor,
     nms_threshold: float,
     max_detections: int,
+    voting_tiou: float = 0.0,
     duration_s: float | None = None,
     video_label: VideoLabel | None = None,
 ) -> list[Detection]:
-    """Pools the windows of one video and applies soft-NMS to each class.
+    """Pools the windows of one video and suppresses what is found twice, in each class.
 
     Args:
       segments: [W, K, 2], decoded, frames of their window.
@@ -159,8 +112,9 @@ def detections_of_video(
       offsets: [W], the windows' first frames in the video.
       fps: frames per second.
       class_names: the C-1 names of the actions.
-      score_threshold: only candidates above it enter soft-NMS.
-      nms_sigma, nms_threshold, max_detections: of `soft_nms`, per class.
+      score_threshold: only candidates above it count.
+      factor, nms_threshold, max_detections: of `nms.suppress`, per class.
+      voting_tiou: if positive, ends become means of candidates of all classes; see `nms.vote`.
       duration_s: if given, detections are clipped to [0, duration_s].
       video_label: if given, names every detection, and its score multiplies theirs.
 
@@ -170,26 +124,51 @@ def detections_of_video(
     Raises:
       ValueError: the number of names does not fit the number of classes.
     """
-    segments, scores = np.asarray(segments, np.float32), np.asarray(scores, np.float32)
+    scores = np.asarray(scores, np.float32)
     if scores.shape[-1] != len(class_names) + 1:
         raise ValueError(f"{len(class_names)} class names for {scores.shape[-1]} scores")
-    first_frames = np.asarray(offsets, np.float32)[:, None, None]
-    seconds = ((segments + first_frames) / np.float32(fps)).reshape(-1, 2)
-    scores = scores.reshape(-1, scores.shape[-1])
+    seconds = in_seconds(segments, offsets, fps).reshape(-1, 2)
+    of_actions = scores.reshape(-1, scores.shape[-1])[:, 1:]
+    counts = of_actions > score_threshold
+    candidates = [np.flatnonzero(column) for column in counts.T]
+    found = nms.suppress(
+        [seconds[rows] for rows in candidates],
+        [of_actions[rows, column] for column, rows in enumerate(candidates)],
+        factor,
+        nms_threshold,
+        max_detections,
+    )
+    weights = (of_actions * counts).sum(1)
 
     detections = []
-    for name, class_scores in zip(class_names, scores.T[1:], strict=True):
-        candidates = np.flatnonzero(class_scores > score_threshold)
-        kept, kept_scores = soft_nms(
-            seconds[candidates], class_scores[candidates], nms_sigma, nms_threshold, max_detections
-        )
-        label, factor = video_label or VideoLabel(name, 1.0)
-        ends = seconds[candidates[kept]]
-        if duration_s is not None:
-            ends = np.clip(ends, 0, duration_s)
-        detections += [
-            Detection(label, score * factor, start_s, end_s)
-            for (start_s, end_s), score in zip(ends.tolist(), kept_scores.tolist(), strict=True)
-            if end_s > start_s
-        ]
+    for name, rows, (kept, kept_scores) in zip(class_names, candidates, found, strict=True):
+        ends = seconds[rows[kept]]
+        if voting_tiou > 0:
+            ends = nms.vote(ends, seconds, weights, voting_tiou)
+        detections += as_detections(ends, kept_scores, name, duration_s, video_label)
     return sorted(detections, key=lambda detection: -detection.score)
+
+
+def as_detections(
+    ends: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    name: str,
+    duration_s: float | None,
+    video_label: VideoLabel | None,
+) -> list[Detection]:
+    """Returns detections of one class, but for those of no length; see `detections_of_video`.
+
+    Args:
+      ends: [M, 2], seconds.
+      scores: [M].
+      name: of the class.
+      duration_s, video_label: as there.
+    """
+    label, factor = video_label or VideoLabel(name, 1.0)
+    if duration_s is not None:
+        ends = np.clip(ends, 0, duration_s)
+    return [
+        Detection(label, score * factor, start_s, end_s)
+        for (start_s, end_s), score in zip(ends.tolist(), scores.tolist(), strict=True)
+        if end_s > start_s
+    ]

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax import nms
 from afsd_jax.compiling import compiled
 from afsd_jax.models import streaming
-from afsd_jax.postprocess import soft_nms
 from afsd_jax.types import Detection
 from afsd_jax.weights import kinetics
 
@@ -134,7 +134,8 @@ def segments(
             ends.append((start * moment_s, min(end * moment_s, duration_s)))
             means.append(probabilities[start:end, label].mean())
     segments = np.array(ends).reshape(-1, 2)
-    kept, scores = soft_nms(segments, np.array(means), NMS_SIGMA, threshold, len(means))
+    given = [segments], [np.array(means)], nms.gaussian(NMS_SIGMA)
+    ((kept, scores),) = nms.suppress(*given, threshold, len(means))
     return [
         Detection(labels[i], score, *ends[i])
         for i, score in zip(kept.tolist(), scores.tolist(), strict=True)

@@ -22,7 +22,7 @@ from afsd_jax.data.splits import open_split
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detector import Detector
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import Source, of_arrays
+from afsd_jax.inputs import Source, of_prepared
 from afsd_jax.models import PADDING
 from afsd_jax.postprocess import decode_streams
 from afsd_jax.sharding import data_mesh, place, shard_batch
@@ -48,12 +48,10 @@ class FramePredictor:
 
     def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
         self._detector.weights = [dict(weights)]
-        configs = self._detector.configs
 
         def sources() -> Iterator[Source]:
             for video in self._split:
-                args = [video.frames], video.fps, video.duration_s, configs, video.name
-                yield Source(video.name, functools.partial(of_arrays, *args))
+                yield Source(video.name, functools.partial(of_prepared, [video]))
 
         for found in self._detector.detect_sources(sources()):
             if found.error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from afsd_jax.given_videos import GivenVideos
 from afsd_jax.inputs import Frames, Input, Source
-from afsd_jax.passing import SecondsBar, Thumbnails
+from afsd_jax.passing import SecondsBar, StreamThumbnails, Thumbnails
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
@@ -22,6 +22,7 @@ class Watch:
         names: Sequence[str],
         scores: Mapping[str, VideoLabel] | None,
         keep: bool,
+        quiet: bool = False,
     ):
         """Takes the videos and those of their names to look at.
 
@@ -30,11 +31,12 @@ class Watch:
           names: of those to look at.
           scores: of a video-level classifier, by video.
           keep: whether thumbnails are wanted.
+          quiet: whether no progress is shown.
         """
         self._given, self._scores, self._keep = given, scores, keep
         self._stated_s = {name: given.stated_s(name) for name in names}
-        self._thumbnails: dict[str, Thumbnails] = {}
-        self._bar = SecondsBar(sum(self._stated_s.values()))
+        self._thumbnails: dict[str, Thumbnails | StreamThumbnails] = {}
+        self._bar = SecondsBar(sum(self._stated_s.values()), quiet)
 
     def __enter__(self) -> "Watch":
         return self
@@ -59,7 +61,10 @@ class Watch:
         return video._replace(frames=self._seen(video), label=label)
 
     def _seen(self, video: Input) -> Iterator[Frames]:
-        kept = self._thumbnails[video.name] = Thumbnails(video.num_frames if self._keep else 0)
+        kept: Thumbnails | StreamThumbnails = Thumbnails(video.num_frames if self._keep else 0)
+        if self._keep and video.passed_s is not None:
+            kept = StreamThumbnails()
+        self._thumbnails[video.name] = kept
         for position, frames in enumerate(self._bar.passing(video.frames, video.fps)):
             rgb = next((frame for frame in frames if frame.shape[-1] == 3), None)
             if rgb is not None:

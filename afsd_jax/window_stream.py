@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class End(NamedTuple):
 
 def read_windows(
     sources: Iterable[Source],
-    offsets_of: Callable[[int], Sequence[int]],
+    offsets_of: Callable[[int], Iterable[int]],
     length: int,
     crop_size: int,
     unwanted: threading.Event,
@@ -57,7 +57,9 @@ def read_windows(
         try:
             video = source.open()
             wanted = video._replace(frames=_while_wanted(video.frames, unwanted))
-            yield from cut(wanted, offsets_of(video.num_frames), length, crop_size)
+            count = yield from cut(wanted, offsets_of(video.num_frames), length, crop_size)
+            if video.passed_s is not None:
+                video = video._replace(num_frames=count, duration_s=video.passed_s())
         except UserError as error:
             failure = error
         except Exception as error:  # one video of many must not cost the others
@@ -70,40 +72,51 @@ def unexpected(name: str, error: Exception) -> UserError:
     return UserError(f"{name}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "))
 
 
-def cut(video: Input, offsets: Sequence[int], length: int, crop_size: int) -> Iterator[Window]:
+def cut(
+    video: Input, offsets: Iterable[int], length: int, crop_size: int
+) -> Generator[Window, None, int]:
     """Cuts windows out of a video's frames as they pass, each as its last frame comes.
 
-    A frame is kept until the last window that needs it is cut: at most `length` are.
+    At most `length` frames are kept. A window that has not come when the frames end is cut so that
+    it ends with them.
 
     Args:
       video: whose frames pass.
-      offsets: ascending, of the windows.
+      offsets: ascending, of the windows; of a stream without end.
       length: T, of a window, frames.
       crop_size: S; the frames' centres are cut out.
 
+    Returns:
+      The number of frames that passed.
+
     Raises:
-      UserError: more or fewer frames come than it has.
+      UserError: more or fewer frames come than a video that is no stream has.
     """
-    kept: deque[list[NDArray[np.uint8]]] = deque()
-    left = deque(offsets)
-    count = 0
+    kept: deque[list[NDArray[np.uint8]]] = deque(maxlen=length)
+    coming = iter(offsets)
+    offset = next(coming, None)
+    count, seen = 0, 0
+
+    def window(first: int) -> Window:
+        parts = [cut_windows(np.stack(images), [0], length) for images in zip(*kept, strict=True)]
+        return Window(first, [clip for clip, _ in parts], parts[0][1])
+
     for frame in video.frames:
         count += 1
-        if count > video.num_frames:
+        if video.passed_s is None and count > video.num_frames:
             break
-        if not left or count <= left[0]:
+        if offset is None:
             continue
         kept.append([_centre(image, crop_size) for image in frame])
-        if count < min(left[0] + length, video.num_frames):
-            continue
-        offset = left.popleft()
-        parts = [cut_windows(np.stack(images), [0], length) for images in zip(*kept, strict=True)]
-        yield Window(offset, [clip for clip, _ in parts], parts[0][1])
-        for _ in range(min(left[0] - offset, len(kept)) if left else len(kept)):
-            kept.popleft()
-    if count != video.num_frames:
+        if count == offset + length:
+            yield window(offset)
+            offset, seen = next(coming, None), count
+    if video.passed_s is None and count != video.num_frames:
         came = "more" if count > video.num_frames else f"only {count}"
         raise UserError(f"{video.name}: has {video.num_frames} frames by its times; {came} came")
+    if offset is not None and count > seen:
+        yield window(max(count - length, 0))
+    return count
 
 
 def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -1,5 +1,6 @@
 """The whole videos of a prepared split, as a detector sees them."""
 
+import contextlib
 import copy
 import itertools
 from collections.abc import Collection, Iterator
@@ -13,6 +14,7 @@ from afsd_jax.data.clips.windows import centre_crop
 from afsd_jax.data.splits import arrays, open_split, threads
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.prepared import FrameReader, actions_of
+from afsd_jax.errors import UserError
 from afsd_jax.types import Action
 
 
@@ -23,13 +25,16 @@ class WholeVideo(NamedTuple):
       name: of the video.
       fps: sampled frames per second.
       duration_s: seconds.
-      frames: uint8 [N, S, S, C], centre crops.
+      num_frames: of it.
+      frames: uint8 [S, S, C], centre crops, one after another, once; to be taken before the next
+        video is.
     """
 
     name: str
     fps: float
     duration_s: float
-    frames: np.ndarray
+    num_frames: int
+    frames: Iterator[np.ndarray]
 
 
 class PreparedSplit:
@@ -84,11 +89,7 @@ class PreparedSplit:
         return chosen
 
     def __iter__(self) -> Iterator[WholeVideo]:
-        """Yields the videos.
-
-        Raises:
-          UserError: frames cannot be read.
-        """
+        """Yields the videos; iterating over the frames of one raises UserError if it is damaged."""
         import tensorflow as tf
 
         videos, crop_size, length = self._videos, self._data.crop_size, self._data.clip_length
@@ -97,18 +98,35 @@ class PreparedSplit:
         reader = FrameReader(videos)
         y, x = (centre_crop(side, crop_size) for side in videos[0].shape[:2])
         parts = [
-            (number, start, min(start + length, video.num_frames))
+            [
+                (number, start, min(start + length, video.num_frames))
+                for start in range(0, video.num_frames, length)
+            ]
             for number, video in enumerate(videos)
-            for start in range(0, video.num_frames, length)
         ]
-        decoded = tf.data.Dataset.from_tensor_slices(np.array(parts, np.int64)).map(
-            lambda part: reader(part[0], part[1], part[2], (y, x, crop_size, crop_size)),
-            num_parallel_calls=threads(),
-        )
-        frames = arrays(decoded, videos[0].path.parent)
-        for number, group in itertools.groupby(parts, lambda part: part[0]):
-            video = videos[number]
-            whole = np.empty((video.num_frames, crop_size, crop_size, video.shape[2]), np.uint8)
-            for _, start, stop in group:
-                whole[start:stop] = next(frames)
-            yield WholeVideo(video.name, video.fps, video.duration_s, whole)
+
+        def clips_from(first: int) -> Iterator[np.ndarray]:
+            left = np.array(list(itertools.chain(*parts[first:])), np.int64).reshape(-1, 3)
+            decoded = tf.data.Dataset.from_tensor_slices(left).map(
+                lambda part: reader(part[0], part[1], part[2], (y, x, crop_size, crop_size)),
+                num_parallel_calls=threads(),
+            )
+            return arrays(decoded, videos[0].path.parent)
+
+        clips = clips_from(0)
+
+        def frames_of(number: int) -> Iterator[np.ndarray]:
+            nonlocal clips
+            try:
+                for _ in parts[number]:
+                    yield from next(clips)
+            except UserError:  # a damaged video does not cost the others
+                clips = clips_from(number + 1)
+                raise
+
+        for number, video in enumerate(videos):
+            frames = frames_of(number)
+            yield WholeVideo(video.name, video.fps, video.duration_s, video.num_frames, frames)
+            with contextlib.suppress(UserError):
+                for _ in frames:  # what nobody wanted lies before the next video's
+                    pass

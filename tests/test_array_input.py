@@ -1,5 +1,8 @@
 """Frames in memory are sampled and resized exactly as those of a file with the same frames."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,25 @@ def test_frames_are_taken_one_after_another():
     video = from_array(frames, 10.0, [config_of()])
     assert (video.num_frames, video.duration_s) == (10**6, 1e5)
     assert next(iter(video.frames))[0].shape == (38, 38, 3)
+
+
+def mapped_mib() -> float:
+    """Returns how much of mapped files this process holds in memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc: not Linux")
+def test_of_an_array_in_a_file_few_frames_are_in_memory(tmp_path):
+    path, count, side = tmp_path / "long.npy", 3000, 200  # 343 MiB, all of them a hole on the disk
+    np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3)).flush()
+    video = inputs.from_arrays([path], [config_of()], fps=10.0)
+    before, most = mapped_mib(), 0.0
+    for number, _ in enumerate(video.frames):
+        if number % 50 == 0:
+            most = max(most, mapped_mib())
+    assert number == count - 1
+    assert most - before < 50
 
 
 FINE = np.zeros((40, 20, 30, 3), np.uint8)

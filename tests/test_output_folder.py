@@ -183,7 +183,7 @@ def test_videos_that_fail_are_listed_and_the_others_written(folder, run, tmp_pat
 def test_damage_is_counted_in_every_file_and_said(folder, run, tmp_path):
     video = write_lossless(tmp_path / "torn.mkv", numbered_frames(90))
     overwrite_packets(video, [20, 21, 50])
-    said = "damaged: torn: 3 packets or frames could not be decoded and were skipped\n"
+    said = "damaged: torn: 3 packets or frames; what could not be decoded was skipped\n"
     whole = folder / "in" / "a.mp4"
     out, one = tmp_path / "out", tmp_path / "one.json"
     code, _, errors = run(video, whole, f"--output={out}", "--format=json")

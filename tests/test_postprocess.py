@@ -1,4 +1,4 @@
-"""Decoding, fusion of streams and soft-NMS."""
+"""Decoding, fusion of streams, and a video's detections."""
 
 import json
 
@@ -6,10 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from afsd_jax import postprocess
+from afsd_jax import nms, postprocess
 from afsd_jax.errors import UserError
 from afsd_jax.postprocess import VideoLabel
 from afsd_jax.types import Detection, Predictions
@@ -117,98 +115,11 @@ def test_an_unknown_fusion_and_no_stream_are_refused():
         postprocess.decode_streams([], PRIORS, T)
 
 
-# Soft-NMS
-
-
-@pytest.mark.parametrize("case", range(5))
-def test_soft_nms_equals_the_reference_but_keeps_the_last_candidate(case):
-    golden = json.loads((GOLDEN / "soft_nms.json").read_text())[case]
-    candidates = np.array(golden["input"], np.float32)
-    kept, scores = postprocess.soft_nms(
-        candidates[:, :2], candidates[:, 2], golden["sigma"], golden["score_threshold"], 5000
-    )
-    expected = np.array(golden["output"], np.float32).reshape(-1, 3)
-    assert len(kept) - len(expected) in (0, 1)
-    kept, scores = kept[: len(expected)], scores[: len(expected)]
-    order = np.argsort(kept)  # the golden lists them in the order of the input
-    np.testing.assert_array_equal(candidates[kept[order], :2], expected[:, :2])
-    np.testing.assert_allclose(scores[order], expected[:, 2], rtol=1e-5)
-
-
-def slow_soft_nms(segments, scores, sigma, threshold, max_kept):
-    """One candidate after another, every pair looked at, in float32."""
-    f = np.float32
-    alive = {i: f(s) for i, s in enumerate(scores) if s >= threshold}
-    picked = []
-    while alive and len(picked) < max_kept:
-        top = min(alive, key=lambda i: (-alive[i], segments[i][0], i))
-        picked.append((top, alive.pop(top)))
-        for i in list(alive):
-            overlap = min(segments[i][1], segments[top][1]) - max(segments[i][0], segments[top][0])
-            if overlap > 0:
-                width = max(segments[top][1] - segments[top][0], f(1e-5))
-                tiou = overlap / (width + (segments[i][1] - segments[i][0]) - overlap)
-                alive[i] = alive[i] * np.exp(-(tiou**2) / f(sigma))
-                if alive[i] < threshold:
-                    del alive[i]
-    return picked
-
-
-moments = st.floats(0, 20, width=32)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    st.lists(st.tuples(moments, moments, st.floats(0, 1, width=32)), max_size=25),
-    st.sampled_from([0.01, 0.5, 0.85]),
-    st.sampled_from([0.0, 1e-9, 0.001, 0.3]),
-    st.integers(0, 30),
-)
-def test_soft_nms_equals_a_slow_version(candidates, sigma, threshold, max_kept):
-    table = np.array(candidates, np.float32).reshape(-1, 3)
-    kept, scores = postprocess.soft_nms(table[:, :2], table[:, 2], sigma, threshold, max_kept)
-    expected = slow_soft_nms(table[:, :2], table[:, 2], sigma, threshold, max_kept)
-    assert kept.tolist() == [index for index, _ in expected]
-    expected_scores = [score for _, score in expected]
-    np.testing.assert_allclose(scores, expected_scores, rtol=1e-5, atol=1e-37)
-
-
-def test_soft_nms_of_many_candidates_equals_a_slow_version():
-    rng = np.random.default_rng(0)
-    start = rng.uniform(0, 300, 600).astype(np.float32)
-    segments = np.stack([start, start + rng.exponential(8, 600).astype(np.float32)], axis=-1)
-    scores = rng.uniform(0, 1, 600).astype(np.float32)
-    kept, decayed = postprocess.soft_nms(segments, scores, 0.5, 0.001, 400)
-    expected = slow_soft_nms(segments, scores, 0.5, 0.001, 400)
-    assert kept.tolist() == [index for index, _ in expected]
-    np.testing.assert_allclose(decayed, [score for _, score in expected], rtol=1e-5)
-    assert np.all(np.diff(decayed) <= 0)
-
-
-def test_candidates_apart_are_all_kept_unchanged():
-    segments = np.array([[0, 1], [1, 2], [5, 6]], np.float32)
-    kept, scores = postprocess.soft_nms(segments, np.array([0.2, 0.9, 0.5]), 0.5, 0.1, 10)
-    assert kept.tolist() == [1, 2, 0]
-    np.testing.assert_allclose(scores, [0.9, 0.5, 0.2])
-
-
-def test_the_kept_segments_width_is_floored():
-    segments = np.array([[0, 4e-6], [0, 4e-6]], np.float32)
-    _, scores = postprocess.soft_nms(segments, np.array([0.9, 0.5]), 0.5, 0.001, 10)
-    np.testing.assert_allclose(scores, [0.9, 0.5 * np.exp(-(0.4**2) / 0.5)], rtol=1e-5)
-
-
-def test_a_score_that_is_no_number_is_dropped():
-    segments = np.array([[0, 1], [0, 1]], np.float32)
-    kept, _ = postprocess.soft_nms(segments, np.array([np.nan, 0.5]), 0.5, 0.1, 10)
-    assert kept.tolist() == [1]
-
-
 # A video's detections
 
 SETTINGS = {
     "score_threshold": 0.01,
-    "nms_sigma": 0.5,
+    "factor": nms.gaussian(0.5),
     "nms_threshold": 0.001,
     "max_detections": 5000,
 }
@@ -247,6 +158,15 @@ def test_the_same_action_seen_by_two_windows_is_suppressed_once():
 def test_classes_do_not_suppress_each_other():
     found = detect([[(10, 20, 1, 0.5), (10, 20, 2, 0.25)]])
     assert [(d.label, d.score) for d in found] == [("run", 0.5), ("jump", 0.25)]
+
+
+def test_plain_suppression_and_votes_of_all_classes_are_options():
+    windows = [[(10, 20, 1, 0.5), (10, 20, 1, 0.25), (10, 30, 2, 0.25)]]
+    plain = detect(windows, factor=nms.plain(0.7))
+    assert [(d.label, d.score, d.end_s) for d in plain] == [("run", 0.5, 2), ("jump", 0.25, 3)]
+    run, jump = detect(windows, factor=nms.plain(0.7), voting_tiou=0.5)
+    assert run.end_s == pytest.approx((0.75 * 2 + 0.25 * 0.5 * 3) / (0.75 + 0.25 * 0.5))
+    assert jump.end_s == pytest.approx((0.75 * 0.5 * 2 + 0.25 * 3) / (0.75 * 0.5 + 0.25))
 
 
 def test_the_background_is_no_detection():

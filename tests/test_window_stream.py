@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from afsd_jax import nms
 from afsd_jax.ahead import ahead
 from afsd_jax.candidates import Candidates
 from afsd_jax.data.clips.windows import centre_crop, cut_windows, window_offsets
@@ -32,13 +33,13 @@ def frames_of(name: str) -> np.ndarray:
     return np.stack([pixels, pixels[::-1], 255 - pixels], -1).astype(np.uint8)
 
 
-def detector_of(batch_size: int, one_window: bool = False) -> Detector:
+def detector_of(batch_size: int, one_window: bool = False, backend: str | None = None) -> Detector:
     config = small_run.small_config().unlock()
     config.inference.update({"batch_size": batch_size, "window_stride": 40})
     config.inference.update({"one_window": one_window, "score_threshold": 0.03})
     weights = parameters.flatten(parameters.build_network(config))
     names = [f"class {number}" for number in range(20)]
-    return Detector([Checkpoint(0, config, names, weights)])
+    return Detector([Checkpoint(0, config, names, weights)], backend)
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +74,21 @@ def test_a_stream_gives_exactly_what_the_whole_video_in_memory_gives(detector, n
     assert detector.detect_frames([frames], FPS, len(frames) / FPS) == expected
 
 
-def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
-    shared = detector_of(4)
-    forward, shapes = shared._forward, []
+def count_windows(detector: Detector) -> list[int]:
+    """Returns what will hold the number of windows of each pass through the network."""
+    forward, shapes = detector._forward, []
 
     def counted(weights, clips, valid):
         shapes.append(clips[0].shape[0])
         return forward(weights, clips, valid)
 
-    shared._forward = counted
+    detector._forward = counted
+    return shapes
+
+
+def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
+    shared = detector_of(4)
+    shapes = count_windows(shared)
     found = list(shared.detect_sources(source(name, shared) for name in LENGTHS))
     assert [video.name for video in found] == list(LENGTHS)
     windows = sum(len(shared.window_offsets(length)) for length in LENGTHS.values())
@@ -91,6 +98,24 @@ def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
         assert abs(len(video.detections) - len(alone)) <= 0.02 * len(alone)
         for ours, theirs in zip(video.detections[:20], alone[:20], strict=True):
             assert ours.score == pytest.approx(theirs.score, rel=1e-4)
+
+
+def test_fewer_windows_than_a_batch_are_computed_one_by_one(detector):
+    shared = detector_of(4)
+    shapes = count_windows(shared)
+    for name in ("one", "two"):
+        frames = frames_of(name)
+        found = shared.detect_frames([frames], FPS, len(frames) / FPS)
+        assert found == detector.detect_frames([frames], FPS, len(frames) / FPS)
+    assert shapes == [1] * 3
+
+
+def test_videos_of_any_length_compile_the_network_at_most_twice():
+    shared = detector_of(4, backend="xla")
+    for name in (*LENGTHS, *reversed(LENGTHS)):
+        shared.detect_frames([frames_of(name)], FPS)
+    list(shared.detect_sources(source(name, shared) for name in LENGTHS))
+    assert shared._forward._cache_size() == 2  # programs that JAX has compiled of it
 
 
 def test_a_video_that_is_one_window_is_cut_at_the_windows_end(detector):
@@ -186,7 +211,7 @@ def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
     offsets, kept = list(range(0, 70, 10)), Candidates()
     for window in zip(offsets, segments, scores, strict=True):
         kept.add(*window, threshold=0.3)
-    settings = {"score_threshold": 0.3, "nms_sigma": 0.5, "nms_threshold": 0.01}
+    settings = {"score_threshold": 0.3, "factor": nms.gaussian(0.5), "nms_threshold": 0.01}
     settings |= {"max_detections": 100, "video_label": VideoLabel("jump", 0.5)}
     few = kept.gathered()
     assert 0 < len(few[2]) < 300

@@ -23,7 +23,7 @@ class VideoReport(NamedTuple):
 
     frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times.
     path: the video file, to be played beside the page; None: there is none.
-    damaged: packets and frames of it that could not be decoded.
+    damaged: packets and frames of it that are damaged.
     """
 
     track: Track

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 import av
 
@@ -13,6 +14,13 @@ _OPTIONS = {
     "format_whitelist": "asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,rm,wav,wtv,yuv4mpegpipe",
 }
+
+
+class ByteSource(Protocol):
+    """Bytes that come one after another, as through a pipe."""
+
+    def read(self, size: int) -> bytes:
+        """Returns at most so many of the next bytes; none at the end."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
@@ -37,12 +45,36 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise UserError(f"{path}: not a video, or a truncated one") from error
 
 
+def open_stream(source: ByteSource, name: str) -> av.container.InputContainer:
+    """Opens a video that comes as bytes, once, without seeking.
+
+    Args:
+      source: of the bytes.
+      name: of the source, for messages.
+
+    Raises:
+      UserError: it is empty, no video, or of a format that must be sought in.
+    """
+    try:
+        return av.open(source, "r", options=dict(_OPTIONS), metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        raise unreadable_stream(name) from error
+
+
+def unreadable_stream(name: str) -> UserError:
+    """Returns what is said of bytes that are no video, or one that must be sought in."""
+    return UserError(
+        f"{name}: no video, or none that can be read as it comes (most mp4 files cannot); send "
+        "MPEG-TS or Matroska, as ffmpeg -i VIDEO -c copy -f matroska - does"
+    )
+
+
 def file_url(path: str | os.PathLike[str]) -> str:
     """Returns what FFmpeg takes for this file and not for a protocol, as the name 12:30.mp4."""
     return f"file:{os.path.abspath(path)}"
 
 
-def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
     """Returns the best video stream of the container that `path` holds.
 
     Raises:

@@ -14,6 +14,8 @@ from PIL import Image
 from afsd_jax.data.decode.video import Timing, resize, sample_indices
 from afsd_jax.errors import UserError
 
+_AT_ONCE = 64  # frames of an array
+
 
 class FrameSource(Protocol):
     """Frames at a fixed rate, and their `Timeline`."""
@@ -108,6 +110,18 @@ def open_array(path: Path) -> np.ndarray:
             f"{path}: has shape {list(array.shape)}, not [frames, height, width, channels]"
         )
     return array
+
+
+def each_frame(path: Path) -> Iterator[np.ndarray]:
+    """Yields the frames of an array, few of which are in memory at a time.
+
+    What is read of a mapped file stays in memory while it is mapped: it is mapped again and again.
+
+    Raises:
+      UserError: as `open_array` does.
+    """
+    for start in range(0, len(open_array(path)), _AT_ONCE):
+        yield from np.array(open_array(path)[start : start + _AT_ONCE])
 
 
 def flow_images(path: Path, timeline: Timeline) -> Iterator[np.ndarray]:

@@ -17,12 +17,15 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from afsd_jax.data.decode.container import open_container, video_stream
+from afsd_jax.data.decode.transport import ends_in_packet
 from afsd_jax.errors import UserError
 
 FRAME_SIZE = (112, 112)
 
 # What a file holds bounds what is made of it, whatever times it states.
 MAX_REPEATS = 1000  # sampled frames for each frame given
+
+_END = 16  # frames of a file: where it was cut, it shows in one of the last that are decoded
 
 
 class Video(NamedTuple):
@@ -32,7 +35,7 @@ class Video(NamedTuple):
       frames: uint8 [N, H, W, 3], RGB.
       fps: sampled frames per second.
       duration_s: of the whole video, seconds.
-      damaged: packets and frames that could not be decoded and were skipped.
+      damaged: packets and frames; those that could not be decoded were skipped.
     """
 
     frames: np.ndarray
@@ -51,7 +54,7 @@ class Timing(NamedTuple):
       rate: frames per second; of a variable rate, the mean.
       constant: whether every frame lies within half a frame of its place at a constant rate.
       duration_s: from the first frame's start to the last one's end, seconds.
-      lost: frames that the file states to have, but does not.
+      lost: frames that the file states to have, but does not, and packets that it holds in part.
     """
 
     pts: np.ndarray
@@ -87,8 +90,8 @@ class VideoReader:
       num_frames: that iteration yields, whatever is damaged.
       duration_s: of the whole video, seconds.
       source_frames: frames in the file.
-      damaged: packets and frames skipped so far by the current iteration, and frames at the end
-        that the file states to have, but does not.
+      damaged: packets and frames found so by the current iteration, and frames at the end
+        that the file states to have, but does not; a transport stream cut in a packet lacks one.
     """
 
     def __init__(
@@ -143,14 +146,12 @@ class VideoReader:
         last: np.ndarray | None = None
         k = 0
         for index, frame in self._decode():
-            if index < self._kept[k]:
+            if k == self.num_frames or index < self._kept[k]:
                 continue
             last = self._prepare(frame)
             while k < self.num_frames and self._kept[k] <= index:
                 yield last
                 k += 1
-            if k == self.num_frames:
-                return
         if last is None:
             raise UserError(f"{self.path}: no frame can be decoded; the file is damaged")
         for _ in range(k, self.num_frames):
@@ -173,22 +174,30 @@ class VideoReader:
             codec = stream.codec_context
             codec.thread_type, codec.thread_count = "AUTO", self._threads
             position = 0
+            counted: set[int | None] = set()  # damaged packets, whose frames may be whole
             wanted = set(pts[self._kept].tolist()) if len(pts) else None
+            end = pts[-_END:][0] if len(pts) else 0
             for packet in container.demux(stream):
                 if wanted is not None:
-                    # A frame that is not kept and on which no other depends need not be decoded.
-                    codec.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                    # A frame that is not kept and on which no other depends need not be decoded,
+                    # but for what may show damage: the last ones, and what the format finds broken.
+                    seen = packet.pts in wanted or packet.is_corrupt
+                    seen = seen or (packet.pts is not None and packet.pts >= end)
+                    codec.skip_frame = "DEFAULT" if seen else "NONREF"
+                if packet.is_corrupt:
+                    self.damaged += 1
+                    counted.add(packet.pts)
                 try:
                     frames = packet.decode()
                 except av.FFmpegError:
-                    self.damaged += 1
+                    self.damaged += packet.pts not in counted
                     position += 1
                     continue
                 for frame in frames:
                     if len(pts) and frame.pts is not None:
                         position = int(np.searchsorted(pts, frame.pts))
                     if frame.is_corrupt:
-                        self.damaged += 1
+                        self.damaged += frame.pts not in counted
                     else:
                         yield position, frame
                     position += 1
@@ -228,7 +237,7 @@ def read_timing(path: Path) -> Timing:
     with open_container(path) as container:
         stream = video_stream(container, path)
         # AVI does not say when a frame is shown, only when it is decoded.
-        unordered = container.format.name == "avi"
+        unordered, transport = (container.format.name == kind for kind in ("avi", "mpegts"))
         packets, announced, stated = 0, len(stream.index_entries), stream.frames
         stated_s = _tagged_seconds(stream.metadata.get("DURATION", ""))  # Matroska's
         try:
@@ -250,6 +259,7 @@ def read_timing(path: Path) -> Timing:
             raise UserError(f"{path}: the file states neither times nor a frame rate")
         return _constant(np.empty(0, np.int64), len(stamps), rate)
     lost = max(stated - packets, 0)
+    lost += transport and ends_in_packet(path)
     order = np.argsort(np.array(stamps, np.int64), kind="stable")
     pts = np.array(stamps, np.int64)[order]
     times = (pts - pts[0]) * unit

@@ -281,7 +281,7 @@ def test_whole_videos_come_centre_cropped(data_dir):
     for name, video in zip(NAMES, split, strict=True):
         assert video.name == name
         expected = pixels(name)[:, first : first + CROP, first : first + CROP]
-        np.testing.assert_array_equal(video.frames, expected)
+        np.testing.assert_array_equal(list(video.frames), expected)
         assert (video.fps, video.duration_s) == (FPS, len(expected) / FPS)
 
 
@@ -394,6 +394,28 @@ def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
     data = TrainingData(config)
     for shard in (tmp_path / "data/videos/rgb/1.0.0").glob("*.tfrecord*"):
         shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
-    for reading in (data.batches(), PreparedSplit(config.data, "train")):
+    first = next(iter(PreparedSplit(config.data, "train")))
+    for reading in (data.batches(), first.frames):
         with pytest.raises(UserError, match=r"1.0.0: frames cannot be read \(.*\); prepare the"):
             next(iter(reading))
+
+
+def test_a_damaged_video_does_not_cost_the_others(tmp_path):
+    config = configuration(prepare(tmp_path, encoding="jpeg"))
+    shards = sorted((tmp_path / "data/videos/rgb/1.0.0").glob("*train*.tfrecord*"))
+    shards[1].write_bytes(shards[1].read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+    read = {}
+    for video in PreparedSplit(config.data, "train"):
+        try:
+            read[video.name] = len(list(video.frames)) == video.num_frames
+        except UserError:
+            read[video.name] = False
+    assert sorted(read.values()) == [False, *[True] * (len(read) - 1)]
+    assert len(read) > 2
+
+
+def test_frames_that_are_not_wanted_are_passed_over(data_dir):
+    split = PreparedSplit(configuration(data_dir).data, "train")
+    firsts = {video.name: next(video.frames) for video in split}
+    for video in split:
+        np.testing.assert_array_equal(firsts[video.name], next(video.frames))

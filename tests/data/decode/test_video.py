@@ -165,6 +165,24 @@ def test_damaged_packets_are_skipped_and_counted_and_shift_nothing(tmp_path):
     assert numbers == [{20: 22, 50: 51}.get(n, n) for n in expected]
 
 
+def test_a_cut_or_torn_transport_stream_says_so(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 64, 96, 3), np.uint8)
+    whole = write_video(tmp_path / "whole.ts", noise, rate=25)  # frames of many packets
+    content, packet = whole.read_bytes(), 188
+    middle = len(content) // packet // 2 * packet
+    assert video.read_video(whole).damaged == 0
+    contents = {
+        "cut in a packet": content[: middle + 77],
+        "cut between packets": content[:middle],
+        "torn": content[:middle] + content[middle + 20 * packet :],
+    }
+    for name, damaged in contents.items():
+        (tmp_path / "x.ts").write_bytes(damaged)
+        result = video.read_video(tmp_path / "x.ts")
+        assert 1 <= result.damaged <= 3, name
+        assert len(result.frames) == pytest.approx(12 if name.startswith("cut") else 24, abs=1)
+
+
 def test_damaged_h264_keeps_its_length(tmp_path):
     path = write_video(tmp_path / "a.mp4", numbered_frames(120), options={"g": "12"})
     overwrite_packets(path, [40, 41, 42])

@@ -1,0 +1,57 @@
+"""Windows on their way through the networks, in batches of one compiled shape."""
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from numpy.typing import NDArray
+
+from afsd_jax.forward import Forward, Weights
+from afsd_jax.sharding import spread
+from afsd_jax.window_stream import Window
+
+Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]  # segments [K,2], scores [K,C]
+
+
+class Batches:
+    """Runs the networks on the windows of one run.
+
+    Attributes:
+      size: windows of a whole batch: a multiple of the number of devices.
+    """
+
+    def __init__(self, forward: Forward, weights: list[Weights], size: int, mesh: Mesh | None):
+        """Computes nothing yet.
+
+        Args:
+          forward: the networks' pass.
+          weights: of each network, where `mesh` wants them.
+          size: windows of a batch; is rounded up.
+          mesh: devices over which a batch is spread; None: there is one.
+        """
+        self._forward, self._weights, self._mesh = forward, weights, mesh
+        self._least = mesh.size if mesh else 1
+        self.size = -(-size // self._least) * self._least
+        self._shape = 0  # of the batches that have run
+
+    def compute(self, windows: Sequence[Window]) -> Iterator[Decoded]:
+        """Yields what the networks find in each window; at most `size` of them.
+
+        Fewer windows than a batch go through one by one (one a device). After whole batches they
+        are filled up by repetition instead: a few windows are less work than another compilation.
+        """
+        if len(windows) == self.size:
+            self._shape = self.size
+        shape = self._shape = self._shape or self._least
+        for start in range(0, len(windows), shape):
+            yield from self._run(windows[start : start + shape], shape)
+
+    def _run(self, windows: Sequence[Window], shape: int) -> Iterator[Decoded]:
+        filled = [*windows, *[windows[-1]] * (shape - len(windows))]
+        clips = [np.concatenate(parts) for parts in zip(*(w.clips for w in filled), strict=True)]
+        valid = np.concatenate([window.num_frames for window in filled])
+        if self._mesh:
+            clips, valid = jax.device_put((clips, valid), spread(self._mesh))
+        segments, scores = map(np.asarray, self._forward(self._weights, clips, valid))
+        yield from zip(segments[: len(windows)], scores[: len(windows)], strict=True)

@@ -1,0 +1,194 @@
+"""Non-maximum suppression of segments, soft or plain, of all classes of a video at once.
+
+Sources: Bodla et al., "Soft-NMS", ICCV 2017; voting: Gidaris and Komodakis, "Object detection via a
+multi-region CNN", ICCV 2015, with the weights of ActionFormer (Zhang et al., ECCV 2022).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Factor = Callable[[Floats], Floats]  # what a score is multiplied by, from the tIoU with a pick
+
+MIN_WIDTH_S = np.float32(1e-5)  # the reference implementation's floor of a pick's width
+_BLOCK = 64  # candidates; of all that was tried (16, 32, 64), the fastest
+_VOTERS = 1 << 20  # pairs looked at in one piece, to bound memory
+
+
+def gaussian(sigma: float) -> Factor:
+    """Returns the factor of soft-NMS, exp(-tIoU² / sigma)."""
+
+    def factor(tiou: Floats) -> Floats:
+        return np.exp(-(tiou**2) / np.float32(sigma))
+
+    return factor
+
+
+def plain(limit: float) -> Factor:
+    """Returns the factor of plain NMS: 0 above a tIoU of `limit`, else 1."""
+
+    def factor(tiou: Floats) -> Floats:
+        return np.where(tiou > np.float32(limit), np.float32(0), np.float32(1))
+
+    return factor
+
+
+def tious(start: Floats, end: Floats, pick_start: Floats, pick_end: Floats) -> Floats:
+    """Returns the tIoU of segments with picks, broadcast; a pick's width is at least 1e-5 s."""
+    overlap = np.maximum(np.minimum(end, pick_end) - np.maximum(start, pick_start), 0)
+    union = np.maximum(pick_end - pick_start, MIN_WIDTH_S) + (end - start) - overlap
+    return np.divide(overlap, union, out=overlap, where=overlap > 0)
+
+
+def weaken(scores: Floats, factors: Floats) -> Floats:
+    """Returns scores times factors; a factor of 0 drops a candidate: -inf."""
+    kept = factors > 0
+    return np.multiply(scores, factors, out=np.full_like(scores, -np.inf), where=kept)
+
+
+def suppress(
+    segments: Sequence[NDArray[np.floating]],
+    scores: Sequence[NDArray[np.floating]],
+    factor: Factor,
+    threshold: float,
+    max_kept: int,
+) -> list[tuple[NDArray[np.intp], Floats]]:
+    """Non-maximum suppression in each class by itself.
+
+    Repeatedly keeps a class's highest-scoring candidate and multiplies every other one's score by
+    `factor` of their tIoU, until no score is left that reaches the threshold. (The reference
+    implementation stops with one candidate left, which it loses; here it is kept.)
+
+    Args:
+      segments: of each class [N, 2], seconds.
+      scores: of each class [N].
+      factor: `gaussian` or `plain`.
+      threshold: candidates whose score is, or falls, below it are dropped.
+      max_kept: at most so many of each class are kept.
+
+    Returns:
+      For each class the kept candidates' indices [M], in the order of picking (equal scores: the
+      earliest first), and their decayed scores [M].
+    """
+    # A pick weakens only what overlaps it. So picks need not come one after another: all candidates
+    # are picked at once that score highest among those which overlap them, or overlap something
+    # that does. No later pick of a higher score can then reach what they weaken, and every score is
+    # multiplied in the order in which it would be one pick at a time.
+    table = _Table(segments, scores, threshold)
+    picks, pick_scores = [np.empty(0, np.intp)], [np.empty(0, np.float32)]
+    while len(top := table.highest(threshold)):
+        picks.append(top)
+        pick_scores.append(table.score[top])
+        table.score[top] = -np.inf
+        near, counts = table.near(top)
+        ends = np.repeat(table.start[top], counts), np.repeat(table.end[top], counts)
+        factors = factor(tious(table.start[near], table.end[near], *ends))
+        table.score[near] = weaken(table.score[near], factors)
+    return table.by_class(np.concatenate(picks), np.concatenate(pick_scores), max_kept)
+
+
+class _Table:
+    """The candidates of all classes in one array, each class by start and filled up to blocks.
+
+    Attributes:
+      start, end, score: float32, of each candidate; the score of what is no candidate is -inf.
+    """
+
+    def __init__(
+        self,
+        segments: Sequence[NDArray[np.floating]],
+        scores: Sequence[NDArray[np.floating]],
+        threshold: float,
+    ):
+        classes = len(segments)
+        self._blocks = max([-(-len(one) // _BLOCK) for one in segments], default=0)
+        self._size = self._blocks * _BLOCK
+        shape = classes, self._size
+        start, end = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        score = np.full(shape, -np.inf, np.float32)
+        first, last = np.zeros(shape, np.intp), np.zeros(shape, np.intp)
+        self._orders, reach = [], 0
+        for row, (ends, values) in enumerate(zip(segments, scores, strict=True)):
+            order, count = np.argsort(ends[:, 0], kind="stable"), len(ends)
+            self._orders.append(order)
+            if not count:
+                continue
+            start[row, :count], end[row, :count] = np.asarray(ends, np.float32)[order].T
+            score[row, :count] = np.asarray(values, np.float32)[order]
+            places = np.arange(count)
+            # What overlaps a candidate lies from `low` to before `high`.
+            begins, stops = start[row, :count], end[row, :count]
+            low = np.searchsorted(np.maximum.accumulate(stops), begins, side="right")
+            low = np.minimum(low, places)
+            high = np.maximum(np.searchsorted(begins, stops, side="left"), places + 1)
+            first[row, :count], last[row, :count] = row * self._size + low, row * self._size + high
+            farthest = np.maximum.accumulate(high)[high - 1] - 1
+            blocks = places // _BLOCK
+            to_left, to_right = blocks - low[low] // _BLOCK, farthest // _BLOCK - blocks
+            reach = max(reach, int(to_left.max()), int(to_right.max()))
+        score[~(score >= threshold)] = -np.inf
+        self.start, self.end, self.score = start.ravel(), end.ravel(), score.ravel()
+        self._first, self._last = first.ravel(), last.ravel()
+        # Each block's highest score; what overlaps neighbours of a block lies `reach` from it.
+        self._reach = reach
+        self._highest = np.full((classes, self._blocks + 2 * reach), -np.inf, np.float32)
+
+    def highest(self, threshold: float) -> NDArray[np.intp]:
+        """Returns where candidates are that nothing can weaken any more."""
+        if not self._highest.size:
+            return np.empty(0, np.intp)
+        top = self.score.reshape(-1, _BLOCK).argmax(1)
+        top += np.arange(len(top)) * _BLOCK
+        own = self._highest[:, self._reach : self._reach + self._blocks]
+        own[:] = self.score[top].reshape(own.shape)
+        around = sliding_window_view(self._highest, 2 * self._reach + 1, axis=1)
+        safe = (own > -np.inf) & (own >= threshold) & (around.argmax(2) == self._reach)
+        return top[safe.ravel()]
+
+    def near(self, top: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Returns where all is that can overlap each of these, and how much of it there is."""
+        counts = self._last[top] - self._first[top]
+        stops = np.cumsum(counts)
+        return np.arange(stops[-1]) + np.repeat(self._first[top] - stops + counts, counts), counts
+
+    def by_class(
+        self, picks: NDArray[np.intp], scores: Floats, max_kept: int
+    ) -> list[tuple[NDArray[np.intp], Floats]]:
+        """Returns picks in the order in which they come one at a time, of each class."""
+        order = np.lexsort((picks, -scores))
+        picks, scores = picks[order], scores[order]
+        rows = picks // max(self._size, 1)
+        found = []
+        for row, places in enumerate(self._orders):
+            own = np.flatnonzero(rows == row)[:max_kept]
+            found.append((places[picks[own] - row * self._size], scores[own]))
+        return found
+
+
+def vote(
+    segments: NDArray[np.floating], candidates: Floats, weights: Floats, limit: float
+) -> NDArray[np.float32]:
+    """Returns segments whose ends are means of those of the candidates that overlap them well.
+
+    Args:
+      segments: [M, 2], seconds.
+      candidates: [N, 2], of all classes.
+      weights: [N]; each candidate counts by its weight times its tIoU.
+      limit: least tIoU of a candidate that counts; where there is none, a segment stays as it is.
+
+    Returns:
+      float32 [M, 2].
+    """
+    voted = np.array(segments, np.float32)
+    step = max(_VOTERS // max(len(candidates), 1), 1)
+    start, end = candidates.T
+    for at in range(0, len(voted), step):
+        part = voted[at : at + step]
+        tiou = tious(start, end, part[:, :1], part[:, 1:])
+        share = np.where(tiou >= np.float32(limit), tiou, 0) * weights
+        total = share.sum(1, keepdims=True)
+        np.divide(share @ candidates, total, out=part, where=total > 0)
+    return voted

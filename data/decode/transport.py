@@ -1,0 +1,20 @@
+"""MPEG transport streams: whether a file holds whole packets only."""
+
+from pathlib import Path
+
+_SYNC = 0x47
+# Bytes of a packet and where its sync byte lies: plain, of Blu-ray (m2ts), with parity.
+_LAYOUTS = ((188, 0), (192, 4), (204, 0))
+
+
+def ends_in_packet(path: Path) -> bool:
+    """Returns whether a transport stream was cut within a packet.
+
+    Of a file that does not begin with packets of any layout nothing is known: False.
+    """
+    with path.open("rb") as file:
+        head = file.read(3 * 204)
+    for size, sync in _LAYOUTS:
+        if len(head) >= 3 * size and all(head[sync + k * size] == _SYNC for k in range(3)):
+            return path.stat().st_size % size != 0
+    return False
