@@ -7,7 +7,6 @@ report.html and timeline.png.
 import math
 import os
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import errors, evaluation, files
+from afsd_jax import evaluation, files, subcommand
 from afsd_jax.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
@@ -60,7 +59,9 @@ def demo(output: Path) -> int:
     shutil.rmtree(work, ignore_errors=True)
     arguments = ["--config=synthetic", f"--config.data.data_dir={data}", f"--workdir={work}"]
     # Convolutions of so few channels use one core a device: make every core a device.
-    _run("train", *arguments, devices=math.gcd(config.train.batch_size, os.cpu_count() or 1))
+    devices = math.gcd(config.train.batch_size, os.cpu_count() or 1)
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    subcommand.run("train", *arguments, environment=flags)
     trained = checkpoint.read(work / "checkpoints")
     checkpoint.write(
         output / "checkpoint", trained.weights, trained.config, trained.class_names, trained.step
@@ -70,7 +71,7 @@ def demo(output: Path) -> int:
     results = output / "detections.json"
     arguments = [f"--checkpoint={output / 'checkpoint'}", f"--report={output / 'report.html'}"]
     arguments += [f"--ground-truth={output / 'ground_truth.json'}"]
-    _run("detect", *map(str, videos), f"--output={results}", *arguments)
+    subcommand.run("detect", *map(str, videos), f"--output={results}", *arguments)
     lap("detect")
 
     random = parameters.flatten(parameters.build_network(trained.config, config.seed))
@@ -129,15 +130,3 @@ def shuffle_within_seconds(frames: np.ndarray, second: int) -> np.ndarray:
     starts = range(0, len(frames), second)
     order = [start + rng.permutation(min(second, len(frames) - start)) for start in starts]
     return frames[np.concatenate(order)]
-
-
-def _run(command: str, *arguments: str, devices: int = 1) -> None:
-    """Runs a command as a process of its own, on so many devices; its failure is the demo's."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    code = subprocess.run(
-        [sys.executable, "-m", "afsd_jax.cli", command, *arguments],
-        check=False,
-        env=os.environ | {"XLA_FLAGS": flags},
-    ).returncode
-    if code:
-        raise errors.UserError(f"afsd {command} failed with exit code {code}; see above")

@@ -73,7 +73,7 @@ def compute_losses(
         outputs = network.heads(split(batch["features"], network.feature_shapes, dtype))
         return losses(outputs, None, batch, priors, network.lengths, config)
     clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-    if config.loss.consistency_weight:
+    if config.loss.consistency_weight and config.model.refinement:
         # One pass over both: each clip beside its consistency clip, so that no device sends one.
         pairs = jnp.stack([clips, consistency_frames(clips, batch["consistency_index"])], axis=1)
         both = network(pairs.reshape(-1, *clips.shape[1:]), training)
