@@ -49,7 +49,7 @@ def from_array(
     video: NDArray[np.uint8],
     fps: float,
     configs: Sequence[ml_collections.ConfigDict],
-    flow_method: str = "tvl1",
+    flow_method: str | None = None,
 ) -> Input:
     """Samples and resizes frames for networks of these configurations, as `inputs.from_video` does.
 
@@ -57,7 +57,7 @@ def from_array(
       video: uint8 [N, H, W, 3], RGB, of any size; `check_video` has passed it.
       fps: its frames per second, constant.
       configs: of the networks, sampling alike.
-      flow_method: tvl1 or dis, of the flow where a network wants it.
+      flow_method: tvl1 or dis, of the flow where a network wants it; None: as it was trained.
 
     Raises:
       UserError: it is shorter than one sampled frame, or `fps` is far below the networks' rate.

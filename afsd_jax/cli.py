@@ -67,6 +67,19 @@ Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a lo
 another process is gone; 130 and 143 stopped by Ctrl-C or SIGTERM.{_MEMORY}"""
 
 
+def _ablate(add: Callable[..., object]) -> str:
+    add("--config", required=True, help=_CONFIG)
+    add("--workdir", type=Path, required=True, help="folder for the runs and the table")
+    add("--seeds", default="0,1,2", metavar="LIST", help="of the runs (default: %(default)s)")
+    add("--rows", metavar="LIST", help="some of baseline,+quality,+refinement,full; default: all")
+    return """Trains each row with each seed, detects in the test split of the prepared data set and
+evaluates. Each row adds a part to the one before it: quality logits, refinement, boundary
+consistency learning. Every field of the configuration can be set: --config.train.epochs=8
+
+The folder receives ablation.md and ablation.json, with the mean and standard deviation of each
+metric, and every run. Started again with the same folder, it goes on with what is missing."""
+
+
 def _runs(add: Callable[..., object]) -> None:
     add("folders", type=Path, nargs="+", metavar="DIR", help="folders given to train as --workdir")
     add("--output", type=Path, help="HTML page to write, with their curves")
@@ -92,7 +105,7 @@ def _detect(add: Callable[..., object]) -> str:
     add("--beam-options", help="run on Apache Beam; see afsd prepare --help; needs --format")
     add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
     add("--flow-dir", type=Path, help="folder of the flow arrays")
-    add("--flow-method", choices=_FLOW, default="tvl1", help="dis is a hundred times faster")
+    add("--flow-method", choices=_FLOW, help="default: that of the network's configuration")
     add("--data-dir", type=Path, help="prepared data sets; the checkpoint says which is looked at")
     add("--split", help="of the prepared data set; default: its test split")
     add("--fps", type=float, help="frame rate of .npy files")
@@ -177,6 +190,7 @@ COMMANDS: dict[str, tuple[str, Callable[[Callable[..., object]], str | None]]] =
     "prepare": ("Prepare a data set for training and testing.", _prepare),
     "inspect": ("Show what a prepared data set holds.", _inspect),
     "train": ("Train a detector.", _train),
+    "ablate": ("Train without some parts of the network and compare.", _ablate),
     "runs": ("Compare training runs.", _runs),
     "detect": ("Find the actions in videos.", _detect),
     "look": ("Recognise Kinetics' actions in videos without training: a baseline.", _look),

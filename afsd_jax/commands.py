@@ -100,6 +100,20 @@ def train(args: Namespace) -> int:
         return train(config, args.workdir, args.profile)
 
 
+def ablate(args: Namespace) -> None:
+    check_output_folder(args.workdir, parents=True)
+    seeds = _seeds(args.seeds)
+    from afsd_jax import ablation
+    from afsd_jax.config import check
+    from afsd_jax.config_files import load_config
+
+    rows = ablation.chosen_rows(args.rows)
+    config = load_config(args.config, args.overrides)
+    check(config)
+    print(ablation.ablate(args.config, args.overrides, config, args.workdir, seeds, rows))
+    print(args.workdir / ablation.TABLE)
+
+
 def runs(args: Namespace) -> None:
     check_output_file(args.output)
     from afsd_jax.report import run_page
@@ -235,6 +249,13 @@ def _thresholds(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--tiou: must be numbers such as 0.5,0.75, not {text!r}") from None
+
+
+def _seeds(text: str) -> list[int]:
+    seeds = [part.strip() for part in text.split(",")]
+    if not all(seed.isdecimal() for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds: must be different whole numbers such as 0,1,2, not {text!r}")
+    return [int(seed) for seed in seeds]
 
 
 def _summary(weights: "Weights") -> list[str]:

@@ -15,6 +15,7 @@ from afsd_jax.errors import UserError
 
 LEVELS = 6
 STREAM_CHANNELS = {"rgb": 3, "flow": 2}
+FLOW_METHODS = ("tvl1", "dis")
 
 # Fields that training can choose from the data set, and the value that leaves them to it.
 OPEN = {
@@ -35,6 +36,7 @@ OPEN = {
 REMAT = ("", "products", "blocks", "trunk")  # policies of `models.remat`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
+    "data.flow_method": FLOW_METHODS,
     "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
     "model.remat": REMAT,
@@ -80,6 +82,7 @@ def default_config() -> ml_collections.ConfigDict:
     data.dataset = "thumos14"  # name of the TFDS builder
     data.data_dir = ""  # folder of prepared data sets
     data.stream = "rgb"  # rgb or flow: the builder's config
+    data.flow_method = "tvl1"  # or dis: of flow that detection computes, as the data's was
     data.train_split = "train"
     data.validation_split = ""  # evaluated while training, as train[90%:]; empty: nothing is
     data.test_split = "test"
@@ -117,6 +120,8 @@ def default_config() -> ml_collections.ConfigDict:
     model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")  # the first levels' trunk endpoints
     model.loc_multipliers = (1.0,) * LEVELS  # of the coarse distances, per level
     model.head_init = "glorot"  # glorot, or normal: std 0.01 in towers, heads and branches
+    model.quality = True  # False: no quality logits; scores are the classes' alone
+    model.refinement = True  # False: coarse predictions alone, without boundary features
     model.consistency_stride = 4  # frames per cell at which level 0 is pooled for consistency
     model.pooling = ""  # implementation of boundary max pooling; empty: the backend's best
 

@@ -81,6 +81,12 @@ class Detector:
                         f"the streams' checkpoints differ in config.data.{field}: "
                         f"{first.config.data[field]} and {other.config.data[field]}"
                     )
+            for field in ("refinement", "quality"):
+                if first.config.model[field] != other.config.model[field]:
+                    raise UserError(
+                        f"the streams' checkpoints differ in config.model.{field}; fuse networks "
+                        "that predict the same"
+                    )
             if first.class_names != other.class_names:
                 raise UserError("the streams' checkpoints were trained on different classes")
         self.checkpoints = [stream._replace(weights={}) for stream in streams]
@@ -109,7 +115,7 @@ class Detector:
         self,
         video: str | os.PathLike[str] | NDArray[np.uint8],
         fps: float | None = None,
-        flow_method: str = "tvl1",
+        flow_method: str | None = None,
     ) -> Detections:
         """Returns the actions in a video, best first.
 
@@ -117,7 +123,8 @@ class Detector:
           video: the file, or its frames: uint8 [N, H, W, 3], RGB, of any size; they are sampled and
             resized as a file's are, and not copied.
           fps: frames per second of an array; a file states its own.
-          flow_method: tvl1 or dis, of the optical flow if a network wants it.
+          flow_method: tvl1 or dis, of the optical flow if a network wants it; None: what it was
+            trained on, by its configuration.
 
         Raises:
           UserError: the file is missing, damaged or no video, the array is no video, or `fps` is
@@ -134,7 +141,7 @@ class Detector:
         return self._result(self._detect_one(source), ArrayFootage(frames, rate))
 
     def detect_many(
-        self, videos: Iterable[str | os.PathLike[str]], flow_method: str = "tvl1"
+        self, videos: Iterable[str | os.PathLike[str]], flow_method: str | None = None
     ) -> Iterator[tuple[str | os.PathLike[str], Detections]]:
         """Yields each video file, as it was given, and its actions, best first.
 
@@ -142,7 +149,8 @@ class Detector:
 
         Args:
           videos: the files.
-          flow_method: tvl1 or dis, of the optical flow if a network wants it.
+          flow_method: tvl1 or dis, of the optical flow if a network wants it; None: what it was
+            trained on, by its configuration.
 
         Raises:
           UserError: some files are missing, damaged or no videos; after all others are yielded.
@@ -255,7 +263,7 @@ class Detector:
             return Found(name, video, [], unexpected(name, raised))
         return Found(name, video, detections)
 
-    def _file(self, path: str | os.PathLike[str], flow_method: str) -> Source:
+    def _file(self, path: str | os.PathLike[str], flow_method: str | None) -> Source:
         open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
         return Source(os.fspath(path), open_video)
 

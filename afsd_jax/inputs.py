@@ -97,14 +97,14 @@ def _videos_in(path: Path) -> list[Path]:
 def from_video(
     path: str | os.PathLike[str],
     configs: Sequence[ml_collections.ConfigDict],
-    flow_method: str = "tvl1",
+    flow_method: str | None = None,
 ) -> Input:
     """Decodes a video file for networks of these configurations; flow is computed where needed.
 
     Args:
       path: of the video.
       configs: of the networks, sampling alike.
-      flow_method: tvl1, as published, or dis, about a hundred times faster.
+      flow_method: tvl1 or dis; None: what each network's configuration says.
 
     Raises:
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
@@ -158,7 +158,7 @@ def from_stream(
 def with_flow(
     frames: Iterable[NDArray[np.uint8]],
     configs: Sequence[ml_collections.ConfigDict],
-    flow_method: str,
+    flow_method: str | None,
 ) -> Iterator[Frames]:
     """Yields what each network sees of RGB frames; flow is computed for those that want it.
 
@@ -169,7 +169,9 @@ def with_flow(
 
     copies = itertools.tee(frames, len(configs))
     streams = [
-        compute_flow(copy, flow_method) if config.data.stream == "flow" else copy
+        compute_flow(copy, flow_method or config.data.flow_method)
+        if config.data.stream == "flow"
+        else copy
         for copy, config in zip(copies, configs, strict=True)
     ]
     return zip(*streams, strict=True)

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.matching import EPS, Targets, match, prior_length_ranges, proposal_labels, tiou
-from afsd_jax.models.network import Outputs
+from afsd_jax.models.network import BoundaryFeatures, Outputs
 from afsd_jax.models.refinement import frame_regions
 from afsd_jax.types import Predictions
 
@@ -121,6 +121,7 @@ def detection_losses(
       prop_conf: focal loss over all proposals / PN.
       center: binary cross-entropy over positive priors / N, its target the tIoU, at least 0, of
         the refined distances l + (w / 2) prop_loc, r alike; the target passes gradient on.
+    Terms of what the network does not predict are 0.
 
     Args:
       predictions: [B,K,...].
@@ -129,33 +130,39 @@ def detection_losses(
     """
     prior_positive = targets.labels > 0
     loc, conf, prop_loc, prop_conf, center = predictions
-    labels = proposal_labels(loc, targets, matching.proposal_tiou, matching.proposal_best)
-    positive = labels > 0
 
     def total(terms: jax.Array, counted: jax.Array, where: jax.Array | None = None) -> jax.Array:
         terms = terms if where is None else jnp.where(where, terms, 0)
         return normalised_sum(terms, counted, loss.normalise)
 
-    half_width = 0.5 * loc.sum(-1, keepdims=True)
-    coarse, coarse_half_width = jax.lax.stop_gradient((loc, half_width))
-    offset_target = (targets.loc - coarse) / jnp.maximum(coarse_half_width, EPS)
-    refined = loc + half_width * prop_loc
     # Unmatched priors have targets far away; keep them out of the gradient, not only of the sum.
     safe_target = jnp.where(prior_positive[..., None], targets.loc, 1.0)
-    quality = jnp.maximum(tiou(refined, safe_target), 0)
     focal = (loss.focal_alpha, loss.focal_gamma)
-    quality_loss = optax.losses.sigmoid_binary_cross_entropy(center, quality)
-    return {
+    terms = {
         "loc": total(giou_loss(loc, safe_target), prior_positive, prior_positive),
         "conf": total(focal_loss(conf, targets.labels, *focal), prior_positive),
-        "prop_loc": total(offset_loss(prop_loc, offset_target, loss.offset), positive, positive),
-        "prop_conf": total(focal_loss(prop_conf, labels, *focal), positive),
-        "center": total(quality_loss, prior_positive, prior_positive),
+        **dict.fromkeys(("prop_loc", "prop_conf", "center"), jnp.zeros(())),
     }
+    refined = loc
+    if prop_loc is not None and prop_conf is not None:
+        labels = proposal_labels(loc, targets, matching.proposal_tiou, matching.proposal_best)
+        positive = labels > 0
+        half_width = 0.5 * loc.sum(-1, keepdims=True)
+        coarse, coarse_half_width = jax.lax.stop_gradient((loc, half_width))
+        offset_target = (targets.loc - coarse) / jnp.maximum(coarse_half_width, EPS)
+        refined = loc + half_width * prop_loc
+        offsets = offset_loss(prop_loc, offset_target, loss.offset)
+        terms["prop_loc"] = total(offsets, positive, positive)
+        terms["prop_conf"] = total(focal_loss(prop_conf, labels, *focal), positive)
+    if center is not None:
+        quality = jnp.maximum(tiou(refined, safe_target), 0)
+        quality_loss = optax.losses.sigmoid_binary_cross_entropy(center, quality)
+        terms["center"] = total(quality_loss, prior_positive, prior_positive)
+    return terms
 
 
 def boundary_losses(
-    outputs: Outputs, start_target: jax.Array, end_target: jax.Array
+    boundary: BoundaryFeatures, start_target: jax.Array, end_target: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Returns the start and end losses, scalars (AFSD §3.5).
 
@@ -165,14 +172,14 @@ def boundary_losses(
     Args:
       start_target, end_target: [B,T] 1 near a boundary, else 0.
     """
-    step = start_target.shape[1] // outputs.level_loc.shape[1]
-    levels = (outputs.level_loc, outputs.level_conf)
+    step = start_target.shape[1] // boundary.level_loc.shape[1]
+    levels = (boundary.level_loc, boundary.level_conf)
 
     def loss(half: int, target: jax.Array) -> jax.Array:
         def of(features: jax.Array) -> jax.Array:
             return jnp.split(features, 2, axis=-1)[half]
 
-        fine = boundary_loss(of(outputs.frame_level), target)
+        fine = boundary_loss(of(boundary.frame_level), target)
         coarse = sum(boundary_loss(of(level), target[:, ::step]) for level in levels)
         return fine + 0.1 * coarse
 
@@ -180,7 +187,7 @@ def boundary_losses(
 
 
 def consistency_loss(
-    outputs: Outputs,
+    boundary: BoundaryFeatures,
     segments: jax.Array,
     mask: jax.Array,
     stride: float,
@@ -192,7 +199,7 @@ def consistency_loss(
     Of each clip: frame_level + 0.1 (level_loc + level_conf).
 
     Args:
-      outputs: of the consistency clips.
+      boundary: features of the consistency clips.
       segments: [B,3,2] frames; mask: bool [B], whether there is such a clip.
       stride: frames per cell at which level 0 is pooled.
     """
@@ -200,8 +207,8 @@ def consistency_loss(
     def loss(features: jax.Array, divisor: float) -> jax.Array:
         return triplet_loss(features, segments, divisor, margin, pooling)
 
-    terms = loss(outputs.frame_level, 1) + 0.1 * (
-        loss(outputs.level_loc, stride) + loss(outputs.level_conf, stride)
+    terms = loss(boundary.frame_level, 1) + 0.1 * (
+        loss(boundary.level_loc, stride) + loss(boundary.level_conf, stride)
     )
     return jnp.where(mask, terms, 0).sum() / jnp.maximum(mask.sum(), 1)
 
@@ -220,7 +227,8 @@ def losses(
     + boundary_weight (start + end) + consistency_weight triplet.
 
     Args:
-      outputs: of the batch's clips, or of its consistency clips.
+      outputs: of the batch's clips, or of its consistency clips. Without boundary features there
+        are no start, end and triplet losses.
       of_consistency: bool [], which of them: a consistency clip has the triplet loss and no other,
         a clip all others. None: of clips, and there are no consistency clips.
       batch: `segments` [B,M,2] frames, `labels` [B,M], `start_target`, `end_target` [B,T],
@@ -232,16 +240,16 @@ def losses(
     ranges = prior_length_ranges(config.matching.length_ranges, lengths)
     targets = match(priors, batch["segments"], batch["labels"], config.data.clip_length, ranges)
     terms = detection_losses(outputs.predictions, targets, loss, config.matching)
-    terms["start"], terms["end"] = boundary_losses(
-        outputs,
-        batch["start_target"].astype(jnp.float32),
-        batch["end_target"].astype(jnp.float32),
-    )
-    if of_consistency is None:
-        terms["triplet"] = jnp.zeros(())
-    else:
+    terms |= dict.fromkeys(("start", "end", "triplet"), jnp.zeros(()))
+    if outputs.boundary is not None:
+        terms["start"], terms["end"] = boundary_losses(
+            outputs.boundary,
+            batch["start_target"].astype(jnp.float32),
+            batch["end_target"].astype(jnp.float32),
+        )
+    if outputs.boundary is not None and of_consistency is not None:
         triplet = consistency_loss(
-            outputs,
+            outputs.boundary,
             batch["consistency_segments"],
             batch["consistency_mask"],
             config.model.consistency_stride,

@@ -29,6 +29,8 @@ def decode(
 ) -> tuple[jax.Array, jax.Array]:
     """Turns raw predictions into segments and scores.
 
+    Where the network has no refinement or no quality, coarse predictions or class scores do alone.
+
     Args:
       predictions: of the network, any leading axes.
       priors: [K], fractions of the clip.
@@ -37,12 +39,20 @@ def decode(
     Returns:
       segments [..., K, 2], frames in [0, T], and scores [..., K, C] in [0, 1], both float32.
     """
-    loc, conf, prop_loc, prop_conf, center = (jnp.asarray(x, jnp.float32) for x in predictions)
-    refined = loc + 0.5 * jnp.sum(loc, axis=-1, keepdims=True) * prop_loc
+    loc, conf = (jnp.asarray(x, jnp.float32) for x in predictions[:2])
+    prop_loc, prop_conf, center = (
+        None if x is None else jnp.asarray(x, jnp.float32) for x in predictions[2:]
+    )
+    refined = loc
+    if prop_loc is not None:
+        refined = loc + 0.5 * jnp.sum(loc, axis=-1, keepdims=True) * prop_loc
     frames = jnp.asarray(priors, jnp.float32) * clip_length
     segments = jnp.stack([frames - refined[..., 0], frames + refined[..., 1]], axis=-1)
-    probabilities = (jax.nn.softmax(conf) + jax.nn.softmax(prop_conf)) / 2
-    scores = probabilities * jax.nn.sigmoid(center)[..., None]
+    scores = jax.nn.softmax(conf)
+    if prop_conf is not None:
+        scores = (scores + jax.nn.softmax(prop_conf)) / 2
+    if center is not None:
+        scores = scores * jax.nn.sigmoid(center)[..., None]
     return jnp.clip(segments, 0, clip_length), scores
 
 

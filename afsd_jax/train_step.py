@@ -86,7 +86,8 @@ def passes(config: ml_collections.ConfigDict) -> jax.Array | None:
 
     Clips and consistency clips never meet in it, so they pass in turn, in half the memory.
     """
-    return jnp.array([False, True]) if config.loss.consistency_weight else None
+    consistency = config.loss.consistency_weight and config.model.refinement
+    return jnp.array([False, True]) if consistency else None
 
 
 class Step:

@@ -55,15 +55,15 @@ class Predictions(NamedTuple):
     loc: [..., K, 2] coarse distances from the prior to start and end, frames.
     conf: [..., K, C] coarse class logits, class 0 the background.
     prop_loc: [..., K, 2] refining offsets, in half widths of the coarse segment.
-    prop_conf: [..., K, C] refined class logits.
-    center: [..., K] quality logits.
+    prop_conf: [..., K, C] refined class logits; both None without refinement.
+    center: [..., K] quality logits; None without quality.
     """
 
     loc: "jax.Array"
     conf: "jax.Array"
-    prop_loc: "jax.Array"
-    prop_conf: "jax.Array"
-    center: "jax.Array"
+    prop_loc: "jax.Array | None"
+    prop_conf: "jax.Array | None"
+    center: "jax.Array | None"
 
 
 class Detection(NamedTuple):

@@ -182,16 +182,13 @@ class Validator:
         split = PreparedSplit(config.data, config.data.validation_split)
         self._predict = predict or FramePredictor(config, class_names, split)
         self._count = len(split.names)
-        annotated = read_ground_truth(split.folder / GROUND_TRUTH)
-        only = class_names[0] if config.data.class_agnostic else ""
-        self._truth = {name: _of_class(annotated[name], only) for name in split.names}
+        self._truth = truth_of(config, split)
         if not any(video.actions for video in self._truth.values()):
             raise UserError(
                 f"{split.folder}: no action is in config.data.validation_split="
                 f"{config.data.validation_split!r}; choose another"
             )
-        benchmarks = evaluation.BENCHMARKS
-        self._tious = benchmarks.get(config.data.dataset, benchmarks["videos"]).tious
+        self._tious = tious_of(config.data)
 
     def __call__(
         self, weights: Weights, stops: Callable[[], Any] = lambda: False
@@ -205,9 +202,22 @@ class Validator:
         return evaluation.evaluate(self._truth, found, self._tious)
 
 
+def tious_of(data: ml_collections.ConfigDict) -> tuple[float, ...]:
+    """Returns the tIoU thresholds that the configuration's data set is evaluated at."""
+    benchmarks = evaluation.BENCHMARKS
+    return benchmarks.get(data.dataset, benchmarks["videos"]).tious
+
+
+def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:
+    """Returns what is annotated of a split's videos, under the classes of the network."""
+    annotated = read_ground_truth(split.folder / GROUND_TRUTH)
+    truth = {name: annotated[name] for name in split.names}
+    if not config.data.class_agnostic:
+        return truth
+    return {name: _of_class(video, "action") for name, video in truth.items()}
+
+
 def _of_class(video: AnnotatedVideo, label: str) -> AnnotatedVideo:
-    """Returns the video with all its actions of this class, where one is given."""
-    if not label:
-        return video
+    """Returns the video with all its actions of this class."""
     actions = tuple(dataclasses.replace(action, label=label) for action in video.actions)
     return dataclasses.replace(video, actions=actions)

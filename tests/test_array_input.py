@@ -8,6 +8,7 @@ import pytest
 
 from afsd_jax import inputs
 from afsd_jax.array_input import check_video, from_array
+from afsd_jax.config import FLOW_METHODS
 from afsd_jax.errors import UserError
 from tests import small_run
 from tests.video_files import numbered_frames, write_video
@@ -58,6 +59,16 @@ def test_flow_is_computed_of_arrays_as_of_files(tmp_path):
     path = write_video(tmp_path / "x.mkv", frames, **options)
     configs = [config_of(), config_of("flow")]
     same(inputs.from_video(path, configs, "dis"), from_array(frames, 30, configs, "dis"))
+
+
+@pytest.mark.parametrize("trained", ["tvl1", "dis"])
+def test_flow_is_computed_as_the_network_was_trained_unless_another_method_is_given(trained):
+    frames, configs = numbered_frames(6, height=50, width=70), [config_of("flow")]
+    configs[0].data.flow_method = trained
+    (found,) = seen(from_array(frames, 10.0, configs))
+    by_method = {name: seen(from_array(frames, 10.0, configs, name))[0] for name in FLOW_METHODS}
+    np.testing.assert_array_equal(found, by_method[trained])
+    assert (by_method["tvl1"] != by_method["dis"]).any()
 
 
 def test_frames_are_taken_one_after_another():

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from afsd_jax import cli, commands, demo, errors
-from afsd_jax.config import default_config, resolve
+from afsd_jax.config import FLOW_METHODS, default_config, resolve
 from afsd_jax.config_files import load_config
 from afsd_jax.data import datasets
-from afsd_jax.data.decode import flow
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import BENCHMARKS
@@ -24,6 +23,7 @@ OTHER_NAMES = {
     "evaluate": "scripts/evaluate.py",
     "convert": "scripts/convert_weights.py",
     "demo": "scripts/demo.py",
+    "ablate": "scripts/ablate.py",
     "runs": "-m afsd_jax.cli runs",
     "train": "-m afsd_jax.train",
     "detect": "-m afsd_jax.detect",
@@ -35,6 +35,7 @@ NEEDED = {
     "inspect": "folder",
     "runs": "folder",
     "train": "--config=none.py",
+    "ablate": "--config=none.py",
     "detect": "video.mp4 --checkpoint=none",
     "look": "video.mp4",
     "evaluate": "--predictions=none.json --ground-truth=none.json",
@@ -55,6 +56,7 @@ FILES = [
 FOLDERS = [
     ("prepare", "--output"),
     ("train", "--workdir"),
+    ("ablate", "--workdir"),
     ("detect", "--output=found.json --subtitles"),
     ("detect", "--format=json --output"),
     ("look", "--output=found.json --subtitles"),
@@ -100,8 +102,8 @@ def test_scripts_and_modules_are_other_names_of_the_commands(command):
 def test_choices_are_those_of_the_library(capsys):
     choices = {
         ("prepare", "--encoding"): frame_codec.ENCODINGS,
-        ("prepare", "--flow-method"): flow.METHODS,
-        ("detect", "--flow-method"): flow.METHODS,
+        ("prepare", "--flow-method"): FLOW_METHODS,
+        ("detect", "--flow-method"): FLOW_METHODS,
         ("evaluate", "--benchmark"): BENCHMARKS,
         ("prepare", ""): datasets.BUILDERS,
     }

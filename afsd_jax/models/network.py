@@ -20,18 +20,27 @@ from afsd_jax.types import Predictions
 PADDING = {"black": -1.0, "grey": 0.0}
 
 
+class BoundaryFeatures(NamedTuple):
+    """Features whose first half of channels is sensitive to starts, the second to ends; float32.
+
+    frame_level: [B,T,N] at every frame.
+    level_loc, level_conf: [B,t,2N] of level 0.
+    """
+
+    frame_level: jax.Array
+    level_loc: jax.Array
+    level_conf: jax.Array
+
+
 class Outputs(NamedTuple):
     """What the network says of B clips; float32.
 
     predictions: of all levels' K priors, concatenated along time.
-    frame_level: [B,T,N] feature at every frame, start-sensitive half first.
-    level_loc, level_conf: [B,t,2N] boundary features of level 0, start-sensitive half first.
+    boundary: what refinement reads; None without it.
     """
 
     predictions: Predictions
-    frame_level: jax.Array
-    level_loc: jax.Array
-    level_conf: jax.Array
+    boundary: BoundaryFeatures | None
 
 
 def normalise(frames: jax.Array, num_frames: jax.Array, padding: float) -> jax.Array:
@@ -88,7 +97,9 @@ class Network(nnx.Module):
         self.feature_shapes = feature_shapes(model, clip_length, crop_size)
         inputs = [(height, features) for _, height, _, features in self.feature_shapes]
         self.pyramid = Pyramid(inputs, model.levels, channels, groups, dtype, rng)
-        self.frame_level = FrameLevel(channels, groups, clip_length, dtype, rng)
+        self.refines, self.rates = model.refinement, model.quality
+        if self.refines:
+            self.frame_level = FrameLevel(channels, groups, clip_length, dtype, rng)
 
         init = layers.normal(0.01) if model.head_init == "normal" else layers.glorot_uniform
 
@@ -105,9 +116,11 @@ class Network(nnx.Module):
         self.loc_tower, self.conf_tower = tower(), tower()
         self.loc_head, self.conf_head = head(2, 3), head(model.num_classes, 3)
         self.loc_scale = nnx.Param(jnp.ones(model.levels))
-        self.loc_branch, self.conf_branch = branch(), branch()
-        self.prop_loc_head, self.prop_conf_head = head(2, 1), head(model.num_classes, 1)
-        self.center_head = head(1, 3)
+        if self.refines:
+            self.loc_branch, self.conf_branch = branch(), branch()
+            self.prop_loc_head, self.prop_conf_head = head(2, 1), head(model.num_classes, 1)
+        if self.rates:
+            self.center_head = head(1, 3)
 
         self.clip_length, self.pooling = clip_length, pooling
         self.lengths = lengths_of(model, clip_length)
@@ -134,10 +147,9 @@ class Network(nnx.Module):
     def heads(self, features: Sequence[jax.Array]) -> Outputs:
         """Returns the predictions for the trunk's features, see `features`."""
         levels = self.pyramid(features)
-        frame_level = self.frame_level(levels[0])
 
         # The heads are shared by all levels, which therefore pass them concatenated along time.
-        lengths, pool = self.lengths, self._pool
+        lengths = self.lengths
         cells = jnp.concatenate(levels, axis=1)
         loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
         conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
@@ -147,6 +159,23 @@ class Network(nnx.Module):
         loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
         conf = self.conf_head(conf_tower, lengths)
 
+        prop_loc = prop_conf = boundary = None
+        rated = loc_tower
+        if self.refines:
+            rated, refined_conf, boundary = self._refine(levels[0], loc, loc_tower, conf_tower)
+            prop_loc = self.prop_loc_head(rated, lengths)
+            prop_conf = self.prop_conf_head(refined_conf, lengths)
+        center = self.center_head(rated, lengths)[..., 0] if self.rates else None
+        outputs = Outputs(Predictions(loc, conf, prop_loc, prop_conf, center), boundary)
+        return jax.tree.map(widened, outputs)
+
+    def _refine(
+        self, level: jax.Array, loc: jax.Array, loc_tower: jax.Array, conf_tower: jax.Array
+    ) -> tuple[jax.Array, jax.Array, BoundaryFeatures]:
+        """Returns the towers' features [B,K,N] refined at the ends of the coarse proposals `loc`,
+        and what was read there; `level` is the pyramid's first."""
+        lengths, pool = self.lengths, self._pool
+        frame_level = self.frame_level(level)
         level_regions, frame_regions = refinement.proposal_regions(
             loc, jnp.asarray(self.priors), lengths, self.clip_length
         )
@@ -162,20 +191,9 @@ class Network(nnx.Module):
         )
         refined_loc = self.loc_branch(loc_tower, loc_level, frame, lengths)
         refined_conf = self.conf_branch(conf_tower, conf_level, frame, lengths)
-        predictions = Predictions(
-            loc=loc,
-            conf=conf,
-            prop_loc=self.prop_loc_head(refined_loc, lengths),
-            prop_conf=self.prop_conf_head(refined_conf, lengths),
-            center=self.center_head(refined_loc, lengths)[..., 0],
-        )
-        outputs = Outputs(
-            predictions,
-            frame_level,
-            level_loc=loc_boundary[:, : lengths[0]],
-            level_conf=conf_boundary[:, : lengths[0]],
-        )
-        return jax.tree.map(widened, outputs)
+        first = slice(lengths[0])
+        read = BoundaryFeatures(frame_level, loc_boundary[:, first], conf_boundary[:, first])
+        return refined_loc, refined_conf, read
 
     def _pool(self, features: jax.Array, regions: jax.Array) -> jax.Array:
         return boundary_max_pooling(features, regions, self.pooling)

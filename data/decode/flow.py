@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from afsd_jax.config import FLOW_METHODS
 from afsd_jax.data.decode.sources import FrameSource
 from afsd_jax.errors import UserError
 
-METHODS = ("tvl1", "dis")
 BOUND = 20.0  # pixels; longer displacements are cut
 
 
@@ -102,7 +102,7 @@ def _estimator(cv2: types.ModuleType, method: str):
     if method == "dis":
         return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     if method != "tvl1":
-        raise UserError(f"flow method {method!r}: must be one of {', '.join(METHODS)}")
+        raise UserError(f"flow method {method!r}: must be one of {', '.join(FLOW_METHODS)}")
     if not hasattr(cv2, "optflow"):
         raise UserError(
             "TV-L1 flow needs OpenCV's contributed modules: pip uninstall opencv-python "

@@ -49,9 +49,9 @@ def test_outputs_and_trunk_are_the_references_within_a_thousandth_of_their_devia
         "endpoint_std": np.array([endpoints[name].std() for name in i3d.ENDPOINTS]),
     }
     for suffix, features in (
-        ("", outputs.frame_level),
-        ("_loc_prop", outputs.level_loc),
-        ("_conf_prop", outputs.level_conf),
+        ("", outputs.boundary.frame_level),
+        ("_loc_prop", outputs.boundary.level_loc),
+        ("_conf_prop", outputs.boundary.level_conf),
     ):
         start, end = jnp.split(features, 2, axis=-1)
         found |= {f"start{suffix}": start[..., ::16], f"end{suffix}": end[..., ::16]}
@@ -67,8 +67,10 @@ def test_bfloat16_predicts_what_float32_predicts():
     for dtype in ("float32", "bfloat16"):
         network = parameters.build_network(small_config(dtype=dtype))
         outputs[dtype] = jax.jit(network)(clips())
-    flat = {dtype: {**o._asdict(), **o.predictions._asdict()} for dtype, o in outputs.items()}
-    for name in flat["float32"].keys() - {"predictions"}:
+    flat = {
+        dtype: of.predictions._asdict() | of.boundary._asdict() for dtype, of in outputs.items()
+    }
+    for name in flat["float32"]:
         expected, found = flat["float32"][name], flat["bfloat16"][name]
         assert found.dtype == jnp.float32
         # Where a proposal's region moves by a cell a pooled value jumps, so not every one is close.

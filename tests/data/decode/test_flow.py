@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from afsd_jax.config import FLOW_METHODS
 from afsd_jax.data.decode import flow
 from afsd_jax.data.decode.sources import FrameSource
 from afsd_jax.data.decode.video import resize
@@ -33,7 +34,7 @@ def moving_texture(count: int, step: tuple[int, int]) -> FrameSource:
     return Frames(np.ascontiguousarray(frames))
 
 
-@pytest.mark.parametrize("method", flow.METHODS)
+@pytest.mark.parametrize("method", FLOW_METHODS)
 @pytest.mark.parametrize("step", [(2, 0), (0, -3), (-1, 2)])
 def test_a_moving_texture_has_its_displacement_everywhere(method, step):
     source = moving_texture(4, step)
