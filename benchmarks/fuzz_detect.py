@@ -3,8 +3,8 @@
     python benchmarks/fuzz_detect.py --output benchmarks/results/fuzz_detect.json
 
 None may cost more than a minute or 3 GiB, end in a traceback or leave a file outside the folder of
-results. Fifty files are looked at in a process, which writes results as they come: between two of them
-no more than a minute may pass. Where anything is wrong, each of the fifty is looked at by itself.
+results. Fifty files are looked at in a process, which writes results as they come: no more than a
+minute may pass between two of them. Where anything is wrong, each of the fifty is looked at alone.
 """
 
 import argparse
