@@ -3,10 +3,12 @@
     python benchmarks/fuzz_detect.py --output benchmarks/results/fuzz_detect.json
 
 None may cost more than a minute or 3 GiB, end in a traceback or leave a file outside the folder of
-results. Files are looked at ten in a process; where ten take more than a minute, each by itself.
+results. Fifty files are looked at in a process, which writes results as they come: no more than a
+minute may pass between two of them. Where anything is wrong, each of the fifty is looked at alone.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -28,7 +30,7 @@ from afsd_jax.config import resolve
 from afsd_jax.configs import synthetic
 from afsd_jax.weights import checkpoint, parameters
 
-LIMIT_S, LIMIT_MIB, TOGETHER = 60, 3072, 10
+LIMIT_S, LIMIT_MIB, TOGETHER = 60, 3072, 50
 CLASSES = ["<script>alert(1)</script>", 'a "quoted" one', "two\nlines"]
 ODD_NAMES = (
     "<b>bold<b>",
@@ -170,22 +172,23 @@ def write_checkpoint(folder: Path) -> Path:
 def detect(paths: Sequence[Path], network: Path, output: Path) -> dict[str, Any]:
     """Detects in a process of its own; returns what happened."""
     command = [sys.executable, "-m", "afsd_jax.detect", f"--checkpoint={network}"]
-    command += [f"--output={output}", "--format=json,csv,srt,vtt,html,png", "--min-score=0"]
+    command += [f"--output={output}", "--format=json,csv,srt,vtt,html", "--min-score=0"]
     command += ["--", *map(str, paths)]
-    start, log = time.perf_counter(), output.with_suffix(".log")
+    start, log = time.time(), output.with_suffix(".log")
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=output.parent, stdout=file, stderr=file)
         limit_s, peak_mib = LIMIT_S * len(paths), 0
         while process.poll() is None:
             peak_mib = max(peak_mib, _peak_mib(process.pid))
-            if time.perf_counter() - start > limit_s:
+            if time.time() - start > limit_s:
                 process.kill()
             time.sleep(0.05)
     said = log.read_text(errors="replace")
     log.unlink()
     return {
         "code": process.returncode,
-        "wall_s": round(time.perf_counter() - start, 1),
+        "wall_s": round(time.time() - start, 1),
+        "slowest_s": round(_longest_pause(output, start), 1),
         "peak_mib": peak_mib,
         "traceback": "Traceback" in said,
         "failed": said.count("failed: "),
@@ -193,6 +196,13 @@ def detect(paths: Sequence[Path], network: Path, output: Path) -> dict[str, Any]
         "scripts": sum("<script>alert" in page.read_text() for page in output.glob("*.html")),
         "said": said[-1500:],
     }
+
+
+def _longest_pause(output: Path, start: float) -> float:
+    """Returns the most seconds in which no result was written; no file took longer."""
+    written = sorted(path.stat().st_mtime for path in output.glob("*.json"))
+    times = [start, *written, time.time()]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def _peak_mib(pid: int) -> int:
@@ -209,7 +219,7 @@ def fault(result: dict[str, Any]) -> str:
     faults: list[tuple[str, Callable[[], bool]]] = [
         ("killed or crashed", lambda: result["code"] not in (0, 1, 2)),
         ("traceback", lambda: result["traceback"]),
-        ("slow", lambda: result["wall_s"] > LIMIT_S),
+        ("slow", lambda: result["slowest_s"] > LIMIT_S),
         ("large", lambda: result["peak_mib"] > LIMIT_MIB),
         ("script", lambda: bool(result["scripts"])),
         ("unforeseen", lambda: bool(result["unforeseen"])),
@@ -240,7 +250,9 @@ def main() -> int:
         for at in range(0, len(paths), TOGETHER):
             given = paths[at : at + TOGETHER]
             runs.append(detect(given, network, root / f"out{at}"))
-            print(at, fault(runs[-1]) or "fine", runs[-1]["wall_s"], flush=True)
+            print(
+                at, fault(runs[-1]) or "fine", runs[-1]["wall_s"], runs[-1]["slowest_s"], flush=True
+            )
             if fault(runs[-1]):
                 for path in given:
                     alone = detect([path], network, root / f"out{at}_{path.name[-7:-4]}")
@@ -262,7 +274,7 @@ def main() -> int:
         "files": dict(sorted(Counter(kinds.values()).items())),
         "refused": sum(run["failed"] for run in runs),
         "codes": dict(Counter(str(run["code"]) for run in runs)),
-        "slowest_ten_s": max(run["wall_s"] for run in runs),
+        "slowest_s": max(run["slowest_s"] for run in runs),
         "peak_mib": max(run["peak_mib"] for run in runs),
         "faults": faults,
         "outside": [str(path) for path, _ in outside],
