@@ -27,7 +27,6 @@ from afsd_jax.report.tracks import Track
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, parameters
 
-STREAM = "flow"
 # mAP@0.5. Rounding alone moves the trained one: processors and versions gave 0.562 to 0.757.
 LEAST_TRAINED, MOST_UNTRAINED = 0.50, 0.05
 MOST_CONTROL = 0.5  # of the trained detector's
@@ -40,7 +39,7 @@ def demo(output: Path) -> int:
       The exit code: 1 if the detector has not learnt motion, which one line on stderr says.
     """
     data, work, seconds = output / "data", output / "run", {}
-    config = synthetic.get_config(STREAM)
+    config = synthetic.get_config()
     clock = time.monotonic()
 
     def lap(stage: str) -> None:
@@ -49,14 +48,8 @@ def demo(output: Path) -> int:
 
     source = data / "synthetic" / "source"
     synthesize(source)  # refuses videos that an earlier version made
-    options = Options(
-        source,
-        encoding="png",  # as exact as the flow that is detected in
-        fps=config.data.fps,
-        size=config.data.frame_size,
-        flow_method=config.data.flow_method,
-    )
-    datasets.prepare_dataset("synthetic", data, STREAM, options)
+    options = Options(source, fps=config.data.fps, size=config.data.frame_size)
+    datasets.prepare_dataset("synthetic", data, options=options)
     truth = read_ground_truth(source / "ground_truth.json")
     files.write_json(output / "ground_truth.json", files.read_json(source / "ground_truth.json"))
     videos = sorted((source / "videos" / "test").glob("*.mp4"))
@@ -64,11 +57,7 @@ def demo(output: Path) -> int:
 
     # A finished run would only be resumed; the demo trains from scratch every time.
     shutil.rmtree(work, ignore_errors=True)
-    arguments = [
-        f"--config=synthetic:{STREAM}",
-        f"--config.data.data_dir={data}",
-        f"--workdir={work}",
-    ]
+    arguments = ["--config=synthetic", f"--config.data.data_dir={data}", f"--workdir={work}"]
     # Convolutions of so few channels use one core a device: make every core a device.
     devices = math.gcd(config.train.batch_size, os.cpu_count() or 1)
     flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
@@ -91,9 +80,9 @@ def demo(output: Path) -> int:
     controls: dict[str, list[Detection]] = {}
     for path in tqdm(videos, "baseline and control", unit="video"):
         video = read_video(path, config.data.fps, (config.data.frame_size,) * 2)
-        baselines[path.stem] = untrained.detect(video.frames, video.fps)
+        baselines[path.stem] = untrained.detect_frames([video.frames], video.fps, video.duration_s)
         shuffled = shuffle_within_seconds(video.frames, round(video.fps))
-        controls[path.stem] = detector.detect(shuffled, video.fps)
+        controls[path.stem] = detector.detect_frames([shuffled], video.fps, video.duration_s)
     lap("baseline and control")
 
     truth = {name: video for name, video in truth.items() if video.subset == "test"}

@@ -1,11 +1,11 @@
 r"""The embedded data set, configured small enough to train from scratch on a laptop's CPU.
 
-    afsd prepare synthetic --output DIR --size 38 --stream flow --flow-method dis --encoding png
-    afsd train --config synthetic:flow --config.data.data_dir=DIR --workdir RUN
+    afsd prepare synthetic --output DIR --size 38
+    afsd train --config synthetic --config.data.data_dir=DIR --workdir RUN
 
-`make demo` does both, then detects and evaluates; README.md has the result it should give. On
-frames themselves, `--config synthetic` of `--stream rgb`, the same network has to learn from
-scratch what motion is, and in as many steps misses the direction of many actions.
+`make demo` does both, then detects and evaluates; README.md has the result it should give. With
+`--stream flow --flow-method dis --encoding png` and `--config synthetic:flow` the same is trained
+on optical flow.
 """
 
 import ml_collections
