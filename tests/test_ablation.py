@@ -46,7 +46,7 @@ def test_what_is_left_out_has_no_weights_no_predictions_and_no_loss(quality, ref
 
     def run(weights):
         given = parameters.replace(network, weights)
-        return given(jnp.zeros((1, 64, 32, 32, 3))), compute_losses(given, batch, config)
+        return given(jnp.zeros((1, 64, 32, 32, 3))), compute_losses(given, batch, config, None)
 
     outputs, terms = jax.eval_shape(run, parameters.shapes(config))
     assert (outputs.predictions.center is not None) == quality
