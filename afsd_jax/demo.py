@@ -28,7 +28,7 @@ from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, parameters
 
 # mAP@0.5. Rounding alone moves the trained one: processors and versions gave 0.562 to 0.757.
-LEAST_TRAINED, MOST_UNTRAINED = 0.50, 0.05
+LEAST_TRAINED, MOST_UNTRAINED = 0.45, 0.05
 MOST_CONTROL = 0.5  # of the trained detector's
 
 
