@@ -2,7 +2,7 @@
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,15 @@ class DetectVideo(beam.DoFn):
         compilation_cache.enable(self._args.compilation_cache)
         self._work = detect.open_work(self._args)
         self._work.quiet = True
-        self._made_by = detect.made_from(self._work)
 
-    def process(self, element: tuple[int, str]) -> None:
-        """Detects in one video, given its number and name."""
-        number, name = element
+    def process(self, element: tuple[int, str, str]) -> None:
+        """Detects in one video, given number, name and what its detections come of."""
+        number, name, made_by = element
         work = self._work
         outcome: dict[str, Any] = {"damaged": 0, "error": None}
         work.failed.clear()
         assert work.folder is not None  # --beam-options needs --format
-        for _, damaged in detect.write_videos(work.folder, work, [name], self._made_by):
+        for _, damaged in detect.write_videos(work.folder, work, [name], {name: made_by}):
             outcome["damaged"] = damaged
         if work.failed:
             outcome["error"] = work.failed[0]
@@ -42,13 +41,14 @@ class DetectVideo(beam.DoFn):
 
 
 def write_videos(
-    args: argparse.Namespace, names: Sequence[str], failed: list[str]
+    args: argparse.Namespace, names: Sequence[str], made_by: Mapping[str, str], failed: list[str]
 ) -> Iterator[tuple[str, int]]:
     """Detects in videos as `detect.write_videos` does, spread over Beam's workers.
 
     Args:
       args: the command line, checked; `beam_options` are Beam's pipeline options.
       names: of the videos.
+      made_by: digests of what their detections are made from, by name.
       failed: receives why others failed.
 
     Raises:
@@ -61,7 +61,8 @@ def write_videos(
         with beam.Pipeline(options=args.beam_options) as pipeline:
             _ = (
                 pipeline
-                | "Videos" >> beam.Create(list(enumerate(names)))
+                | "Videos"
+                >> beam.Create([(i, name, made_by[name]) for i, name in enumerate(names)])
                 | "Spread" >> beam.Reshuffle()
                 | "Detect" >> beam.ParDo(DetectVideo(alone, Path(folder)))
             )

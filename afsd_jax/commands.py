@@ -151,10 +151,9 @@ def look(args: Namespace) -> int:
 
 
 def _look_in_place_of_detecting(args: Namespace) -> int:
-    for name in _NOT_OF_LOOK:
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise UserError(f"--{option}: not with --checkpoint kinetics; see afsd look --help")
+    from afsd_jax.detect_options import refuse
+
+    refuse(args, _NOT_OF_LOOK, "not with --checkpoint kinetics; see afsd look --help")
     if args.output is None:
         raise UserError("give --output, the file to write to; see --help")
     from afsd_jax.look import DEFAULTS

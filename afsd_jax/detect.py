@@ -202,7 +202,7 @@ def detect_into(folder: OutputFolder, work: Work, args: argparse.Namespace) -> i
     else:
         from afsd_jax import beam_detect
 
-        written = beam_detect.write_videos(args, left, work.failed)
+        written = beam_detect.write_videos(args, left, made_by, work.failed)
     for name, lost in written:
         if lost:
             damaged[name] = lost

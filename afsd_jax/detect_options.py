@@ -60,12 +60,17 @@ def check_arguments(args: argparse.Namespace) -> None:
                 raise UserError(f"--{option}: not with --format, which writes {name} files, too")
 
 
+def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Raises UserError, with the reason, if an option of these names is given."""
+    for name in names:
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')}: {why}")
+
+
 def _check_stream(args: argparse.Namespace) -> None:
     if len(args.videos) > 1:
         raise UserError("-: standard input is looked at alone; give other videos to another run")
-    for name in _NOT_OF_STREAM:
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')}: not with -, a stream")
+    refuse(args, _NOT_OF_STREAM, "not with -, a stream")
     if args.format is not None and args.output is None:
         raise UserError("--format: give --output, too, the folder to write to")
     args.videos = [Path(standard_input.NAME)]

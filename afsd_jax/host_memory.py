@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from typing import Any
 
 from afsd_jax.accelerators import accelerator_is_installed
 
@@ -27,16 +28,19 @@ def keep_freed_memory() -> None:
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
     makes its threads; does nothing where an accelerator computes, or without glibc.
     """
-    if not sys.platform.startswith("linux") or accelerator_is_installed():
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    mallopt = _glibc("mallopt")
+    if mallopt is not None and not accelerator_is_installed():
         for parameter, value in (_ONE_ARENA, _MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
 
 
 def give_back_memory() -> None:
     """Gives the system what is free of the process's memory now, such as a compiler leaves."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def _glibc(name: str) -> Any:
+    """Returns a function of glibc; None on other systems, or with another library."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -122,7 +122,7 @@ def from_stream(
     source: ByteSource,
     name: str,
     configs: Sequence[ml_collections.ConfigDict],
-    flow_method: str = "tvl1",
+    flow_method: str | None = None,
 ) -> Input:
     """Decodes a video that comes once, as through a pipe, for networks of these configurations.
 
@@ -130,7 +130,7 @@ def from_stream(
       source: of the bytes.
       name: of the source.
       configs: of the networks, sampling alike.
-      flow_method: tvl1 or dis, of the flow where a network wants it.
+      flow_method: tvl1 or dis; None: what each network's configuration says.
 
     Raises:
       UserError: it is no video that can be read so, or a network sees whole videos at once.

@@ -29,6 +29,7 @@ from afsd_jax.report import run_page
 from afsd_jax.run_log import LOSS, VALIDATION, RunLog
 from afsd_jax.sharding import data_mesh, place, shard_batch
 from afsd_jax.train_step import TrainState, init_state, make_train_step
+from afsd_jax.types import ANY_ACTION
 from afsd_jax.validation import ClipLosses, FeaturePredictor, Validator
 from afsd_jax.weights import checkpoint, parameters
 from afsd_jax.weights.loading import load_initial
@@ -70,7 +71,7 @@ def train(
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names))
     trunk_features.check_frozen(config)
-    class_names = ["action"] if config.data.class_agnostic else data.class_names
+    class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
     total_steps = config.train.steps or config.train.epochs * data.steps_per_epoch
     evaluate_every, checkpoint_every = (
         steps_between(config.train[name], data.steps_per_epoch) or 0

@@ -202,7 +202,8 @@ def make_train_step(
         }
         after = TrainState(state.step + 1, trainable, {**state.fixed, **moved}, opt_state, average)
         # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
-        finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
+        size = norm(grads)
+        finite = jnp.isfinite(total) & jnp.isfinite(size)
         kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
         trees = {"gradient": grads, "update": changes, "weight": trainable}
         norms = {
@@ -211,7 +212,7 @@ def make_train_step(
             for part, trunk in (("trunk", True), ("heads", False))
         }
         if limit:
-            scale = jnp.minimum(1, limit / norm(grads))
+            scale = jnp.minimum(1, limit / size)
             norms |= {name: scale * x for name, x in norms.items() if name.startswith("gradient")}
         return in_shares(kept._replace(step=after.step)), {"finite": finite, **norms}
 

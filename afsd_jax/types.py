@@ -49,6 +49,9 @@ class AnnotatedVideo:
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
+ANY_ACTION = "action"  # the only class of networks that say where something happens, not what
+
+
 class Predictions(NamedTuple):
     """What a network predicts for K priors and C classes, raw.
 

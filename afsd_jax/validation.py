@@ -27,7 +27,7 @@ from afsd_jax.models import PADDING
 from afsd_jax.postprocess import decode_streams
 from afsd_jax.sharding import data_mesh, place, shard_batch
 from afsd_jax.train_step import compute_losses, passes
-from afsd_jax.types import AnnotatedVideo, Detection
+from afsd_jax.types import ANY_ACTION, AnnotatedVideo, Detection
 from afsd_jax.weights import parameters
 from afsd_jax.weights.checkpoint import Checkpoint
 
@@ -214,7 +214,7 @@ def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[st
     truth = {name: annotated[name] for name in split.names}
     if not config.data.class_agnostic:
         return truth
-    return {name: _of_class(video, "action") for name, video in truth.items()}
+    return {name: _of_class(video, ANY_ACTION) for name, video in truth.items()}
 
 
 def _of_class(video: AnnotatedVideo, label: str) -> AnnotatedVideo:

@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 import resource
 import subprocess
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,22 @@ def commit() -> str:
     """Returns the commit of this checkout, shortened."""
     git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     return subprocess.check_output(git, text=True).strip()
+
+
+def provenance(*packages: str) -> dict[str, Any]:
+    """Returns where figures come from: the machine, versions of packages, and the commit."""
+    versions = {name: version(name) for name in packages}
+    return {"machine": machine(), "versions": versions, "commit": commit()}
+
+
+def peak_mib(pid: int | str = "self") -> float:
+    """Returns the most memory that a process has held, MiB; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+)", status)
+    return int(found[1]) / 1024 if found else 0
 
 
 def measured(command: Sequence[str], **options: Any) -> tuple[float, resource.struct_rusage]:

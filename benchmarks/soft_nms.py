@@ -12,12 +12,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import commit, machine
+from common import provenance
 from numpy.typing import NDArray
 
 from afsd_jax import files, nms
@@ -82,9 +81,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args = parser.parse_args()
     results: dict[str, Any] = {
-        "machine": machine(),
-        "versions": {"numpy": version("numpy")},
-        "commit": commit(),
+        **provenance("numpy"),
         "command": "python benchmarks/soft_nms.py --output benchmarks/results/soft_nms.json",
         "load_before": round(os.getloadavg()[0], 2),
         "videos": {},

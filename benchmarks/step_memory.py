@@ -11,16 +11,14 @@ the faster of them, by the clock and of the processor.
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import ml_collections
-from common import commit, machine
+from common import peak_mib, provenance
 from contestants import Size, network_config, training_batch
 
 from afsd_jax import files
@@ -60,10 +58,8 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
         state = jax.block_until_ready(step(state, clips))[0]
         seconds.append((time.perf_counter() - clock, time.process_time() - processor))
     wall_s, cpu_s = min(seconds)
-    peak_kib = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
-    assert peak_kib
     return {
-        "peak_gib": round(int(peak_kib[1]) / 2**20, 2),
+        "peak_gib": round(peak_mib() / 1024, 2),
         "wall_s": round(wall_s, 2),
         "cpu_s": round(cpu_s, 2),
     }
@@ -87,9 +83,7 @@ def main() -> None:
         dtype, remat, batch = args.step
         return print(json.dumps(take_steps(dtype, remat, int(batch))))
     results: dict[str, Any] = {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("jax", "numpy")},
-        "commit": commit(),
+        **provenance("jax", "numpy"),
         "network": NARROW,
         "steps": [],
     }

@@ -19,6 +19,7 @@ import numpy as np
 from afsd_jax.config import STREAM_CHANNELS, check, resolve
 from afsd_jax.configs import anet, thumos14
 from afsd_jax.errors import UserError
+from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights import torch_files
 from afsd_jax.weights.parameters import shapes as network_shapes
 
@@ -124,7 +125,9 @@ def resolve_for(
 def class_names(config: ml_collections.ConfigDict) -> list[str]:
     """Returns the names of an official checkpoint's classes, which its file does not hold."""
     count = config.model.num_classes - 1
-    names = {"thumos14": thumos14.CLASSES, "activitynet": ("action",)}.get(config.data.dataset, ())
+    names = {"thumos14": thumos14.CLASSES, "activitynet": (ANY_ACTION,)}.get(
+        config.data.dataset, ()
+    )
     return list(names) if len(names) == count else [f"class_{i + 1}" for i in range(count)]
 
 

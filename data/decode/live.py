@@ -123,9 +123,7 @@ class LiveReader:
                     self.damaged += 1
                     counted.append(packet.pts)
                 frames = packet.decode()
-            except StopIteration:
-                return
-            except av.EOFError:
+            except (StopIteration, av.EOFError):
                 return
             except av.FFmpegError:
                 self.damaged += 1
