@@ -119,14 +119,20 @@ class LiveReader:
         while True:
             try:
                 packet = next(packets)
-                if packet.is_corrupt:
-                    self.damaged += 1
-                    counted.append(packet.pts)
-                frames = packet.decode()
             except (StopIteration, av.EOFError):
                 return
             except av.FFmpegError:
                 self.damaged += 1
+                continue
+            if packet.is_corrupt:
+                self.damaged += 1
+                counted.append(packet.pts)
+            try:
+                frames = packet.decode()
+            except av.EOFError:
+                return
+            except av.FFmpegError:
+                self.damaged += packet.pts not in counted
                 continue
             for frame in frames:
                 if frame.is_corrupt:
