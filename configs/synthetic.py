@@ -29,6 +29,8 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.flip = 0.0  # mirrored, one class would be another
 
     config.model.trunk_width = 0.25
+    # From scratch, in so few steps, the layers after this one would keep the others from learning.
+    config.model.pyramid_inputs = ("Mixed_4b",)
     config.model.batch_norm = "trained"
     config.model.channels = 128
     config.model.groups = 16

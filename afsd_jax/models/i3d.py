@@ -69,10 +69,15 @@ def endpoint_channels(endpoint: str, width: float) -> int:
     return sum(scaled(channels, width) for channels in (b0, b1b, b2b, b3b))
 
 
+def endpoints_until(endpoint: str) -> tuple[str, ...]:
+    """Returns the endpoints up to this one, with it."""
+    return ENDPOINTS[: ENDPOINTS.index(endpoint) + 1]
+
+
 def endpoint_stride(endpoint: str) -> tuple[int, int]:
     """Returns an endpoint's stride (frames, pixels) on the clip."""
     time, space = 1, 1
-    for name in ENDPOINTS[: ENDPOINTS.index(endpoint) + 1]:
+    for name in endpoints_until(endpoint):
         strides = UNITS[name][2] if name in UNITS else POOLS.get(name, ((), (1, 1, 1)))[1]
         time, space = time * strides[0], space * strides[1]
     return time, space
@@ -89,7 +94,7 @@ def frozen_endpoints(frozen_until: str) -> tuple[str, ...]:
             f"config.model.frozen_until={frozen_until!r}: must be empty or one of "
             f"{', '.join(ENDPOINTS)}"
         )
-    return ENDPOINTS[: ENDPOINTS.index(frozen_until) + 1] if frozen_until else ()
+    return endpoints_until(frozen_until) if frozen_until else ()
 
 
 class Learning(NamedTuple):
@@ -156,7 +161,11 @@ class Mixed(nnx.Module):
 
 
 class I3D(nnx.Module):
-    """The trunk. Its units are attributes under their official names."""
+    """The trunk. Its units are attributes under their official names.
+
+    Attributes:
+      endpoints: that it computes.
+    """
 
     remat = ""  # policy, see `remat`
 
@@ -168,14 +177,16 @@ class I3D(nnx.Module):
         frozen_until: str,
         dtype: DTypeLike,
         rng: layers.Rng,
+        until: str = ENDPOINTS[-1],
     ):
-        """Builds the trunk; what lies up to the endpoint `frozen_until` is not trained.
+        """Builds the trunk up to an endpoint; what lies up to `frozen_until` is not trained.
 
         Raises:
-          UserError: there is no such endpoint.
+          UserError: there is no endpoint `frozen_until`.
         """
         channels, frozen = in_channels, frozen_endpoints(frozen_until)
-        for name in ENDPOINTS:
+        self.endpoints = endpoints_until(until)
+        for name in self.endpoints:
             learns = name not in frozen
             learning = Learning(learns, learns and trained_norm)
             if name in UNITS:
@@ -193,7 +204,7 @@ class I3D(nnx.Module):
         """Returns every endpoint [B,T',H',W',C'] of clips [B,T,H,W,channels] in [-1, 1]."""
         endpoints = {}
         x = clips
-        for name in ENDPOINTS:
+        for name in self.endpoints:
             if name in POOLS:
                 x = max_pool3d(x, *POOLS[name])
             else:

@@ -19,6 +19,7 @@ import numpy as np
 from afsd_jax.config import STREAM_CHANNELS, check, resolve
 from afsd_jax.configs import anet, thumos14
 from afsd_jax.errors import UserError
+from afsd_jax.models import i3d
 from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights import torch_files
 from afsd_jax.weights.parameters import shapes as network_shapes
@@ -91,8 +92,9 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     )
     shapes = {name: tuple(x.shape) for name, x in state.items()}
     config = recognise(shapes) if config is None else resolve_for(shapes, config)
+    needless = (*NEEDLESS, (_behind(config.model.pyramid_inputs[-1]), "no level reads it"))
     ignored = {
-        name: reason for name in state for pattern, reason in NEEDLESS if pattern.fullmatch(name)
+        name: reason for name in state for pattern, reason in needless if pattern.fullmatch(name)
     }
     state = {name: tensor for name, tensor in state.items() if name not in ignored}
     wanted = {
@@ -104,6 +106,12 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     arrays = _arrays(state, path)
     parameters = from_pytorch(arrays, wanted, config)
     return Weights(kind, config, parameters, len(state), ignored)
+
+
+def _behind(endpoint: str) -> re.Pattern[str]:
+    """Returns the pattern of the names of a trunk's units behind an endpoint."""
+    units = set(i3d.ENDPOINTS) - set(i3d.endpoints_until(endpoint))
+    return re.compile(rf"{re.escape(TRUNK)}({'|'.join(units) or '(?!)'})\..*")
 
 
 def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:

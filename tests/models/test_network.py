@@ -94,6 +94,16 @@ def test_frozen_batch_norm_has_nothing_to_learn_and_trained_has():
     assert (parameters.flatten(trained)[trunk + "mean"] != before[trunk + "mean"]).any()
 
 
+def test_the_trunk_ends_where_the_last_level_reads_it():
+    config = small_config(pyramid_inputs=("Mixed_3c", "Mixed_4c"), levels=2)
+    config.model.loc_multipliers = (1.0, 1.0)
+    network = parameters.build_network(config)
+    units = {name.split(".")[1] for name in parameters.flatten(network) if name[:5] == "trunk"}
+    first = "Conv3d_1a_7x7 Conv3d_2b_1x1 Conv3d_2c_3x3 Mixed_3b Mixed_3c Mixed_4b Mixed_4c"
+    assert units == set(first.split())
+    assert list(network.trunk(clips(1)))[-1] == "Mixed_4c"
+
+
 def test_frames_behind_the_end_are_the_padding_value():
     frames = np.full((2, 4, 2, 2, 3), 255, np.uint8)
     clip = normalise(frames, np.array([4, 1]), -1.0)

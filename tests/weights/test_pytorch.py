@@ -124,6 +124,24 @@ def test_a_kinetics_trunk_is_recognised_and_its_classifier_ignored(tmp_path, str
     )
 
 
+def test_a_shorter_trunk_takes_its_part_of_a_whole_one(tmp_path):
+    config = small_config()
+    state = small_state(config)
+    torch.save(state, tmp_path / "whole.pt")
+    whole = pytorch.load(tmp_path / "whole.pt", config)
+    config.model.pyramid_inputs = ("Mixed_4e", "Mixed_4f")
+    trunk = {k: v for k, v in state.items() if k.startswith(pytorch.TRUNK)}
+    torch.save(trunk, tmp_path / "trunk.pt")
+    found = pytorch.load(tmp_path / "trunk.pt", config)
+    assert found.kind == "trunk"
+    assert {name.split(".")[2] for name in found.ignored if "_5" in name} == {
+        "Mixed_5b",
+        "Mixed_5c",
+    }
+    for name, value in found.parameters.items():
+        np.testing.assert_array_equal(value, whole.parameters[name])
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 def test_an_official_checkpoint_tells_its_benchmark_and_stream(name, stream):
