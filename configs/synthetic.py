@@ -30,7 +30,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
 
     config.model.trunk_width = 0.25
     # From scratch, in so few steps, the layers after this one would keep the others from learning.
-    config.model.pyramid_inputs = ("Mixed_4b",)
+    config.model.pyramid_inputs = ("Mixed_3c",)
     config.model.batch_norm = "trained"
     config.model.channels = 128
     config.model.groups = 16
