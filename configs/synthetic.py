@@ -31,10 +31,11 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.model.trunk_width = 0.25
     # From scratch, in so few steps, the layers after this one would keep the others from learning.
     config.model.pyramid_inputs = ("Mixed_3c",)
+    config.model.consistency_stride = 2
     config.model.batch_norm = "trained"
     config.model.channels = 128
     config.model.groups = 16
-    config.model.loc_multipliers = (4.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+    config.model.loc_multipliers = (2.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
     # Two classes of opposite motion are alike at first; the usual 2 would mute what parts them.
     config.loss.focal_gamma = 1.0
@@ -49,8 +50,8 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.optimizer.clip_norm = 10.0
 
     config.train.batch_size = 4
-    config.train.steps = 1000
-    config.train.checkpoint_every = 200
+    config.train.steps = 1400
+    config.train.checkpoint_every = 350
     config.train.keep_epochs = ()
 
     config.inference.window_stride = 64
