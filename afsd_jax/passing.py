@@ -10,6 +10,7 @@ from tqdm import tqdm
 from afsd_jax.data.decode.video import FRAME_SIZE, resize
 
 THUMBNAILS = 8  # frames of each video on the page
+_TELLING = 0.01  # share that must have passed: before it, the rate is that of starting up
 
 Frame = TypeVar("Frame")
 
@@ -26,11 +27,11 @@ class SecondsBar(tqdm):
         rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
         # Sums of fractions of a second may pass the total by a rounding error.
         passed = min(values["n"], values["total"]) if values["total"] else values["n"]
-        form = (
-            "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s, {speed}, {remaining} left"
-        )
+        form = "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s"
         if not values["total"]:  # nobody knows it
             form = "{desc} {n:.0f} s, {speed}"
+        elif passed > _TELLING * values["total"]:
+            form += ", {speed}, {remaining} left"
         return values | {"n": passed, "speed": f"{rate:.2f}× real time", "bar_format": form}
 
     def correct(self, seconds: float) -> None:
