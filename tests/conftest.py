@@ -21,6 +21,9 @@ LONG = (
     "test_long_runs.py",
     "test_notebook.py",
     "test_processes.py",
+    "test_training.py",
+    "test_own_videos.py",
+    "test_ablation.py",
 )
 
 

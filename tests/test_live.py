@@ -1,10 +1,12 @@
 """`afsd detect -`: a video through a pipe, whose actions are told as soon as they are certain."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from tests.support import ROOT
 from tests.test_detect import write_untrained
 from tests.video_files import write_video
 
+LIMIT_S = 120  # of a process
 SECONDS = 60  # of the video; a window has 6.4
 
 
@@ -23,7 +26,8 @@ SECONDS = 60  # of the video; a window has 6.4
 def folder(tmp_path_factory) -> Path:
     """checkpoint/ of an untrained network, and video.ts with its detections in files/."""
     folder = tmp_path_factory.mktemp("live")
-    write_untrained(folder / "checkpoint", "rgb")
+    # Short segments: what comes later soon overlaps them no more.
+    write_untrained(folder / "checkpoint", "rgb", loc_multipliers=(1.0,) * 6)
     t, y, x = np.mgrid[: 10 * SECONDS, :38, :38]
     pixels = 128 + 100 * np.sin((x + y + 3 * (1 + t // 70 % 5) * t) / 9)
     frames = np.stack([pixels, pixels[::-1], 255 - pixels], -1).astype(np.uint8)
@@ -39,7 +43,27 @@ def start(folder: Path, errors: Path, *arguments: object) -> subprocess.Popen:
     command += ["-", "--min-score=0", *map(str, arguments)]
     pipe = subprocess.PIPE
     with errors.open("wb") as file:
-        return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=file)
+        process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=file)
+    limit = threading.Timer(LIMIT_S, process.kill)  # or a reader would wait for ever
+    limit.daemon = True
+    limit.start()
+    return process
+
+
+def feed(process: subprocess.Popen, *parts: bytes) -> threading.Event:
+    """Writes the first part beside the caller, who reads, and the others once the event is set."""
+    more = threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            for part in parts:
+                process.stdin.write(part)
+                process.stdin.flush()
+                more.wait()
+            process.stdin.close()
+
+    threading.Thread(target=write, daemon=True).start()
+    return more
 
 
 def of(folder: Path) -> list[dict]:
@@ -64,12 +88,11 @@ def test_actions_are_told_before_the_stream_ends_and_files_are_as_of_a_file(fold
     errors = tmp_path / "errors"
     with start(folder, errors, f"--output={tmp_path / 'out'}", "--format=csv,srt,html") as process:
         content = (folder / "stdin.ts").read_bytes()
-        process.stdin.write(content[: len(content) * 2 // 3])
-        process.stdin.flush()
+        most = len(content) * 2 // 3
+        more = feed(process, content[:most], content[most:])
         first = json.loads(process.stdout.readline())  # the rest has not been sent
         assert not (tmp_path / "out").exists()
-        process.stdin.write(content[len(content) * 2 // 3 :])
-        process.stdin.close()
+        more.set()
         told = [first, *map(json.loads, process.stdout)]
         assert process.wait() == 0, errors.read_text()
     found = of(tmp_path / "out")
@@ -84,8 +107,7 @@ def test_ctrl_c_is_the_end_of_the_stream(folder, tmp_path):
     errors = tmp_path / "errors"
     with start(folder, errors, f"--output={tmp_path / 'found.json'}") as process:
         content = (folder / "stdin.ts").read_bytes()
-        process.stdin.write(content[: len(content) * 2 // 3])
-        process.stdin.flush()
+        feed(process, content[: len(content) * 2 // 3])
         process.stdout.readline()
         process.send_signal(signal.SIGINT)  # while the pipe stays open
         process.stdout.read()
@@ -97,8 +119,7 @@ def test_ctrl_c_is_the_end_of_the_stream(folder, tmp_path):
 
 def test_a_reader_who_goes_away_ends_the_stream_without_a_word(folder, tmp_path):
     with start(folder, tmp_path / "errors") as process:
-        process.stdin.write((folder / "stdin.ts").read_bytes())
-        process.stdin.flush()
+        feed(process, (folder / "stdin.ts").read_bytes())
         process.stdout.readline()
         process.stdout.close()
         assert process.wait() == 141

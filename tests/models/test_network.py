@@ -95,8 +95,8 @@ def test_frozen_batch_norm_has_nothing_to_learn_and_trained_has():
 
 
 def test_the_trunk_ends_where_the_last_level_reads_it():
-    config = small_config(pyramid_inputs=("Mixed_3c", "Mixed_4c"), levels=2)
-    config.model.loc_multipliers = (1.0, 1.0)
+    inputs = ("Mixed_3c", "Mixed_4c")
+    config = small_config(pyramid_inputs=inputs, levels=2, loc_multipliers=(1.0, 1.0))
     network = parameters.build_network(config)
     units = {name.split(".")[1] for name in parameters.flatten(network) if name[:5] == "trunk"}
     first = "Conv3d_1a_7x7 Conv3d_2b_1x1 Conv3d_2c_3x3 Mixed_3b Mixed_3c Mixed_4b Mixed_4c"
