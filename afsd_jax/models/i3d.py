@@ -3,6 +3,7 @@
 Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; AFSD §3.2.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -69,9 +70,9 @@ def endpoint_channels(endpoint: str, width: float) -> int:
     return sum(scaled(channels, width) for channels in (b0, b1b, b2b, b3b))
 
 
-def endpoints_until(endpoint: str) -> tuple[str, ...]:
-    """Returns the endpoints up to this one, with it."""
-    return ENDPOINTS[: ENDPOINTS.index(endpoint) + 1]
+def endpoints_until(*endpoints: str) -> tuple[str, ...]:
+    """Returns the endpoints up to the last of these, with it."""
+    return ENDPOINTS[: max(map(ENDPOINTS.index, endpoints)) + 1]
 
 
 def endpoint_stride(endpoint: str) -> tuple[int, int]:
@@ -177,15 +178,15 @@ class I3D(nnx.Module):
         frozen_until: str,
         dtype: DTypeLike,
         rng: layers.Rng,
-        until: str = ENDPOINTS[-1],
+        until: Sequence[str] = ENDPOINTS,
     ):
-        """Builds the trunk up to an endpoint; what lies up to `frozen_until` is not trained.
+        """Builds the trunk up to the last of `until`; up to `frozen_until` it is not trained.
 
         Raises:
           UserError: there is no endpoint `frozen_until`.
         """
         channels, frozen = in_channels, frozen_endpoints(frozen_until)
-        self.endpoints = endpoints_until(until)
+        self.endpoints = endpoints_until(*until)
         for name in self.endpoints:
             learns = name not in frozen
             learning = Learning(learns, learns and trained_norm)

@@ -90,8 +90,10 @@ class Network(nnx.Module):
         channels, groups, pooling = model.channels, model.groups, model.pooling or None
         trained_norm = model.batch_norm == "trained"
         self.endpoints = tuple(model.pyramid_inputs)
-        width, frozen_until, last = model.trunk_width, model.frozen_until, self.endpoints[-1]
-        self.trunk = i3d.I3D(model.in_channels, width, trained_norm, frozen_until, dtype, rng, last)
+        width, frozen_until, until = model.trunk_width, model.frozen_until, self.endpoints
+        self.trunk = i3d.I3D(
+            model.in_channels, width, trained_norm, frozen_until, dtype, rng, until
+        )
         self.remat = self.trunk.remat = model.remat
         self.feature_shapes = feature_shapes(model, clip_length, crop_size)
         inputs = [(height, features) for _, height, _, features in self.feature_shapes]

@@ -44,8 +44,7 @@ def build(
     """
     openvino = _openvino()
     trunk_only = {k: np.asarray(v) for k, v in parameters.items() if k.startswith("trunk.")}
-    last = max(endpoints, key=i3d.ENDPOINTS.index)
-    graph = _Graph(fold_norms(trunk_only), shape, last)
+    graph = _Graph(fold_norms(trunk_only), shape, endpoints)
     model = openvino.Model([graph.outputs[name] for name in endpoints], [graph.clips])
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -74,15 +73,15 @@ class _Graph:
 
     Attributes:
       clips: the input.
-      outputs: the endpoints up to the last one, by name, channels last.
+      outputs: the endpoints up to the last one asked for, by name, channels last.
     """
 
-    def __init__(self, weights: Weights, shape: Sequence[int], last: str):
+    def __init__(self, weights: Weights, shape: Sequence[int], endpoints: Sequence[str]):
         self._ops, self._weights = _openvino().opset13, weights
         self.clips = self._ops.parameter(list(shape), np.float32)
         self.outputs: dict[str, Any] = {}
         x = self._transposed(self.clips, (0, 4, 1, 2, 3))
-        for name in i3d.endpoints_until(last):
+        for name in i3d.endpoints_until(*endpoints):
             if name in i3d.POOLS:
                 x = self._pool(x, *i3d.POOLS[name])
             elif name in i3d.UNITS:

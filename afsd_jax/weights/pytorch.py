@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import ml_collections
@@ -92,7 +92,7 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     )
     shapes = {name: tuple(x.shape) for name, x in state.items()}
     config = recognise(shapes) if config is None else resolve_for(shapes, config)
-    needless = (*NEEDLESS, (_behind(config.model.pyramid_inputs[-1]), "no level reads it"))
+    needless = (*NEEDLESS, (_behind(config.model.pyramid_inputs), "no level reads it"))
     ignored = {
         name: reason for name in state for pattern, reason in needless if pattern.fullmatch(name)
     }
@@ -108,10 +108,10 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     return Weights(kind, config, parameters, len(state), ignored)
 
 
-def _behind(endpoint: str) -> re.Pattern[str]:
-    """Returns the pattern of the names of a trunk's units behind an endpoint."""
-    units = set(i3d.ENDPOINTS) - set(i3d.endpoints_until(endpoint))
-    return re.compile(rf"{re.escape(TRUNK)}({'|'.join(units) or '(?!)'})\..*")
+def _behind(endpoints: Sequence[str]) -> re.Pattern[str]:
+    """Returns the pattern of the names of a trunk's units behind the last of some endpoints."""
+    units = i3d.ENDPOINTS[len(i3d.endpoints_until(*endpoints)) :]
+    return re.compile(rf"{re.escape(TRUNK)}({'|'.join(units)})\..*")
 
 
 def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:

@@ -1,7 +1,6 @@
 """Decoding a video that comes once and cannot be sought in, as through a pipe."""
 
 import math
-from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -14,6 +13,7 @@ from afsd_jax.data.decode.container import (
     unreadable_stream,
     video_stream,
 )
+from afsd_jax.data.decode.damage import Damage
 from afsd_jax.data.decode.video import FRAME_SIZE, MAX_REPEATS, resize, upright
 from afsd_jax.errors import UserError
 
@@ -61,7 +61,11 @@ class LiveReader:
         # rounded to the stream's unit.
         self._tolerance_s = max(1e-6, 0.51 * float(self._stream.time_base or 0))
         self._step_s = 1 / rate if rate > 0 else 1 / self.fps
-        self.duration_s, self.damaged = 0.0, 0
+        self.duration_s, self._damage = 0.0, Damage()
+
+    @property
+    def damaged(self) -> int:
+        return self._damage.count
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields each frame as soon as one that is shown after it has come.
@@ -115,27 +119,12 @@ class LiveReader:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
-        counted: deque[int | None] = deque(maxlen=64)  # packets, whose frames may be whole
         while True:
             try:
                 packet = next(packets)
             except (StopIteration, av.EOFError):
                 return
             except av.FFmpegError:
-                self.damaged += 1
+                self._damage.count += 1
                 continue
-            if packet.is_corrupt:
-                self.damaged += 1
-                counted.append(packet.pts)
-            try:
-                frames = packet.decode()
-            except av.EOFError:
-                return
-            except av.FFmpegError:
-                self.damaged += packet.pts not in counted
-                continue
-            for frame in frames:
-                if frame.is_corrupt:
-                    self.damaged += frame.pts not in counted
-                else:
-                    yield frame
+            yield from filter(self._damage.is_whole, self._damage.decode(packet) or ())

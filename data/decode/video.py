@@ -17,6 +17,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from afsd_jax.data.decode.container import open_container, video_stream
+from afsd_jax.data.decode.damage import Damage
 from afsd_jax.data.decode.transport import ends_in_packet
 from afsd_jax.errors import UserError
 
@@ -129,12 +130,16 @@ class VideoReader:
         self._check_evidence()
         self._kept = sample_indices(self._timing, self.fps)
         self.num_frames = len(self._kept)
-        self.damaged = self._timing.lost
+        self._damage = Damage(self._timing.lost)
         if not self.num_frames:
             raise UserError(
                 f"{self.path}: {self.duration_s:.3f} s is too short for one frame at "
                 f"{self.fps:g} frames per second"
             )
+
+    @property
+    def damaged(self) -> int:
+        return self._damage.count
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields `num_frames` frames.
@@ -142,7 +147,7 @@ class VideoReader:
         Raises:
           UserError: nothing in the file can be decoded.
         """
-        self.damaged = self._timing.lost
+        self._damage = Damage(self._timing.lost)
         last: np.ndarray | None = None
         k = 0
         for index, frame in self._decode():
@@ -174,7 +179,6 @@ class VideoReader:
             codec = stream.codec_context
             codec.thread_type, codec.thread_count = "AUTO", self._threads
             position = 0
-            counted: set[int | None] = set()  # damaged packets, whose frames may be whole
             wanted = set(pts[self._kept].tolist()) if len(pts) else None
             end = pts[-_END:][0] if len(pts) else 0
             for packet in container.demux(stream):
@@ -184,21 +188,14 @@ class VideoReader:
                     seen = packet.pts in wanted or packet.is_corrupt
                     seen = seen or (packet.pts is not None and packet.pts >= end)
                     codec.skip_frame = "DEFAULT" if seen else "NONREF"
-                if packet.is_corrupt:
-                    self.damaged += 1
-                    counted.add(packet.pts)
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    self.damaged += packet.pts not in counted
+                frames = self._damage.decode(packet)
+                if frames is None:
                     position += 1
                     continue
                 for frame in frames:
                     if len(pts) and frame.pts is not None:
                         position = int(np.searchsorted(pts, frame.pts))
-                    if frame.is_corrupt:
-                        self.damaged += frame.pts not in counted
-                    else:
+                    if self._damage.is_whole(frame):
                         yield position, frame
                     position += 1
 
