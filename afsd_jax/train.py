@@ -124,11 +124,11 @@ def train(
             with meter.waiting():
                 batch = next(batches)
             profile.begin(number)
-            state, terms, health = step(state, shard_batch(batch, mesh))
+            logs = due(number, config.train.log_every)
+            state, terms, health = step(state, shard_batch(batch, mesh), norms=logs)
             profile.end(number, health)
             guard.look(number, terms, health["finite"])
             bar.update()
-            logs = due(number, config.train.log_every)
             if logs:
                 guard.settle()
                 values = {name: float(x) for name, x in terms.items()}

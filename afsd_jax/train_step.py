@@ -94,21 +94,27 @@ class Step:
     """One step of training: (state, batch) → (new state, loss terms before the step, health).
 
     Two programs, compiled at the first call: the second needs none of the memory of the first, and
-    writes over its state.
+    writes over its state. `clip_norm` is the norm that gradients are cut to, or 0.
     """
 
-    def __init__(self, gradients: Callable[..., Any], update: Callable[..., Any]):
-        self._gradients, self._update = gradients, update
+    def __init__(
+        self, gradients: Callable[..., Any], update: Callable[..., Any], clip_norm: float
+    ):
+        self._gradients, self._update, self._clip_norm = gradients, update, clip_norm
         self.programs: tuple[Any, ...] = ()
 
     def __call__(
-        self, state: TrainState, batch: dict[str, jax.Array]
+        self, state: TrainState, batch: dict[str, jax.Array], norms: bool = False
     ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
         if not self.programs:
             self.compile(state, batch)
         gradients, update = self.programs
         grads, terms, moved = gradients(state.trainable, state.fixed, batch)
-        state, health = update(state, grads, moved, terms["total"])
+        before = _copy(state.trainable) if norms else {}
+        state, finite = update(state, grads, moved, terms["total"])
+        health = {"finite": finite}
+        if norms:
+            health |= _norms(grads, before, state.trainable, self._clip_norm)
         return state, terms, health
 
     def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> None:
@@ -140,10 +146,11 @@ def make_train_step(
     lies in shares on the devices of `mesh` (see `sharding.place`), and stays so.
 
     health: `finite`, whether loss and gradient are (else the state stays as it was, but for the
-    step's number), and the norms `gradient_norm/trunk`, `update_norm/heads`, `weight_norm/…`.
+    step's number). A step that is asked for norms gives those of what it did, too:
+    `gradient_norm/trunk`, `update_norm/heads`, `weight_norm/…`.
     """
     template = nnx.eval_shape(lambda: network)
-    parts, ema, limit = config.train.accumulate, config.optimizer.ema, config.optimizer.clip_norm
+    parts, ema = config.train.accumulate, config.optimizer.ema
     shared = mesh if config.train.shard_state else None
     flags, statistics = passes(config), parameters.names(template, nnx.BatchStat)
 
@@ -194,29 +201,47 @@ def make_train_step(
 
     def update(
         state: TrainState, grads: dict[str, Any], moved: dict[str, Any], total: jax.Array
-    ) -> tuple[TrainState, dict[str, jax.Array]]:
-        changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
-        trainable = optax.apply_updates(state.trainable, changes)
-        average = {
-            name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
-        }
-        after = TrainState(state.step + 1, trainable, {**state.fixed, **moved}, opt_state, average)
-        # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
-        size = norm(grads)
-        finite = jnp.isfinite(total) & jnp.isfinite(size)
-        kept = jax.tree.map(lambda new, old: jnp.where(finite, new, old), after, state)
-        trees = {"gradient": grads, "update": changes, "weight": trainable}
-        norms = {
-            f"{name}_norm/{part}": norm({k: v for k, v in tree.items() if is_trunk(k) == trunk})
-            for name, tree in trees.items()
-            for part, trunk in (("trunk", True), ("heads", False))
-        }
-        if limit:
-            scale = jnp.minimum(1, limit / size)
-            norms |= {name: scale * x for name, x in norms.items() if name.startswith("gradient")}
-        return in_shares(kept._replace(step=after.step)), {"finite": finite, **norms}
+    ) -> tuple[TrainState, jax.Array]:
+        def change(state: TrainState) -> TrainState:
+            changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
+            trainable = optax.apply_updates(state.trainable, changes)
+            average = {
+                name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
+            }
+            fixed = {**state.fixed, **moved}
+            return TrainState(state.step, trainable, fixed, opt_state, average)
 
-    return Step(gradients, update)
+        # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
+        finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
+        # A branch writes over the state; choosing value by value would read and copy it twice more.
+        after = jax.lax.cond(finite, change, lambda state: state, state)
+        return in_shares(after._replace(step=state.step + 1)), finite
+
+    return Step(gradients, update, config.optimizer.clip_norm)
+
+
+@jax.jit
+def _copy(tree: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return jax.tree.map(jnp.copy, tree)
+
+
+@jax.jit
+def _norms(
+    grads: dict[str, jax.Array],
+    before: dict[str, jax.Array],
+    after: dict[str, jax.Array],
+    clip_norm: ArrayLike,
+) -> dict[str, jax.Array]:
+    """Returns the norms, by part, of a step's gradients as cut, of its update and its weights."""
+    changes = {name: value - before[name] for name, value in after.items()}
+    trees = {"gradient": grads, "update": changes, "weight": after}
+    norms = {
+        f"{name}_norm/{part}": norm({k: v for k, v in tree.items() if is_trunk(k) == trunk})
+        for name, tree in trees.items()
+        for part, trunk in (("trunk", True), ("heads", False))
+    }
+    cut = jnp.where(clip_norm > 0, jnp.minimum(1, clip_norm / norm(grads)), 1)
+    return {name: cut * x if name.startswith("gradient") else x for name, x in norms.items()}
 
 
 def norm(tree: dict[str, jax.Array]) -> jax.Array:

@@ -41,7 +41,7 @@ def first_steps() -> dict[str, Any]:
         state = init_state(network, optimizer, averaged=True)
         step = make_train_step(network, optimizer, config)
         name = f"parts {parts}" if dtype == "float32" else dtype
-        found[name] = (state, *step(copied(state), batch))
+        found[name] = (state, *step(copied(state), batch, norms=True))
         if name == "parts 1":
             found["step"], found["batch"] = step, batch
             wrong = {"loc_scale": state.trainable["loc_scale"] * np.nan}
@@ -99,6 +99,18 @@ def test_averages_keep_their_share(steps):
         ).keys()
     )
     np.testing.assert_array_equal(after.weights["loc_scale"], after.ema["loc_scale"])
+
+
+def test_norms_are_of_what_the_step_did(steps):
+    before, after, _, health = steps["parts 1"]
+    for part, trunk in (("trunk", True), ("heads", False)):
+        names = [name for name in before.trainable if name.startswith("trunk.") == trunk]
+        new = np.concatenate([np.ravel(after.trainable[name]) for name in names])
+        old = np.concatenate([np.ravel(before.trainable[name]) for name in names])
+        for kind, values in (("weight", new), ("update", new - old)):
+            expected = np.linalg.norm(values.astype(np.float64))
+            assert float(health[f"{kind}_norm/{part}"]) == pytest.approx(expected, rel=1e-5)
+    assert steps["not finite"][3].keys() == {"finite"}, "none were asked for"
 
 
 def test_the_state_given_is_written_over(steps):
