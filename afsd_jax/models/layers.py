@@ -1,5 +1,6 @@
 """The building blocks: convolutions and norms, channels last, padded "SAME" as XLA does."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -175,20 +176,52 @@ class GroupNorm(nnx.Module):
         self.groups, self.eps = groups, eps
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
-        batch, cells, _ = x.shape
-        lengths = lengths or (cells,)
-        member = np.repeat(np.eye(len(lengths), dtype=np.float32), lengths, axis=1)  # [L,K]
-        share = member / np.array(lengths, np.float32)[:, None]
+        lengths = lengths or (x.shape[1],)
+        # Compiled apart, it is traced once for all units of a shape.
+        normalise = jax.jit(_normal_form, static_argnums=(1, 2, 3))
+        normal_form = normalise(widened(x), lengths, self.groups, self.eps)
+        return normal_form * self.scale[...] + self.bias[...]
 
-        def mean(values: jax.Array) -> jax.Array:
-            """Each cell's mean over its sequence and group, [B,K,G,1]."""
-            of_sequence = jnp.einsum("lk,bkg->blg", share, values.mean(-1), precision="highest")
-            return jnp.einsum("lk,blg->bkg", member, of_sequence, precision="highest")[..., None]
 
-        grouped = widened(x).reshape(batch, cells, self.groups, -1)
-        centred = grouped - mean(grouped)
-        normal_form = centred * jax.lax.rsqrt(mean(jnp.square(centred)) + self.eps)
-        return normal_form.reshape(x.shape) * self.scale[...] + self.bias[...]
+# With a gradient of half the operations that JAX would derive.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _normal_form(x: jax.Array, lengths: Lengths, groups: int, eps: float) -> jax.Array:
+    """Returns x [B,K,C] less the means of sequence and group, over their deviations."""
+    return _normal_form_forward(x, lengths, groups, eps)[0]
+
+
+def _normal_form_forward(
+    x: jax.Array, lengths: Lengths, groups: int, eps: float
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    grouped = x.reshape(*x.shape[:2], groups, -1)
+    centred = grouped - _means(grouped, lengths)
+    scale = jax.lax.rsqrt(_means(jnp.square(centred), lengths) + eps)
+    normal_form = centred * scale
+    return normal_form.reshape(x.shape), (normal_form, scale)
+
+
+def _normal_form_backward(
+    lengths: Lengths,
+    groups: int,
+    eps: float,
+    saved: tuple[jax.Array, jax.Array],
+    gradient: jax.Array,
+) -> tuple[jax.Array]:
+    normal_form, scale = saved
+    grouped = gradient.reshape(normal_form.shape)
+    along = normal_form * _means(grouped * normal_form, lengths)
+    return ((grouped - _means(grouped, lengths) - along) * scale).reshape(gradient.shape),
+
+
+_normal_form.defvjp(_normal_form_forward, _normal_form_backward)
+
+
+def _means(values: jax.Array, lengths: Lengths) -> jax.Array:
+    """Returns each cell's mean over its sequence and group, [B,K,G,1], of values [B,K,G,c]."""
+    of_cells = values.mean(-1)
+    same = np.repeat(np.repeat(np.eye(len(lengths)), lengths, axis=0), lengths, axis=1)
+    share = (same / np.repeat(lengths, lengths)).astype(np.float32)  # [K,K]
+    return jnp.einsum("jk,bkg->bjg", share, of_cells, precision="highest")[..., None]
 
 
 class NormReLU(nnx.Module):

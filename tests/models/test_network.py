@@ -178,12 +178,25 @@ def test_convolutions_have_the_fast_layout_inside_of_loops_too():
     assert layouts == {"b01f_01io->b01f"}
 
 
-def test_group_norm_is_the_formula():
+@pytest.mark.parametrize("lengths", [(5,), (3, 1, 1)])
+def test_group_norm_and_its_gradient_are_the_formula_of_each_sequence(lengths):
+    """Against the formula in float64, and the gradient that JAX derives from it."""
     rng = np.random.default_rng(0)
-    x = rng.normal(3, 2, size=(2, 5, 8))
+    x, cotangent = rng.normal(3, 2, size=(2, 2, 5, 8))
     norm = layers.GroupNorm(8, 2)
-    grouped = x.reshape(2, 5, 2, 4)
-    mean = grouped.mean((1, 3), keepdims=True)
-    var = grouped.var((1, 3), keepdims=True)
-    expected = ((grouped - mean) / np.sqrt(var + 1e-5)).reshape(x.shape)
-    np.testing.assert_allclose(norm(jnp.asarray(x, jnp.float32)), expected, atol=1e-5)
+
+    def formula(x: jax.Array) -> jax.Array:
+        parts = []
+        for part in jnp.split(x, np.cumsum(lengths)[:-1], axis=1):
+            grouped = part.reshape(2, -1, 2, 4)
+            mean, var = (f(grouped, axis=(1, 3), keepdims=True) for f in (jnp.mean, jnp.var))
+            parts.append(((grouped - mean) / jnp.sqrt(var + 1e-5)).reshape(part.shape))
+        return jnp.concatenate(parts, axis=1)
+
+    with jax.enable_x64(True):
+        expected, pull_back = jax.vjp(formula, jnp.asarray(x, jnp.float64))
+        (expected_gradient,) = pull_back(jnp.asarray(cotangent, jnp.float64))
+    found, pull_back = jax.vjp(lambda x: norm(x, lengths), jnp.asarray(x, jnp.float32))
+    (gradient,) = pull_back(jnp.asarray(cotangent, jnp.float32))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(gradient, expected_gradient, atol=1e-5)
