@@ -5,7 +5,8 @@
 By the commands that a user would type it prepares the synthetic data set at 112×112 pixels, trains
 `configs/videos.py` on it, detects in the test videos and evaluates; each command's time and peak
 memory are written down. Then, in this process, it times in turn a training step that reads cached
-features, and the published one that sees frames: a clip of 256 frames and its consistency clip.
+features, in batches as `configs/videos.py` has, and the published one that sees frames: a clip of
+256 frames and its consistency clip.
 """
 
 import argparse
@@ -57,11 +58,12 @@ def learn(work: Path, overrides: list[str]) -> dict[str, object]:
 
 
 def compare_steps(work: Path, repeats: int) -> dict[str, float]:
-    """Times steps on cached features and on frames in turn: seconds a clip."""
+    """Times steps on cached features and on frames in turn: seconds a clip, of clips a step."""
     import jax
     import numpy as np
 
     from afsd_jax import trunk_features
+    from afsd_jax.adapt import BATCH_SIZE
     from afsd_jax.config import resolve
     from afsd_jax.config_files import load_config
     from afsd_jax.data.pipeline import TrainingData
@@ -69,11 +71,11 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
     from afsd_jax.train_step import PADDING, init_state, make_train_step
     from afsd_jax.weights import parameters
 
-    def prepared(name: str, frozen_until: str) -> Callable[[], float]:
+    def prepared(name: str, frozen_until: str, batch_size: int) -> Callable[[], float]:
         config = load_config(name)
         config.data.update(dataset="synthetic", data_dir=str(work / "data"), max_actions=32)
         config.data.update(train_split="train[:4]", clip_stride=64, crops=1, flip=0.0)
-        config.model.frozen_until, config.train.batch_size = frozen_until, 1
+        config.model.frozen_until, config.train.batch_size = frozen_until, batch_size
         if frozen_until:
             config.data.feature_cache = str(work / "step_features")
             config.loss.consistency_weight = 0.0
@@ -95,15 +97,17 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
             start = time.perf_counter()
             state, terms, _ = step(state, next(batches))
             assert np.isfinite(jax.block_until_ready(terms["total"]))
-            return time.perf_counter() - start
+            return (time.perf_counter() - start) / batch_size
 
         once()
         return once
 
-    cached, frames = prepared("thumos14:rgb", "Mixed_5c"), prepared("thumos14:rgb", "")
+    cached = prepared("thumos14:rgb", "Mixed_5c", BATCH_SIZE)
+    frames = prepared("thumos14:rgb", "", 1)
     pairs = [(cached(), frames()) for _ in itertools.repeat(None, repeats)]
     ratio = statistics.median(a / b for a, b in pairs)
     return {
+        "cached_clips_a_step": BATCH_SIZE,
         "cached_s_a_clip": round(statistics.median(a for a, _ in pairs), 3),
         "frames_s_a_clip": round(statistics.median(b for _, b in pairs), 2),
         "cached_over_frames": round(ratio, 4),

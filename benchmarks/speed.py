@@ -210,10 +210,11 @@ def main() -> None:
 
     device = jax.devices()[0]
     on_cpu = device.platform == "cpu"
-    name = machine()["cpu"] if on_cpu else device.device_kind
+    host = machine()
+    name = f"{host['cpu']} with {host['extension']}" if on_cpu else device.device_kind
     results: dict[str, Any] = {
-        "device": f"{name}, {machine()['cores']} cores" if on_cpu else name,
-        "machine": machine(),
+        "device": f"{name}, {host['cores']} cores" if on_cpu else name,
+        "machine": host,
         "versions": installed(),
         "commit": commit(),
         "batch": args.batch,
