@@ -179,7 +179,7 @@ def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
             )
             for one in clear
         ]
-    assert np.mean(found) > 0.95  # soft-NMS may take the lesser of two alike first
+    assert np.mean(found) > 0.95  # in float16, a region may end a cell further
 
 
 def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
