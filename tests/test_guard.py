@@ -7,7 +7,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.guard import Guard
 from afsd_jax.meter import Meter
 
-FINE = {"loc": np.float32(1), "conf": np.float32(2), "total": np.float32(3)}
+FINE = {"loc": np.float32(0.5), "conf": np.float32(2), "total": np.float32(3)}
 WRONG = {"loc": np.float32(np.inf), "conf": np.float32(2), "total": np.float32(np.inf)}
 
 
@@ -42,6 +42,16 @@ def test_as_many_steps_as_allowed_are_skipped(capsys):
     guard.look(3, WRONG, np.False_)
     with pytest.raises(UserError):
         guard.settle()
+
+
+def test_segments_that_shrank_to_nothing_are_said_once(capsys):
+    guard = Guard(0, clips_of)
+    shrunk = FINE | {"loc": np.float32(1)}
+    for step in range(1, 40):
+        guard.look(step, FINE if step == 9 else shrunk, np.True_)
+    said = capsys.readouterr().err
+    assert said.count("shrunk to nothing") == 1
+    assert "by step 19," in said
 
 
 def test_speed_leaves_pauses_out(monkeypatch):
