@@ -1,5 +1,6 @@
 """A network's weights as one flat dictionary, so that files and converters need no module tree."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +19,16 @@ def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
 
 
 def abstract_network(config: ml_collections.ConfigDict) -> Network:
-    """Returns the configuration's network with shapes in place of weights."""
-    data = config.data
-    return nnx.eval_shape(lambda: Network(config.model, data.clip_length, data.crop_size))
+    """Returns the configuration's network with shapes in place of weights, always the same one."""
+    model = ml_collections.FrozenConfigDict(config.model)
+    return _abstract_network(model, config.data.clip_length, config.data.crop_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _abstract_network(
+    model: ml_collections.FrozenConfigDict, clip_length: int, crop_size: int
+) -> Network:
+    return nnx.eval_shape(lambda: Network(model, clip_length, crop_size))
 
 
 def _path_name(path: tuple[Any, ...]) -> str:
