@@ -62,11 +62,13 @@ def detect(videos: list[Path], folder: Path, network: Path) -> dict[str, Any]:
     command = [sys.executable, __file__, "--inside", str(report), "--", *map(str, videos)]
     with tempfile.TemporaryDirectory(dir=folder) as output:
         command += [f"--checkpoint={network}", f"--output={output}", "--format=json"]
-        quiet = subprocess.DEVNULL
+        quiet, start = subprocess.DEVNULL, time.time()
         wall, usage = measured(command, stdout=quiet, stderr=quiet)
+        written = [path.stat().st_mtime for path in Path(output).rglob("*.json")]
     network_s = json.loads(report.read_text())["network_s"]
     return {
         "wall_s": round(wall, 1),
+        "first_result_s": round(min(written) - start, 1),
         "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
         "network_s": round(network_s, 1),
         "network_share": round(network_s / wall, 3),

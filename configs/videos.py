@@ -43,7 +43,9 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
     config.inference.clip_to_video = True
 
     if variant == "frozen":
-        config.model.frozen_until = "Mixed_5c"
+        # Later endpoints know what is seen better, and which way it moves worse.
+        config.model.pyramid_inputs = ("Mixed_4b",)
+        config.model.frozen_until = "Mixed_4b"
         config.data.feature_cache = "features"
     else:
         config.data.crops = 0

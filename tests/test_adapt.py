@@ -105,7 +105,7 @@ def test_videos_without_any_action_are_refused(tmp_path):
 
 
 def test_the_variants_of_the_configuration_for_own_videos():
-    assert load_config("videos").model.frozen_until == "Mixed_5c"
+    assert load_config("videos").model.frozen_until == "Mixed_4b"
     assert load_config("videos:finetune").model.frozen_until == ""
     with pytest.raises(UserError, match="must be frozen or finetune"):
         load_config("videos:frosen")
