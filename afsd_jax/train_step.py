@@ -97,9 +97,7 @@ class Step:
     writes over its state. `clip_norm` is the norm that gradients are cut to, or 0.
     """
 
-    def __init__(
-        self, gradients: Callable[..., Any], update: Callable[..., Any], clip_norm: float
-    ):
+    def __init__(self, gradients: Callable[..., Any], update: Callable[..., Any], clip_norm: float):
         self._gradients, self._update, self._clip_norm = gradients, update, clip_norm
         self.programs: tuple[Any, ...] = ()
 
@@ -114,7 +112,8 @@ class Step:
         state, finite = update(state, grads, moved, terms["total"])
         health = {"finite": finite}
         if norms:
-            health |= _norms(grads, before, state.trainable, self._clip_norm)
+            limit = jnp.asarray(self._clip_norm, jnp.float32)
+            health |= _norms(grads, before, state.trainable, limit)
         return state, terms, health
 
     def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> None:
@@ -213,11 +212,21 @@ def make_train_step(
 
         # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
         finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
-        # A branch writes over the state; choosing value by value would read and copy it twice more.
-        after = jax.lax.cond(finite, change, lambda state: state, state)
+        after = _changed_if(finite, change, state)
         return in_shares(after._replace(step=state.step + 1)), finite
 
     return Step(gradients, update, config.optimizer.clip_norm)
+
+
+def _changed_if(
+    flag: jax.Array, change: Callable[[TrainState], TrainState], state: TrainState
+) -> TrainState:
+    """Returns the changed state, or if not flag [] the state as it is."""
+    if jax.default_backend() != "cpu":
+        # A branch would make the host wait for the device.
+        return jax.tree.map(lambda new, old: jnp.where(flag, new, old), change(state), state)
+    # A branch writes over the state; choosing value by value would read and copy it twice more.
+    return jax.lax.cond(flag, change, lambda state: state, state)
 
 
 @jax.jit
@@ -230,7 +239,7 @@ def _norms(
     grads: dict[str, jax.Array],
     before: dict[str, jax.Array],
     after: dict[str, jax.Array],
-    clip_norm: ArrayLike,
+    clip_norm: jax.Array,
 ) -> dict[str, jax.Array]:
     """Returns the norms, by part, of a step's gradients as cut, of its update and its weights."""
     changes = {name: value - before[name] for name, value in after.items()}

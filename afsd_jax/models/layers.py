@@ -210,7 +210,7 @@ def _normal_form_backward(
     normal_form, scale = saved
     grouped = gradient.reshape(normal_form.shape)
     along = normal_form * _means(grouped * normal_form, lengths)
-    return ((grouped - _means(grouped, lengths) - along) * scale).reshape(gradient.shape),
+    return (((grouped - _means(grouped, lengths) - along) * scale).reshape(gradient.shape),)
 
 
 _normal_form.defvjp(_normal_form_forward, _normal_form_backward)
