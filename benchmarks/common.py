@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-
 # What multiplies matrices fastest, best first; processors of one name differ in it.
 EXTENSIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 
