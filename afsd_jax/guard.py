@@ -1,4 +1,4 @@
-"""Watches that loss and gradient stay finite and segments stay wide; never waits for the device."""
+"""Watches that loss and gradient stay finite, and segments wide, a step behind the device."""
 
 import sys
 from collections.abc import Callable, Mapping

@@ -6,6 +6,7 @@ O(T log T + N) rows and does not depend on the lengths of the regions.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -48,8 +49,8 @@ def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -
     """
     blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
-    start = _by_blocks(_maxima_of(regions[..., :2]), blocks, features[..., :half])
-    end = _by_blocks(_maxima_of(regions[..., 2:]), blocks, features[..., half:])
+    start = _by_blocks(partial(_maxima, regions[..., :2]), blocks, features[..., :half])
+    end = _by_blocks(partial(_maxima, regions[..., 2:]), blocks, features[..., half:])
     return jnp.concatenate([start, end], axis=-1)
 
 
@@ -71,10 +72,10 @@ def backward(
     blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
     start = _by_blocks(
-        _gradient_of(regions[..., :2]), blocks, features[..., :half], gradient[..., :half]
+        partial(_gradient, regions[..., :2]), blocks, features[..., :half], gradient[..., :half]
     )
     end = _by_blocks(
-        _gradient_of(regions[..., 2:]), blocks, features[..., half:], gradient[..., half:]
+        partial(_gradient, regions[..., 2:]), blocks, features[..., half:], gradient[..., half:]
     )
     return jnp.concatenate([start, end], axis=-1).astype(dtype)
 
@@ -100,25 +101,17 @@ def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array
     return results.reshape(*results.shape[:-2], -1)
 
 
-def _maxima_of(regions: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """Maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2], as a function of the cells."""
-    return lambda cells: _maxima(cells, regions)
-
-
-def _gradient_of(regions: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """The gradient of cells [B, T, C] from that of their maxima, as a function of both."""
-    return lambda cells, gradient: _gradient(cells, regions, gradient)
-
-
 # Compiled apart, both are traced once for all calls of a shape.
 @jax.jit
-def _maxima(cells: jax.Array, regions: jax.Array) -> jax.Array:
+def _maxima(regions: jax.Array, cells: jax.Array) -> jax.Array:
+    """Maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2]."""
     return jax.vmap(_region_max)(cells, regions)
 
 
 @jax.jit
-def _gradient(cells: jax.Array, regions: jax.Array, gradient: jax.Array) -> jax.Array:
-    return jax.vjp(lambda cells: _maxima(cells, regions), cells)[1](gradient)[0]
+def _gradient(regions: jax.Array, cells: jax.Array, gradient: jax.Array) -> jax.Array:
+    """The gradient of the cells [B, T, C] from that of their maxima [B, N, C]."""
+    return jax.vjp(partial(_maxima, regions), cells)[1](gradient)[0]
 
 
 def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:
