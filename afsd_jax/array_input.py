@@ -8,13 +8,8 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.decode.video import (
-    MAX_REPEATS,
-    Timing,
-    resize,
-    sample_indices,
-    sampled_rate,
-)
+from afsd_jax.data.decode.resize import resize
+from afsd_jax.data.decode.video import MAX_REPEATS, Timing, sample_indices, sampled_rate
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import Input, with_flow
 

@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from afsd_jax.data.decode.container import file_url
-from afsd_jax.data.decode.video import resize
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 from afsd_jax.files import atomic_write, naming_failure
 from afsd_jax.footage import Timed

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode import excerpt
-from afsd_jax.data.decode.video import resize
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 from afsd_jax.passing import THUMBNAILS
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from afsd_jax.data.decode.video import FRAME_SIZE, resize
+from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 
 THUMBNAILS = 8  # frames of each video on the page
 _TELLING = 0.01  # share that must have passed: before it, the rate is that of starting up

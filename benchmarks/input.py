@@ -39,7 +39,7 @@ SIZE, CROP, T, FPS = 112, 96, 256, 10.0
 
 def write_videos(folder: Path, count: int, num_frames: int) -> None:
     """Writes arrays of frames: a panned textured picture with noise, actions all along."""
-    from afsd_jax.data.decode.video import resize
+    from afsd_jax.data.decode.resize import resize
 
     database = {}
     for seed in range(count):

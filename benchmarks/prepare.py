@@ -30,7 +30,7 @@ import numpy as np
 from common import machine, repeat_video
 
 from afsd_jax import files
-from afsd_jax.data.decode.video import resize
+from afsd_jax.data.decode.resize import resize
 
 FPS = 30
 

@@ -210,9 +210,7 @@ def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tup
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)) or 1,
         get_context("spawn"),
-        # Ctrl-C ends the workers at once and without a traceback from each.
-        signal.signal,
-        (signal.SIGINT, signal.SIG_DFL),
+        _begin_worker,
     )
     try:
         futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
@@ -225,6 +223,13 @@ def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tup
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    # Ctrl-C ends a worker at once and without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Resizing may use JAX, and no worker may take a GPU for that.
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:

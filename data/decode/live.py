@@ -14,7 +14,8 @@ from afsd_jax.data.decode.container import (
     video_stream,
 )
 from afsd_jax.data.decode.damage import Damage
-from afsd_jax.data.decode.video import FRAME_SIZE, MAX_REPEATS, resize, upright
+from afsd_jax.data.decode.resize import FRAME_SIZE, resize
+from afsd_jax.data.decode.video import MAX_REPEATS, upright
 from afsd_jax.errors import UserError
 
 

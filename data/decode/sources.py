@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from afsd_jax.data.decode.video import Timing, resize, sample_indices
+from afsd_jax.data.decode.resize import resize
+from afsd_jax.data.decode.video import Timing, sample_indices
 from afsd_jax.errors import UserError
 
 _AT_ONCE = 64  # frames of an array

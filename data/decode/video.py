@@ -14,14 +14,12 @@ from typing import NamedTuple
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
-from PIL import Image
 
 from afsd_jax.data.decode.container import open_container, video_stream
 from afsd_jax.data.decode.damage import Damage
+from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.transport import ends_in_packet
 from afsd_jax.errors import UserError
-
-FRAME_SIZE = (112, 112)
 
 # What a file holds bounds what is made of it, whatever times it states.
 MAX_REPEATS = 1000  # sampled frames for each frame given
@@ -177,7 +175,11 @@ class VideoReader:
         with open_container(self.path) as container:
             stream = video_stream(container, self.path)
             codec = stream.codec_context
-            codec.thread_type, codec.thread_count = "AUTO", self._threads
+            # Where threads share frames, FFmpeg may give one out before it is found to be broken;
+            # of a transport stream nothing else tells that its end is missing.
+            transport = container.format.name == "mpegts"
+            codec.thread_type = "SLICE" if transport else "AUTO"
+            codec.thread_count = self._threads
             position = 0
             wanted = set(pts[self._kept].tolist()) if len(pts) else None
             end = pts[-_END:][0] if len(pts) else 0
@@ -323,11 +325,3 @@ def sample_indices(timing: Timing, fps: float) -> np.ndarray:
             counter -= step
             kept.append(index)
     return np.array(kept, np.int64)
-
-
-def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
-    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width): Pillow's bicubic filter."""
-    if image.shape[:2] == tuple(size):
-        return image
-    height, width = size
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))

@@ -23,7 +23,7 @@ from afsd_jax.data import annotations, datasets, prepare
 from afsd_jax.data.builders import thumos14
 from afsd_jax.data.builders.options import Options
 from afsd_jax.data.clips.training_clips import video_clips
-from afsd_jax.data.decode.video import resize
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.storage import frame_codec, schema
 from afsd_jax.errors import UserError
 from tests.support import GOLDEN, ROOT, THUMOS14

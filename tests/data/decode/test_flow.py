@@ -8,8 +8,8 @@ import pytest
 
 from afsd_jax.config import FLOW_METHODS
 from afsd_jax.data.decode import flow
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.sources import FrameSource
-from afsd_jax.data.decode.video import resize
 from afsd_jax.errors import UserError
 
 

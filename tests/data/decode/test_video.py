@@ -7,10 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from afsd_jax.data.decode import video
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
-from tests.support import GOLDEN, THUMOS14
+from tests.support import THUMOS14
 from tests.video_files import (
     frame_numbers,
     numbered_frames,
@@ -130,22 +132,10 @@ def test_rotation_stated_by_the_file_is_applied(tmp_path):
         assert np.abs(image - expected).mean() < 4, angle
 
 
-def test_resize_is_the_reference_implementations():
-    golden = np.load(GOLDEN / "resize.npz")
-    np.testing.assert_array_equal(video.resize(golden["image"], (112, 112)), golden["resized"])
-
-
-@pytest.mark.parametrize("shape", [(180, 320, 3), (721, 1280, 3), (50, 60)])
-def test_resize_is_pillows_bicubic_filter(shape):
-    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    exact = video.Image.fromarray(image).resize((112, 112), video.Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(video.resize(image, (112, 112)), exact)
-
-
 def test_frames_have_the_colours_the_reference_implementation_sees(tmp_path):
     cv2 = pytest.importorskip("cv2", reason="OpenCV, with which the reference decodes")
     frames = np.random.default_rng(0).integers(0, 256, (12, 8, 10, 3), dtype=np.uint8)
-    frames = np.stack([video.resize(frame, (180, 320)) for frame in frames])
+    frames = np.stack([resize(frame, (180, 320)) for frame in frames])
     path = write_video(tmp_path / "a.mp4", frames)
     decoded = video.read_video(path, fps=30, size=(180, 320)).frames
     capture = cv2.VideoCapture(str(path))
@@ -212,7 +202,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     (folder / "text.mp4").write_text("This is a text.\n" * 500)
     (folder / "empty.mp4").touch()
     (folder / "folder.mp4").mkdir()
-    video.Image.new("RGB", (64, 64)).save(folder / "picture.png")
+    Image.new("RGB", (64, 64)).save(folder / "picture.png")
     write_video(folder / "short.mp4", numbered_frames(2))
     with av.open(str(folder / "sound.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000)
@@ -252,7 +242,7 @@ def test_the_centre_square_keeps_the_aspect_ratio(tmp_path, height, width):
     found = np.stack(list(video.VideoReader(path, 0, (side, side), square=True)))
     np.testing.assert_array_equal(found, expected)
     small = np.stack(list(video.VideoReader(path, 0, (32, 32), square=True)))
-    np.testing.assert_array_equal(small, [video.resize(frame, (32, 32)) for frame in expected])
+    np.testing.assert_array_equal(small, [resize(frame, (32, 32)) for frame in expected])
 
 
 def test_what_a_file_states_of_its_length_is_read_at_a_glance(tmp_path):

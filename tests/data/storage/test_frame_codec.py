@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from afsd_jax.data.decode.video import resize
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.storage import frame_codec, schema
 from afsd_jax.errors import UserError
 
