@@ -1,13 +1,16 @@
 """Work done in a thread ahead of the one who wants its results."""
 
+import contextlib
 import queue
+import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
 _LOOK_S = 0.1  # how often a thread that waits for room sees whether it is still wanted
+_TURN_S = 1e-4  # of a thread that computes in Python
 _FAREWELL_S = 2.0  # how long a thread that is wanted no more may take to notice
 
 
@@ -58,3 +61,17 @@ def ahead(
     finally:
         unwanted.set()
         thread.join(_FAREWELL_S)
+
+
+@contextlib.contextmanager
+def in_short_turns() -> Iterator[None]:
+    """Lets a thread that decodes go on while this one works in Python, as when JAX traces.
+
+    Decoding needs the interpreter for a moment after each packet. By default it waits 5 ms for it.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(_TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)

@@ -7,6 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from afsd_jax.ahead import in_short_turns
 from afsd_jax.forward import Forward, Weights
 from afsd_jax.sharding import spread
 from afsd_jax.window_stream import Window
@@ -21,19 +22,46 @@ class Batches:
       size: windows of a whole batch: a multiple of the number of devices.
     """
 
-    def __init__(self, forward: Forward, weights: list[Weights], size: int, mesh: Mesh | None):
+    def __init__(
+        self,
+        forward: Forward,
+        weights: list[Weights],
+        shapes: Sequence[tuple[int, ...]],
+        size: int,
+        mesh: Mesh | None,
+    ):
         """Computes nothing yet.
 
         Args:
           forward: the networks' pass.
           weights: of each network, where `mesh` wants them.
+          shapes: (T,S,S,channels) of a window, for each network.
           size: windows of a batch; is rounded up.
           mesh: devices over which a batch is spread; None: there is one.
         """
         self._forward, self._weights, self._mesh = forward, weights, mesh
+        self._shapes = shapes
         self._least = mesh.size if mesh else 1
         self.size = -(-size // self._least) * self._least
         self._shape = 0  # of the batches that have run
+        self._prepared = False
+
+    def prepare(self) -> None:
+        """Compiles for the first batch, if it is known how many windows that will have.
+
+        Meanwhile a thread may read them.
+        """
+        if self._prepared or self.size > self._least:
+            return
+        self._prepared = True
+        where = spread(self._mesh) if self._mesh else None
+        clips = [
+            jax.ShapeDtypeStruct((self.size, *shape), np.uint8, sharding=where)
+            for shape in self._shapes
+        ]
+        valid = jax.ShapeDtypeStruct((self.size,), np.int32, sharding=where)
+        with in_short_turns():
+            self._forward.prepare(self._weights, clips, valid)
 
     def compute(self, windows: Sequence[Window]) -> Iterator[Decoded]:
         """Yields what the networks find in each window; at most `size` of them.

@@ -30,7 +30,7 @@ from afsd_jax.postprocess import VideoLabel, detections_of_video
 from afsd_jax.sharding import data_mesh, place
 from afsd_jax.types import Detection
 from afsd_jax.weights import checkpoint, parameters
-from afsd_jax.window_stream import End, Window, read_windows, unexpected
+from afsd_jax.window_stream import End, Event, Opened, Window, read_windows, unexpected
 
 
 class Found(NamedTuple):
@@ -228,13 +228,15 @@ class Detector:
             while ended and not (batch and batch[0][1] is ended[0][1]):
                 yield self._found(*ended.popleft())
 
-        def events(unwanted: threading.Event) -> Iterator[Window | End]:
+        def events(unwanted: threading.Event) -> Iterator[Event]:
             args = self.window_offsets, data.clip_length, data.crop_size, unwanted
             return read_windows(sources, *args)
 
         with contextlib.closing(ahead(events, batches.size)) as coming:
             for event in coming:
-                if isinstance(event, Window):
+                if isinstance(event, Opened):
+                    batches.prepare()  # while the first window is read
+                elif isinstance(event, Window):
                     batch.append((event, candidates))
                 else:
                     ended.append((event, candidates))
@@ -250,7 +252,9 @@ class Detector:
         """Returns what runs the networks on windows, so many at a time."""
         mesh = self.mesh
         self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
-        return Batches(self._forward, self.weights, size, mesh)
+        length, side = self.config.data.clip_length, self.config.data.crop_size
+        shapes = [(length, side, side, config.model.in_channels) for config in self.configs]
+        return Batches(self._forward, self.weights, shapes, size, mesh)
 
     def _found(self, end: End, candidates: Candidates) -> Found:
         name, video, error = end

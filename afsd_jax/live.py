@@ -17,7 +17,7 @@ from afsd_jax.inputs import Input, Source
 from afsd_jax.nms import Floats
 from afsd_jax.postprocess import as_detections, in_seconds
 from afsd_jax.types import Detection
-from afsd_jax.window_stream import End, Window, read_windows
+from afsd_jax.window_stream import End, Event, Opened, read_windows
 
 _AHEAD = 2  # windows that wait for the network
 
@@ -51,13 +51,16 @@ def detect_live(
     def offsets(_: int) -> Iterable[int]:
         return [0] if inference.one_window else itertools.count(0, inference.window_stride)
 
-    def events(unwanted: threading.Event) -> Iterator[Window | End]:
+    def events(unwanted: threading.Event) -> Iterator[Event]:
         sources = [Source(source.name, open_source)]
         return read_windows(sources, offsets, data.clip_length, data.crop_size, unwanted)
 
     batches, classes = detector.batches(1), _Classes(detector, keep)
     with contextlib.closing(ahead(events, _AHEAD)) as coming:
         for event in coming:
+            if isinstance(event, Opened):
+                batches.prepare()  # while the first window is read
+                continue
             if isinstance(event, End):
                 end = event
                 break

@@ -13,6 +13,12 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs import Frames, Input, Source
 
 
+class Opened(NamedTuple):
+    """Before the first window of a video: frames will come."""
+
+    name: str
+
+
 class Window(NamedTuple):
     """A window of a video.
 
@@ -34,14 +40,17 @@ class End(NamedTuple):
     error: UserError | None
 
 
+Event = Opened | Window | End
+
+
 def read_windows(
     sources: Iterable[Source],
     offsets_of: Callable[[int], Iterable[int]],
     length: int,
     crop_size: int,
     unwanted: threading.Event,
-) -> Iterator[Window | End]:
-    """Yields the windows of each video, then its end.
+) -> Iterator[Event]:
+    """Yields of each video that it is open, its windows, then its end.
 
     Whatever goes wrong with one video is in its `End`; the others go on.
 
@@ -56,6 +65,7 @@ def read_windows(
         video, failure = None, None
         try:
             video = source.open()
+            yield Opened(source.name)
             wanted = video._replace(frames=_while_wanted(video.frames, unwanted))
             count = yield from cut(wanted, offsets_of(video.num_frames), length, crop_size)
             if video.passed_s is not None:

@@ -4,6 +4,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 import pytest
 
@@ -23,6 +24,12 @@ from tests.video_files import write_video
 
 FPS = 10.0
 LENGTHS = {"one": 40, "four": 200, "two": 96, "three": 129}  # frames, by the number of windows
+
+
+COMPILED: list[str] = []  # what XLA has compiled
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: COMPILED.append(event) if "backend_compile" in event else None
+)
 
 
 def frames_of(name: str) -> np.ndarray:
@@ -78,11 +85,14 @@ def count_windows(detector: Detector) -> list[int]:
     """Returns what will hold the number of windows of each pass through the network."""
     forward, shapes = detector._forward, []
 
-    def counted(weights, clips, valid):
-        shapes.append(clips[0].shape[0])
-        return forward(weights, clips, valid)
+    class Counted:
+        prepare = staticmethod(forward.prepare)
 
-    detector._forward = counted
+        def __call__(self, weights, clips, valid):
+            shapes.append(clips[0].shape[0])
+            return forward(weights, clips, valid)
+
+    detector._forward = Counted()
     return shapes
 
 
@@ -115,7 +125,40 @@ def test_videos_of_any_length_compile_the_network_at_most_twice():
     for name in (*LENGTHS, *reversed(LENGTHS)):
         shared.detect_frames([frames_of(name)], FPS)
     list(shared.detect_sources(source(name, shared) for name in LENGTHS))
-    assert shared._forward._cache_size() == 2  # programs that JAX has compiled of it
+    assert shared._forward.program._cache_size() == 2  # programs that JAX has compiled of it
+
+
+@pytest.mark.parametrize("backend", ["xla", "openvino"])
+def test_what_is_prepared_while_a_video_is_read_is_what_its_windows_need(backend):
+    alone, order = detector_of(1, backend=backend), []
+    forward = alone._forward
+
+    class Noted:
+        def prepare(self, *args):
+            order.append("prepared")
+            forward.prepare(*args)
+            COMPILED.clear()
+
+        def __call__(self, *args):
+            order.append("computed")
+            found = forward(*args)
+            assert not COMPILED
+            return found
+
+    alone._forward = Noted()
+    alone.detect_frames([frames_of("two")], FPS)
+    assert order == ["prepared", "computed", "computed"]
+
+
+def test_nothing_is_prepared_for_a_video_that_cannot_be_opened(detector):
+    def refuse():
+        raise UserError("x.mp4: no such file")
+
+    alone, order = detector_of(1), []
+    alone._forward.prepare = lambda *args: order.append("prepared")
+    (found,) = alone.detect_sources([Source("x.mp4", refuse)])
+    assert found.error
+    assert not order
 
 
 def test_a_video_that_is_one_window_is_cut_at_the_windows_end(detector):
