@@ -40,7 +40,8 @@ def write_video(path: Path, seed: int, seconds: int, width: int, height: int) ->
     rng = np.random.default_rng(seed)
     layers = [rng.integers(0, 256, (n, 2 * n, 3), dtype=np.uint8) for n in (8, 30, 120)]
     picture = np.mean([resize(layer, (2 * height, 2 * width)) for layer in layers], axis=0)
-    noise = rng.normal(0, 4, (2 * height, 2 * width, 1))
+    picture, noise = picture.astype(np.int16), rng.normal(0, 4, (2 * height, 2 * width, 1))
+    noise = np.rint(noise).astype(np.int16)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -136,8 +137,10 @@ def main() -> None:
             folder = root / size
             folder.mkdir()
             width, height = map(int, size.split("x"))
-            for i in range(args.videos):
-                write_video(folder / f"video_{i}.mp4", i, args.seconds, width, height)
+            with ThreadPoolExecutor(cores) as pool:
+                for i in range(args.videos):
+                    path = folder / f"video_{i}.mp4"
+                    pool.submit(write_video, path, i, args.seconds, width, height)
             annotate(folder)
             results[size] = compare(folder, cores, args.repeats)
             print(size, json.dumps(results[size]))
