@@ -23,6 +23,7 @@ from tqdm import tqdm
 from afsd_jax import files
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.decode.flow import FlowReader
+from afsd_jax.data.decode.resize import start_jax_when_needed
 from afsd_jax.data.decode.sources import (
     FrameSource,
     TimedFrames,
@@ -228,8 +229,7 @@ def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tup
 def _begin_worker() -> None:
     # Ctrl-C ends a worker at once and without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # Resizing may use JAX, and no worker may take a GPU for that.
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    start_jax_when_needed()
 
 
 def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:
