@@ -150,7 +150,7 @@ def test_what_is_prepared_while_a_video_is_read_is_what_its_windows_need(backend
     assert order == ["prepared", "computed", "computed"]
 
 
-def test_nothing_is_prepared_for_a_video_that_cannot_be_opened(detector):
+def test_nothing_is_prepared_for_a_video_that_cannot_be_opened():
     def refuse():
         raise UserError("x.mp4: no such file")
 

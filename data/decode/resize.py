@@ -36,7 +36,12 @@ def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
 
             if bicubic.is_possible():
                 return bicubic.resize(np.ascontiguousarray(image), (height, width))
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    return by_pillow(image, (height, width))
+
+
+def by_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes as `resize` does, by Pillow itself."""
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def start_jax_when_needed() -> None:
