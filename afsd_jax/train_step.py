@@ -1,6 +1,7 @@
 """One optimiser step over a sharded batch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +52,9 @@ def init_state(
     # Copies, for a step is given its whole state to write over.
     average = jax.tree.map(jnp.array, trainable) if averaged else {}
     step = jnp.zeros((), jnp.int32)
-    return TrainState(step, trainable, fixed, optimizer.init(trainable), average)
+    # In one program, not one for each shape.
+    opt_state = jax.jit(optimizer.init)(trainable)
+    return TrainState(step, trainable, fixed, opt_state, average)
 
 
 def compute_losses(
@@ -94,11 +97,19 @@ class Step:
     """One step of training: (state, batch) → (new state, loss terms before the step, health).
 
     Two programs, compiled at the first call: the second needs none of the memory of the first, and
-    writes over its state. `clip_norm` is the norm that gradients are cut to, or 0.
+    writes over its state. `statistics` names those of `TrainState.fixed` that a batch changes;
+    `clip_norm` is the norm that gradients are cut to, or 0.
     """
 
-    def __init__(self, gradients: Callable[..., Any], update: Callable[..., Any], clip_norm: float):
-        self._gradients, self._update, self._clip_norm = gradients, update, clip_norm
+    def __init__(
+        self,
+        gradients: Callable[..., Any],
+        update: Callable[..., Any],
+        statistics: Sequence[str],
+        clip_norm: float,
+    ):
+        self._gradients, self._update = gradients, update
+        self._statistics, self._clip_norm = statistics, clip_norm
         self.programs: tuple[Any, ...] = ()
 
     def __call__(
@@ -118,16 +129,21 @@ class Step:
 
     def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> None:
         """Compiles both programs for arrays like these, and gives the compiler's memory back."""
-        lowered = compiled(self._gradients).lower(state.trainable, state.fixed, batch)
-        gradients = lowered.compile()
-        grads, terms, moved = jax.tree.map(
-            lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-            lowered.out_info,
-            gradients.output_shardings,
-        )
         places = jax.tree.map(lambda x: x.sharding, state)
-        update = compiled(self._update, donate_argnums=0, out_shardings=(places, None))
-        self.programs = gradients, update.lower(state, grads, moved, terms["total"]).compile()
+        # Gradients and statistics lie as the weights do, so that no program waits for the other.
+        shardings = (
+            places.trainable,
+            places.step,
+            {name: places.fixed[name] for name in self._statistics},
+        )
+        gradients = compiled(self._gradients, out_shardings=shardings)
+        gradients = gradients.lower(state.trainable, state.fixed, batch)
+        with ThreadPoolExecutor(1) as beside:
+            compiling = beside.submit(gradients.compile)
+            update = compiled(self._update, donate_argnums=0, out_shardings=(places, None))
+            grads, terms, moved = gradients.out_info
+            program = update.lower(state, grads, moved, terms["total"]).compile()
+            self.programs = compiling.result(), program
         give_back_memory()
 
 
@@ -215,7 +231,7 @@ def make_train_step(
         after = _changed_if(finite, change, state)
         return in_shares(after._replace(step=state.step + 1)), finite
 
-    return Step(gradients, update, config.optimizer.clip_norm)
+    return Step(gradients, update, statistics, config.optimizer.clip_norm)
 
 
 def _changed_if(

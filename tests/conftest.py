@@ -10,7 +10,7 @@ from playwright import sync_api
 # Subprocesses compile the same programs again and again: they share what is compiled.
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 CHROMIUM = Path("/usr/bin/chromium")
 # Files whose few tests take minutes: begun last, each would leave the other process idle.
 LONG = (

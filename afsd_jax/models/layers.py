@@ -64,10 +64,10 @@ class BatchNorm(nnx.Module):
 
     def __init__(self, channels: int, trained: bool, momentum: float = 0.98, eps: float = 1e-3):
         variable = nnx.Param if trained else Frozen
-        self.scale = variable(jnp.ones(channels))
-        self.bias = variable(jnp.zeros(channels))
-        self.mean = nnx.BatchStat(jnp.zeros(channels))
-        self.var = nnx.BatchStat(jnp.ones(channels))
+        self.scale = variable(np.ones(channels, np.float32))
+        self.bias = variable(np.zeros(channels, np.float32))
+        self.mean = nnx.BatchStat(np.zeros(channels, np.float32))
+        self.var = nnx.BatchStat(np.ones(channels, np.float32))
         self.trained, self.momentum, self.eps = trained, momentum, eps
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
@@ -100,7 +100,7 @@ class Conv3D(nnx.Module):
     ):
         variable = nnx.Param if learns else Frozen
         kernel = he_normal(rng, (*kernel_size, in_channels, out_channels))
-        self.kernel = variable(jnp.asarray(kernel))
+        self.kernel = variable(kernel)
         self.strides, self.dtype = strides, dtype
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -112,8 +112,8 @@ class SpatialConv(nnx.Module):
 
     def __init__(self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng):
         kernel = glorot_uniform(rng, (1, size, size, in_channels, out_channels))
-        self.kernel = nnx.Param(jnp.asarray(kernel))
-        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.kernel = nnx.Param(kernel)
+        self.bias = nnx.Param(np.zeros(out_channels, np.float32))
         self.dtype = dtype
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
@@ -140,8 +140,8 @@ class Conv1D(nnx.Module):
         rng: Rng,
         init: Initializer = glorot_uniform,
     ):
-        self.kernel = nnx.Param(jnp.asarray(init(rng, (kernel_size, in_channels, out_channels))))
-        self.bias = nnx.Param(jnp.zeros(out_channels))
+        self.kernel = nnx.Param(init(rng, (kernel_size, in_channels, out_channels)))
+        self.bias = nnx.Param(np.zeros(out_channels, np.float32))
         self.stride, self.dtype = stride, dtype
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
@@ -171,8 +171,8 @@ class GroupNorm(nnx.Module):
     """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5):
-        self.scale = nnx.Param(jnp.ones(channels))
-        self.bias = nnx.Param(jnp.zeros(channels))
+        self.scale = nnx.Param(np.ones(channels, np.float32))
+        self.bias = nnx.Param(np.zeros(channels, np.float32))
         self.groups, self.eps = groups, eps
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:

@@ -116,7 +116,7 @@ class Network(nnx.Module):
 
         self.loc_tower, self.conf_tower = tower(), tower()
         self.loc_head, self.conf_head = head(2, 3), head(model.num_classes, 3)
-        self.loc_scale = nnx.Param(jnp.ones(model.levels))
+        self.loc_scale = nnx.Param(np.ones(model.levels, np.float32))
         if self.refines:
             self.loc_branch, self.conf_branch = branch(), branch()
             self.prop_loc_head, self.prop_conf_head = head(2, 1), head(model.num_classes, 1)

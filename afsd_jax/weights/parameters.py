@@ -15,7 +15,8 @@ from afsd_jax.models import Network
 def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
     """Returns the configuration's network with random weights."""
     rng = np.random.default_rng(seed)
-    return Network(config.model, config.data.clip_length, config.data.crop_size, rng)
+    network = Network(config.model, config.data.clip_length, config.data.crop_size, rng)
+    return replace(network, jax.device_put(flatten(network)))
 
 
 def abstract_network(config: ml_collections.ConfigDict) -> Network:
