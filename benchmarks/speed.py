@@ -68,13 +68,13 @@ ON_GPU = {
 class Contestant:
     """A process that works whenever it is asked to."""
 
-    def __init__(self, work: str, name: str, batch: int, length: int = 256, cache: str = ""):
+    def __init__(self, work: str, name: str, batch: int, length: int = 256, cache: str = "0"):
         command = [sys.executable, str(ROOT / "benchmarks" / "contestants.py")]
         self._process = subprocess.Popen(
             [*command, work, name, str(batch), str(length)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | ({"JAX_COMPILATION_CACHE_DIR": cache} if cache else {}),
+            env=os.environ | {"AFSD_COMPILATION_CACHE": cache},
             text=True,
         )
         first, built = map(float, self._answer().split())
