@@ -7,7 +7,6 @@ from typing import Any
 from afsd_jax.accelerators import accelerator_is_installed
 
 # Parameters of glibc's mallopt and what they are set to.
-_ONE_ARENA = (-8, 1)
 _MAP_FROM_BYTES = (-3, 2**29)
 _NEVER_TRIM = (-1, -1)
 _GROW_BYTES = (-2, 2**28)
@@ -24,13 +23,16 @@ def keep_freed_memory() -> None:
     Blocks of 512 MiB and more are given back: they would not fit into the place they had, for
     glibc wants some bytes more than that to align them, and lie in memory twice or three times.
 
+    Threads keep arenas of their own. In one for all, of products' small aligned buffers each must
+    wait for the others and search what a compiler left free: a third of a step's time.
+
     Only the commands train and detect call this, never the library, because it concerns the whole
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
     makes its threads; does nothing where an accelerator computes, or without glibc.
     """
     mallopt = _glibc("mallopt")
     if mallopt is not None and not accelerator_is_installed():
-        for parameter, value in (_ONE_ARENA, _MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
+        for parameter, value in (_MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
 
 
