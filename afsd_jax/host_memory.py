@@ -1,12 +1,14 @@
 """Memory of the host, where arrays lie if there is no accelerator."""
 
 import ctypes
+import os
 import sys
 from typing import Any
 
 from afsd_jax.accelerators import accelerator_is_installed
 
 # Parameters of glibc's mallopt and what they are set to.
+_ARENAS = (-8, 1 + (os.cpu_count() or 1))
 _MAP_FROM_BYTES = (-3, 2**29)
 _NEVER_TRIM = (-1, -1)
 _GROW_BYTES = (-2, 2**28)
@@ -23,8 +25,9 @@ def keep_freed_memory() -> None:
     Blocks of 512 MiB and more are given back: they would not fit into the place they had, for
     glibc wants some bytes more than that to align them, and lie in memory twice or three times.
 
-    Threads keep arenas of their own. In one for all, of products' small aligned buffers each must
-    wait for the others and search what a compiler left free: a third of a step's time.
+    There are arenas for all cores' threads. In one for all, of products' small aligned buffers each
+    must wait for the others and search what a compiler left free: a third of a step's time. More
+    hold more memory.
 
     Only the commands train and detect call this, never the library, because it concerns the whole
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
@@ -32,7 +35,7 @@ def keep_freed_memory() -> None:
     """
     mallopt = _glibc("mallopt")
     if mallopt is not None and not accelerator_is_installed():
-        for parameter, value in (_MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
+        for parameter, value in (_ARENAS, _MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
 
 
