@@ -88,7 +88,7 @@ def train(args: Namespace) -> int:
     from afsd_jax.config_files import load_config
 
     config = load_config(args.config, args.overrides)
-    _set_up_process()
+    set_up_process()
     from afsd_jax import processes
 
     joined = processes.join(args.coordinator, args.num_processes, args.process_id, os.environ)
@@ -133,7 +133,7 @@ def detect(args: Namespace) -> int:
         return _look_in_place_of_detecting(args)
     args.beam_options = _beam_options(args.beam_options)
     args.compilation_cache = os.environ.get(_CACHE)
-    _set_up_process()
+    set_up_process()
     from afsd_jax.detect import detect
 
     return detect(args)
@@ -144,7 +144,7 @@ def look(args: Namespace) -> int:
     check_output_file(args.report)
     check_output_file(args.write_video_scores)
     check_output_folder(args.subtitles)
-    _set_up_process()
+    set_up_process()
     from afsd_jax.look import look
 
     return look(args)
@@ -217,7 +217,7 @@ def demo(args: Namespace) -> int:
     return demo(args.output)
 
 
-def _set_up_process() -> None:
+def set_up_process() -> None:
     """Sets what concerns the whole process, before JAX makes its threads."""
     if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
         keep_freed_memory()

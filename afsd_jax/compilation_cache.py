@@ -5,8 +5,8 @@ import os
 import platform
 from pathlib import Path
 
-# Many of a command's programs compile in less than JAX's bound of 1 s, and are read in a hundredth.
-WORTH_KEEPING_S = 0.1
+# Many of a command's programs compile in less than JAX's bound of 1 s.
+_WORTH_KEEPING_S = 0.1
 
 
 def enable(place: str | None = None) -> None:
@@ -31,7 +31,7 @@ def enable(place: str | None = None) -> None:
     if os.access(folder, os.W_OK | os.X_OK):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", WORTH_KEEPING_S)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING_S)
 
 
 def _default() -> Path:

@@ -8,7 +8,6 @@ MiB. The network is that of THUMOS14 RGB, untrained, its clips LENGTH x 96 x 96.
 """
 
 import argparse
-import os
 import resource
 import sys
 import time
@@ -70,22 +69,15 @@ def product_torch(dtype: str, size: Size) -> Work:
     return lambda: _wait(a @ a)
 
 
-def _set_up_as_commands_do() -> None:
-    from afsd_jax import compilation_cache
-    from afsd_jax.host_memory import keep_freed_memory
-
-    keep_freed_memory()
-    compilation_cache.enable(os.environ.get("AFSD_COMPILATION_CACHE"))
-
-
 def forward_jax(backend: str, dtype: str, size: Size) -> Work:
     """Clips through the detector's own program: network, decoding of its outputs."""
     import jax
 
+    from afsd_jax.commands import set_up_process
     from afsd_jax.detector import Detector
     from afsd_jax.weights import checkpoint, parameters
 
-    _set_up_as_commands_do()
+    set_up_process()
     config = network_config(size)
     config.model.dtype = dtype
     names = tuple(str(i) for i in range(config.model.num_classes - 1))
@@ -100,11 +92,12 @@ def step_jax(dtype: str, size: Size) -> Work:
     """Training steps: clips and consistency clips, all losses, Adam."""
     import jax
 
+    from afsd_jax.commands import set_up_process
     from afsd_jax.optimizer import make_optimizer
     from afsd_jax.train_step import init_state, make_train_step
     from afsd_jax.weights import parameters
 
-    _set_up_as_commands_do()
+    set_up_process()
     config = network_config(size)
     config.model.dtype = dtype
     optimizer = make_optimizer(config.optimizer, 1000)
