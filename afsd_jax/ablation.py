@@ -1,7 +1,7 @@
 """What each part of the network is worth: AFSD's ablation (AFSD §4.3), on any data set.
 
-Each row adds a part to the one before it. Every run is a process of its own and leaves its metrics
-behind, so that a study that was killed goes on with the runs that are missing.
+Each row adds a part to the one before it. Every run is a process of its own and leaves its
+detections behind, so that a study that was killed goes on with the runs that are missing.
 """
 
 import json
@@ -21,7 +21,7 @@ from afsd_jax.report.run_page import as_text
 from afsd_jax.validation import tious_of, truth_of
 
 ROWS = ("baseline", "+quality", "+refinement", "full")
-CONFIG, RESULT, TABLE, METRICS = "config.json", "ablation.json", "ablation.md", "metrics.json"
+CONFIG, RESULT, TABLE, FOUND = "config.json", "ablation.json", "ablation.md", "detections.json"
 _CONSISTENCY = ("boundary_weight", "consistency_weight")
 
 
@@ -62,6 +62,7 @@ def ablate(
     workdir: Path,
     seeds: Sequence[int],
     rows: Sequence[str] = ROWS,
+    tious: Sequence[float] | None = None,
 ) -> str:
     """Trains every row with every seed, evaluates on the test split and writes down the results.
 
@@ -72,6 +73,7 @@ def ablate(
       workdir: folder for ROW/seed-N of each run, and ablation.json and ablation.md of all.
       seeds: of the runs.
       rows: of `ROWS`.
+      tious: thresholds to evaluate at; None: those of the data set's benchmark.
 
     Returns:
       The table as text.
@@ -88,17 +90,20 @@ def ablate(
             f"{workdir}: holds a study of another configuration; give another --workdir, or the "
             "configuration that it began with"
         )
+    split = PreparedSplit(config.data, config.data.test_split)
+    truth, tious = truth_of(config, split), tious or tious_of(config.data)
     results: dict[str, Any] = {}
     for row in rows:
         fields = fields_of(row, config)
         runs = []
         for seed in seeds:
             folder = workdir / row.strip("+") / f"seed-{seed}"
-            if not (folder / METRICS).exists():
+            if not (folder / FOUND).exists():
                 settings = {**fields, "seed": seed}
                 given = [*overrides, *(f"--config.{key}={x}" for key, x in settings.items())]
                 _run(name, given, config.data.data_dir, folder)
-            runs.append({"seed": seed, **files.read_json(folder / METRICS)})
+            metrics = evaluation.evaluate(truth, read_predictions(folder / FOUND), tious)
+            runs.append({"seed": seed, **metrics.as_dict()})
         results[row] = {"fields": fields, **summary(runs), "runs": runs}
     files.write_json(
         workdir / RESULT, {"config": name, "overrides": list(overrides), "rows": results}
@@ -110,17 +115,10 @@ def ablate(
 
 
 def _run(name: str, overrides: Sequence[str], data_dir: str, folder: Path) -> None:
-    """Trains, or goes on with it, detects in the test split and writes the metrics, last."""
+    """Trains, or goes on with it, and detects in the test split."""
     subcommand.run("train", f"--config={name}", f"--workdir={folder}", *overrides)
-    found = folder / "detections.json"
-    arguments = [f"--checkpoint={folder}", f"--data-dir={data_dir}", f"--output={found}"]
+    arguments = [f"--checkpoint={folder}", f"--data-dir={data_dir}", f"--output={folder / FOUND}"]
     subcommand.run("detect", *arguments)
-    config = ml_collections.ConfigDict(files.read_json(folder / CONFIG))  # nothing is left open
-    split = PreparedSplit(config.data, config.data.test_split)
-    metrics = evaluation.evaluate(
-        truth_of(config, split), read_predictions(found), tious_of(config.data)
-    )
-    files.write_json(folder / METRICS, metrics.as_dict())
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

@@ -12,6 +12,7 @@ from afsd_jax import __version__, errors
 
 _FLOW = ("tvl1", "dis")
 _CONFIG = "configuration, FILE or FILE:VARIANT; a packaged one by its name, as thumos14:rgb"
+_TIOU = "thresholds such as 0.5,0.75 instead of the benchmark's"
 _MEMORY = """
 
 On CPUs memory that is freed is kept for the next arrays. This saves a sixth of the time and may
@@ -72,12 +73,14 @@ def _ablate(add: Callable[..., object]) -> str:
     add("--workdir", type=Path, required=True, help="folder for the runs and the table")
     add("--seeds", default="0,1,2", metavar="LIST", help="of the runs (default: %(default)s)")
     add("--rows", metavar="LIST", help="some of baseline,+quality,+refinement,full; default: all")
+    add("--tiou", metavar="LIST", help=_TIOU)
     return """Trains each row with each seed, detects in the test split of the prepared data set and
 evaluates. Each row adds a part to the one before it: quality logits, refinement, boundary
 consistency learning. Every field of the configuration can be set: --config.train.epochs=8
 
 The folder receives ablation.md and ablation.json, with the mean and standard deviation of each
-metric, and every run. Started again with the same folder, it goes on with what is missing."""
+metric, and every run. Started again with the same folder, it goes on with what is missing; with
+another --tiou it only evaluates again."""
 
 
 def _runs(add: Callable[..., object]) -> None:
@@ -162,7 +165,7 @@ def _evaluate(add: Callable[..., object]) -> None:
     names = ("thumos14", "activitynet", "videos")
     add("--benchmark", choices=names, default=names[0], help="whose subset and tIoU thresholds")
     add("--subset", help="evaluate on this subset instead of the benchmark's")
-    add("--tiou", metavar="LIST", help="thresholds such as 0.5,0.75 instead of the benchmark's")
+    add("--tiou", metavar="LIST", help=_TIOU)
     add("--output", type=Path, help="also write the metrics to this JSON file")
 
 

@@ -102,7 +102,7 @@ def train(args: Namespace) -> int:
 
 def ablate(args: Namespace) -> None:
     check_output_folder(args.workdir, parents=True)
-    seeds = _seeds(args.seeds)
+    seeds, tious = _seeds(args.seeds), _thresholds(args.tiou)
     from afsd_jax import ablation
     from afsd_jax.config import check
     from afsd_jax.config_files import load_config
@@ -110,7 +110,7 @@ def ablate(args: Namespace) -> None:
     rows = ablation.chosen_rows(args.rows)
     config = load_config(args.config, args.overrides)
     check(config)
-    print(ablation.ablate(args.config, args.overrides, config, args.workdir, seeds, rows))
+    print(ablation.ablate(args.config, args.overrides, config, args.workdir, seeds, rows, tious))
     print(args.workdir / ablation.TABLE)
 
 
@@ -167,7 +167,7 @@ def evaluate(args: Namespace) -> None:
     from afsd_jax.data import annotations
 
     benchmark = evaluation.BENCHMARKS[args.benchmark]
-    tious = benchmark.tious if args.tiou is None else _thresholds(args.tiou)
+    tious = _thresholds(args.tiou) or benchmark.tious
     ground_truth = annotations.read(args.ground_truth)
     _list("notes on the ground truth", [note for v in ground_truth.values() for note in v.notes])
     if args.subset or any(video.subset for video in ground_truth.values()):
@@ -243,11 +243,16 @@ def _list(title: str, lines: list[str]) -> None:
         print("\n".join(shown), file=sys.stderr)
 
 
-def _thresholds(text: str) -> tuple[float, ...]:
+def _thresholds(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
     try:
-        return tuple(float(part) for part in text.split(","))
+        tious = tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise UserError(f"--tiou: must be numbers such as 0.5,0.75, not {text!r}") from None
+        tious = ()
+    if not tious or not all(0 < tiou <= 1 for tiou in tious):
+        raise UserError(f"--tiou: must be numbers in (0, 1] such as 0.5,0.75, not {text!r}")
+    return tious
 
 
 def _seeds(text: str) -> list[int]:
