@@ -218,8 +218,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args.error(f"unrecognized arguments: {' '.join(rest)}")
     args.overrides = rest
 
-    from afsd_jax import commands
+    from afsd_jax import commands, host_memory
 
+    if arguments is None and args.command == "train":
+        host_memory.start_with_huge_pages()
     commands.quieten_libraries()
     return errors.run(getattr(commands, args.command), args)
 

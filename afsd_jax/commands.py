@@ -219,8 +219,7 @@ def demo(args: Namespace) -> int:
 
 def set_up_process() -> None:
     """Sets what concerns the whole process, before JAX makes its threads."""
-    if os.environ.get("AFSD_KEEP_FREED_MEMORY") != "0":
-        keep_freed_memory()
+    keep_freed_memory()
     compilation_cache.enable(os.environ.get(_CACHE))
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from afsd_jax.accelerators import accelerator_is_installed
@@ -12,6 +13,10 @@ _ARENAS = (-8, 1 + (os.cpu_count() or 1))
 _MAP_FROM_BYTES = (-3, 2**29)
 _NEVER_TRIM = (-1, -1)
 _GROW_BYTES = (-2, 2**28)
+
+_SWITCH = "AFSD_KEEP_FREED_MEMORY"
+_TUNABLES, _HUGE = "GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def keep_freed_memory() -> None:
@@ -33,10 +38,34 @@ def keep_freed_memory() -> None:
     process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
     makes its threads; does nothing where an accelerator computes, or without glibc.
     """
-    mallopt = _glibc("mallopt")
-    if mallopt is not None and not accelerator_is_installed():
+    mallopt = _mallopt()
+    if mallopt is not None:
         for parameter, value in (_ARENAS, _MAP_FROM_BYTES, _NEVER_TRIM, _GROW_BYTES):
             mallopt(parameter, value)
+
+
+def start_with_huge_pages() -> None:
+    """Starts this process's command again with huge pages, if Linux gives them to who asks.
+
+    The large blocks of a training step are mapped and cleared anew in each step. In pages of 2 MiB
+    this takes a sixth of the time that it takes in pages of 4 KiB: of a full-size step a tenth. What
+    runs once, such as compiling, loses a second or two, for Linux must first make huge pages.
+
+    glibc asks for them only if its environment said so when the process began. To be called first,
+    by a process that is nothing but the command; returns where there is nothing to win, or the
+    environment says something else.
+    """
+    tunables = os.environ.get(_TUNABLES, "")
+    if "glibc.malloc.hugetlb" not in tunables and _mallopt() and _given_to_who_asks():
+        environment = os.environ | {_TUNABLES: f"{tunables}:{_HUGE}".lstrip(":")}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def _given_to_who_asks() -> bool:
+    try:
+        return "[madvise]" in _HUGE_PAGES.read_text()
+    except OSError:
+        return False
 
 
 def give_back_memory() -> None:
@@ -44,6 +73,12 @@ def give_back_memory() -> None:
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+def _mallopt() -> Any:
+    """Returns glibc's function, or None where memory is to be left as it is."""
+    wanted = os.environ.get(_SWITCH) != "0" and not accelerator_is_installed()
+    return _glibc("mallopt") if wanted else None
 
 
 def _glibc(name: str) -> Any:

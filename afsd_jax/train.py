@@ -299,4 +299,5 @@ def finish(checkpoints: RunCheckpoints, log: RunLog, signum: int, ended: bool, s
 if __name__ == "__main__":
     from afsd_jax.cli import main
 
-    sys.exit(main(["train", *sys.argv[1:]]))
+    sys.argv.insert(1, "train")
+    sys.exit(main())

@@ -92,11 +92,13 @@ def step_jax(dtype: str, size: Size) -> Work:
     """Training steps: clips and consistency clips, all losses, Adam."""
     import jax
 
+    from afsd_jax import host_memory
     from afsd_jax.commands import set_up_process
     from afsd_jax.optimizer import make_optimizer
     from afsd_jax.train_step import init_state, make_train_step
     from afsd_jax.weights import parameters
 
+    host_memory.start_with_huge_pages()
     set_up_process()
     config = network_config(size)
     config.model.dtype = dtype

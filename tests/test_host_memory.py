@@ -1,0 +1,57 @@
+"""The process's memory: huge pages for what a training step maps anew."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from afsd_jax import host_memory
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from afsd_jax import host_memory
+
+host_memory.start_with_huge_pages()
+block = b"x" * 2**29
+pages = Path("/proc/self/smaps_rollup").read_text()
+print(*(line.split()[1] for line in pages.splitlines() if line.startswith("AnonHugePages")))
+print(*sys.argv[1:])
+"""
+
+
+def huge_mib(**environment: str) -> float:
+    """Returns how much of the memory of a process with a large block lies in huge pages."""
+    given = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", host_memory._SWITCH)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "an argument", "--another"],
+        env=given | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kib, arguments = done.stdout.splitlines()
+    assert arguments == "an argument --another"
+    return int(kib) / 1024
+
+
+@pytest.mark.skipif(
+    not host_memory._given_to_who_asks() or host_memory._mallopt() is None,
+    reason="this machine gives huge pages to all, or to none",
+)
+def test_a_command_starts_again_with_huge_pages():
+    assert huge_mib() > 256
+    assert huge_mib(AFSD_KEEP_FREED_MEMORY="0") == 0
+    assert huge_mib(GLIBC_TUNABLES="glibc.malloc.top_pad=0") > 256
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"AFSD_KEEP_FREED_MEMORY": "0"}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}],
+)
+def test_it_goes_on_as_it_is_where_the_environment_says_so(monkeypatch, environment):
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started again"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    host_memory.start_with_huge_pages()
