@@ -4,7 +4,8 @@
 
 Forward passes and training steps of afsd_jax, of the PyTorch twin as published and at its best,
 each in a process of its own. All that do the same work take turns, so that whatever else the
-machine does meets all of them; a figure is the median. Products of large matrices give the peak.
+machine does meets all of them. In its turn each works twice, and the second time counts, as in a
+run that goes on; a figure is the median. Products of large matrices give the peak.
 Beside that, how cost grows with the batch and with the clip's length. Writes
 benchmarks/results/speed_<device>.json and the table of README.md.
 """
@@ -89,10 +90,15 @@ class Contestant:
         self._process.wait()
 
     def work(self) -> None:
-        """Works once and notes the seconds."""
+        """Works twice and notes the seconds of the second time.
+
+        Before the first time the process waited for others, who took its place in the caches, and
+        a virtual machine gave memory that it had freed to its host.
+        """
         assert self._process.stdin
-        self._process.stdin.write("\n")
+        self._process.stdin.write("\n\n")
         self._process.stdin.flush()
+        self._answer()
         self.seconds.append(float(self._answer()))
 
     def peak_mib(self) -> float:
