@@ -1,10 +1,12 @@
 """What several benchmarks share: the machine they ran on, measured processes, long videos."""
 
+import json
 import os
 import platform
 import re
 import resource
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -67,6 +69,33 @@ def measured(command: Sequence[str], **options: Any) -> tuple[float, resource.st
     if status:
         raise RuntimeError(f"{command}: exit status {status}")
     return time.perf_counter() - start, usage
+
+
+def afsd(*arguments: object) -> dict[str, float]:
+    """Runs a command of `afsd`; returns its seconds and peak memory."""
+    command = [sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)]
+    print(" ".join(["afsd", *map(str, arguments)]), flush=True)
+    seconds, usage = measured(command)
+    return {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
+
+
+def score(workdir: Path, data: Path) -> dict[str, Any]:
+    """Detects in the test split of the synthetic data set with what was trained, and evaluates.
+
+    Args:
+      workdir: of the training run; detections.json and metrics.json are written into it.
+      data: folder of prepared data sets.
+
+    Returns:
+      detect: seconds and peak memory; mAP@0.5; average_mAP.
+    """
+    found, metrics = workdir / "detections.json", workdir / "metrics.json"
+    detect = afsd("detect", "--checkpoint", workdir, "--data-dir", data, "--output", found)
+    (truth,) = (data / "synthetic" / "rgb").glob("*/ground_truth.json")
+    arguments = ["--benchmark", "videos", "--predictions", found, "--ground-truth", truth]
+    afsd("evaluate", *arguments, "--output", metrics)
+    values = json.loads(metrics.read_text())
+    return {"detect": detect, **{name: values[name] for name in ("mAP@0.5", "average_mAP")}}
 
 
 def repeat_video(source: Path, target: Path, times: int) -> Path:

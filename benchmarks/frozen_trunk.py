@@ -14,46 +14,31 @@ import itertools
 import json
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common import measured, provenance
+from common import afsd, provenance, score
 
 from afsd_jax import files
-
-
-def run(*arguments: object) -> dict[str, float]:
-    """Runs a command of `afsd`; returns its seconds and peak memory."""
-    command = [sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)]
-    print(" ".join(["afsd", *map(str, arguments)]))
-    seconds, usage = measured(command)
-    return {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
 
 
 def learn(work: Path, overrides: list[str]) -> dict[str, object]:
     """Prepares, trains, detects and evaluates."""
     data, workdir = work / "data", work / "run"
     result: dict[str, object] = {}
-    result["prepare"] = run("prepare", "synthetic", "--output", data, "--size", 112)
+    result["prepare"] = afsd("prepare", "synthetic", "--output", data, "--size", 112)
     arguments = ["--config=videos", "--config.data.dataset=synthetic", f"--workdir={workdir}"]
     arguments += [f"--config.data.data_dir={data}", *overrides]
     result["arguments"] = overrides
-    result["train"] = run("train", *arguments)
+    result["train"] = afsd("train", *arguments)
     made = [path.stat().st_mtime for path in (data / "features").glob("*/*.npy")]
     described = [path.stat().st_mtime for path in (data / "features").glob("*/features.json")]
     result["features"] = {
         "seconds": round(max(made) - max(described), 1),
         "gb": round(sum(p.stat().st_size for p in (data / "features").glob("*/*.npy")) / 1e9, 2),
     }
-    found, metrics = work / "detections.json", work / "metrics.json"
-    result["detect"] = run("detect", "--checkpoint", workdir, "--data-dir", data, "--output", found)
-    (truth,) = (data / "synthetic" / "rgb").glob("*/ground_truth.json")
-    arguments = ["--benchmark", "videos", "--predictions", found, "--ground-truth", truth]
-    run("evaluate", *arguments, "--output", metrics)
-    measured = json.loads(metrics.read_text())
-    result["mAP@0.5"], result["average_mAP"] = measured["mAP@0.5"], measured["average_mAP"]
+    result |= score(workdir, data)
     return result
 
 
