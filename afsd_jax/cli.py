@@ -15,9 +15,10 @@ _CONFIG = "configuration, FILE or FILE:VARIANT; a packaged one by its name, as t
 _TIOU = "thresholds such as 0.5,0.75 instead of the benchmark's"
 _MEMORY = """
 
-On CPUs memory that is freed is kept for the next arrays. This saves a sixth of the time and may
-take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment switches it off. Compiled programs are
-kept in ~/.cache/afsd_jax; AFSD_COMPILATION_CACHE=FOLDER keeps them elsewhere, =0 nowhere."""
+On CPUs memory that is freed is kept for the next arrays, and training asks Linux for huge pages.
+This saves a sixth of the time and may take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment
+switches it off. Compiled programs are kept in ~/.cache/afsd_jax; AFSD_COMPILATION_CACHE=FOLDER
+keeps them elsewhere, =0 nowhere."""
 
 
 def _prepare(add: Callable[..., object]) -> str:

@@ -128,9 +128,13 @@ def test_mean_and_spread_are_those_of_the_seeds():
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("--seeds=1,1", "different whole numbers"), ("--rows=quality", "must be some of baseline")],
+    [
+        ("--seeds=1,1", "different whole numbers"),
+        ("--rows=quality", "must be some of baseline"),
+        ("--tiou=0.5,2", "must be numbers in (0, 1]"),
+    ],
 )
-def test_impossible_seeds_and_rows_are_refused(capsys, tmp_path, option, message):
+def test_impossible_seeds_rows_and_thresholds_are_refused(capsys, tmp_path, option, message):
     given = ["ablate", "--config=synthetic", f"--workdir={tmp_path / 'study'}", option]
     assert cli.main(given) == errors.EXIT_CODE
     assert message in capsys.readouterr().err
@@ -160,6 +164,11 @@ def test_a_study_goes_on_with_the_runs_that_are_missing(tmp_path):
     assert all(0 <= run["average_mAP"] <= 1 for run in runs)
     assert (study / "ablation.md").read_text().startswith("| row | mAP@0.3 |")
     assert "baseline" in second.stdout
+
+    stricter = ablate("--seeds=0,1", "--tiou=0.9")
+    assert stricter.returncode == 0, stricter.stderr
+    assert saved.stat().st_mtime_ns == began
+    assert (study / "ablation.md").read_text().startswith("| row | mAP@0.9 | average mAP |")
 
     other = ablate("--seeds=0", "--config.optimizer.learning_rate=1.0")
     assert other.returncode == errors.EXIT_CODE
