@@ -73,7 +73,7 @@ def train(data: Path, workdir: Path, overrides: list[str], limit_s: float) -> di
     return {
         "command": " ".join(["afsd", *arguments]),
         "seconds": round(time.monotonic() - start, 1),
-        "steps": max((record["step"] for record in logged), default=0),
+        "steps": max(int(saved.name) for saved in (workdir / "checkpoints").glob("[0-9]*")),
         "clips_per_s": [round(record["clips_per_s"], 2) for record in logged],
     }
 
@@ -90,7 +90,7 @@ def main() -> None:
 
     data, workdir = args.work / "data", args.work / "run"
     results: dict[str, object] = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python", "benchmarks/full_size.py", *sys.argv[1:]]),
         **provenance("jax", "flax", "optax", "numpy"),
         "device": _device(),
         "videos": {"train": args.train_videos, "test": args.test_videos},
