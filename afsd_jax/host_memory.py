@@ -48,8 +48,8 @@ def start_with_huge_pages() -> None:
     """Starts this process's command again with huge pages, if Linux gives them to who asks.
 
     The large blocks of a training step are mapped and cleared anew in each step. In pages of 2 MiB
-    this takes a sixth of the time that it takes in pages of 4 KiB: of a full-size step a tenth. What
-    runs once, such as compiling, loses a second or two, for Linux must first make huge pages.
+    this takes a sixth of the time that it takes in pages of 4 KiB: of a full-size step a tenth is
+    saved. The start takes a second longer, for Linux must first make huge pages.
 
     glibc asks for them only if its environment said so when the process began. To be called first,
     by a process that is nothing but the command; returns where there is nothing to win, or the

@@ -23,7 +23,8 @@ print(*sys.argv[1:])
 
 def huge_mib(**environment: str) -> float:
     """Returns how much of the memory of a process with a large block lies in huge pages."""
-    given = {k: v for k, v in os.environ.items() if k not in ("GLIBC_TUNABLES", host_memory._SWITCH)}
+    ours = ("GLIBC_TUNABLES", host_memory._SWITCH)
+    given = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, "an argument", "--another"],
         env=given | environment,
