@@ -11,7 +11,7 @@ demo: .venv
 test: .venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-# Ten to seventeen minutes on two cores, with nothing else running; writes README.md's table of speeds.
+# Fourteen minutes to half an hour on two cores, with nothing else running; writes README.md's table of speeds.
 bench: .venv
 	$(BIN)/python benchmarks/speed.py
 
