@@ -250,7 +250,7 @@ def _thresholds(text: str | None) -> tuple[float, ...] | None:
     except ValueError:
         tious = ()
     if not tious or not all(0 < tiou <= 1 for tiou in tious):
-        raise UserError(f"--tiou: must be numbers in (0, 1] such as 0.5,0.75, not {text!r}")
+        raise UserError(f"--tiou: thresholds must lie in (0, 1], as 0.5,0.75 do, not {text!r}")
     return tious
 
 

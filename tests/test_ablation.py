@@ -131,7 +131,7 @@ def test_mean_and_spread_are_those_of_the_seeds():
     [
         ("--seeds=1,1", "different whole numbers"),
         ("--rows=quality", "must be some of baseline"),
-        ("--tiou=0.5,2", "must be numbers in (0, 1]"),
+        ("--tiou=0.5,2", "thresholds must lie in (0, 1]"),
     ],
 )
 def test_impossible_seeds_rows_and_thresholds_are_refused(capsys, tmp_path, option, message):
