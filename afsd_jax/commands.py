@@ -248,9 +248,9 @@ def _thresholds(text: str | None) -> tuple[float, ...] | None:
     try:
         tious = tuple(float(part) for part in text.split(","))
     except ValueError:
-        tious = ()
-    if not tious or not all(0 < tiou <= 1 for tiou in tious):
-        raise UserError(f"--tiou: thresholds must lie in (0, 1], as 0.5,0.75 do, not {text!r}")
+        raise UserError(f"--tiou: must be numbers such as 0.5,0.75, not {text!r}") from None
+    if not all(0 < tiou <= 1 for tiou in tious):
+        raise UserError(f"--tiou: thresholds must lie in (0, 1], not {text!r}")
     return tious
 
 
