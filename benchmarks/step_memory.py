@@ -41,10 +41,14 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
     """Returns peak memory and seconds of a step."""
     import jax
 
+    from afsd_jax import host_memory
+    from afsd_jax.commands import set_up_process
     from afsd_jax.optimizer import make_optimizer
     from afsd_jax.train_step import init_state, make_train_step
     from afsd_jax.weights import parameters
 
+    host_memory.start_with_huge_pages()
+    set_up_process()
     config = network(dtype, remat, batch)
     optimizer = make_optimizer(config.optimizer, 1000)
     built = parameters.build_network(config)
@@ -68,7 +72,8 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
 def in_a_process(dtype: str, remat: str, batch: int) -> dict[str, float]:
     """Returns what `take_steps` does, taken in a process of its own."""
     command = [sys.executable, __file__, "--step", dtype, remat, str(batch)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}  # the batch lies among the tests
+    environment = os.environ | {"AFSD_COMPILATION_CACHE": "0"}
+    environment["PYTHONPATH"] = str(ROOT)  # the batch lies among the tests
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return json.loads(subprocess.run(command, env=environment, check=True, **pipe).stdout)
 
