@@ -79,8 +79,11 @@ def ablate(
       The table as text.
 
     Raises:
-      UserError: a run failed, or the folder holds a study of another configuration.
+      UserError: a run failed, a threshold is out of range, or the folder holds a study of another
+        configuration.
     """
+    tious = tious or tious_of(config.data)
+    evaluation.check_tious(tious)  # before hours of training
     workdir.mkdir(parents=True, exist_ok=True)
     described = json.loads(config.to_json())
     if not (workdir / CONFIG).exists():
@@ -90,8 +93,7 @@ def ablate(
             f"{workdir}: holds a study of another configuration; give another --workdir, or the "
             "configuration that it began with"
         )
-    split = PreparedSplit(config.data, config.data.test_split)
-    truth, tious = truth_of(config, split), tious or tious_of(config.data)
+    truth = truth_of(config, PreparedSplit(config.data, config.data.test_split))
     results: dict[str, Any] = {}
     for row in rows:
         fields = fields_of(row, config)

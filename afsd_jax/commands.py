@@ -246,12 +246,9 @@ def _thresholds(text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     try:
-        tious = tuple(float(part) for part in text.split(","))
+        return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise UserError(f"--tiou: must be numbers such as 0.5,0.75, not {text!r}") from None
-    if not all(0 < tiou <= 1 for tiou in tious):
-        raise UserError(f"--tiou: thresholds must lie in (0, 1], not {text!r}")
-    return tious
 
 
 def _seeds(text: str) -> list[int]:

@@ -75,6 +75,12 @@ class Metrics(NamedTuple):
         return "\n".join(text)
 
 
+def check_tious(tious: Sequence[float]) -> None:
+    """Raises UserError if there is no threshold, or one is out of (0, 1]."""
+    if not tious or not all(0 < tiou <= 1 for tiou in tious):
+        raise UserError(f"tIoU thresholds must lie in (0, 1], got {list(tious)}")
+
+
 def evaluate(
     ground_truth: Mapping[str, AnnotatedVideo],
     predictions: Mapping[str, Sequence[Detection]],
@@ -95,8 +101,7 @@ def evaluate(
     Raises:
       UserError: the ground truth has no action, or a threshold is out of range.
     """
-    if not tious or not all(0 < tiou <= 1 for tiou in tious):
-        raise UserError(f"tIoU thresholds must lie in (0, 1], got {list(tious)}")
+    check_tious(tious)
     classes: dict[str, int] = {}
     for video in ground_truth.values():
         for action in video.actions:

@@ -43,14 +43,13 @@ FIELDS = {
 
 def prepare(data: Path, train_videos: int, test_videos: int) -> float:
     """Makes and prepares the videos, unless they are there; returns the seconds."""
-    from afsd_jax.data.builders.generator import Settings, synthesize
+    from afsd_jax.data.builders.generator import Settings
     from afsd_jax.data.builders.options import Options
     from afsd_jax.data.datasets import prepare_dataset
 
     start = time.monotonic()
-    settings, source = Settings(train_videos, test_videos), data / "synthetic" / "source"
-    synthesize(source, settings)
-    options = Options(source, fps=10.0, size=112)
+    options = Options(data / "synthetic" / "source", fps=10.0, size=112)
+    settings = Settings(train_videos, test_videos)
     prepare_dataset("synthetic", data, options=options, settings=settings)
     return round(time.monotonic() - start, 1)
 

@@ -72,8 +72,8 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
 def in_a_process(dtype: str, remat: str, batch: int) -> dict[str, float]:
     """Returns what `take_steps` does, taken in a process of its own."""
     command = [sys.executable, __file__, "--step", dtype, remat, str(batch)]
-    environment = os.environ | {"AFSD_COMPILATION_CACHE": "0"}
-    environment["PYTHONPATH"] = str(ROOT)  # the batch lies among the tests
+    # The batch lies among the tests.
+    environment = os.environ | {"AFSD_COMPILATION_CACHE": "0", "PYTHONPATH": str(ROOT)}
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     return json.loads(subprocess.run(command, env=environment, check=True, **pipe).stdout)
 
