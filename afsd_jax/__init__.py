@@ -3,20 +3,21 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from afsd_jax.version import VERSION as __version__
+
 if TYPE_CHECKING:
-    from afsd_jax.detections import Detections as Detections
-    from afsd_jax.detector import Detector as Detector
-    from afsd_jax.load import load_detector as load_detector
+    from afsd_jax.detection.detector import Detector as Detector
+    from afsd_jax.detection.load import load_detector as load_detector
+    from afsd_jax.results.detections import Detections as Detections
     from afsd_jax.types import Detection as Detection
 
-__version__ = "0.1.0"
 __all__ = ["Detection", "Detections", "Detector", "__version__", "load_detector"]
 
 _HOMES = {
     "Detection": "afsd_jax.types",
-    "Detections": "afsd_jax.detections",
-    "Detector": "afsd_jax.detector",
-    "load_detector": "afsd_jax.load",
+    "Detections": "afsd_jax.results.detections",
+    "Detector": "afsd_jax.detection.detector",
+    "load_detector": "afsd_jax.detection.load",
 }
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from afsd_jax.config import default_config, resolve
 from afsd_jax.errors import UserError
-from afsd_jax.weights import checkpoint, checksums, parameters
+from afsd_jax.models import parameters
+from afsd_jax.weights import checkpoint, checksums
 
 
 def main(cases: int = 200) -> int:

@@ -45,7 +45,7 @@ def network_config(size: Size) -> ml_collections.ConfigDict:
 
 def training_batch(config: ml_collections.ConfigDict, batch: int) -> dict[str, np.ndarray]:
     """Returns a batch as the pipeline gives it: noise with three actions a clip."""
-    from tests.test_train_step import training_clip
+    from tests.training.test_step import training_clip
 
     clip = training_clip(config.data.clip_length, config.data.crop_size, ACTIONS)
     return {name: np.repeat(value, batch, 0) for name, value in clip.items()}
@@ -73,9 +73,10 @@ def forward_jax(backend: str, dtype: str, size: Size) -> Work:
     """Clips through the detector's own program: network, decoding of its outputs."""
     import jax
 
-    from afsd_jax.commands import set_up_process
-    from afsd_jax.detector import Detector
-    from afsd_jax.weights import checkpoint, parameters
+    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.detection.detector import Detector
+    from afsd_jax.models import parameters
+    from afsd_jax.weights import checkpoint
 
     set_up_process()
     config = network_config(size)
@@ -92,13 +93,13 @@ def step_jax(dtype: str, size: Size) -> Work:
     """Training steps: clips and consistency clips, all losses, Adam."""
     import jax
 
-    from afsd_jax import host_memory
-    from afsd_jax.commands import set_up_process
-    from afsd_jax.optimizer import make_optimizer
-    from afsd_jax.train_step import init_state, make_train_step
-    from afsd_jax.weights import parameters
+    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.models import parameters
+    from afsd_jax.runtime import memory
+    from afsd_jax.training.optimizer import make_optimizer
+    from afsd_jax.training.step import init_state, make_train_step
 
-    host_memory.start_with_huge_pages()
+    memory.start_with_huge_pages()
     set_up_process()
     config = network_config(size)
     config.model.dtype = dtype

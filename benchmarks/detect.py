@@ -20,11 +20,13 @@ from typing import Any
 from common import measured, provenance, repeat_video
 from prepare import write_video
 
-from afsd_jax import cli, files
-from afsd_jax.batches import Batches, Decoded
+from afsd_jax import cli
 from afsd_jax.config import resolve
 from afsd_jax.configs import thumos14
-from afsd_jax.weights import checkpoint, parameters
+from afsd_jax.detection.batching import Batches, Decoded
+from afsd_jax.io import files
+from afsd_jax.models import parameters
+from afsd_jax.weights import checkpoint
 
 MINUTE_S = 60
 SHORT_S = 10

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from common import afsd, provenance, score
 
-from afsd_jax import files
+from afsd_jax.io import files
 
 
 def learn(work: Path, overrides: list[str]) -> dict[str, object]:
@@ -47,14 +47,14 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
     import jax
     import numpy as np
 
-    from afsd_jax import trunk_features
-    from afsd_jax.adapt import BATCH_SIZE
+    from afsd_jax.cli.config_flags import load_config
     from afsd_jax.config import resolve
-    from afsd_jax.config_files import load_config
     from afsd_jax.data.pipeline import TrainingData
-    from afsd_jax.optimizer import make_optimizer
-    from afsd_jax.train_step import PADDING, init_state, make_train_step
-    from afsd_jax.weights import parameters
+    from afsd_jax.models import parameters
+    from afsd_jax.training import feature_cache
+    from afsd_jax.training.auto_config import BATCH_SIZE
+    from afsd_jax.training.optimizer import make_optimizer
+    from afsd_jax.training.step import PADDING, init_state, make_train_step
 
     def prepared(name: str, frozen_until: str, batch_size: int) -> Callable[[], float]:
         config = load_config(name)
@@ -73,7 +73,7 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
         if frozen_until:
             weights, padding = {**state.trainable, **state.fixed}, PADDING["black"]
             videos, offsets, views = data.videos, data.offsets, data.views
-            features = trunk_features.cached(config, weights, videos, offsets, views, padding)
+            features = feature_cache.cached(config, weights, videos, offsets, views, padding)
         step = make_train_step(network, optimizer, config)
         batches = data.batches(features=features)
 

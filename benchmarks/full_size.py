@@ -18,8 +18,8 @@ from pathlib import Path
 
 from common import provenance, score
 
-from afsd_jax import files
-from afsd_jax.run_log import read_records
+from afsd_jax.io import files
+from afsd_jax.io.run_log import read_records
 
 FIELDS = {
     "data.dataset": "synthetic",
@@ -44,7 +44,7 @@ FIELDS = {
 def prepare(data: Path, train_videos: int, test_videos: int) -> float:
     """Makes and prepares the videos, unless they are there; returns the seconds."""
     from afsd_jax.data.builders.generator import Settings
-    from afsd_jax.data.builders.options import Options
+    from afsd_jax.data.builders.prepare_options import Options
     from afsd_jax.data.datasets import prepare_dataset
 
     start = time.monotonic()

@@ -24,10 +24,11 @@ from typing import Any
 
 from common import peak_mib, provenance
 
-from afsd_jax import files
 from afsd_jax.config import resolve
 from afsd_jax.configs import synthetic
-from afsd_jax.weights import checkpoint, parameters
+from afsd_jax.io import files
+from afsd_jax.models import parameters
+from afsd_jax.weights import checkpoint
 
 LIMIT_S, LIMIT_MIB, TOGETHER = 60, 3072, 50
 CLASSES = ["<script>alert(1)</script>", 'a "quoted" one', "two\nlines"]

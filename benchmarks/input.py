@@ -31,8 +31,8 @@ from pathlib import Path
 import numpy as np
 from common import machine
 
-from afsd_jax import files
 from afsd_jax.config import default_config
+from afsd_jax.io import files
 
 SIZE, CROP, T, FPS = 112, 96, 256, 10.0
 
@@ -70,7 +70,7 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     memory_at_start = _peak_mib()
     from afsd_jax.data.pipeline import TrainingData
     from afsd_jax.data.storage import frame_codec
-    from afsd_jax.data.storage.prepared import open_folder
+    from afsd_jax.data.storage.prepared_video import open_folder
 
     config = default_config()
     config.data.update(dataset="videos", data_dir=str(data_dir), clip_stride=20)
@@ -137,7 +137,7 @@ def main() -> None:
             name: version(name) for name in ("numpy", "pillow", "tensorflow-datasets", _TENSORFLOW)
         },
     }
-    from afsd_jax.data.builders.options import Options
+    from afsd_jax.data.builders.prepare_options import Options
     from afsd_jax.data.datasets import prepare_dataset
 
     with tempfile.TemporaryDirectory() as name:

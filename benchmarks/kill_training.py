@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from common import provenance
 
-from afsd_jax import files
 from afsd_jax.data.builders.generator import Settings
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.run_log import read_records
+from afsd_jax.io import files
+from afsd_jax.io.run_log import read_records
 from afsd_jax.weights import checkpoint, checksums
 
 STEPS, EVERY = 80, 2  # to train, and between checkpoints

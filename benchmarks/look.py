@@ -19,7 +19,7 @@ from typing import Any
 
 from common import measured, provenance, repeat_video
 
-from afsd_jax import files
+from afsd_jax.io import files
 
 VIDEOS = ("bikes.mp4", "bigbuckbunny.mp4", "carphone_pristine.mp4")
 MINUTES = 20
@@ -33,7 +33,7 @@ def installed(package: str, name: str) -> Path:
 
 def look(video: Path, output: Path, *options: str) -> dict[str, Any]:
     """Looks at a video in a process of its own; returns what is found, seconds and MiB."""
-    command = [sys.executable, "-m", "afsd_jax.look", str(video), "--output", str(output)]
+    command = [sys.executable, "-m", "afsd_jax.cli", "look", str(video), "--output", str(output)]
     command += ["--report", str(output.with_suffix(".html")), *options]
     load = os.getloadavg()[0]
     wall, usage = measured(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _seconds(path: Path) -> float:
-    from afsd_jax.data.decode.video import read_timing
+    from afsd_jax.data.decode.video_reader import read_timing
 
     return read_timing(path).duration_s
 

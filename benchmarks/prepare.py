@@ -29,8 +29,8 @@ import av
 import numpy as np
 from common import machine, repeat_video
 
-from afsd_jax import files
 from afsd_jax.data.decode.resize import resize
+from afsd_jax.io import files
 
 FPS = 30
 
@@ -91,7 +91,7 @@ def peak_memory(folder: Path) -> float:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from afsd_jax.data import datasets\n"
-        "from afsd_jax.data.builders.options import Options\n"
+        "from afsd_jax.data.builders.prepare_options import Options\n"
         "if __name__ == '__main__':\n"
         "    source, output = map(Path, sys.argv[1:])\n"
         "    datasets.prepare_dataset('videos', output, 'rgb', Options(source, workers=1))\n"

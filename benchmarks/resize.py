@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from common import provenance
 
-from afsd_jax import files
 from afsd_jax.data.decode import bicubic
 from afsd_jax.data.decode.resize import FRAME_SIZE, by_pillow
+from afsd_jax.io import files
 
 SIZES = ("320x180", "640x360", "1280x720", "1920x1080", "3840x2160", "7680x4320")
 

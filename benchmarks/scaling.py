@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from afsd_jax.cli.config_flags import load_config
 from afsd_jax.config import resolve
-from afsd_jax.config_files import load_config
-from afsd_jax.weights import parameters
+from afsd_jax.models import parameters
 
 DEVICES = (1, 8, 64, 512)
 NODE = 8  # accelerators

@@ -19,7 +19,8 @@ import numpy as np
 from common import provenance
 from numpy.typing import NDArray
 
-from afsd_jax import files, nms
+from afsd_jax.detection import nms
+from afsd_jax.io import files
 
 CLASSES, CANDIDATES = 20, 2000
 SIGMA, THRESHOLD, MOST = 0.5, 0.001, 5000  # THUMOS14's

@@ -25,7 +25,7 @@ from typing import Any
 from common import commit, machine
 from tqdm import tqdm
 
-from afsd_jax import files
+from afsd_jax.io import files
 
 GFLOP_FORWARD = 149.0  # of one clip of 256 frames; a step's are three times as many, for two clips
 PRODUCT_SIZE = {"cpu": 4096, "gpu": 8192}

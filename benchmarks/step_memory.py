@@ -21,8 +21,8 @@ import ml_collections
 from common import peak_mib, provenance
 from contestants import Size, network_config, training_batch
 
-from afsd_jax import files
 from afsd_jax.config import REMAT
+from afsd_jax.io import files
 
 ROOT = Path(__file__).parents[1]
 NARROW = {"trunk_width": 0.25, "channels": 128, "groups": 16}
@@ -41,13 +41,13 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
     """Returns peak memory and seconds of a step."""
     import jax
 
-    from afsd_jax import host_memory
-    from afsd_jax.commands import set_up_process
-    from afsd_jax.optimizer import make_optimizer
-    from afsd_jax.train_step import init_state, make_train_step
-    from afsd_jax.weights import parameters
+    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.models import parameters
+    from afsd_jax.runtime import memory
+    from afsd_jax.training.optimizer import make_optimizer
+    from afsd_jax.training.step import init_state, make_train_step
 
-    host_memory.start_with_huge_pages()
+    memory.start_with_huge_pages()
     set_up_process()
     config = network(dtype, remat, batch)
     optimizer = make_optimizer(config.optimizer, 1000)

@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from afsd_jax import files
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders.activitynet import Activitynet
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.folder import REPORT
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.dataset_folder import REPORT
 from afsd_jax.data.builders.own_videos import Videos
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
     builder.name: builder for builder in (Thumos14, Activitynet, Videos, Synthetic)

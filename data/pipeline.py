@@ -13,8 +13,8 @@ import numpy as np
 
 from afsd_jax.data.clips.clip_reader import ClipReader, Cut, View
 from afsd_jax.data.clips.consistency import consistency_clip, cut_length
+from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
-from afsd_jax.data.clips.windows import crop_places
 from afsd_jax.data.splits import arrays, open_split, threads
 from afsd_jax.data.storage import schema
 from afsd_jax.errors import UserError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
-from afsd_jax.data.storage.prepared import PreparedVideo, open_folder, read_videos
+from afsd_jax.data.storage.prepared_video import PreparedVideo, open_folder, read_videos
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afsd_jax.data.storage.prepared import PreparedVideo
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 
 
 class SplitSummary(NamedTuple):

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from afsd_jax.data.clips.windows import centre_crop
+from afsd_jax.data.clips.geometry import centre_crop
 from afsd_jax.data.splits import arrays, open_split, threads
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.prepared import FrameReader, actions_of
+from afsd_jax.data.storage.prepared_video import FrameReader, actions_of
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action
 

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Collection
 
-from afsd_jax.accelerators import cuda_is_installed
+from afsd_jax.runtime.devices import cuda_is_installed
 
 IMPLEMENTATIONS = ("triton", "xla")
 INSTALL = "install all of it with: pip install 'jax[cuda13]' jax-triton triton"

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.accelerators import cuda_is_installed
 from afsd_jax.kernels.choice import choose
 from afsd_jax.kernels.regions import to_regions
+from afsd_jax.runtime.devices import cuda_is_installed
 
 
 def boundary_max_pooling(

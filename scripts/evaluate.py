@@ -2,7 +2,7 @@
 
 import sys
 
-from afsd_jax.cli import main
+from afsd_jax.cli.parser import main
 
 if __name__ == "__main__":
     sys.exit(main(["evaluate", *sys.argv[1:]]))

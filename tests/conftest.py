@@ -16,14 +16,14 @@ CHROMIUM = Path("/usr/bin/chromium")
 LONG = (
     "test_training_goldens.py",
     "test_detection_goldens.py",
-    "test_train_step.py",
+    "test_step.py",
     "test_devices.py",
     "test_long_runs.py",
     "test_notebook.py",
-    "test_processes.py",
-    "test_training.py",
+    "test_distributed.py",
+    "test_loop.py",
     "test_own_videos.py",
-    "test_ablation.py",
+    "test_ablate.py",
 )
 
 

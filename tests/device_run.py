@@ -11,12 +11,12 @@ import jax
 import ml_collections
 import numpy as np
 
-from afsd_jax.optimizer import make_optimizer
-from afsd_jax.sharding import data_mesh, place, shard_batch
-from afsd_jax.train_step import init_state, make_train_step
-from afsd_jax.weights import parameters
+from afsd_jax.models import parameters
+from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
+from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.training.step import init_state, make_train_step
 from tests.small_run import small_config
-from tests.test_train_step import training_clip
+from tests.training.test_step import training_clip
 
 CLIPS = 8
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from afsd_jax.config import STREAM_CHANNELS
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.datasets import prepare_dataset
 
 FPS = 10.0

@@ -10,7 +10,7 @@ import ml_collections
 
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data.builders.generator import Settings
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.datasets import prepare_dataset
 from tests.support import ROOT
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afsd_jax import activitynet_json, evaluation
+from afsd_jax import evaluation
 from afsd_jax.errors import UserError
+from afsd_jax.io import activitynet_json
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.support import GOLDEN, ROOT, THUMOS14
 

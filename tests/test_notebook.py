@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from afsd_jax.activitynet_json import read_ground_truth, read_predictions
+from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from tests.support import ROOT
 
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"

@@ -1,6 +1,7 @@
 """The network and its losses in PyTorch, under the official implementation's parameter names.
 
-An independent second implementation of what `afsd_jax.models` and `afsd_jax.losses` compute: real
+An independent second implementation of what `afsd_jax.models` and `afsd_jax.training.losses`
+compute: real
 `torch.save` files, real autograd and real timings come from here. It reads the same configuration
 fields. Everything is channels-first, as PyTorch has it.
 """

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
-from afsd_jax.models.pooling import max_pool3d
+from afsd_jax.models.max_pool import max_pool3d
 from afsd_jax.models.remat import rematerialise
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.

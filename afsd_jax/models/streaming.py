@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from afsd_jax.models import i3d
 from afsd_jax.models.convolution import conv3d
-from afsd_jax.models.pooling import max_pool3d
+from afsd_jax.models.max_pool import max_pool3d
 from afsd_jax.models.taps import same_padding
 
 STRIDE, _ = i3d.endpoint_stride("Mixed_5c")  # frames per cell of the result

@@ -10,7 +10,7 @@ from PIL import Image
 
 from afsd_jax.data import summary
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.prepared import (
+from afsd_jax.data.storage.prepared_video import (
     PreparedVideo,
     actions_of,
     open_folder,

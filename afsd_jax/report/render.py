@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from afsd_jax.files import atomic_write
+from afsd_jax.io.files import atomic_write
 
 if TYPE_CHECKING:
     from markupsafe import Markup

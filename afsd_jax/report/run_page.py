@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from afsd_jax import files
 from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
+from afsd_jax.io import files
+from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
 from afsd_jax.report.charts import line_chart
 from afsd_jax.report.render import write_html
-from afsd_jax.run_log import LOSS, VALIDATION, Record, read_records
 
 PAGE = "report.html"
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write
+from afsd_jax.io.files import atomic_write
 from afsd_jax.types import Detection
 
 # Milliseconds: text shown for a shorter time is not read, a shorter pause is a flicker.

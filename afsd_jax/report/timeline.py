@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from afsd_jax.files import atomic_write
+from afsd_jax.io.files import atomic_write
 from afsd_jax.report.colors import class_colors, fade, text_on
 from afsd_jax.report.tracks import Track, classes_of, clock, in_lanes, strongest, ticks
 

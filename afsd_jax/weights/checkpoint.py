@@ -17,13 +17,14 @@ import ml_collections
 import orbax.checkpoint as ocp
 from etils import epath
 
-import afsd_jax
 from afsd_jax import evaluation
 from afsd_jax.config import default_config, upgrade
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write
-from afsd_jax.sharding import data_mesh, whole
-from afsd_jax.weights import checksums, parameters
+from afsd_jax.io.files import atomic_write
+from afsd_jax.models import parameters
+from afsd_jax.runtime.sharding import data_mesh, whole
+from afsd_jax.version import VERSION
+from afsd_jax.weights import checksums
 
 
 class Checkpoint(NamedTuple):
@@ -48,7 +49,7 @@ def describe(
     """Returns the description as JSON values."""
     summary = metrics and {k: v for k, v in metrics.as_dict().items() if k != "ap"}
     return {
-        "afsd_jax": afsd_jax.__version__,
+        "afsd_jax": VERSION,
         "config": json.loads(config.to_json()),
         "class_names": list(class_names),
         "metrics": summary,

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import google_crc32c
 
-from afsd_jax import files
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
 
 NAME = "checksums.json"
 _CHUNK = 2**24  # bytes

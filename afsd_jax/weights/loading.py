@@ -8,7 +8,8 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.errors import UserError
-from afsd_jax.weights import checkpoint, kinetics, parameters, pytorch
+from afsd_jax.models import parameters
+from afsd_jax.weights import checkpoint, kinetics, pytorch
 
 CLASS_HEADS = ("conf_head.", "prop_conf_head.")
 

@@ -20,9 +20,9 @@ from afsd_jax.config import STREAM_CHANNELS, check, resolve
 from afsd_jax.configs import anet, thumos14
 from afsd_jax.errors import UserError
 from afsd_jax.models import i3d
+from afsd_jax.models.parameters import shapes as network_shapes
 from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights import torch_files
-from afsd_jax.weights.parameters import shapes as network_shapes
 
 if TYPE_CHECKING:
     import torch

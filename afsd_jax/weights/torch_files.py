@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write
+from afsd_jax.io.files import atomic_write
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from afsd_jax import activitynet_json, files
 from afsd_jax.data.annotations import boris, elan, label_studio, own_table, via
 from afsd_jax.data.annotations.checks import (
     check_names,
@@ -13,9 +12,10 @@ from afsd_jax.data.annotations.checks import (
     read_class_list,
 )
 from afsd_jax.data.annotations.collector import Annotations
-from afsd_jax.data.annotations.splits import assign_splits, stable_split
+from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
 from afsd_jax.data.annotations.tables import number, read_rows, read_table
 from afsd_jax.errors import UserError
+from afsd_jax.io import activitynet_json, files
 
 __all__ = [
     "SUFFIXES",

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from afsd_jax.data.annotations.checks import without_suffix
 from afsd_jax.data.annotations.collector import Annotations, Collector, unknown_video
 from afsd_jax.errors import UserError
-from afsd_jax.json_fields import field, number, read_list, require_dict, shown
+from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown
 
 Placed = list[tuple[dict[str, Any], str]]  # objects, each with its place in the file
 

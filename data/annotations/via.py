@@ -5,7 +5,7 @@ from typing import Any
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.errors import UserError
-from afsd_jax.json_fields import field, number, read_list, require_dict, shown, text
+from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
 
 _OF_SEGMENTS = "FILE1_Z2_XY0"  # the anchor of attributes that describe temporal segments
 _CHECKBOX = 2

@@ -3,7 +3,7 @@
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.types import AnnotatedVideo
 

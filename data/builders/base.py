@@ -21,23 +21,23 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
-from afsd_jax import files
-from afsd_jax.data import annotations, prepare
+from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations
-from afsd_jax.data.builders.folder import (
+from afsd_jax.data.builders.dataset_folder import (
     REPORT,
     known_result,
     make_report,
     with_earlier,
     write_folder,
 )
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import check_encoding
 from afsd_jax.data.tasks import Plan, Result, Task, file_fingerprint
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
 
 
 # Of the builders that tfds.core names none leaves the writing of examples to its subclass.
@@ -301,7 +301,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     def _prepare_shards(self, plan: Plan) -> list[Result]:
         assert self.options is not None
         options = self.options
-        results = prepare.prepare(plan.tasks, self._parts, options.workers, options.beam_options)
+        results = preparation.prepare(
+            plan.tasks, self._parts, options.workers, options.beam_options
+        )
         if all(result.error is not None for result in results):
             raise UserError(f"no video could be prepared; the first: {results[0].error}")
         return results
@@ -324,6 +326,6 @@ def _check_frames(tasks: Sequence[Task]) -> None:
     """
     for task in tasks:
         if task.timeline is not None:
-            prepare.open_source(task)
+            preparation.open_source(task)
     if any(task.stream == "flow" for task in tasks):
         flow.import_opencv()

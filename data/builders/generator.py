@@ -22,10 +22,10 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from afsd_jax import files
-from afsd_jax.activitynet_json import write_ground_truth
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
+from afsd_jax.io.activitynet_json import write_ground_truth
 from afsd_jax.types import Action, AnnotatedVideo
 
 QUANTITIES = ("height", "side", "size")

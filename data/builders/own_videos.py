@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from afsd_jax.data import annotations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.errors import UserError
 

@@ -6,7 +6,7 @@ from typing import Any
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import generator
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.tasks import Plan
 
 

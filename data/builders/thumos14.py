@@ -7,7 +7,7 @@ from afsd_jax.configs.thumos14 import CLASSES
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo

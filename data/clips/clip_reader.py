@@ -7,7 +7,7 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.data.splits import arrays, threads
-from afsd_jax.data.storage.prepared import FrameReader, PreparedVideo
+from afsd_jax.data.storage.prepared_video import FrameReader, PreparedVideo
 
 if TYPE_CHECKING:
     import tensorflow as tf

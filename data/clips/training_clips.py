@@ -5,7 +5,7 @@ from typing import NamedTuple
 import ml_collections
 import numpy as np
 
-from afsd_jax.data.clips.windows import window_offsets
+from afsd_jax.data.clips.geometry import window_offsets
 
 
 class Clip(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from afsd_jax.data.decode.container import open_container, video_stream
-from afsd_jax.data.decode.video import upright
+from afsd_jax.data.decode.video_reader import upright
 
 _TOLERANCE_S = 1e-6  # of times that are sums of fractions
 

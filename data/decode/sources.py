@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data.decode.resize import resize
-from afsd_jax.data.decode.video import Timing, sample_indices
+from afsd_jax.data.decode.video_reader import Timing, sample_indices
 from afsd_jax.errors import UserError
 
 _AT_ONCE = 64  # frames of an array

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from afsd_jax.errors import UserError
-from afsd_jax.files import atomic_write, naming_failure
+from afsd_jax.io.files import atomic_write, naming_failure
 
 
 class FeatureFile:

@@ -47,8 +47,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from afsd_jax import files
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
 
 if TYPE_CHECKING:
     import tensorflow as tf

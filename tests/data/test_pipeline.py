@@ -15,7 +15,7 @@ from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
 from afsd_jax.data.pipeline import TrainingData
-from afsd_jax.data.storage import frame_codec, prepared, schema
+from afsd_jax.data.storage import frame_codec, prepared_video, schema
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
@@ -323,8 +323,8 @@ def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
                 file.write(features.serialize_example(example))
     split = tfds.core.SplitInfo(name="train", shard_lengths=[3, 4], num_bytes=0)
     tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=[split])
-    builder = prepared.open_folder(folder.parent)
-    found = prepared.read_videos(builder, "train")
+    builder = prepared_video.open_folder(folder.parent)
+    found = prepared_video.read_videos(builder, "train")
     assert [video.name for video in found] == [example["name"] for example in examples]
     for video, example in zip(found, examples, strict=True):
         assert (video.fps, video.duration_s) == (example["fps"], example["duration_s"])
@@ -337,12 +337,12 @@ def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
         starts = [end - len(frame) for end, frame in zip(ends, example["frames"], strict=True)]
         frames = [content[start:end] for start, end in zip(starts, ends, strict=True)]
         assert frames == example["frames"]
-    part = prepared.read_videos(builder, "train[2:5]")
+    part = prepared_video.read_videos(builder, "train[2:5]")
     assert [video.name for video in part] == ["video 2", "video 3", "video 4"]
 
 
 def test_importing_the_package_does_not_import_tensorflow():
-    code = "import afsd_jax, afsd_jax.data.clips.windows, sys; print('tensorflow' in sys.modules)"
+    code = "import afsd_jax, afsd_jax.data.clips.geometry, sys; print('tensorflow' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
 

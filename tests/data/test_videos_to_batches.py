@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afsd_jax import activitynet_json
 from afsd_jax.config import default_config
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.whole_videos import PreparedSplit
+from afsd_jax.io import activitynet_json
 from tests.video_files import numbered_frames, write_video
 
 SIZE, RATE, SECONDS = 32, 30, 12

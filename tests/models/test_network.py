@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax.compiling import compiled
-from afsd_jax.models import i3d, layers, normalise
+from afsd_jax.models import i3d, layers, normalise, parameters
 from afsd_jax.models.convolution import conv2d, conv3d
-from afsd_jax.models.pooling import max_pool3d
-from afsd_jax.weights import parameters
+from afsd_jax.models.max_pool import max_pool3d
+from afsd_jax.runtime.compilation import compiled
 from tests.golden.weights import clip
 from tests.goldens import golden_parameters
 from tests.small_run import small_config

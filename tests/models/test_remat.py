@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from afsd_jax.config import REMAT
-from afsd_jax.weights import parameters
+from afsd_jax.models import parameters
 from tests.small_run import small_config
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from afsd_jax import evaluation
 from afsd_jax.errors import UserError
-from afsd_jax.weights import checkpoint, checksums, loading, parameters
+from afsd_jax.models import parameters
+from afsd_jax.weights import checkpoint, checksums, loading
 from afsd_jax.weights.run_checkpoints import Keep, RunCheckpoints, set_damaged_aside
 from tests.small_run import small_config
 

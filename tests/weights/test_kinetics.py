@@ -25,8 +25,9 @@ import torch.nn.functional as F
 from flax import nnx
 
 from afsd_jax import errors
-from afsd_jax.data.decode.video import VideoReader
-from afsd_jax.weights import conversion, kinetics, parameters, pytorch
+from afsd_jax.data.decode.video_reader import VideoReader
+from afsd_jax.models import parameters
+from afsd_jax.weights import conversion, kinetics, pytorch
 from afsd_jax.weights.loading import load_initial
 from tests import small_run
 from tests import torch_twin as twin

@@ -8,8 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from afsd_jax.data.builders.options import Options
 from afsd_jax.data.builders.own_videos import Videos
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.datasets import BUILDERS, prepare_dataset
 from tests.video_files import numbered_frames, write_video
 

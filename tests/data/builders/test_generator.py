@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afsd_jax import activitynet_json
 from afsd_jax.data.builders import generator
-from afsd_jax.data.decode import video
+from afsd_jax.data.decode import video_reader
 from afsd_jax.errors import UserError
+from afsd_jax.io import activitynet_json
 
 TINY = generator.Settings(
     train_videos=2, test_videos=1, height=48, width=64, min_duration_s=20, max_duration_s=22
@@ -109,7 +109,7 @@ def test_the_files_are_real_videos_with_their_ground_truth(folder):
     for path in paths:
         entry = truth[path.stem]
         assert path.parent.name == entry.subset
-        decoded = video.read_video(path, fps=10)
+        decoded = video_reader.read_video(path, fps=10)
         assert decoded.duration_s == pytest.approx(entry.duration_s)
         assert 20 <= decoded.duration_s <= 22
         assert len(decoded.frames) == int(decoded.duration_s * 10)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afsd_jax.data import datasets
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.errors import UserError
 from tests.data.annotations.test_boris import AGGREGATED
 from tests.data.annotations.test_elan import EAF

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from afsd_jax import activitynet_json
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.options import Options
+from afsd_jax.data.builders.prepare_options import Options
 from afsd_jax.data.builders.synthetic import Synthetic
-from afsd_jax.data.decode import flow, video
+from afsd_jax.data.decode import flow, video_reader
 from afsd_jax.data.storage import frame_codec, schema
+from afsd_jax.io import activitynet_json
 
 SETTINGS = generator.Settings(
     train_videos=2, test_videos=1, height=48, width=64, min_duration_s=20, max_duration_s=21
@@ -62,7 +62,7 @@ def test_every_annotation_comes_back_from_the_examples(folder, stream):
 def test_rgb_frames_are_those_of_the_decoder(folder):
     for name, example in examples(folder, "rgb").items():
         (path,) = (folder / "made" / "videos").rglob(f"{name}.mp4")
-        expected = video.read_video(path, fps=10, size=(SIZE, SIZE)).frames
+        expected = video_reader.read_video(path, fps=10, size=(SIZE, SIZE)).frames
         frames = [frame_codec.decode(f, "raw", SIZE, SIZE, 3) for f in example["frames"]]
         np.testing.assert_array_equal(frames, expected)
 
@@ -73,7 +73,7 @@ def test_flow_frames_are_the_flow_of_the_rgb_frames(folder):
         assert len(example["frames"]) == len(rgb[name]["frames"])
         assert example["channels"] == 2
         (path,) = (folder / "made" / "videos").rglob(f"{name}.mp4")
-        expected = flow.FlowReader(video.VideoReader(path, 10, (SIZE, SIZE)), "dis")
+        expected = flow.FlowReader(video_reader.VideoReader(path, 10, (SIZE, SIZE)), "dis")
         frames = [frame_codec.decode(f, "raw", SIZE, SIZE, 2) for f in example["frames"]]
         np.testing.assert_array_equal(frames, list(expected))
 

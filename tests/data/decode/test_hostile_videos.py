@@ -11,9 +11,9 @@ import av
 import numpy as np
 import pytest
 
-from afsd_jax.data.decode.video import VideoReader, read_timing, read_video
+from afsd_jax.data.decode.video_reader import VideoReader, read_timing, read_video
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video_files
+from afsd_jax.inputs.video import video_files
 from tests.video_files import numbered_frames, write_video
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from afsd_jax.data.storage import prepared, schema, shards
+from afsd_jax.data.storage import prepared_video, schema, shards
 from afsd_jax.errors import UserError
 
 EXAMPLE = {
@@ -124,7 +124,7 @@ def write_sparse(path: Path, names: list[str]) -> None:
 def test_frames_beyond_2_gib_of_a_shard_are_found_and_read(tmp_path):
     path = tmp_path / "shard.tfrecord"
     write_sparse(path, ["first", "second"])
-    videos = prepared.read_shard(path, schema.features(["a", "b"]))
+    videos = prepared_video.read_shard(path, schema.features(["a", "b"]))
     assert [(video.name, video.num_frames) for video in videos] == [
         ("first", COUNT),
         ("second", COUNT),
@@ -133,10 +133,10 @@ def test_frames_beyond_2_gib_of_a_shard_are_found_and_read(tmp_path):
     assert begin > 2**31
     assert end == path.stat().st_size - 4
     numbers = [0, 500, COUNT - 2, COUNT - 1]
-    for number, frame in zip(numbers, prepared.read_frames(videos[1], numbers), strict=True):
+    for number, frame in zip(numbers, prepared_video.read_frames(videos[1], numbers), strict=True):
         assert frame.shape == SHAPE
         assert frame[-1, -1].tolist() == [0, 1, number % 256]
-    reader = prepared.FrameReader(videos)
+    reader = prepared_video.FrameReader(videos)
     last = [[0, 1, (COUNT - i) % 256] for i in (2, 1)]
     clip = reader(1, tf.constant(COUNT - 2, tf.int64), tf.constant(COUNT, tf.int64)).numpy()
     assert clip.shape == (2, *SHAPE)

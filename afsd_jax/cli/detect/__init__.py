@@ -1,0 +1,1 @@
+"""The command `afsd detect`: many videos, a pipe, or a prepared data set."""

@@ -1,0 +1,1 @@
+"""One video opened for the networks, and cut into windows."""

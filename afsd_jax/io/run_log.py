@@ -1,0 +1,118 @@
+"""What a run writes down: TensorBoard's scalars, and the same as lines of JSON."""
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
+
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import atomic_write
+
+LINES = "metrics.jsonl"
+VALIDATION = "validation"  # the entry of an evaluation: `evaluation.Metrics.as_dict`, and
+LOSS = "loss/"  # before the name of each loss term on validation clips
+
+Record = dict[str, Any]
+
+
+def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
+    """Returns the records of a run, in their order; a line cut short by a crash is left out."""
+    return list(_records(Path(workdir) / LINES))
+
+
+def _records(path: Path) -> Iterator[Record]:
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            yield record
+
+
+class RunLog:
+    """Writes records, and holds them.
+
+    Attributes:
+      records: since the run began; each has a `step`.
+    """
+
+    def __init__(self, workdir: str | os.PathLike[str], first: int, writes: bool = True):
+        """Goes on after step `first`; what an earlier run wrote of later steps is dropped.
+
+        Args:
+          workdir: of the run.
+          first: the step that the run goes on from.
+          writes: whether this process does, or only holds them.
+        """
+        self._path = Path(workdir) / LINES
+        self.records = [record for record in _records(self._path) if record["step"] <= first]
+        self._events: EventsWriter | None = None
+        self._writes, self._warned = writes, False
+        self.attempt(lambda: self._open(os.fspath(workdir), first))
+
+    def _open(self, workdir: str, first: int) -> None:
+        with atomic_write(self._path) as temporary:
+            temporary.write_text("".join(map(_line, self.records)), encoding="utf-8")
+        # Writes at once: SummaryWriter's thread would die of a full disk and block the run.
+        self._events = EventsWriter(os.path.join(workdir, "events"))
+        if first:  # TensorBoard then forgets what was written of later steps
+            start = SessionLog(status=SessionLog.START)
+            self._events.write_event(Event(step=first + 1, session_log=start))
+
+    def write(self, step: int, values: Mapping[str, Any]) -> None:
+        """Adds a record; a mapping among the values is a group, whose numbers TensorBoard shows.
+
+        Where it cannot be written, one warning says so, and the record is only held.
+        """
+        self.records.append({"step": step, **values})
+        self.attempt(lambda: self._append(step, values))
+
+    def _append(self, step: int, values: Mapping[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(_line(self.records[-1]))
+        if self._events is None:
+            return
+        for name, value in values.items():
+            for key, number in value.items() if isinstance(value, Mapping) else [("", value)]:
+                if isinstance(number, int | float):
+                    summary = scalar(f"{name}/{key}" if key else name, number)
+                    event = Event(step=step, wall_time=time.time(), summary=summary)
+                    self._events.write_event(event)
+        self._events.flush()
+
+    def close(self) -> None:
+        """Ends the writing."""
+        if self._events is not None:
+            self.attempt(self._events.close)
+
+    def attempt(self, write: Callable[[], object]) -> None:
+        """Calls what writes, if this process does. What cannot be written does not end training."""
+        if not self._writes:
+            return
+        try:
+            write()
+        except (OSError, UserError) as error:
+            if not self._warned:
+                text = f"{self._path.parent}: the log cannot be written ({error})"
+                print(f"\nwarning: {text}", file=sys.stderr)
+            self._warned = True
+
+
+def _line(record: Record) -> str:
+    # JSON has no word for what is not finite.
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(plain) + "\n"

@@ -1,0 +1,75 @@
+"""The video-level classifier's scores with which ActivityNet's actions are named.
+
+The file's format: {"class": [name, …], "results": {video: [score of each class]}}, where a video's
+name stands without its leading "v_".
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from afsd_jax.detection.postprocess import VideoLabel
+from afsd_jax.errors import UserError
+from afsd_jax.io import files
+
+
+def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
+    """Reads each video's best class and its score; names as they are in the file.
+
+    Raises:
+      UserError: the file is missing, no JSON, or malformed.
+    """
+    content = files.read_json(path)
+    if not isinstance(content, dict):
+        content = {}
+    names, results = content.get("class"), content.get("results")
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f'{path}: "class" must be a list of class names')
+    if not isinstance(results, dict):
+        raise UserError(f'{path}: "results" must map videos to lists of scores')
+    labels = {}
+    for video, values in results.items():
+        try:
+            scores = np.array(values, np.float64)
+        except (TypeError, ValueError):
+            scores = np.array(np.nan)
+        if scores.shape != (len(names),) or not scores.size or not np.isfinite(scores).all():
+            raise UserError(
+                f"{path}: results[{video!r}] must be {len(names)} finite numbers, one per class"
+            )
+        best = int(np.argmax(scores))
+        labels[video] = VideoLabel(names[best], float(scores[best]))
+    return labels
+
+
+def write_video_scores(
+    path: str | os.PathLike[str],
+    class_names: Sequence[str],
+    scores: Mapping[str, NDArray[np.floating]],
+) -> None:
+    """Writes each video's score of each class, in one piece or not at all."""
+    results = {
+        video.removeprefix("v_"): np.round(values, 6).tolist() for video, values in scores.items()
+    }
+    files.write_json(path, {"class": list(class_names), "results": results})
+
+
+def find_label(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel | None:
+    """Looks a video up by its name, with or without the leading "v_"; None: it is not there."""
+    return labels.get(video.removeprefix("v_")) or labels.get(video)
+
+
+def label_of(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel:
+    """Looks a video up as `find_label` does.
+
+    Raises:
+      UserError: no scores are known for it.
+    """
+    found = find_label(video, labels)
+    if found is None:
+        raise UserError(
+            f"{video}: has no entry in the video scores: add {video.removeprefix('v_')}"
+        )
+    return found

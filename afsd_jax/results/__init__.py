@@ -1,0 +1,1 @@
+"""What Python code gets of a video: its detections, looked at, cut out and written to files."""

@@ -1,0 +1,1 @@
+"""The machine: devices, compilation, memory, processes, signals and threads."""

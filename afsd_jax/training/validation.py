@@ -1,0 +1,223 @@
+"""Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from afsd_jax import evaluation
+from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
+from afsd_jax.data.clips.clip_reader import View
+from afsd_jax.data.clips.geometry import crop_places
+from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.splits import open_split
+from afsd_jax.data.whole_videos import PreparedSplit
+from afsd_jax.detection.detector import Detector
+from afsd_jax.detection.postprocess import decode_streams
+from afsd_jax.errors import UserError
+from afsd_jax.inputs.video import Source, of_prepared
+from afsd_jax.io.activitynet_json import read_ground_truth
+from afsd_jax.models import PADDING, parameters
+from afsd_jax.runtime.compilation import compiled
+from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
+from afsd_jax.training import feature_cache
+from afsd_jax.training.step import compute_losses, passes
+from afsd_jax.types import ANY_ACTION, AnnotatedVideo, Detection
+from afsd_jax.weights.checkpoint import Checkpoint
+
+Weights = Mapping[str, jax.Array]
+# Yields each video's name and what these weights find in it.
+Predict = Callable[[Weights], Iterator[tuple[str, list[Detection]]]]
+
+
+class FramePredictor:
+    """Detects in the frames of a prepared split. The network is compiled once for all weights."""
+
+    def __init__(
+        self, config: ml_collections.ConfigDict, class_names: list[str], split: PreparedSplit
+    ):
+        """Takes the resolved configuration, the classes' names and the videos."""
+        self._split = split
+        self._detector = Detector([Checkpoint(0, config, class_names, {})])
+
+    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+        self._detector.weights = [dict(weights)]
+
+        def sources() -> Iterator[Source]:
+            for video in self._split:
+                yield Source(video.name, functools.partial(of_prepared, [video]))
+
+        for found in self._detector.detect_sources(sources()):
+            if found.error:
+                raise found.error
+            yield found.name, found.detections
+
+
+class FeaturePredictor:
+    """Detects in the cached features of a split's windows; the trunk is frozen."""
+
+    def __init__(self, config: ml_collections.ConfigDict, class_names: list[str], weights: Weights):
+        """Computes the features that the cache lacks.
+
+        Args:
+          config: the resolved configuration.
+          class_names: of the network's classes.
+          weights: of the whole network; later ones may differ in the heads.
+
+        Raises:
+          UserError: as `open_split` and `trunk_features.cached` do.
+        """
+        data, inference = config.data, config.inference
+        _, self._videos = open_split(data, data.validation_split)
+        self._detector = Detector([Checkpoint(0, config, class_names, {})])
+        self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
+        height, width, _ = self._videos[0].shape
+        view = View(*crop_places(height, width, data.crop_size)[0], False)
+        grey = PADDING["grey"]
+        self._features = feature_cache.cached(
+            config, weights, self._videos, self._offsets, [view], grey
+        )
+        template = parameters.abstract_network(config)
+        priors, dtype = jnp.asarray(template.priors), jnp.dtype(config.model.dtype)
+
+        def forward(weights: Weights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+            network = parameters.replace(template, weights)
+            inputs = feature_cache.split(features[None], network.feature_shapes, dtype)
+            predictions = network.heads(inputs).predictions
+            return decode_streams([predictions], priors, data.clip_length, inference.fusion)
+
+        self._forward = compiled(forward)
+
+    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+        for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
+            windows = [self._features(number, window, 0) for window in range(len(offsets))]
+            decoded = [self._forward(weights, features) for features in windows]
+            segments, scores = (np.concatenate(parts) for parts in zip(*decoded, strict=True))
+            yield (
+                video.name,
+                self._detector.detections(segments, scores, offsets, video.fps, video.duration_s),
+            )
+
+
+class ClipLosses:
+    """The loss terms on clips of `data.validation_split`, cut as training clips are.
+
+    They are seen at the centre, not mirrored; clips that fill no batch are left out.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, weights: Weights):
+        """Finds the clips and, with a cache, computes the features that it lacks.
+
+        Args:
+          config: the resolved configuration.
+          weights: of the whole network; with a cache later ones may differ in the heads.
+
+        Raises:
+          UserError: as `TrainingData` and `trunk_features.cached` do.
+        """
+        config = config.copy_and_resolve_references()
+        config.data.train_split = config.data.validation_split
+        config.data.crops, config.data.flip = 1, 0.0
+        batch_size, config.train.batch_size = config.train.batch_size, 1
+        count = TrainingData(config).num_clips
+        # Of several hosts each looks at all clips.
+        devices = jax.local_devices()
+        devices = devices if count >= len(devices) else devices[:1]
+        config.train.batch_size = min(batch_size, count) // len(devices) * len(devices)
+        self._mesh = data_mesh(devices)
+        self._data = TrainingData(config)
+        self._features = None
+        if config.data.feature_cache:
+            self._features = feature_cache.of_training(config, weights, self._data)
+        template = parameters.abstract_network(config)
+
+        def losses(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+            network = parameters.replace(template, weights)
+
+            def terms(of_consistency: jax.Array | None) -> dict[str, jax.Array]:
+                return compute_losses(network, batch, config, of_consistency, training=False)
+
+            flags = passes(config)
+            if flags is None:
+                return terms(None)
+            return jax.tree.map(lambda x: x.sum(0), jax.lax.map(terms, flags))
+
+        self._losses = compiled(losses)
+
+    def __call__(self, weights: Weights) -> dict[str, float]:
+        """Returns the terms' means over the batches."""
+        weights = place(dict(weights), self._mesh)
+        batches = itertools.islice(
+            self._data.batches(features=self._features), self._data.steps_per_epoch
+        )
+        terms = [self._losses(weights, shard_batch(batch, self._mesh)) for batch in batches]
+        return {name: float(np.mean([entry[name] for entry in terms])) for name in terms[0]}
+
+
+class Validator:
+    """Evaluates weights on `data.validation_split`."""
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        class_names: list[str],
+        predict: Predict | None = None,
+    ):
+        """Opens the split and its ground truth.
+
+        Args:
+          config: the resolved configuration.
+          class_names: of the network's classes.
+          predict: how the videos are looked at; by default a `FramePredictor` does.
+
+        Raises:
+          UserError: there is no such split, or no action in it.
+        """
+        split = PreparedSplit(config.data, config.data.validation_split)
+        self._predict = predict or FramePredictor(config, class_names, split)
+        self._count = len(split.names)
+        self._truth = truth_of(config, split)
+        if not any(video.actions for video in self._truth.values()):
+            raise UserError(
+                f"{split.folder}: no action is in config.data.validation_split="
+                f"{config.data.validation_split!r}; choose another"
+            )
+        self._tious = tious_of(config.data)
+
+    def __call__(
+        self, weights: Weights, stops: Callable[[], Any] = lambda: False
+    ) -> evaluation.Metrics | None:
+        """Returns the metrics, or None if `stops()` was true after some video."""
+        found = {}
+        for name, detections in self._predict(weights):
+            found[name] = detections
+            if stops():
+                return None
+        return evaluation.evaluate(self._truth, found, self._tious)
+
+
+def tious_of(data: ml_collections.ConfigDict) -> tuple[float, ...]:
+    """Returns the tIoU thresholds that the configuration's data set is evaluated at."""
+    benchmarks = evaluation.BENCHMARKS
+    return benchmarks.get(data.dataset, benchmarks["videos"]).tious
+
+
+def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:
+    """Returns what is annotated of a split's videos, under the classes of the network."""
+    annotated = read_ground_truth(split.folder / GROUND_TRUTH)
+    truth = {name: annotated[name] for name in split.names}
+    if not config.data.class_agnostic:
+        return truth
+    return {name: _of_class(video, ANY_ACTION) for name, video in truth.items()}
+
+
+def _of_class(video: AnnotatedVideo, label: str) -> AnnotatedVideo:
+    """Returns the video with all its actions of this class."""
+    actions = tuple(dataclasses.replace(action, label=label) for action in video.actions)
+    return dataclasses.replace(video, actions=actions)

@@ -1,0 +1,123 @@
+"""A prepared folder: what is written into it, and what is known from it.
+
+Beside what TFDS writes it holds `preparation.json`, which says what became of each video, and the
+annotations in ActivityNet's format, `ground_truth.json`.
+"""
+
+import collections
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from afsd_jax.data import preparation
+from afsd_jax.data.tasks import Earlier, Plan, Result, Task, place_actions
+from afsd_jax.io import files
+from afsd_jax.io.activitynet_json import write_ground_truth
+from afsd_jax.types import AnnotatedVideo
+
+REPORT = "preparation.json"
+GROUND_TRUTH = "ground_truth.json"
+
+
+def make_report(
+    plan: Plan, results: Sequence[Result], dataset: str, stream: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns what became of each video; see `datasets.read_report`."""
+    done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
+    counts = collections.Counter(task.split for task, _ in done)
+    indices = {split: itertools.count() for split in counts}
+    videos, notes = [], list(plan.notes)
+    for task, result in done:
+        path = _template(Path(), dataset, task.split).sharded_filepath(
+            shard_index=next(indices[task.split]), num_shards=counts[task.split]
+        )
+        videos.append({**dataclasses.asdict(result), "shard": path.name})
+        notes += place_actions(task, result)[1]
+    return {
+        "dataset": dataset,
+        "stream": stream,
+        **options,
+        "classes": list(plan.class_names),
+        "videos": videos,
+        "unreadable": {r.name: r.error for r in results if r.error is not None},
+        "missing": list(plan.missing),
+        "notes": notes,
+        "fingerprints": {
+            task.name: [task.frames_key(), task.annotations_key(), task.key()]
+            for task in plan.tasks
+        },
+    }
+
+
+def write_folder(
+    folder: Path, info: tfds.core.DatasetInfo, plan: Plan, report: Mapping[str, Any], parts: Path
+) -> None:
+    """Gathers the shards in a folder, and says there and in `info` what they are.
+
+    Args:
+      folder: to write to.
+      info: of a builder; nothing is known of its splits and classes yet.
+      plan: what was prepared.
+      report: see `make_report`.
+      parts: folder of the shards.
+    """
+    tasks = {task.name: task for task in plan.tasks}
+    sizes: dict[str, list[int]] = {}
+    truth = {}
+    for video in report["videos"]:
+        task, split = tasks[video["name"]], video["split"]
+        preparation.link(preparation.shard_path(task, parts), folder / video["shard"])
+        sizes.setdefault(split, []).append(video["num_bytes"])
+        truth[task.name] = AnnotatedVideo(split, video["duration_s"], task.actions)
+    info.features["annotations"].feature["label"].names = list(plan.class_names)
+    splits = [
+        tfds.core.SplitInfo(
+            name=split,
+            shard_lengths=[1] * len(of_split),
+            num_bytes=sum(of_split),
+            filename_template=_template(folder, report["dataset"], split),
+        )
+        for split, of_split in sorted(sizes.items())
+    ]
+    info.set_splits(tfds.core.SplitDict(splits))
+    write_ground_truth(folder / GROUND_TRUTH, truth)
+    files.write_json(folder / REPORT, report)
+
+
+def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTemplate:
+    return tfds.core.ShardedFileTemplate(
+        folder,
+        dataset_name=dataset,
+        split=split,
+        filetype_suffix=tfds.core.FileFormat.TFRECORD.file_suffix,
+    )
+
+
+def with_earlier(plan: Plan, folder: Path, report: Mapping[str, Any]) -> Plan:
+    """Returns a plan whose tasks know the shards of the same frames in a prepared folder."""
+    entries = {entry["name"]: entry for entry in report["videos"]}
+    fingerprints = report.get("fingerprints", {})
+    names = [field.name for field in dataclasses.fields(Result)]
+    tasks = []
+    for task in plan.tasks:
+        frames, _, key = fingerprints.get(task.name, ("", "", ""))
+        entry = entries.get(task.name)
+        if entry and frames == task.frames_key() and (folder / entry["shard"]).exists():
+            result = Result(**{name: entry[name] for name in names})
+            task = dataclasses.replace(task, earlier=Earlier(folder / entry["shard"], key, result))
+        tasks.append(task)
+    return dataclasses.replace(plan, tasks=tuple(tasks))
+
+
+def known_result(task: Task, report: Mapping[str, Any]) -> Result | None:
+    """Returns the result of an unchanged task; a file that was unreadable is not tried again."""
+    if task.earlier is not None:
+        return task.earlier.result if task.earlier.key == task.key() else None
+    error = report["unreadable"].get(task.name)
+    if error is None or report["fingerprints"][task.name][-1] != task.key():
+        return None
+    return Result(task.name, task.split, error)

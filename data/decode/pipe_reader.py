@@ -1,0 +1,131 @@
+"""Decoding a video that comes once and cannot be sought in, as through a pipe."""
+
+import math
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from afsd_jax.data.decode.container import (
+    ByteSource,
+    open_stream,
+    unreadable_stream,
+    video_stream,
+)
+from afsd_jax.data.decode.damage import Damage
+from afsd_jax.data.decode.resize import FRAME_SIZE, resize
+from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
+from afsd_jax.errors import UserError
+
+
+class LiveReader:
+    """Iterates once over the frames of a stream, sampled at a fixed rate: uint8 [H, W, 3], RGB.
+
+    Sample k is what is on the screen just before (k + 1) / fps; of a whole file with right times
+    that is what `video.VideoReader` gives. Where the clock jumps, back or by more than
+    `MAX_REPEATS` samples, the stream goes on as if it had not.
+
+    Attributes:
+      fps: sampled frames per second.
+      duration_s: of the frames that have come, seconds.
+      damaged: packets and frames that have come damaged.
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        name: str,
+        fps: float = 10.0,
+        size: tuple[int, int] = FRAME_SIZE,
+    ):
+        """Reads so far that the stream is known.
+
+        Args:
+          source: of the bytes.
+          name: of the source, for messages.
+          fps: frames per second to sample; 0 keeps the rate that the stream states.
+          size: (height, width) of the frames given, pixels.
+
+        Raises:
+          UserError: it is no video, or none that can be read without seeking, or states no rate.
+        """
+        self._name, self._container = name, open_stream(source, name)
+        self._stream = video_stream(self._container, name)
+        self._stream.codec_context.thread_type = "AUTO"
+        self._size, self._reformatter = size, VideoReformatter()
+        rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
+        self.fps = fps or rate
+        if not 0 < self.fps < math.inf:
+            raise UserError(f"{name}: the stream states no frame rate")
+        # As in `video.sample_indices`, a frame that starts at an instant is kept out; and times are
+        # rounded to the stream's unit.
+        self._tolerance_s = max(1e-6, 0.51 * float(self._stream.time_base or 0))
+        self._step_s = 1 / rate if rate > 0 else 1 / self.fps
+        self.duration_s, self._damage = 0.0, Damage()
+
+    @property
+    def damaged(self) -> int:
+        return self._damage.count
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yields each frame as soon as one that is shown after it has come.
+
+        Raises:
+          UserError: the stream has ended before the first of them.
+        """
+        shown: np.ndarray | None = None
+        latest: av.VideoFrame | None = None
+        count = 0
+
+        def image() -> np.ndarray:
+            nonlocal shown
+            if shown is None:
+                assert latest is not None  # no sample lies before the first frame
+                shown = resize(upright(latest, self._reformatter), self._size)
+            return shown
+
+        for time_s, frame in self._timed():
+            while (count + 1) / self.fps - self._tolerance_s <= time_s:
+                yield image()
+                count += 1
+            latest, shown = frame, None
+        while latest is not None and count < math.floor(
+            self.duration_s * self.fps + self._tolerance_s
+        ):
+            yield image()
+            count += 1
+        if latest is None:
+            raise unreadable_stream(self._name)
+        if not count:
+            raise UserError(
+                f"{self._name}: ended after {self.duration_s:.3f} s, too short for one frame at "
+                f"{self.fps:g} frames per second"
+            )
+
+    def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Yields every whole frame and its seconds from the first one, which never decrease."""
+        unit = float(self._stream.time_base or 0)
+        longest_s = MAX_REPEATS / self.fps
+        zero, latest_s = 0.0, None
+        for frame in self._decoded():
+            stamp = frame.dts if frame.pts is None else frame.pts
+            time_s = self.duration_s if stamp is None else stamp * unit - zero
+            if latest_s is None or not 0 <= time_s - latest_s <= longest_s:
+                zero += time_s - self.duration_s
+                time_s = self.duration_s
+            latest_s = time_s
+            self.duration_s = time_s + min(frame.duration * unit or self._step_s, longest_s)
+            yield time_s, frame
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets)
+            except (StopIteration, av.EOFError):
+                return
+            except av.FFmpegError:
+                self._damage.count += 1
+                continue
+            yield from filter(self._damage.is_whole, self._damage.decode(packet) or ())

@@ -1,0 +1,246 @@
+"""Preparing videos, each by itself: resumable, on every core or on Apache Beam.
+
+Each video becomes one shard and beside it, written last, a JSON file that says so. A run that is
+killed leaves only whole shards, and the next one goes on with the videos that have none. Frames of
+an earlier preparation are copied instead of decoded, and whole shards of one are linked.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.decode.flow import FlowReader
+from afsd_jax.data.decode.resize import start_jax_when_needed
+from afsd_jax.data.decode.sources import (
+    FrameSource,
+    TimedFrames,
+    array_frames,
+    flow_images,
+    open_array,
+)
+from afsd_jax.data.decode.video_reader import VideoReader
+from afsd_jax.data.storage import frame_codec, schema, shards
+from afsd_jax.data.storage.prepared_video import read_all_frames
+from afsd_jax.data.tasks import Result, Task, place_actions
+from afsd_jax.errors import UserError
+from afsd_jax.io import files
+
+
+def shard_path(task: Task, folder: Path) -> Path:
+    """Returns where the shard of a task lies."""
+    return folder / f"{task.key()}.tfrecord"
+
+
+def prepare(
+    tasks: Sequence[Task], folder: Path, workers: int = 0, beam_options: Any = None
+) -> list[Result]:
+    """Prepares videos into `folder`, leaving out those that are there already.
+
+    Args:
+      tasks: one a video.
+      folder: for the shards; see `shard_path`. On Beam, every worker must reach it.
+      workers: processes; 0 is one for every core.
+      beam_options: Apache Beam's pipeline options, or None to run here.
+
+    Returns:
+      A result for every task, in their order. Videos that cannot be read have an error.
+
+    Raises:
+      UserError: a process died, or Beam is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {task: _read_result(task, folder) or _keep(task, folder) for task in tasks}
+    todo = [task for task, result in results.items() if result is None]
+    if beam_options is not None:
+        _run_on_beam(todo, folder, beam_options)
+        results = {task: _read_result(task, folder, failed=True) for task in tasks}
+    else:
+        bar = tqdm(total=len(tasks), initial=len(tasks) - len(todo), unit="video", desc="prepared")
+        with bar:
+            for task, result in _run_here(todo, folder, workers or os.cpu_count() or 1):
+                results[task] = result
+                bar.update()
+    finished = [result for result in results.values() if result is not None]
+    if len(finished) < len(tasks):
+        raise UserError(
+            f"Beam's workers left no result of {len(tasks) - len(finished)} videos in {folder}; "
+            "source and output must lie on a file system that all of them share"
+        )
+    return finished
+
+
+def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
+    """Prepares one video: writes its shard, then its result beside it.
+
+    Raises:
+      OSError: the folder cannot be written.
+    """
+    try:
+        result = _copy_frames(task, folder) or _decode(task, folder, threads)
+    except UserError as error:
+        result = Result(task.name, task.split, str(error))
+    files.write_json(_result_path(task, folder), dataclasses.asdict(result))
+    return result
+
+
+def link(source: Path, target: Path) -> None:
+    """Gives a file a second name, so that a run killed meanwhile loses nothing."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _keep(task: Task, folder: Path) -> Result | None:
+    """Links the earlier shard if nothing at all has changed."""
+    earlier = task.earlier
+    if earlier is None or earlier.key != task.key():
+        return None
+    link(earlier.path, shard_path(task, folder))
+    files.write_json(_result_path(task, folder), dataclasses.asdict(earlier.result))
+    return earlier.result
+
+
+def _copy_frames(task: Task, folder: Path) -> Result | None:
+    """Writes the annotations anew around the earlier frames; None where there are none."""
+    if task.earlier is None:
+        return None
+    path, result = task.earlier.path, task.earlier.result
+    try:
+        ((_, positions),) = shards.read_index(path, schema.features())
+    except UserError:
+        return None
+    frames = shards.read_frames(path, positions, range(len(positions) - 1))
+    num_bytes = _write_shard(task, folder, result, frames)
+    return dataclasses.replace(result, split=task.split, num_bytes=num_bytes)
+
+
+def _decode(task: Task, folder: Path, threads: int) -> Result:
+    source = open_source(task, threads)
+    frames = (frame_codec.encode(frame, task.encoding) for frame in source)
+    return Result(
+        task.name,
+        task.split,
+        None,
+        _write_shard(task, folder, source, frames),
+        source.fps,
+        source.num_frames,
+        source.duration_s,
+        source.source_frames,
+        source.damaged,
+    )
+
+
+def _write_shard(
+    task: Task, folder: Path, source: FrameSource | Result, frames: Iterable[bytes]
+) -> int:
+    """Writes the shard of a video and returns its number of bytes."""
+    example = {
+        "name": task.name,
+        "fps": source.fps,
+        "duration_s": source.duration_s,
+        "encoding": task.encoding,
+        "height": task.size,
+        "width": task.size,
+        "channels": STREAM_CHANNELS[task.stream],
+        "annotations": place_actions(task, source)[0],
+    }
+    features = schema.features(task.class_names)
+    return shards.write_example(shard_path(task, folder), features, example, frames)
+
+
+def open_source(task: Task, threads: int = 1) -> FrameSource:
+    """Opens the frames of a task: flow is computed unless it is what `path` holds.
+
+    Raises:
+      UserError: there are no such frames, or as raw frames they would be more than a shard can
+        hold. How long a video is, only reading its packets tells; of all else the plan knows.
+    """
+    size = (task.size, task.size)
+    flow = task.stream == "flow"
+    source: FrameSource
+    frames: Iterable[np.ndarray]
+    if task.timeline is None:
+        source = VideoReader(task.path, task.fps, size, task.max_frames, threads)
+    else:
+        if task.path.is_dir():
+            flow, frames = False, flow_images(task.path, task.timeline)
+        elif task.path.suffix == ".npy":
+            flow = flow and open_array(task.path).shape[-1] == 3
+            channels = 3 if flow else STREAM_CHANNELS[task.stream]
+            frames = array_frames(task.path, task.timeline, channels)
+        else:
+            frames = read_all_frames(task.path)
+        source = TimedFrames(task.timeline, frames, size)
+    if task.encoding == "raw":
+        frame_bytes = task.size**2 * STREAM_CHANNELS[task.stream]
+        shards.check_frames(task.name, source.num_frames, frame_bytes)
+    return FlowReader(source, task.flow_method, threads) if flow else source
+
+
+def _result_path(task: Task, folder: Path) -> Path:
+    return folder / f"{task.key()}.json"
+
+
+def _read_result(task: Task, folder: Path, failed: bool = False) -> Result | None:
+    """Returns the result of an earlier run, or None; failures only where asked for."""
+    try:
+        fields = json.loads(_result_path(task, folder).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    result = Result(**fields)
+    return result if failed or result.error is None else None
+
+
+def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tuple[Task, Result]]:
+    threads = max(1, workers // max(len(tasks), 1))
+    # Fresh processes: forking one that runs TensorFlow or JAX can hang.
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)) or 1,
+        get_context("spawn"),
+        _begin_worker,
+    )
+    try:
+        futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a worker died, perhaps of too little memory; run the same command again to go on, "
+            "with fewer --workers"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    # Ctrl-C ends a worker at once and without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    start_jax_when_needed()
+
+
+def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:
+    try:
+        import apache_beam as beam
+    except ImportError as error:
+        raise UserError("Apache Beam is not installed: pip install apache-beam") from error
+    with beam.Pipeline(options=options) as pipeline:
+        _ = (
+            pipeline
+            | "Videos" >> beam.Create(list(tasks))
+            | "Spread" >> beam.Reshuffle()
+            | "Prepare" >> beam.Map(prepare_video, folder)
+        )

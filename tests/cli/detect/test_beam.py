@@ -1,0 +1,52 @@
+"""Videos shared out by Apache Beam give the files that one process gives."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from afsd_jax import cli
+from tests.cli.detect.test_command import write_untrained
+from tests.small_run import run
+from tests.video_files import numbered_frames, write_video
+
+
+def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path, capfd):
+    write_untrained(tmp_path / "checkpoint", "rgb")
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        frames = np.roll(numbered_frames(80, 38, 38), number, axis=0)
+        write_video(tmp_path / "in" / f"{number}.mp4", frames, rate=10)
+    (tmp_path / "in" / "bad.mp4").write_text("no video")
+    given = tmp_path / "in", f"--checkpoint={tmp_path / 'checkpoint'}", "--format=json,csv,html"
+    here, there = tmp_path / "here", tmp_path / "there"
+    assert cli.main(["detect", *map(str, given), f"--output={here}"]) == 1
+    capfd.readouterr()
+    beam = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
+    result = run("afsd_jax.detect", *given, f"--output={there}", f"--beam-options={beam}")
+    assert result.returncode == 1, result.stderr
+    assert f"failed: {tmp_path / 'in' / 'bad.mp4'}: " in result.stderr
+    assert sorted(os.listdir(there)) == sorted(os.listdir(here))
+    for name in (f"{number}.json" for number in range(3)):
+        one, other = (json.loads((folder / name).read_text()) for folder in (here, there))
+        assert other["external_data"] == one["external_data"]  # either goes on with the other's
+        pairs = zip(one["results"][name[0]][:20], other["results"][name[0]][:20], strict=True)
+        for ours, theirs in pairs:
+            assert ours["score"] == pytest.approx(theirs["score"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.mp4", "--output=x.json"], "--beam-options: only with --format"),
+        (["-"], "--beam-options: not with -"),
+        (["x.mp4", "--checkpoint=kinetics"], "--beam-options: not with --checkpoint kinetics"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(tmp_path, arguments, message, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.mp4").write_text("no video")
+    options = "--checkpoint=none", "--beam-options=runner=DirectRunner"
+    assert cli.main(["detect", *options, *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,172 @@
+"""`afsd detect -`: a video through a pipe, whose actions are told as soon as they are certain."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afsd_jax import cli
+from afsd_jax.cli.progress_bar import THUMBNAILS, StreamThumbnails
+from tests.cli.detect.test_command import write_untrained
+from tests.support import ROOT
+from tests.video_files import write_video
+
+LIMIT_S = 120  # of a process
+SECONDS = 60  # of the video; a window has 6.4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """checkpoint/ of an untrained network, and video.ts with its detections in files/."""
+    folder = tmp_path_factory.mktemp("live")
+    # Short segments: what comes later soon overlaps them no more.
+    write_untrained(folder / "checkpoint", "rgb", loc_multipliers=(1.0,) * 6)
+    t, y, x = np.mgrid[: 10 * SECONDS, :38, :38]
+    pixels = 128 + 100 * np.sin((x + y + 3 * (1 + t // 70 % 5) * t) / 9)
+    frames = np.stack([pixels, pixels[::-1], 255 - pixels], -1).astype(np.uint8)
+    write_video(folder / "stdin.ts", frames, rate=10)
+    files = folder / "stdin.ts", f"--checkpoint={folder / 'checkpoint'}", "--format=csv,srt,html"
+    assert cli.main(["detect", *map(str, files), f"--output={folder / 'files'}"]) == 0
+    return folder
+
+
+def start(folder: Path, errors: Path, *arguments: object) -> subprocess.Popen:
+    """Starts detection in a stream, whose standard error goes to a file."""
+    command = [sys.executable, "-m", "afsd_jax.detect", f"--checkpoint={folder / 'checkpoint'}"]
+    command += ["-", "--min-score=0", *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with errors.open("wb") as file:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=file)
+    limit = threading.Timer(LIMIT_S, process.kill)  # or a reader would wait for ever
+    limit.daemon = True
+    limit.start()
+    return process
+
+
+def feed(process: subprocess.Popen, *parts: bytes) -> threading.Event:
+    """Writes the first part beside the caller, who reads, and the others once the event is set."""
+    more = threading.Event()
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            for part in parts:
+                process.stdin.write(part)
+                process.stdin.flush()
+                more.wait()
+            process.stdin.close()
+
+    threading.Thread(target=write, daemon=True).start()
+    return more
+
+
+def of(folder: Path) -> list[dict]:
+    return json.loads((folder / "stdin.json").read_text())["results"]["stdin"]
+
+
+def key(detection: dict) -> tuple:
+    return detection["label"], *(round(second, 3) for second in detection["segment"])
+
+
+def same(found: list[dict], expected: list[dict]) -> None:
+    """Batches of another size round otherwise, which moves ends and scores by their last digits."""
+    assert len(found) == pytest.approx(len(expected), rel=0.02)
+    scores = {key(detection): detection["score"] for detection in expected}
+    shared = [detection for detection in found if key(detection) in scores]
+    assert len(shared) > 0.97 * len(found)
+    for detection in shared:
+        assert detection["score"] == pytest.approx(scores[key(detection)], rel=1e-3)
+
+
+def test_actions_are_told_before_the_stream_ends_and_files_are_as_of_a_file(folder, tmp_path):
+    errors = tmp_path / "errors"
+    with start(folder, errors, f"--output={tmp_path / 'out'}", "--format=csv,srt,html") as process:
+        content = (folder / "stdin.ts").read_bytes()
+        most = len(content) * 2 // 3
+        more = feed(process, content[:most], content[most:])
+        first = json.loads(process.stdout.readline())  # the rest has not been sent
+        assert not (tmp_path / "out").exists()
+        more.set()
+        told = [first, *map(json.loads, process.stdout)]
+        assert process.wait() == 0, errors.read_text()
+    found = of(tmp_path / "out")
+    assert sorted(map(key, told)) == sorted(map(key, found))
+    same(found, of(folder / "files"))
+    names = {"stdin.json", "stdin.csv", "stdin.srt", "stdin.html", "index.html", "detections.json"}
+    assert set(os.listdir(tmp_path / "out")) == names
+    assert (tmp_path / "out" / "stdin.html").read_text().count("data:image/jpeg") == THUMBNAILS
+
+
+def test_ctrl_c_is_the_end_of_the_stream(folder, tmp_path):
+    errors = tmp_path / "errors"
+    with start(folder, errors, f"--output={tmp_path / 'found.json'}") as process:
+        content = (folder / "stdin.ts").read_bytes()
+        feed(process, content[: len(content) * 2 // 3])
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)  # while the pipe stays open
+        process.stdout.read()
+        assert process.wait() == 130
+    found = json.loads((tmp_path / "found.json").read_text())["results"]["stdin"]
+    assert 20 < max(detection["segment"][1] for detection in found) < 50
+    assert "Traceback" not in errors.read_text()
+
+
+def test_a_reader_who_goes_away_ends_the_stream_without_a_word(folder, tmp_path):
+    with start(folder, tmp_path / "errors") as process:
+        feed(process, (folder / "stdin.ts").read_bytes())
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 141
+    errors = (tmp_path / "errors").read_text()
+    assert "Traceback" not in errors
+    assert "rror" not in errors
+
+
+@pytest.mark.parametrize("content", [b"", b"no video"])
+def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, capfd, content):
+    (tmp_path / "content").write_bytes(content)
+    output = tmp_path / "found.json"
+    with (tmp_path / "content").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        checkpoint = f"--checkpoint={folder / 'checkpoint'}"
+        assert cli.main(["detect", checkpoint, "-", f"--output={output}"]) == 2
+    printed, errors = capfd.readouterr()
+    assert printed == ""
+    assert errors.splitlines()[-1].startswith("error: stdin: no video, or none that")
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-", "other.mp4"], "-: standard input is looked at alone"),
+        (["-", "--shard=1/2"], "--shard: not with -, a stream"),
+        (["-", "--video-scores=x.json"], "--video-scores: not with -"),
+        (["-", "--format=csv"], "--format: give --output, too"),
+        (["x.mp4"], "give --output"),
+        (["-", "--data-dir=x"], "--data-dir: not with -"),
+        (["-", "--checkpoint=kinetics"], "give --output"),
+    ],
+)
+def test_what_a_stream_cannot_have_is_refused(arguments, message, capsys):
+    assert cli.main(["detect", "--checkpoint=none", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_few_frames_of_a_stream_are_kept_wherever_it_ends():
+    kept = StreamThumbnails()
+    assert kept.shown(10.0) == (None, [])
+    for position in range(1000):
+        kept.see(position, np.full((8, 8, 3), position % 250, np.uint8))
+        if position in (0, 5, 100, 999):
+            frames, times_s = kept.shown(10.0)
+            assert len(frames) == len(times_s) == min(THUMBNAILS, position + 1)
+            assert times_s[0] == 0
+            assert times_s[-1] >= 0.08 * position
+            assert [frame[0, 0, 0] for frame in frames] == [round(10 * t) % 250 for t in times_s]

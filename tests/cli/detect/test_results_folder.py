@@ -1,0 +1,348 @@
+"""Many videos into a folder: files of each as it is done, which a second run does not make anew."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from afsd_jax import cli, errors
+from afsd_jax.io.activitynet_json import read_predictions
+from afsd_jax.report import Track, VideoReport
+from afsd_jax.report.colors import class_colors
+from afsd_jax.results.writers import FORMATS, Choice
+from afsd_jax.types import Action, Detection
+from tests.cli.detect.test_command import CLASSES, write_untrained
+from tests.report.opened import opened
+from tests.support import ROOT
+from tests.video_files import numbered_frames, overwrite_packets, write_lossless, write_video
+
+RATE = 10
+LENGTHS = {"a": 40, "b": 150, "c": 70}
+
+
+def frames_of(name: str) -> np.ndarray:
+    t, y, x = np.mgrid[: LENGTHS[name], :38, :38]
+    pixels = 128 + 100 * np.sin((x + y + 3 * (1 + ord(name) % 4) * t) / 9)
+    return np.stack([pixels, pixels[::-1], 255 - pixels], -1).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """checkpoint/ of an untrained network, and in/ with three videos."""
+    folder = tmp_path_factory.mktemp("folder")
+    write_untrained(folder / "checkpoint", "rgb")
+    (folder / "in").mkdir()
+    for name in LENGTHS:
+        write_video(folder / "in" / f"{name}.mp4", frames_of(name), rate=RATE)
+    return folder
+
+
+@pytest.fixture
+def run(folder, capfd):
+    """Runs detect in this process; returns its exit code, standard output and standard error."""
+
+    def run(*arguments: object, checkpoint: Path = folder / "checkpoint"):
+        capfd.readouterr()
+        code = cli.main(["detect", f"--checkpoint={checkpoint}", *map(str, arguments)])
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def state(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {p.name: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.iterdir()}
+
+
+def anew(before: dict, after: dict) -> set[str]:
+    return {name for name in after if before.get(name) != after[name]}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_format_is_written_for_every_video(folder, run, tmp_path):
+    out = tmp_path / "out"
+    least = 0.06
+    options = "--format=json,csv,vtt,srt,html,png", f"--min-score={least}"
+    code, printed, _ = run(folder / "in", f"--output={out}", *options)
+    assert code == 0
+    names = [f"{name}.{suffix}" for name in LENGTHS for suffix in FORMATS]
+    assert sorted(os.listdir(out)) == sorted([*names, "detections.json", "index.html"])
+    combined = read_predictions(out / "detections.json")
+    assert list(combined) == list(LENGTHS)
+    assert f"{sum(map(len, combined.values()))} detections in 3 videos" in printed
+    for name in LENGTHS:
+        assert read_predictions(out / f"{name}.json") == {name: combined[name]}
+        shown = [d for d in combined[name] if d.score >= least]
+        assert 0 < len(shown) < len(combined[name])
+        rows = rows_of(out / f"{name}.csv")
+        assert [row["label"] for row in rows] == [d.label for d in shown]
+        for row, detection in zip(rows, shown, strict=True):
+            assert float(row["score"]) == pytest.approx(detection.score, abs=1e-6)
+            assert float(row["start_s"]) == pytest.approx(detection.start_s, abs=1e-3)
+            assert float(row["end_s"]) == pytest.approx(detection.end_s, abs=1e-3)
+        assert (out / f"{name}.vtt").read_text().startswith("WEBVTT")
+        assert (out / f"{name}.srt").read_text().startswith("1\n00:00:0")
+        assert (out / f"{name}.html").read_text().count("data:image/jpeg") == 8
+        with Image.open(out / f"{name}.png") as picture:
+            assert picture.width > 1000
+    single = tmp_path / "single.json"
+    assert run(folder / "in", f"--output={single}")[0] == 0
+    assert read_predictions(single) == combined
+
+
+def test_people_are_shown_what_they_chose_and_json_stays_complete(folder, run, tmp_path):
+    video, out = folder / "in" / "b.mp4", tmp_path / "out"
+    given = video, f"--output={out}", "--format=csv", "--min-score=0"
+    assert run(*given)[0] == 0
+    whole = read_predictions(out / "b.json")["b"]
+    assert run(*given, "--labels=rise, fall", "--top-k=3")[0] == 0
+    expected = [d.label for d in whole if d.label in ("rise", "fall")][:3]
+    assert [row["label"] for row in rows_of(out / "b.csv")] == expected
+    assert read_predictions(out / "b.json")["b"] == whole
+
+
+def test_a_second_run_computes_only_what_is_missing_or_made_otherwise(folder, run, tmp_path):
+    shutil.copytree(folder / "in", tmp_path / "in")
+    out = tmp_path / "out"
+    given = tmp_path / "in", f"--output={out}", "--format=csv,html"
+    assert run(*given)[0] == 0
+    first = state(out)
+
+    code, printed, _ = run(*given)
+    assert code == 0
+    assert f"{out}: holds 3 of 3 videos" in printed
+    combined = {"detections.json", "index.html"}
+    assert anew(first, state(out)) == combined
+    for name in combined:
+        assert state(out)[name][1] == first[name][1]
+
+    (out / "a.json").unlink()  # stopped before a was done
+    assert f"{out}: holds 2 of 3 videos" in run(*given)[1]
+    second = state(out)
+    assert anew(first, second) == {"a.json", "a.csv", "a.html", *combined}
+
+    os.utime(tmp_path / "in" / "b.mp4", ns=(1, 1))  # another file, as far as one can tell
+    assert "holds 2 of 3 videos" in run(*given)[1]
+    third = state(out)
+    assert anew(second, third) == {"b.json", "b.csv", "b.html", *combined}
+
+    write_untrained(tmp_path / "other", "rgb", seed=1)
+    assert "not computed anew" not in run(*given, checkpoint=tmp_path / "other")[1]
+    assert {f"{name}.json" for name in LENGTHS} <= anew(third, state(out))
+
+
+def test_other_files_for_people_need_no_video_but_a_page_does(folder, run, tmp_path):
+    out = tmp_path / "out"
+    given = folder / "in", f"--output={out}"
+    assert run(*given, "--format=json")[0] == 0
+    made = read_predictions(out / "detections.json")
+    assert "holds 3 of 3 videos" in run(*given, "--format=srt,csv", "--min-score=0.06")[1]
+    few = rows_of(out / "b.csv")
+    assert "holds 3 of 3 videos" in run(*given, "--format=srt,csv", "--min-score=0")[1]
+    assert len(rows_of(out / "b.csv")) > len(few)
+    assert "not computed anew" not in run(*given, "--format=html", "--min-score=0")[1]
+    assert (out / "b.html").read_text().count("data:image/jpeg") == 8
+    assert read_predictions(out / "detections.json") == made
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"external_data": 1, "results": {"a": []}}'])
+def test_foreign_files_of_that_name_are_no_results(folder, run, tmp_path, content):
+    (tmp_path / "a.json").write_text(content)
+    code, printed, _ = run(folder / "in" / "a.mp4", f"--output={tmp_path}", "--format=json")
+    assert (code, "not computed anew" in printed) == (0, False)
+    assert read_predictions(tmp_path / "a.json")["a"]
+
+
+def test_videos_that_fail_are_listed_and_the_others_written(folder, run, tmp_path):
+    broken, out = tmp_path / "broken.mp4", tmp_path / "out"
+    broken.write_bytes((folder / "in" / "a.mp4").read_bytes()[:900])
+    given = folder / "in" / "a.mp4", broken, f"--output={out}", "--format=json"
+    for _ in range(2):
+        code, _, error = run(*given)
+        assert code == 1
+        assert f"failed: {broken}: " in error
+        assert "Traceback" not in error
+        assert list(read_predictions(out / "detections.json")) == ["a"]
+    code, _, error = run(broken, f"--output={out}", "--format=json")
+    assert code == errors.EXIT_CODE
+    assert error.splitlines()[-1].startswith(f"error: {broken}: ")
+
+
+def test_damage_is_counted_in_every_file_and_said(folder, run, tmp_path):
+    video = write_lossless(tmp_path / "torn.mkv", numbered_frames(90))
+    overwrite_packets(video, [20, 21, 50])
+    said = "damaged: torn: 3 packets or frames; what could not be decoded was skipped\n"
+    whole = folder / "in" / "a.mp4"
+    out, one = tmp_path / "out", tmp_path / "one.json"
+    code, _, errors = run(video, whole, f"--output={out}", "--format=json")
+    assert (code, errors.endswith(said)) == (0, True)
+    code, _, errors = run(video, whole, f"--output={one}")
+    assert (code, errors.endswith(said)) == (0, True)
+    for path in (out / "torn.json", out / "detections.json", one):
+        assert json.loads(path.read_text())["external_data"]["damaged"] == {"torn": 3}
+    assert "damaged" not in json.loads((out / "a.json").read_text())["external_data"]
+
+
+def test_shares_are_every_nth_video_by_name(folder, run, tmp_path):
+    out, seen = tmp_path / "out", []
+    for number in (1, 2):
+        given = folder / "in", f"--output={out}", "--format=json", f"--shard={number}/2"
+        assert run(*given)[0] == 0
+        seen.append(list(read_predictions(out / f"detections-{number}-of-2.json")))
+    assert seen == [["a", "c"], ["b"]]
+    assert "holds 3 of 3 videos" in run(folder / "in", f"--output={out}", "--format=json")[1]
+    single = tmp_path / "single.json"
+    assert run(folder / "in", f"--output={single}", "--shard=2/2")[0] == 0
+    assert list(read_predictions(single)) == ["b"]
+
+
+def test_patterns_that_the_shell_left_are_expanded(folder, run, tmp_path):
+    output = tmp_path / "found.json"
+    assert run(f"{folder}/**/[ac].mp4", f"--output={output}")[0] == 0
+    assert list(read_predictions(output)) == ["a", "c"]
+
+
+def test_a_run_that_is_stopped_goes_on_where_it_was(folder, run, tmp_path):
+    shutil.copytree(folder / "in", tmp_path / "in")
+    slow = tmp_path / "in" / "z.avi"  # takes long: an hour of large frames
+    noise = np.random.default_rng(0).integers(0, 256, (1, 720, 960, 3), np.uint8)
+    write_video(slow, np.repeat(noise, 60, 0), rate="1/60", codec="mjpeg", pixels="yuvj420p")
+    out = tmp_path / "out"
+    # Where tests run in the background, processes inherit that Ctrl-C is ignored.
+    listening = "import signal as s; s.signal(s.SIGINT, s.default_int_handler); "
+    code = f"{listening}import sys; from afsd_jax import cli; sys.exit(cli.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "detect", f"--checkpoint={folder / 'checkpoint'}"]
+    command += [str(tmp_path / "in"), f"--output={out}", "--format=json"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    for _ in range(1000):
+        if (out / "c.json").exists() or process.poll() is not None:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert time.monotonic() - start < 20
+    assert error.endswith("interrupted\n")
+    assert "Traceback" not in error
+    assert sorted(path.name for path in out.iterdir()) == ["a.json", "b.json", "c.json"]
+    slow.unlink()
+    assert "holds 3 of 3 videos" in run(tmp_path / "in", f"--output={out}", "--format=json")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.mp4", "--output=a.mp4"], "a.mp4: is one of the inputs"),
+        (["a.mp4", "--output=x.json", "--report=./x.json"], "x.json: would be written twice"),
+        (["a.mp4", "--output=d.json", "--durations=d.json"], "d.json: is one of the inputs"),
+        (["a.mp4", "--output=x.json", "--report=in/../a.mp4"], "a.mp4: is one of the inputs"),
+        (["detections.mp4", "--output=.", "--format=json"], "detections.json: would be written tw"),
+        (["b.mp4", "--output=.", "--format=json"], "b.json: is a folder; give the path of a file"),
+        (["a.mp4", "--output=x", "--format=json,xml"], "--format xml: must be some of json,csv"),
+        (["a.mp4", "--output=x", "--format=,"], "--format: give names"),
+        (["a.mp4", "--output=x", "--format=csv", "--report=r.html"], "--report: not with --format"),
+        (["a.mp4", "--output=x", "--format=csv", "--subtitles=s"], "--subtitles: not with --form"),
+        (["a.mp4", "--output=x.json", "--min-score=2"], "--min-score 2: must lie between 0 and 1"),
+        (["a.mp4", "--output=x.json", "--min-score=nan"], "--min-score nan: must lie between"),
+        (["a.mp4", "--output=x.json", "--top-k=0"], "--top-k 0: must be at least 1"),
+        (["a.mp4", "--output=x.json", "--shard=0/2"], "--shard 0/2: must be such as 1/4"),
+        (["a.mp4", "--output=x.json", "--shard=3/2"], "--shard 3/2: must be such as 1/4"),
+        (["a.mp4", "--output=x.json", "--shard=2/2"], "--shard 2/2: there are only 1 videos"),
+        (["a.mp4", "--output=x.json", "--labels=fal"], "--labels fal: no such class; there is fal"),
+        (["*.avi", "--output=x.json"], "*.avi: no file matches"),
+    ],
+)
+def test_what_cannot_be_written_or_chosen_is_refused_before_any_work(
+    folder, run, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b", "detections"):
+        shutil.copy(folder / "in" / "a.mp4", f"{name}.mp4")
+    Path("b.json").mkdir()
+    Path("in").mkdir()
+    Path("d.json").write_text(json.dumps({}))
+    before = sorted(tmp_path.rglob("*"))
+    code, _, error = run(*arguments)
+    assert code == errors.EXIT_CODE
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "option", ["format=json", "min-score=0.2", "top-k=3", "labels=a", "shard=1/1", "ground-truth=x"]
+)
+def test_options_of_detection_are_not_of_a_look(capsys, tmp_path, option):
+    given = ["detect", "--checkpoint=kinetics", "a.mp4", f"--output={tmp_path / 'x'}"]
+    assert cli.main([*given, f"--{option}"]) == errors.EXIT_CODE
+    refused = option.partition("=")[0]
+    assert f"--{refused}: not with --checkpoint kinetics" in capsys.readouterr().err
+
+
+def test_pages_have_a_player_true_actions_and_a_list(folder, run, tmp_path, browser):
+    out, truth = tmp_path / "out", tmp_path / "truth.csv"
+    shutil.copytree(folder / "in", tmp_path / "in #1")
+    truth.write_text("video,label,start,end\na.mp4,swim,0.5,1.5\na.mp4,rise,2,3\n")
+    given = tmp_path / "in #1", f"--output={out}", "--format=html", "--min-score=0.06"
+    assert run(*given, f"--ground-truth={truth}")[0] == 0
+    found = read_predictions(out / "detections.json")
+    with opened(browser, out / "index.html") as page:
+        counts = [sum(d.score >= 0.06 for d in found[name]) for name in LENGTHS]
+        listed = page.locator("tbody td:nth-child(3)").all_inner_texts()
+        assert [int(text.replace(",", "")) for text in listed] == counts
+        page.get_by_role("link", name="a", exact=True).click()
+        page.wait_until("video.readyState > 0")
+        assert page.evaluate("document.querySelector('video').duration") == pytest.approx(4.0)
+        data = json.loads(page.locator("#data").text_content())
+    classes = [entry["name"] for entry in data["classes"]]
+    (video,) = data["videos"]
+    assert [classes[label] for label in video["truth"]["labels"]] == ["swim", "rise"]
+    assert video["truth"]["starts"] == [0.5, 2]
+    colors = class_colors([*CLASSES, "swim"])
+    assert data["classes"] == [{"name": name, "color": colors[name]} for name in classes]
+    # Other true actions make the page of their video anew.
+    assert "holds 3 of 3 videos" in run(*given, f"--ground-truth={truth}")[1]
+    truth.write_text("video,label,start,end\na.mp4,swim,0.5,1.6\n")
+    assert "holds 2 of 3 videos" in run(*given, f"--ground-truth={truth}")[1]
+
+
+def test_shares_list_their_own_pages(folder, run, tmp_path):
+    given = folder / "in", f"--output={tmp_path}", "--format=html"
+    assert run(*given, "--shard=2/2")[0] == 0
+    assert (tmp_path / "index-2-of-2.html").read_text().count("<a href") == 1
+    assert not (tmp_path / "index.html").exists()
+    assert run(*given)[0] == 0
+    assert (tmp_path / "index.html").read_text().count("<a href") == 3
+
+
+def test_annotations_of_other_videos_are_refused(folder, run, tmp_path):
+    truth = tmp_path / "truth.csv"
+    truth.write_text("video,label,start,end\nother.mp4,rise,2,3\n")
+    output = f"--output={tmp_path / 'x.json'}"
+    code, _, error = run(folder / "in" / "a.mp4", output, f"--ground-truth={truth}")
+    assert code == errors.EXIT_CODE
+    assert error.splitlines()[-1] == f"error: {truth}: names none of the videos, such as a"
+
+
+def test_a_choice_keeps_the_best_of_its_labels():
+    scores = zip("abab", (0.1, 0.4, 0.3, 0.2), strict=True)
+    found = [Detection(label, score, 0.0, 1.0) for label, score in scores]
+    assert [d.score for d in Choice().of(found)] == [0.4, 0.3, 0.2, 0.1]
+    assert [d.score for d in Choice(top_k=1, labels=["a"]).of(found)] == [0.3]
+    track = Track("v", 1.0, found, [Action("a", 0.0, 1.0), Action("b", 0.0, 1.0)])
+    shown = Choice(labels=["b"]).shown(VideoReport(track)).track
+    assert {segment.label for segment in (*shown.detections, *shown.actions)} == {"b"}

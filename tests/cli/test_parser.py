@@ -1,0 +1,262 @@
+"""The command `afsd`: light to parse, the same by every name, and strict before any work."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from afsd_jax import cli, errors
+from afsd_jax.cli import demo, parser
+from afsd_jax.cli.config_flags import load_config
+from afsd_jax.config import FLOW_METHODS, default_config, resolve
+from afsd_jax.data import datasets
+from afsd_jax.data.storage import frame_codec
+from afsd_jax.errors import UserError
+from afsd_jax.evaluation import BENCHMARKS
+from afsd_jax.runtime import memory
+from tests.support import ROOT
+
+HEAVY = ("numpy", "jax", "absl", "ml_collections", "tqdm", "tensorflow")
+OTHER_NAMES = {
+    "prepare": "scripts/prepare_data.py",
+    "inspect": "scripts/inspect_data.py",
+    "evaluate": "scripts/evaluate.py",
+    "convert": "scripts/convert_weights.py",
+    "demo": "scripts/demo.py",
+    "ablate": "scripts/ablate.py",
+    "runs": "-m afsd_jax.cli runs",
+    "train": "-m afsd_jax.train",
+    "detect": "-m afsd_jax.detect",
+    "look": "-m afsd_jax.cli look",
+}
+# The least that each command needs besides its output; none of these inputs exists.
+NEEDED = {
+    "prepare": "videos",
+    "inspect": "folder",
+    "runs": "folder",
+    "train": "--config=none.py",
+    "ablate": "--config=none.py",
+    "detect": "video.mp4 --checkpoint=none",
+    "look": "video.mp4",
+    "evaluate": "--predictions=none.json --ground-truth=none.json",
+    "convert": "--input=none.pt",
+    "demo": "",
+}
+WORKDIRS = ("train", "ablate")  # which make the folders above theirs
+FILES = [
+    ("inspect", "--output"),
+    ("runs", "--output"),
+    ("detect", "--output"),
+    ("detect", "--output=found.json --report"),
+    ("look", "--output"),
+    ("look", "--output=found.json --report"),
+    ("look", "--output=found.json --write-video-scores"),
+    ("evaluate", "--output"),
+    ("convert", "--to-pytorch --output"),
+]
+FOLDERS = [
+    ("prepare", "--output"),
+    ("train", "--workdir"),
+    ("ablate", "--workdir"),
+    ("detect", "--output=found.json --subtitles"),
+    ("detect", "--format=json --output"),
+    ("look", "--output=found.json --subtitles"),
+    ("convert", "--output"),
+    ("demo", "--output"),
+]
+
+
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def refusal(capsys, *arguments: str) -> str:
+    """Runs a command that must be refused, and returns the line that says why."""
+    assert cli.main(arguments) == errors.EXIT_CODE
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    return message
+
+
+@pytest.mark.parametrize("command", ["", *parser.COMMANDS])
+def test_help_imports_nothing_heavy(command):
+    code = (
+        "import atexit, sys; from afsd_jax import cli\n"
+        f"atexit.register(lambda: print({HEAVY} & sys.modules.keys()))\n"
+        f"cli.main({command.split()} + ['--help'])"
+    ).replace(str(HEAVY), str(set(HEAVY)))
+    result = python("-c", code)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith(f"usage: afsd {command}".strip())
+    assert result.stdout.endswith("\nset()\n")
+
+
+@pytest.mark.parametrize("command", parser.COMMANDS)
+def test_scripts_and_modules_are_other_names_of_the_commands(command):
+    expected = python("-m", "afsd_jax.cli", command, "--help")
+    found = python(*OTHER_NAMES[command].split(), "--help")
+    assert (found.returncode, found.stdout) == (0, expected.stdout)
+
+
+def test_choices_are_those_of_the_library(capsys):
+    choices = {
+        ("prepare", "--encoding"): frame_codec.ENCODINGS,
+        ("prepare", "--flow-method"): FLOW_METHODS,
+        ("detect", "--flow-method"): FLOW_METHODS,
+        ("evaluate", "--benchmark"): BENCHMARKS,
+        ("prepare", ""): datasets.BUILDERS,
+    }
+    for (command, option), names in choices.items():
+        with pytest.raises(SystemExit):
+            cli.main([command, *option.split(), "spam"])
+        listed = capsys.readouterr().err.rpartition("choose from")[2]
+        assert sorted(listed.strip(" )\n").replace("'", "").split(", ")) == sorted(names)
+
+
+@pytest.mark.parametrize("command", parser.COMMANDS)
+def test_unknown_arguments_are_refused_with_code_2(capsys, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    needed = NEEDED[command].replace("none.py", "thumos14").split()
+    output = "--workdir" if command in WORKDIRS else "--output"
+    code: object
+    try:
+        code = cli.main([command, *needed, f"{output}=x", "--spam=1"])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == errors.EXIT_CODE
+    assert "spam" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "option"), FILES + FOLDERS)
+def test_outputs_of_a_wrong_kind_are_refused_before_any_work(
+    capsys, tmp_path, monkeypatch, command, option
+):
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("file").write_text("precious")
+    os.mkfifo("pipe")
+    before = sorted(tmp_path.rglob("*"))
+    is_file = (command, option) in FILES
+    cases = {
+        ("folder" if is_file else "file"): "folder: is a" if is_file else "file: is a file",
+        "pipe": "pipe: is ",
+        "file/x": "file: is a file" if command not in WORKDIRS else "file",
+    }
+    if command not in WORKDIRS:
+        cases["nowhere/x"] = "nowhere: no such folder; make it with: mkdir -p nowhere"
+    for path, message in cases.items():
+        arguments = [command, *NEEDED[command].split(), *option.split(), path]
+        assert message in refusal(capsys, *arguments)
+    if os.geteuid():  # root may write anywhere
+        Path("folder").chmod(0o500)
+        arguments = [command, *NEEDED[command].split(), *option.split(), "folder/x"]
+        assert "cannot be written" in refusal(capsys, *arguments)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert Path("file").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "name", ["thumos14:flow", "thumos14.py:flow", "configs/thumos14.py:flow", "own/file.py:flow"]
+)
+def test_configurations_are_found_from_any_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    Path("own/file.py").write_text("from afsd_jax.configs.thumos14 import get_config\n")
+    Path("thumos14").mkdir()  # a folder is not meant
+    config = load_config(name, ["--config.train.epochs=8", "--config.model.head_init", "normal"])
+    assert (config.data.dataset, config.data.stream) == ("thumos14", "flow")
+    assert (config.train.epochs, config.model.head_init) == (8, "normal")
+
+
+OWN = "from afsd_jax.config import default_config\ndef get_config():\n    c = default_config()\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("thumos", [], "thumos: no such configuration file; packaged are anet, synthetic, thumos1"),
+        ("synthetic:depth", [], "config.data.stream='depth': must be one of rgb, flow"),
+        ("thumos14", ["--config.trian.epochs=3"], "no such field; the nearest is config.train.ep"),
+        ("thumos14", ["--config.model.trunk_widht=1"], "nearest is config.model.trunk_width"),
+        ("thumos14", ["--config.model=1"], "config.model: no such field"),
+        ("thumos14", ["--config.train.epochs=many"], "'many'"),
+        ("thumos14", ["--config.train.epochs"], "Missing value"),
+        ("thumos14", ["--config.train.epochs=1", "spam"], "unknown arguments: spam"),
+        ("thumos14", ["--confg=1"], "confg"),
+        (OWN + "    c.data.clip_lenght = 64\n    return c\n", [], "clip_length"),
+        (OWN + "    return 1 / 0\n", [], "ZeroDivisionError"),
+        (OWN + "    return c.data\n", [], "own.py: lacks config.data.class_agnostic; start"),
+        ("def get_config(:\n", [], "SyntaxError"),
+        ("x = 1\n", [], "get_config"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration_is_said_in_one_line(
+    tmp_path, monkeypatch, capsys, name, overrides, message
+):
+    monkeypatch.chdir(tmp_path)
+    if "\n" in name:
+        Path("own.py").write_text(name)
+        name = "own.py"
+    line = refusal(capsys, "train", "--config", name, "--workdir=run", *overrides)
+    assert message in line
+    assert len(line) < 300
+    assert not Path("run").exists()
+
+
+def test_fields_left_unset_are_derived_from_the_stream_and_the_classes():
+    config = default_config()
+    config.data.stream = "flow"
+    model = resolve(config, 5).model
+    assert (model.in_channels, model.num_classes) == (2, 6)
+    assert (config.model.in_channels, config.model.num_classes) == (0, 0)
+    config.data.class_agnostic = True
+    assert resolve(config, 200).model.num_classes == 2
+    assert load_config("anet:rgb", ["--config.model.num_classes=2"]).model.num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("num_classes", 5, "config.model.num_classes=5, but the data has 5 classes; set it to 6"),
+        ("num_classes", 1, "config.model.num_classes=1: must be at least 2"),
+        ("in_channels", 2, "config.model.in_channels=2: config.data.stream=rgb has 3"),
+    ],
+)
+def test_fields_that_contradict_the_data_are_refused(field, value, message):
+    config = default_config()
+    config.model[field] = value
+    with pytest.raises(UserError, match=message):
+        resolve(config, 5)
+
+
+@pytest.mark.parametrize(("value", "calls"), [(None, 4), ("1", 4), ("0", 0)])
+def test_keeping_freed_memory_can_be_switched_off(monkeypatch, capsys, tmp_path, value, calls):
+    called = []
+    monkeypatch.setattr(memory, "accelerator_is_installed", lambda: False)
+    monkeypatch.setattr(memory, "_glibc", lambda _: lambda *given: called.append(given))
+    monkeypatch.delenv("AFSD_KEEP_FREED_MEMORY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("AFSD_KEEP_FREED_MEMORY", value)
+    refusal(capsys, "detect", "none.mp4", "--checkpoint=none", f"--output={tmp_path / 'x.json'}")
+    assert len(called) == calls  # arenas, mapping, trimming, growth
+
+
+@pytest.mark.parametrize(
+    ("trained", "shuffled", "untrained", "failed"),
+    [
+        (0.71, 0.35, 0.05, ""),
+        (0.69, 0.10, 0.01, "after training is 0.690, below 0.7"),
+        (0.80, 0.41, 0.01, "on shuffled frames is 0.410, above 0.400"),
+        (0.80, 0.20, 0.06, "without training is 0.060, above 0.05"),
+        (float("nan"), 0.2, 0.01, "after training is nan"),
+    ],
+)
+def test_the_demo_fails_unless_motion_was_learnt(trained, shuffled, untrained, failed):
+    line = demo.broken_bound(trained, shuffled, untrained)
+    assert failed in line
+    assert bool(line) == bool(failed)

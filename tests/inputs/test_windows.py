@@ -1,0 +1,303 @@
+"""Windows are cut while frames pass, and videos share batches without a change in what is found."""
+
+import threading
+import tracemalloc
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import pytest
+
+from afsd_jax.data.clips.geometry import centre_crop, cut_windows, window_offsets
+from afsd_jax.detection import nms
+from afsd_jax.detection.candidates import Candidates
+from afsd_jax.detection.detector import Detector
+from afsd_jax.detection.postprocess import VideoLabel, detections_of_video
+from afsd_jax.errors import UserError
+from afsd_jax.inputs.video import Input, Source, of_arrays
+from afsd_jax.inputs.windows import cut
+from afsd_jax.models import parameters
+from afsd_jax.runtime.prefetch import ahead
+from afsd_jax.weights.checkpoint import Checkpoint
+from tests import small_run
+from tests.video_files import write_video
+
+FPS = 10.0
+LENGTHS = {"one": 40, "four": 200, "two": 96, "three": 129}  # frames, by the number of windows
+
+
+COMPILED: list[str] = []  # what XLA has compiled
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: COMPILED.append(event) if "backend_compile" in event else None
+)
+
+
+def frames_of(name: str) -> np.ndarray:
+    """Frames in motion that differ from video to video."""
+    t, y, x = np.mgrid[: LENGTHS[name], :38, :38]
+    speed = 1 + list(LENGTHS).index(name)
+    pixels = 128 + 100 * np.sin((x * speed + y + 3 * speed * t) / 9)
+    return np.stack([pixels, pixels[::-1], 255 - pixels], -1).astype(np.uint8)
+
+
+def detector_of(batch_size: int, one_window: bool = False, backend: str | None = None) -> Detector:
+    config = small_run.small_config().unlock()
+    config.inference.update({"batch_size": batch_size, "window_stride": 40})
+    config.inference.update({"one_window": one_window, "score_threshold": 0.03})
+    weights = parameters.flatten(parameters.build_network(config))
+    names = [f"class {number}" for number in range(20)]
+    return Detector([Checkpoint(0, config, names, weights)], backend)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return detector_of(1)
+
+
+def source(name: str, detector: Detector) -> Source:
+    frames = frames_of(name)
+    return Source(name, lambda: of_arrays([frames], FPS, len(frames) / FPS, detector.configs, name))
+
+
+def whole_video_at_once(detector: Detector, frames: np.ndarray):
+    """Detects with all frames, windows and outputs of a video in memory."""
+    data = detector.config.data
+    first = centre_crop(38, data.crop_size)
+    cropped = frames[:, first : first + data.crop_size, first : first + data.crop_size]
+    offsets = detector.window_offsets(len(frames))
+    outputs = []
+    for offset in offsets:
+        clips, valid = cut_windows(cropped, [offset], data.clip_length)
+        outputs.append(detector._forward(detector.weights, [clips], valid))
+    segments, scores = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+    return detector.detections(segments, scores, offsets, FPS, len(frames) / FPS)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_a_stream_gives_exactly_what_the_whole_video_in_memory_gives(detector, name):
+    frames = frames_of(name)
+    expected = whole_video_at_once(detector, frames)
+    assert len(expected) > 20
+    assert detector.detect_frames([frames], FPS, len(frames) / FPS) == expected
+
+
+def count_windows(detector: Detector) -> list[int]:
+    """Returns what will hold the number of windows of each pass through the network."""
+    forward, shapes = detector._forward, []
+
+    class Counted:
+        prepare = staticmethod(forward.prepare)
+
+        def __call__(self, weights, clips, valid):
+            shapes.append(clips[0].shape[0])
+            return forward(weights, clips, valid)
+
+    detector._forward = Counted()
+    return shapes
+
+
+def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
+    shared = detector_of(4)
+    shapes = count_windows(shared)
+    found = list(shared.detect_sources(source(name, shared) for name in LENGTHS))
+    assert [video.name for video in found] == list(LENGTHS)
+    windows = sum(len(shared.window_offsets(length)) for length in LENGTHS.values())
+    assert shapes == [4] * -(-windows // 4)
+    for name, video in zip(LENGTHS, found, strict=True):
+        alone = detector.detect_frames([frames_of(name)], FPS, LENGTHS[name] / FPS)
+        assert abs(len(video.detections) - len(alone)) <= 0.02 * len(alone)
+        for ours, theirs in zip(video.detections[:20], alone[:20], strict=True):
+            assert ours.score == pytest.approx(theirs.score, rel=1e-4)
+
+
+def test_fewer_windows_than_a_batch_are_computed_one_by_one(detector):
+    shared = detector_of(4)
+    shapes = count_windows(shared)
+    for name in ("one", "two"):
+        frames = frames_of(name)
+        found = shared.detect_frames([frames], FPS, len(frames) / FPS)
+        assert found == detector.detect_frames([frames], FPS, len(frames) / FPS)
+    assert shapes == [1] * 3
+
+
+def test_videos_of_any_length_compile_the_network_at_most_twice():
+    shared = detector_of(4, backend="xla")
+    for name in (*LENGTHS, *reversed(LENGTHS)):
+        shared.detect_frames([frames_of(name)], FPS)
+    list(shared.detect_sources(source(name, shared) for name in LENGTHS))
+    assert shared._forward.program._cache_size() == 2  # programs that JAX has compiled of it
+
+
+@pytest.mark.parametrize("backend", ["xla", "openvino"])
+def test_what_is_prepared_while_a_video_is_read_is_what_its_windows_need(backend):
+    alone, order = detector_of(1, backend=backend), []
+    forward = alone._forward
+
+    class Noted:
+        def prepare(self, *args):
+            order.append("prepared")
+            forward.prepare(*args)
+            COMPILED.clear()
+
+        def __call__(self, *args):
+            order.append("computed")
+            found = forward(*args)
+            assert not COMPILED
+            return found
+
+    alone._forward = Noted()
+    alone.detect_frames([frames_of("two")], FPS)
+    assert order == ["prepared", "computed", "computed"]
+
+
+def test_nothing_is_prepared_for_a_video_that_cannot_be_opened():
+    def refuse():
+        raise UserError("x.mp4: no such file")
+
+    alone, order = detector_of(1), []
+    alone._forward.prepare = lambda *args: order.append("prepared")
+    (found,) = alone.detect_sources([Source("x.mp4", refuse)])
+    assert found.error
+    assert not order
+
+
+def test_a_video_that_is_one_window_is_cut_at_the_windows_end(detector):
+    whole = detector_of(1, one_window=True)
+    frames = frames_of("four")
+    assert whole.detect_frames([frames], FPS) == detector.detect_frames([frames[:64]], FPS)
+
+
+def test_each_video_is_yielded_before_the_next_but_one_is_read(detector):
+    opened = []
+
+    def sources() -> Iterator[Source]:
+        for number in range(20):
+            opened.append(number)
+            yield source("one", detector)
+
+    found = detector.detect_sources(sources())
+    next(found)
+    assert len(opened) < 6
+    found.close()
+
+
+def broken(error: Exception, after: int) -> Source:
+    def frames() -> Iterator[list[np.ndarray]]:
+        yield from ([frame] for frame in frames_of("four")[:after])
+        raise error
+
+    return Source("broken", lambda: Input("broken", frames(), 200, FPS, 20.0))
+
+
+@pytest.mark.parametrize(
+    ("failing", "message"),
+    [
+        (broken(MemoryError("no room\nleft"), 100), "broken: MemoryError: no room left"),
+        (broken(MemoryError(), 0), "broken: MemoryError"),
+        (broken(UserError("x.mp4: damaged"), 70), "x.mp4: damaged"),
+        (Source("gone", lambda: 1 / 0), "gone: ZeroDivisionError: division by zero"),  # type: ignore
+    ],
+)
+def test_a_video_that_fails_in_any_way_does_not_cost_the_others(detector, failing, message):
+    given = [source("two", detector), failing, source("one", detector)]
+    before, failed, after = detector.detect_sources(given)
+    assert str(failed.error) == message
+    assert failed.detections == []
+    for found in (before, after):
+        frames = frames_of(found.name)
+        assert found.error is None
+        assert found.detections == detector.detect_frames([frames], FPS, len(frames) / FPS)
+
+
+def test_frames_that_are_not_as_many_as_announced_are_refused(detector):
+    for count, came in ((100, "more came"), (201, "only 200 came")):
+        video = Input("v", ([frame] for frame in frames_of("four")), count, FPS, count / FPS)
+        with pytest.raises(UserError, match=rf"v: has {count} frames by its times; {came}"):
+            list(cut(video, detector.window_offsets(count), 64, 32))
+
+
+@pytest.mark.parametrize(("length", "stride"), [(64, 16), (64, 64), (16, 50)])
+@pytest.mark.parametrize("num_frames", [1, 15, 64, 65, 300])
+def test_windows_are_those_of_the_whole_video(num_frames, length, stride):
+    frames = np.random.default_rng(0).integers(0, 256, (num_frames, 9, 12, 3), np.uint8)
+    offsets = window_offsets(num_frames, length, stride)
+    video = Input("v", ([frame, frame[..., :2]] for frame in frames), num_frames, FPS, 1.0)
+    windows = list(cut(video, offsets, length, 8))
+    assert [window.offset for window in windows] == offsets
+    y, x = centre_crop(9, 8), centre_crop(12, 8)
+    expected, counts = cut_windows(frames[:, y : y + 8, x : x + 8], offsets, length)
+    for window, clip, count in zip(windows, expected, counts, strict=True):
+        np.testing.assert_array_equal(window.clips[0][0], clip)
+        np.testing.assert_array_equal(window.clips[1][0], clip[..., :2])
+        assert window.num_frames.tolist() == [count]
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video():
+    def peak(num_frames: int) -> int:
+        frames = ([np.zeros((64, 64, 3), np.uint8)] for _ in range(num_frames))
+        video = Input("v", frames, num_frames, FPS, 1.0)
+        tracemalloc.start()
+        for _ in cut(video, window_offsets(num_frames, 64, 32), 64, 64):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(3000) < 1.1 * peak(300)
+
+
+def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
+    rng = np.random.default_rng(1)
+    segments = np.sort(rng.uniform(0, 64, (7, 50, 2)).astype(np.float32), -1)
+    scores = rng.uniform(0, 1, (7, 50, 4)).astype(np.float32) ** 8
+    scores[2] = 0
+    offsets, kept = list(range(0, 70, 10)), Candidates()
+    for window in zip(offsets, segments, scores, strict=True):
+        kept.add(*window, threshold=0.3)
+    settings = {"score_threshold": 0.3, "factor": nms.gaussian(0.5), "nms_threshold": 0.01}
+    settings |= {"max_detections": 100, "video_label": VideoLabel("jump", 0.5)}
+    few = kept.gathered()
+    assert 0 < len(few[2]) < 300
+    names = ["a", "b", "c"]
+    whole = detections_of_video(segments, scores, offsets, FPS, names, **settings)
+    assert detections_of_video(*few, FPS, names, **settings) == whole
+
+
+def test_a_thread_works_ahead_a_little_and_ends_with_its_reader():
+    made, ended = [], threading.Event()
+
+    def numbers(unwanted: threading.Event) -> Iterator[int]:
+        try:
+            for number in range(1000):
+                made.append(number)
+                yield number
+        finally:
+            assert unwanted.is_set()
+            ended.set()
+
+    reader = ahead(numbers, 3)
+    assert [next(reader) for _ in range(5)] == list(range(5))
+    reader.close()
+    assert ended.wait(5)
+    assert len(made) <= 5 + 3 + 1
+
+
+def test_what_is_raised_ahead_is_raised_after_what_came_before():
+    def numbers(unwanted: threading.Event) -> Iterator[int]:
+        yield 1
+        raise UserError("broken")
+
+    reader = ahead(numbers, 3)
+    assert next(reader) == 1
+    with pytest.raises(UserError, match="broken"):
+        next(reader)
+
+
+def test_files_are_detected_in_as_they_come_and_failures_are_named_last(detector, tmp_path):
+    good = [write_video(tmp_path / f"{n}.mp4", frames_of(n), rate=10) for n in ("one", "two")]
+    paths = [good[0], tmp_path / "none.mp4", str(good[1])]
+    found = detector.detect_many(paths)
+    assert next(found) == (good[0], detector.detect(good[0]))
+    assert next(found) == (str(good[1]), detector.detect(good[1]))
+    with pytest.raises(UserError, match=r"none\.mp4: no such file"):
+        next(found)

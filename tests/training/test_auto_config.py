@@ -1,0 +1,111 @@
+"""A configuration's open fields follow from the data set, each with its reason."""
+
+import json
+
+import numpy as np
+import pytest
+
+from afsd_jax.cli.config_flags import load_config
+from afsd_jax.config import OPEN, check, default_config
+from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.errors import UserError
+from afsd_jax.training.auto_config import adapt
+from afsd_jax.training.loop import print_choices
+
+
+def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds: float = 30.0):
+    """Prepares grey videos with (label, start, end) in seconds; returns an open configuration."""
+    source = folder / "source"
+    source.mkdir()
+    database = {}
+    for name, segments in actions.items():
+        np.save(source / f"{name}.npy", np.zeros((int(seconds * 10), 38, 38, 3), np.uint8))
+        annotations = [{"label": label, "segment": [a, b]} for label, a, b in segments]
+        database[name] = {"subset": "train", "duration": seconds, "annotations": annotations}
+    (source / "truth.json").write_text(json.dumps({"database": database}))
+    options = Options(source, encoding="raw", size=38, fps=10.0, workers=1)
+    prepare_dataset("videos", folder / "data", options=options)
+    config = load_config("videos")
+    config.data.data_dir = str(folder / "data")
+    return config
+
+
+def jumps(count: int, length: float) -> list[tuple[str, float, float]]:
+    return [("jump", 1.0 + i, 1.0 + i + length) for i in range(count)]
+
+
+def test_every_open_field_is_chosen_and_said(tmp_path, capsys):
+    config = prepare(tmp_path, {"a": jumps(12, 3.0), "b": jumps(3, 3.0)})
+    adapted, choices, warnings = adapt(config)
+    check(adapted)
+    assert {choice.field for choice in choices} == OPEN.keys()
+    assert all(adapted.data.to_dict()[k] != v for k, v in config.data.to_dict().items() if v == -1)
+    data = adapted.data
+    assert (data.fps, data.frame_size, data.crop_size) == (10.0, 38, 32)
+    # Actions of 30 frames want clips of at least 60; 300 frames hold clips at 0, 16, … 160, 172.
+    assert (data.clip_length, data.clip_stride) == (128, 16)
+    assert adapted.inference.window_stride == 64
+    assert (data.max_actions, data.flip) == (12, 0.5)
+    assert (data.validation_split, adapted.train.early_stop) == ("", 0)
+    assert adapted.train.batch_size == 4
+    assert warnings == []
+    print_choices(choices, warnings)
+    said = capsys.readouterr().out
+    for choice in choices:
+        assert f"config.{choice.field}" in said
+        assert choice.reason in said
+
+
+def test_what_is_set_stays(tmp_path):
+    config = prepare(tmp_path, {"a": jumps(10, 3.0)})
+    config.data.clip_length, config.data.flip, config.train.batch_size = 64, 0.0, 1
+    adapted, choices, _ = adapt(config)
+    assert (adapted.data.clip_length, adapted.data.flip, adapted.train.batch_size) == (64, 0.0, 1)
+    assert not {"data.clip_length", "data.flip"} & {choice.field for choice in choices}
+    closed = default_config()
+    assert adapt(closed) == (closed, [], [])
+
+
+@pytest.mark.parametrize(
+    ("length", "seconds", "expected"),
+    [(2.0, 60.0, 128), (6.4, 60.0, 128), (6.6, 60.0, 256), (20.0, 60.0, 512), (20.0, 25.0, 256)],
+)
+def test_clips_hold_twice_the_usual_action_or_the_whole_video(tmp_path, length, seconds, expected):
+    config = prepare(tmp_path, {"a": jumps(4, length)}, seconds)
+    assert adapt(config)[0].data.clip_length == expected
+
+
+def test_classes_that_a_mirror_would_change_are_not_mirrored(tmp_path):
+    actions = [("turn Left", 1.0, 3.0), ("wave", 4.0, 6.0)]
+    adapted, choices, _ = adapt(prepare(tmp_path, {"a": actions}))
+    assert adapted.data.flip == 0.0
+    assert "'turn Left'" in next(c.reason for c in choices if c.field == "data.flip")
+
+
+def test_a_batch_is_spread_over_the_devices_and_no_larger_than_the_data(tmp_path):
+    config = prepare(tmp_path, {"a": jumps(1, 2.0)}, seconds=10.0)
+    assert adapt(config)[0].train.batch_size == 1
+    assert adapt(config, devices=8)[0].train.batch_size == 8
+
+
+def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
+    long = [("rest", 1.0, 80.0)] * 3
+    _, _, notes = adapt(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
+    assert any("class 'rest' has 3 actions" in note for note in notes)
+    assert any("20% of the actions are longer than a clip" in note for note in notes)
+    assert any("last fewer than 8 frames" in note for note in notes)
+    assert not any("'jump'" in note for note in notes)
+
+
+def test_videos_without_any_action_are_refused(tmp_path):
+    config = prepare(tmp_path, {"a": []})
+    with pytest.raises(UserError, match="no video of split train has an action; annotate"):
+        adapt(config)
+
+
+def test_the_variants_of_the_configuration_for_own_videos():
+    assert load_config("videos").model.frozen_until == "Mixed_4b"
+    assert load_config("videos:finetune").model.frozen_until == ""
+    with pytest.raises(UserError, match="must be frozen or finetune"):
+        load_config("videos:frosen")

