@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench lint format typecheck clean
+.PHONY: demo test bench lint format typecheck imports clean
 
 demo: .venv
 	$(BIN)/afsd demo --output demo
@@ -15,7 +15,7 @@ test: .venv
 bench: .venv
 	$(BIN)/python benchmarks/speed.py
 
-lint: .venv typecheck
+lint: .venv typecheck imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -23,12 +23,19 @@ format: .venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# mypy cannot follow package_dir, so it is shown the package as it is installed.
-typecheck: .venv
+# mypy and import-linter cannot follow package_dir, so they are shown the package as it is installed.
+.PHONY: tree
+tree:
 	@rm -rf build/tree && mkdir -p build/tree/afsd_jax
 	@cp -rs $(CURDIR)/afsd_jax/. build/tree/afsd_jax
 	@cp -rs $(CURDIR)/configs $(CURDIR)/kernels $(CURDIR)/data build/tree/afsd_jax
+
+typecheck: .venv tree
 	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p afsd_jax
+
+# The order of the rooms, which pyproject.toml states.
+imports: .venv tree
+	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
 
 .venv: requirements.lock setup.cfg
 	$(PYTHON) -m venv .venv

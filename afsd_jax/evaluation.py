@@ -75,6 +75,11 @@ class Metrics(NamedTuple):
         return "\n".join(text)
 
 
+def tious_of(dataset: str) -> tuple[float, ...]:
+    """Returns the tIoU thresholds at which a data set, by its name, is evaluated."""
+    return BENCHMARKS.get(dataset, BENCHMARKS["videos"]).tious
+
+
 def check_tious(tious: Sequence[float]) -> None:
     """Raises UserError if there is no threshold, or one is out of (0, 1]."""
     if not tious or not all(0 < tiou <= 1 for tiou in tious):

@@ -76,3 +76,10 @@ class Detection(NamedTuple):
     score: float
     start_s: float
     end_s: float
+
+
+class VideoLabel(NamedTuple):
+    """A video-level classifier's verdict: the class of all its actions and a score factor."""
+
+    label: str
+    score: float

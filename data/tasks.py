@@ -92,12 +92,6 @@ class Task:
         return _fingerprint(self.frames_key(), self.annotations_key(), labels)
 
 
-def file_fingerprint(path: Path) -> str:
-    """Returns a text that changes when another file takes a file's place, wherever its folder."""
-    state = path.stat()
-    return f"{path.name} {state.st_size} {state.st_mtime_ns}"
-
-
 def _fingerprint(*values: Any) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 

@@ -20,7 +20,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.report.run_page import as_text
-from afsd_jax.training.validation import tious_of, truth_of
+from afsd_jax.training.validation import truth_of
 
 ROWS = ("baseline", "+quality", "+refinement", "full")
 CONFIG, RESULT, TABLE, FOUND = "config.json", "ablation.json", "ablation.md", "detections.json"
@@ -84,7 +84,7 @@ def ablate(
       UserError: a run failed, a threshold is out of range, or the folder holds a study of another
         configuration.
     """
-    tious = tious or tious_of(config.data)
+    tious = tious or evaluation.tious_of(config.data.dataset)
     evaluation.check_tious(tious)  # before hours of training
     workdir.mkdir(parents=True, exist_ok=True)
     described = json.loads(config.to_json())

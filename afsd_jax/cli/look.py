@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.cli.progress_bar import SecondsBar, Thumbnails
+from afsd_jax.cli.progress_bar import SecondsBar
 from afsd_jax.data.decode.video_reader import VideoReader, stated_duration
 from afsd_jax.detection import recognition
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import video as inputs
 from afsd_jax.io.video_scores import write_video_scores
 from afsd_jax.report.page import VideoReport
+from afsd_jax.report.thumbnails import Thumbnails
 from afsd_jax.report.tracks import Track
 from afsd_jax.results.writers import Choice, write_outputs
 

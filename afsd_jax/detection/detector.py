@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import math
 import os
 import threading
@@ -20,18 +21,19 @@ from afsd_jax.detection import nms
 from afsd_jax.detection.backends import chosen_backend, make_forward
 from afsd_jax.detection.batching import Batches
 from afsd_jax.detection.candidates import Candidates
-from afsd_jax.detection.postprocess import VideoLabel, detections_of_video
+from afsd_jax.detection.postprocess import detections_of_video
 from afsd_jax.errors import UserError
 from afsd_jax.inputs import video as inputs
 from afsd_jax.inputs.arrays import check_video, from_array
 from afsd_jax.inputs.video import Input, Source
 from afsd_jax.inputs.windows import End, Event, Opened, Window, read_windows, unexpected
+from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
 from afsd_jax.results.detections import Detections
 from afsd_jax.results.footage import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.runtime.prefetch import ahead
 from afsd_jax.runtime.sharding import data_mesh, place
-from afsd_jax.types import Detection
+from afsd_jax.types import Detection, VideoLabel
 from afsd_jax.weights import checkpoint
 
 
@@ -288,6 +290,11 @@ class Detector:
         name = video.name or found.name
         seen = DetectedVideo(name, duration_s, self.class_names, footage)
         return Detections(found.detections, seen)
+
+    def fingerprint(self) -> str:
+        """Returns a digest of the networks' weights, configurations, classes and backend."""
+        configs = [json.loads(config.to_json()) for config in self.configs]
+        return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
     @property
     def score_threshold(self) -> float:

@@ -5,7 +5,6 @@ one video at a time. Source: AFSD §3.4.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,14 +13,7 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from afsd_jax.detection import nms
-from afsd_jax.types import Detection, Predictions
-
-
-class VideoLabel(NamedTuple):
-    """A video-level classifier's verdict: the class of all its actions and a score factor."""
-
-    label: str
-    score: float
+from afsd_jax.types import Detection, Predictions, VideoLabel
 
 
 def decode(

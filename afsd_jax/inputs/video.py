@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from afsd_jax.data.decode import media
 from afsd_jax.data.decode.container import ByteSource
-from afsd_jax.detection.postprocess import VideoLabel
 from afsd_jax.errors import UserError
+from afsd_jax.types import VideoLabel
 
 if TYPE_CHECKING:
     from afsd_jax.data.whole_videos import WholeVideo

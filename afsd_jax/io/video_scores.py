@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.detection.postprocess import VideoLabel
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.types import VideoLabel
 
 
 def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:

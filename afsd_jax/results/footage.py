@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.cli.progress_bar import THUMBNAILS
 from afsd_jax.data.decode import excerpt
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
+from afsd_jax.report.thumbnails import THUMBNAILS
 
 Timed = tuple[float, NDArray[np.uint8]]  # seconds from the video's start, [H, W, 3] RGB
 PICTURE_HEIGHT = 144  # pixels

@@ -188,7 +188,7 @@ class Validator:
                 f"{split.folder}: no action is in config.data.validation_split="
                 f"{config.data.validation_split!r}; choose another"
             )
-        self._tious = tious_of(config.data)
+        self._tious = evaluation.tious_of(config.data.dataset)
 
     def __call__(
         self, weights: Weights, stops: Callable[[], Any] = lambda: False
@@ -200,12 +200,6 @@ class Validator:
             if stops():
                 return None
         return evaluation.evaluate(self._truth, found, self._tious)
-
-
-def tious_of(data: ml_collections.ConfigDict) -> tuple[float, ...]:
-    """Returns the tIoU thresholds that the configuration's data set is evaluated at."""
-    benchmarks = evaluation.BENCHMARKS
-    return benchmarks.get(data.dataset, benchmarks["videos"]).tious
 
 
 def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:

@@ -35,9 +35,10 @@ from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import check_encoding
-from afsd_jax.data.tasks import Plan, Result, Task, file_fingerprint
+from afsd_jax.data.tasks import Plan, Result, Task
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.fingerprint import file_fingerprint
 
 
 # Of the builders that tfds.core names none leaves the writing of examples to its subclass.

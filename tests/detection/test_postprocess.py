@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from afsd_jax.detection import nms, postprocess
-from afsd_jax.detection.postprocess import VideoLabel
 from afsd_jax.errors import UserError
 from afsd_jax.io.video_scores import label_of, read_video_scores
-from afsd_jax.types import Detection, Predictions
+from afsd_jax.types import Detection, Predictions, VideoLabel
 from tests.support import GOLDEN
 
 T = 256

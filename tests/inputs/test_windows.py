@@ -12,12 +12,13 @@ from afsd_jax.data.clips.geometry import centre_crop, cut_windows, window_offset
 from afsd_jax.detection import nms
 from afsd_jax.detection.candidates import Candidates
 from afsd_jax.detection.detector import Detector
-from afsd_jax.detection.postprocess import VideoLabel, detections_of_video
+from afsd_jax.detection.postprocess import detections_of_video
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import Input, Source, of_arrays
 from afsd_jax.inputs.windows import cut
 from afsd_jax.models import parameters
 from afsd_jax.runtime.prefetch import ahead
+from afsd_jax.types import VideoLabel
 from afsd_jax.weights.checkpoint import Checkpoint
 from tests import small_run
 from tests.video_files import write_video

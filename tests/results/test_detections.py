@@ -124,8 +124,8 @@ def test_without_pandas_a_table_says_what_to_install():
     code = """
 import sys
 sys.modules["pandas"] = None
-from afsd_jax.detections import Detections
-from afsd_jax.footage import DetectedVideo
+from afsd_jax.results.detections import Detections
+from afsd_jax.results.footage import DetectedVideo
 Detections([], DetectedVideo("video", 1.0)).to_df()
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -266,8 +266,8 @@ def test_show_opens_a_page_in_the_browser(path, tmp_path):
     code = f"""
 from pathlib import Path
 from afsd_jax import Detection
-from afsd_jax.detections import Detections
-from afsd_jax.footage import DetectedVideo, FileFootage
+from afsd_jax.results.detections import Detections
+from afsd_jax.results.footage import DetectedVideo, FileFootage
 video = DetectedVideo("video", 4.0, ["rise"], FileFootage(Path({str(path)!r})))
 Detections([Detection("rise", 0.9, 1.0, 2.0)], video).show()
 """

@@ -15,7 +15,6 @@ from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.detection.detector import Detector, Found
 from afsd_jax.detection.load import load_detector
 from afsd_jax.detection.online import detect_live
-from afsd_jax.detection.postprocess import VideoLabel
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.inputs.video import Source
@@ -24,7 +23,7 @@ from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
 from afsd_jax.results.writers import Choice, list_damaged, list_failed, write_outputs
 from afsd_jax.runtime.signals import Interruption
-from afsd_jax.types import Detection
+from afsd_jax.types import Detection, VideoLabel
 from afsd_jax.version import VERSION
 
 
@@ -228,7 +227,7 @@ def write_videos(
 
 def made_from(work: Work) -> dict[str, str]:
     """Returns digests of what each video's detections are made from, by its name."""
-    networks = fingerprint.of_detector(work.detector)
+    networks = work.detector.fingerprint()
     made_by = {}
     for name in work.names:
         label = work.scores and find_label(name, work.scores)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import cli
-from afsd_jax.cli.progress_bar import THUMBNAILS, StreamThumbnails
+from afsd_jax.report.thumbnails import THUMBNAILS, StreamThumbnails
 from tests.cli.detect.test_command import write_untrained
 from tests.support import ROOT
 from tests.video_files import write_video

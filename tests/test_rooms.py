@@ -1,0 +1,54 @@
+"""A room imports only rooms below it, which import-linter checks: an import upwards fails."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+
+@pytest.fixture
+def installed(tmp_path) -> Path:
+    """The package as it is installed, to be changed."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "afsd_jax", tmp_path / "afsd_jax", ignore=ignored)
+    for room in ("configs", "data", "kernels"):
+        shutil.copytree(ROOT / room, tmp_path / "afsd_jax" / room, ignore=ignored)
+    return tmp_path
+
+
+def lint(folder: Path) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("lint-imports")
+    command = [program, "--no-logo", "--no-cache", ROOT / "pyproject.toml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_no_room_imports_a_room_above_it(installed):
+    result = lint(installed)
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "broken"),
+    [
+        ("io/files.py", "from afsd_jax.data import tasks", "io is not allowed to import"),
+        ("report/page.py", "from afsd_jax.weights import kinetics", "report is not allowed"),
+    ],
+)
+def test_an_import_upwards_or_sideways_is_refused(installed, place, line, broken):
+    path = installed / "afsd_jax" / place
+    path.write_text(f"{path.read_text()}\n{line}\n")
+    result = lint(installed)
+    assert result.returncode != 0
+    assert f"afsd_jax.{broken}" in result.stdout
+
+
+def test_a_new_room_must_be_given_a_place(installed):
+    (installed / "afsd_jax" / "cellar").mkdir()
+    (installed / "afsd_jax" / "cellar" / "__init__.py").touch()
+    result = lint(installed)
+    assert result.returncode != 0
+    assert "cellar" in result.stdout
