@@ -73,7 +73,7 @@ def forward_jax(backend: str, dtype: str, size: Size) -> Work:
     """Clips through the detector's own program: network, decoding of its outputs."""
     import jax
 
-    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.cli.process import set_up_process
     from afsd_jax.detection.detector import Detector
     from afsd_jax.models import parameters
     from afsd_jax.weights import checkpoint
@@ -93,7 +93,7 @@ def step_jax(dtype: str, size: Size) -> Work:
     """Training steps: clips and consistency clips, all losses, Adam."""
     import jax
 
-    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.cli.process import set_up_process
     from afsd_jax.models import parameters
     from afsd_jax.runtime import memory
     from afsd_jax.training.optimizer import make_optimizer

@@ -41,7 +41,7 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
     """Returns peak memory and seconds of a step."""
     import jax
 
-    from afsd_jax.cli.commands import set_up_process
+    from afsd_jax.cli.process import set_up_process
     from afsd_jax.models import parameters
     from afsd_jax.runtime import memory
     from afsd_jax.training.optimizer import make_optimizer

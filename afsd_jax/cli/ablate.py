@@ -13,7 +13,7 @@ from typing import Any
 import ml_collections
 
 from afsd_jax import evaluation
-from afsd_jax.cli import subcommand
+from afsd_jax.cli.process import run_command
 from afsd_jax.config import default_config
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
@@ -120,9 +120,9 @@ def ablate(
 
 def _run(name: str, overrides: Sequence[str], data_dir: str, folder: Path) -> None:
     """Trains, or goes on with it, and detects in the test split."""
-    subcommand.run("train", f"--config={name}", f"--workdir={folder}", *overrides)
+    run_command("train", f"--config={name}", f"--workdir={folder}", *overrides)
     arguments = [f"--checkpoint={folder}", f"--data-dir={data_dir}", f"--output={folder / FOUND}"]
-    subcommand.run("detect", *arguments)
+    run_command("detect", *arguments)
 
 
 def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

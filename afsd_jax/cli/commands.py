@@ -10,17 +10,13 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from absl import logging
-
+from afsd_jax.cli.process import COMPILATION_CACHE, set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder, write_json
-from afsd_jax.runtime import compilation_cache
-from afsd_jax.runtime.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from afsd_jax.weights.pytorch import Weights
 
-_CACHE = "AFSD_COMPILATION_CACHE"
 SHOWN_VIDEOS = 20  # of each list
 # Options of detect that say nothing about a look.
 _NOT_OF_LOOK = (
@@ -29,13 +25,6 @@ _NOT_OF_LOOK = (
     *("nms", "nms_tiou", "voting_tiou", "beam_options"),
 )
 SHOWN_TENSORS = 3  # ignored ones per reason
-
-
-def quieten_libraries() -> None:
-    """Silences libraries' notes, which would bury the progress bar."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    logging.set_verbosity(logging.ERROR)
 
 
 def prepare(args: Namespace) -> int:
@@ -132,7 +121,7 @@ def detect(args: Namespace) -> int:
     if args.checkpoint == "kinetics":
         return _look_in_place_of_detecting(args)
     args.beam_options = _beam_options(args.beam_options)
-    args.compilation_cache = os.environ.get(_CACHE)
+    args.compilation_cache = os.environ.get(COMPILATION_CACHE)
     set_up_process()
     from afsd_jax.cli.detect.command import detect
 
@@ -216,12 +205,6 @@ def demo(args: Namespace) -> int:
     from afsd_jax.cli.demo import demo
 
     return demo(args.output)
-
-
-def set_up_process() -> None:
-    """Sets what concerns the whole process, before JAX makes its threads."""
-    keep_freed_memory()
-    compilation_cache.enable(os.environ.get(_CACHE))
 
 
 def _beam_options(text: str | None) -> Any:

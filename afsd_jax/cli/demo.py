@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax import evaluation
-from afsd_jax.cli import subcommand
+from afsd_jax.cli.process import run_command
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.generator import synthesize
@@ -59,7 +59,7 @@ def demo(output: Path) -> int:
     # A finished run would only be resumed; the demo trains from scratch every time.
     shutil.rmtree(work, ignore_errors=True)
     arguments = ["--config=synthetic", f"--config.data.data_dir={data}", f"--workdir={work}"]
-    subcommand.run("train", *arguments)
+    run_command("train", *arguments)
     trained = checkpoint.read(work / "checkpoints")
     checkpoint.write(
         output / "checkpoint", trained.weights, trained.config, trained.class_names, trained.step
@@ -69,7 +69,7 @@ def demo(output: Path) -> int:
     results = output / "detections.json"
     arguments = [f"--checkpoint={output / 'checkpoint'}", f"--report={output / 'report.html'}"]
     arguments += [f"--ground-truth={output / 'ground_truth.json'}"]
-    subcommand.run("detect", *map(str, videos), f"--output={results}", *arguments)
+    run_command("detect", *map(str, videos), f"--output={results}", *arguments)
     lap("detect")
 
     random = parameters.flatten(parameters.build_network(trained.config, config.seed))

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from afsd_jax import errors
+from afsd_jax.cli import process
 from afsd_jax.version import VERSION
 
 _FLOW = ("tvl1", "dis")
@@ -224,5 +224,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if arguments is None and args.command == "train":
         memory.start_with_huge_pages()
-    commands.quieten_libraries()
-    return errors.run(getattr(commands, args.command), args)
+    process.quieten_libraries()
+    return process.run(getattr(commands, args.command), args)

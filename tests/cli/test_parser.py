@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from afsd_jax import cli, errors
+from afsd_jax import cli
 from afsd_jax.cli import demo, parser
 from afsd_jax.cli.config_flags import load_config
+from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import FLOW_METHODS, default_config, resolve
 from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
@@ -75,7 +76,7 @@ def python(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def refusal(capsys, *arguments: str) -> str:
     """Runs a command that must be refused, and returns the line that says why."""
-    assert cli.main(arguments) == errors.EXIT_CODE
+    assert cli.main(arguments) == REFUSED
     message = capsys.readouterr().err
     assert message.startswith("error: ")
     assert message.count("\n") == 1
@@ -127,7 +128,7 @@ def test_unknown_arguments_are_refused_with_code_2(capsys, tmp_path, monkeypatch
         code = cli.main([command, *needed, f"{output}=x", "--spam=1"])
     except SystemExit as stopped:
         code = stopped.code
-    assert code == errors.EXIT_CODE
+    assert code == REFUSED
     assert "spam" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from afsd_jax import errors
+from afsd_jax.cli.process import REFUSED
 from afsd_jax.weights import checkpoint, conversion
 from tests.goldens import golden_twin
 from tests.support import ROOT, published
@@ -59,7 +60,7 @@ def test_a_configuration_on_the_command_line_fits_a_network_of_another_shape(tmp
         for field in ("trunk_width", "channels", "groups", "num_classes")
     ]
     arguments = "--input", tmp_path / "weights.pt", "--output", tmp_path / "ours"
-    assert convert(*arguments).returncode == errors.EXIT_CODE
+    assert convert(*arguments).returncode == REFUSED
     result = convert(*arguments, "--config", "configs/thumos14.py:rgb", *fields)
     assert result.returncode == 0, result.stderr
     saved = checkpoint.read(tmp_path / "ours")

@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from afsd_jax import errors
+from afsd_jax.cli import process
 from afsd_jax.weights import conversion, pytorch
 from tests.support import ROOT
 from tests.weights.test_pytorch import HEAD, Calls, small_config, small_state
@@ -148,9 +149,9 @@ def test_every_damaged_or_hostile_file_ends_in_one_clear_line_and_writes_nothing
     for wrong, suffix, content in damaged_files(config, proof):
         source = tmp_path / f"weights{suffix}"
         source.write_bytes(content)
-        code = errors.run(conversion.from_pytorch_file, source, tmp_path / "ours", config)
+        code = process.run(conversion.from_pytorch_file, source, tmp_path / "ours", config)
         message = capfd.readouterr().err
-        if code != errors.EXIT_CODE or (tmp_path / "ours").exists():
+        if code != process.REFUSED or (tmp_path / "ours").exists():
             accepted.append(wrong)
         if not (message.startswith(f"error: {source}: ") and message.count("\n") == 1):
             unclear.append((wrong, message))
@@ -181,7 +182,7 @@ def test_the_script_refuses_as_the_library_does(tmp_path, wrong):
         capture_output=True,
         text=True,
     )
-    assert result.returncode == errors.EXIT_CODE
+    assert result.returncode == process.REFUSED
     assert result.stderr.startswith(f"error: {source}: ")
     assert result.stderr.count("\n") == 1
     assert os.listdir(tmp_path) == [source.name]

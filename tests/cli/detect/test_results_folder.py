@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from afsd_jax import cli, errors
+from afsd_jax import cli
+from afsd_jax.cli.process import REFUSED
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
@@ -176,7 +177,7 @@ def test_videos_that_fail_are_listed_and_the_others_written(folder, run, tmp_pat
         assert "Traceback" not in error
         assert list(read_predictions(out / "detections.json")) == ["a"]
     code, _, error = run(broken, f"--output={out}", "--format=json")
-    assert code == errors.EXIT_CODE
+    assert code == REFUSED
     assert error.splitlines()[-1].startswith(f"error: {broken}: ")
 
 
@@ -276,7 +277,7 @@ def test_what_cannot_be_written_or_chosen_is_refused_before_any_work(
     Path("d.json").write_text(json.dumps({}))
     before = sorted(tmp_path.rglob("*"))
     code, _, error = run(*arguments)
-    assert code == errors.EXIT_CODE
+    assert code == REFUSED
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert message in error
@@ -288,7 +289,7 @@ def test_what_cannot_be_written_or_chosen_is_refused_before_any_work(
 )
 def test_options_of_detection_are_not_of_a_look(capsys, tmp_path, option):
     given = ["detect", "--checkpoint=kinetics", "a.mp4", f"--output={tmp_path / 'x'}"]
-    assert cli.main([*given, f"--{option}"]) == errors.EXIT_CODE
+    assert cli.main([*given, f"--{option}"]) == REFUSED
     refused = option.partition("=")[0]
     assert f"--{refused}: not with --checkpoint kinetics" in capsys.readouterr().err
 
@@ -334,7 +335,7 @@ def test_annotations_of_other_videos_are_refused(folder, run, tmp_path):
     truth.write_text("video,label,start,end\nother.mp4,rise,2,3\n")
     output = f"--output={tmp_path / 'x.json'}"
     code, _, error = run(folder / "in" / "a.mp4", output, f"--ground-truth={truth}")
-    assert code == errors.EXIT_CODE
+    assert code == REFUSED
     assert error.splitlines()[-1] == f"error: {truth}: names none of the videos, such as a"
 
 

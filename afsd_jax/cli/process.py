@@ -1,0 +1,99 @@
+"""The process that runs a command: its messages, its exit code, and settings of the process.
+
+Libraries are imported inside the functions: `afsd --help` must not wait for them.
+"""
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from afsd_jax.errors import UserError
+
+REFUSED, INTERRUPTED = 2, 130  # exit codes: after a UserError, after Ctrl-C
+
+COMPILATION_CACHE = "AFSD_COMPILATION_CACHE"
+
+
+class MessageHandler(logging.Handler):
+    """Prints what the library logs, above the progress bars.
+
+    Information goes to standard output as it is. Warnings and errors go to standard error, after
+    the word "warning" or "error".
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        text = self.format(record)
+        if record.levelno < logging.WARNING:
+            tqdm.write(text, file=sys.stdout)
+        else:
+            word = record.levelname.lower()
+            tqdm.write(f"{word}: {text.strip().removeprefix(f'{word}: ')}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def messages_shown() -> Iterator[None]:
+    """Prints what the library logs, while the block runs."""
+    logger, handler = logging.getLogger("afsd_jax"), MessageHandler()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # some libraries give the root logger a handler of its own
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+def run(main: Callable[..., int | None], *args: Any) -> int:
+    """Calls `main(*args)`; a UserError becomes one line on standard error and exit code 2.
+
+    Returns:
+      The exit code of the process: what `main` returned (0 for None), 2 after a UserError, 130
+      after Ctrl-C.
+    """
+    with messages_shown():
+        try:
+            return main(*args) or 0
+        except UserError as error:
+            print("error: " + " ".join(str(error).split()), file=sys.stderr)
+            return REFUSED
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+
+def run_command(command: str, *arguments: str) -> None:
+    """Runs `afsd COMMAND ARGUMENTS…` in a process of its own, whose memory is free afterwards.
+
+    Raises:
+      UserError: the exit code was not 0.
+    """
+    program = [sys.executable, "-m", "afsd_jax.cli", command, *arguments]
+    code = subprocess.run(program, check=False).returncode
+    if code:
+        raise UserError(f"afsd {command} failed with exit code {code}; see above")
+
+
+def quieten_libraries() -> None:
+    """Silences notes of libraries, which would bury the progress bar."""
+    from absl import logging as absl_logging
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    absl_logging.set_verbosity(absl_logging.ERROR)
+
+
+def set_up_process() -> None:
+    """Sets how the process keeps memory and compiled programs, before JAX starts its threads."""
+    from afsd_jax.runtime import compilation_cache, memory
+
+    memory.keep_freed_memory()
+    compilation_cache.enable(os.environ.get(COMPILATION_CACHE))
