@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.cli.detect.video_list import video_files
 from afsd_jax.cli.progress_bar import SecondsBar
 from afsd_jax.data.decode.video_reader import VideoReader, stated_duration
 from afsd_jax.detection import recognition
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video as inputs
 from afsd_jax.io.video_scores import write_video_scores
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.thumbnails import Thumbnails
@@ -33,7 +33,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError(f"--size {args.size}: must be at least 32")
     if not 0 < args.threshold < 1:
         raise UserError(f"--threshold {args.threshold:g}: must lie between 0 and 1")
-    args.videos = inputs.video_files(args.videos)
+    args.videos = video_files(args.videos)
     if not args.videos:
         raise UserError("give videos, or folders of them; see --help")
     names = [path.stem.removeprefix("v_") for path in args.videos]

@@ -4,7 +4,6 @@ Whatever the source, each network's stream (RGB or optical flow) gets the same n
 """
 
 import functools
-import glob
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.decode import media
 from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.errors import UserError
 from afsd_jax.types import VideoLabel
@@ -54,44 +52,6 @@ class Source(NamedTuple):
 
     name: str
     open: Callable[[], Input]
-
-
-def video_files(given: Sequence[Path]) -> list[Path]:
-    """Returns the files given, and in place of each folder the videos in it and below it.
-
-    A pattern such as clips/*.mp4 or **/*.mp4 that the shell has left as it is stands for the files
-    that match it.
-
-    Raises:
-      UserError: a file is missing, a folder has no video, no file matches a pattern, or two files
-        have the same name.
-    """
-    names: dict[str, Path] = {}
-    for path in (path for one in given for path in _videos_in(one)):
-        if not path.is_file():
-            wrong = "is a pipe, socket or device, not a file" if path.exists() else "no such file"
-            raise UserError(f"{path}: {wrong}")
-        if path.stem in names:
-            raise UserError(
-                f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
-                "so detect them one after the other into two files"
-            )
-        names[path.stem] = path
-    return list(names.values())
-
-
-def _videos_in(path: Path) -> list[Path]:
-    if not path.exists() and glob.has_magic(str(path)):
-        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        if not matches:
-            raise UserError(f"{path}: no file matches")
-        return [video for match in matches for video in _videos_in(match)]
-    if not path.is_dir():
-        return [path]
-    found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
-    if not found:
-        raise UserError(f"{path}: no video is in this folder")
-    return found
 
 
 def from_video(

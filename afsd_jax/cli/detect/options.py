@@ -7,8 +7,8 @@ from pathlib import Path
 
 from afsd_jax.cli.detect import pipe
 from afsd_jax.cli.detect.results_folder import OutputFolder
+from afsd_jax.cli.detect.video_list import video_files
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video as inputs
 from afsd_jax.io import files
 from afsd_jax.results.writers import FORMATS, Choice
 
@@ -30,7 +30,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     elif args.output is None:
         raise UserError("give --output, the file or folder to write to; see --help")
     else:
-        args.videos = inputs.video_files(args.videos)
+        args.videos = video_files(args.videos)
     arrays = [path for path in args.videos if path.suffix == ".npy"]
     if bool(args.videos) == bool(args.data_dir):
         raise UserError("give either videos or --data-dir; see --help")
