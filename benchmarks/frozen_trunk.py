@@ -49,7 +49,7 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
 
     from afsd_jax.cli.config_flags import load_config
     from afsd_jax.config import resolve
-    from afsd_jax.data.pipeline import TrainingData
+    from afsd_jax.data.training_data import TrainingData
     from afsd_jax.models import parameters
     from afsd_jax.training import feature_cache
     from afsd_jax.training.auto_config import BATCH_SIZE

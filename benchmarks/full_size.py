@@ -44,11 +44,11 @@ FIELDS = {
 def prepare(data: Path, train_videos: int, test_videos: int) -> float:
     """Makes and prepares the videos, unless they are there; returns the seconds."""
     from afsd_jax.data.builders.generator import Settings
-    from afsd_jax.data.builders.prepare_options import Options
+    from afsd_jax.data.builders.prepare_options import PrepareOptions
     from afsd_jax.data.datasets import prepare_dataset
 
     start = time.monotonic()
-    options = Options(data / "synthetic" / "source", fps=10.0, size=112)
+    options = PrepareOptions(data / "synthetic" / "source", fps=10.0, size=112)
     settings = Settings(train_videos, test_videos)
     prepare_dataset("synthetic", data, options=options, settings=settings)
     return round(time.monotonic() - start, 1)

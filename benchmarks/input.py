@@ -68,9 +68,9 @@ def write_videos(folder: Path, count: int, num_frames: int) -> None:
 def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     """Reads clips in both ways in turn, in this process."""
     memory_at_start = _peak_mib()
-    from afsd_jax.data.pipeline import TrainingData
     from afsd_jax.data.storage import frame_codec
     from afsd_jax.data.storage.prepared_video import open_folder
+    from afsd_jax.data.training_data import TrainingData
 
     config = default_config()
     config.data.update(dataset="videos", data_dir=str(data_dir), clip_stride=20)
@@ -137,7 +137,7 @@ def main() -> None:
             name: version(name) for name in ("numpy", "pillow", "tensorflow-datasets", _TENSORFLOW)
         },
     }
-    from afsd_jax.data.builders.prepare_options import Options
+    from afsd_jax.data.builders.prepare_options import PrepareOptions
     from afsd_jax.data.datasets import prepare_dataset
 
     with tempfile.TemporaryDirectory() as name:
@@ -146,7 +146,7 @@ def main() -> None:
         write_videos(source, args.videos, args.frames)
         for encoding in ("jpeg", "raw"):
             folder = Path(name) / encoding
-            options = Options(source, encoding=encoding, fps=FPS, size=SIZE)
+            options = PrepareOptions(source, encoding=encoding, fps=FPS, size=SIZE)
             prepare_dataset("videos", folder, "rgb", options)
             command = [sys.executable, __file__, "--data", str(folder)]
             command += ["--clips", str(args.clips), "--repeats", str(args.repeats)]

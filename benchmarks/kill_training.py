@@ -22,7 +22,7 @@ import numpy as np
 from common import provenance
 
 from afsd_jax.data.builders.generator import Settings
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.io import files
 from afsd_jax.io.run_log import read_records
@@ -137,7 +137,7 @@ def main() -> int:
     lost = 0
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
-        options = Options(work / "source", encoding="png", fps=10.0, size=38, workers=1)
+        options = PrepareOptions(work / "source", encoding="png", fps=10.0, size=38, workers=1)
         prepare_dataset("synthetic", work / "data", options=options, settings=SETTINGS)
         finish(start(work / "data", work / "whole"), work / "whole")
         killed, startup_s = work / "killed", 20.0

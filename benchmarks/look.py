@@ -84,9 +84,9 @@ def main() -> None:
 
 
 def _seconds(path: Path) -> float:
-    from afsd_jax.data.decode.video_reader import read_timing
+    from afsd_jax.data.decode.video_reader import read_frame_times
 
-    return read_timing(path).duration_s
+    return read_frame_times(path).duration_s
 
 
 if __name__ == "__main__":

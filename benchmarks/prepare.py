@@ -91,10 +91,10 @@ def peak_memory(folder: Path) -> float:
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from afsd_jax.data import datasets\n"
-        "from afsd_jax.data.builders.prepare_options import Options\n"
+        "from afsd_jax.data.builders.prepare_options import PrepareOptions\n"
         "if __name__ == '__main__':\n"
         "    source, output = map(Path, sys.argv[1:])\n"
-        "    datasets.prepare_dataset('videos', output, 'rgb', Options(source, workers=1))\n"
+        "    datasets.prepare_dataset('videos', output, 'rgb', PrepareOptions(source, workers=1))\n"
         "    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
         "    print(max(resource.getrusage(w).ru_maxrss for w in who))\n"
     )

@@ -9,15 +9,15 @@ from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders.activitynet import Activitynet
 from afsd_jax.data.builders.base import VideoBuilder
 from afsd_jax.data.builders.dataset_folder import REPORT
-from afsd_jax.data.builders.own_videos import Videos
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.own_videos import OwnVideos
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
-    builder.name: builder for builder in (Thumos14, Activitynet, Videos, Synthetic)
+    builder.name: builder for builder in (Thumos14, Activitynet, OwnVideos, Synthetic)
 }
 
 
@@ -25,7 +25,7 @@ def prepare_dataset(
     dataset: str,
     data_dir: str | os.PathLike[str],
     stream: str = "rgb",
-    options: Options | None = None,
+    options: PrepareOptions | None = None,
     **kwargs: Any,
 ) -> Path:
     """Prepares a stream of a data set, going on where an earlier run stopped.
@@ -68,7 +68,7 @@ def prepare_dataset(
     return folder
 
 
-def _check_options(folder: Path, builder: VideoBuilder, options: Options) -> None:
+def _check_options(folder: Path, builder: VideoBuilder, options: PrepareOptions) -> None:
     """Raises UserError if a folder was prepared in another way than is asked for now."""
     report = read_report(folder)
     for field, wanted in builder.stored_options(options).items():

@@ -25,15 +25,15 @@ from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.resize import start_jax_when_needed
 from afsd_jax.data.decode.sources import (
     FrameSource,
-    TimedFrames,
-    array_frames,
+    ResizedFrames,
     flow_images,
     open_array,
+    open_sampled_array,
 )
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
 from afsd_jax.data.storage.prepared_video import read_all_frames
-from afsd_jax.data.tasks import Result, Task, place_actions
+from afsd_jax.data.tasks import Task, TaskResult, place_actions
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 
@@ -43,9 +43,9 @@ def shard_path(task: Task, folder: Path) -> Path:
     return folder / f"{task.key()}.tfrecord"
 
 
-def prepare(
+def prepare_videos(
     tasks: Sequence[Task], folder: Path, workers: int = 0, beam_options: Any = None
-) -> list[Result]:
+) -> list[TaskResult]:
     """Prepares videos into `folder`, leaving out those that are there already.
 
     Args:
@@ -81,7 +81,7 @@ def prepare(
     return finished
 
 
-def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
+def prepare_video(task: Task, folder: Path, threads: int = 1) -> TaskResult:
     """Prepares one video: writes its shard, then its result beside it.
 
     Raises:
@@ -90,12 +90,12 @@ def prepare_video(task: Task, folder: Path, threads: int = 1) -> Result:
     try:
         result = _copy_frames(task, folder) or _decode(task, folder, threads)
     except UserError as error:
-        result = Result(task.name, task.split, str(error))
+        result = TaskResult(task.name, task.split, str(error))
     files.write_json(_result_path(task, folder), dataclasses.asdict(result))
     return result
 
 
-def link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """Gives a file a second name, so that a run killed meanwhile loses nothing."""
     target.unlink(missing_ok=True)
     try:
@@ -104,17 +104,17 @@ def link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _keep(task: Task, folder: Path) -> Result | None:
+def _keep(task: Task, folder: Path) -> TaskResult | None:
     """Links the earlier shard if nothing at all has changed."""
     earlier = task.earlier
     if earlier is None or earlier.key != task.key():
         return None
-    link(earlier.path, shard_path(task, folder))
+    link_or_copy(earlier.path, shard_path(task, folder))
     files.write_json(_result_path(task, folder), dataclasses.asdict(earlier.result))
     return earlier.result
 
 
-def _copy_frames(task: Task, folder: Path) -> Result | None:
+def _copy_frames(task: Task, folder: Path) -> TaskResult | None:
     """Writes the annotations anew around the earlier frames; None where there are none."""
     if task.earlier is None:
         return None
@@ -128,10 +128,10 @@ def _copy_frames(task: Task, folder: Path) -> Result | None:
     return dataclasses.replace(result, split=task.split, num_bytes=num_bytes)
 
 
-def _decode(task: Task, folder: Path, threads: int) -> Result:
+def _decode(task: Task, folder: Path, threads: int) -> TaskResult:
     source = open_source(task, threads)
     frames = (frame_codec.encode(frame, task.encoding) for frame in source)
-    return Result(
+    return TaskResult(
         task.name,
         task.split,
         None,
@@ -145,7 +145,7 @@ def _decode(task: Task, folder: Path, threads: int) -> Result:
 
 
 def _write_shard(
-    task: Task, folder: Path, source: FrameSource | Result, frames: Iterable[bytes]
+    task: Task, folder: Path, source: FrameSource | TaskResult, frames: Iterable[bytes]
 ) -> int:
     """Writes the shard of a video and returns its number of bytes."""
     example = {
@@ -181,10 +181,10 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
         elif task.path.suffix == ".npy":
             flow = flow and open_array(task.path).shape[-1] == 3
             channels = 3 if flow else STREAM_CHANNELS[task.stream]
-            frames = array_frames(task.path, task.timeline, channels)
+            frames = open_sampled_array(task.path, task.timeline, channels)
         else:
             frames = read_all_frames(task.path)
-        source = TimedFrames(task.timeline, frames, size)
+        source = ResizedFrames(task.timeline, frames, size)
     if task.encoding == "raw":
         frame_bytes = task.size**2 * STREAM_CHANNELS[task.stream]
         shards.check_frames(task.name, source.num_frames, frame_bytes)
@@ -195,17 +195,19 @@ def _result_path(task: Task, folder: Path) -> Path:
     return folder / f"{task.key()}.json"
 
 
-def _read_result(task: Task, folder: Path, failed: bool = False) -> Result | None:
+def _read_result(task: Task, folder: Path, failed: bool = False) -> TaskResult | None:
     """Returns the result of an earlier run, or None; failures only where asked for."""
     try:
         fields = json.loads(_result_path(task, folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    result = Result(**fields)
+    result = TaskResult(**fields)
     return result if failed or result.error is None else None
 
 
-def _run_here(tasks: Sequence[Task], folder: Path, workers: int) -> Iterator[tuple[Task, Result]]:
+def _run_here(
+    tasks: Sequence[Task], folder: Path, workers: int
+) -> Iterator[tuple[Task, TaskResult]]:
     threads = max(1, workers // max(len(tasks), 1))
     # Fresh processes: forking one that runs TensorFlow or JAX can hang.
     pool = ProcessPoolExecutor(

@@ -64,7 +64,7 @@ def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:
         fail(f"at {video.fps:g} frames per second", "fps", f"--fps {data.fps:g}")
 
 
-def arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
+def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
     """Yields a data set's elements as arrays, reading ahead."""
     import tensorflow as tf
 
@@ -77,7 +77,7 @@ def arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
         ) from error
 
 
-def threads() -> int:
+def num_threads() -> int:
     return os.cpu_count() or 1
 
 
@@ -88,6 +88,6 @@ def _options() -> "tf.data.Options":
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    options.threading.private_threadpool_size = threads()
+    options.threading.private_threadpool_size = num_threads()
     options.threading.max_intra_op_parallelism = 1
     return options

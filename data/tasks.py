@@ -10,7 +10,7 @@ from afsd_jax.types import Action
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
+class TaskResult:
     """What became of one video; `error` is None where a shard was written."""
 
     name: str
@@ -25,7 +25,7 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Earlier:
+class EarlierShard:
     """A shard prepared earlier, of the same frames.
 
     Attributes:
@@ -36,7 +36,7 @@ class Earlier:
 
     path: Path
     key: str
-    result: Result
+    result: TaskResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Task:
     timeline: Timeline | None
     class_names: tuple[str, ...]
     source: str = ""
-    earlier: Earlier | None = None
+    earlier: EarlierShard | None = None
 
     def frames_key(self) -> str:
         """Returns a fingerprint of all that the frames depend on."""
@@ -97,7 +97,7 @@ def _fingerprint(*values: Any) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class PreparationPlan:
     """What will be prepared.
 
     Attributes:
@@ -114,7 +114,7 @@ class Plan:
 
 
 def place_actions(
-    task: Task, source: FrameSource | Timeline | Result
+    task: Task, source: FrameSource | Timeline | TaskResult
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Places a task's actions on the sampled frames.
 

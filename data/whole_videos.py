@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.data.clips.geometry import centre_crop
-from afsd_jax.data.splits import arrays, open_split, threads
+from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.prepared_video import FrameReader, actions_of
 from afsd_jax.errors import UserError
@@ -109,9 +109,9 @@ class PreparedSplit:
             left = np.array(list(itertools.chain(*parts[first:])), np.int64).reshape(-1, 3)
             decoded = tf.data.Dataset.from_tensor_slices(left).map(
                 lambda part: reader(part[0], part[1], part[2], (y, x, crop_size, crop_size)),
-                num_parallel_calls=threads(),
+                num_parallel_calls=num_threads(),
             )
-            return arrays(decoded, videos[0].path.parent)
+            return iterate_arrays(decoded, videos[0].path.parent)
 
         clips = clips_from(0)
 

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.kernels.choice import choose
+from afsd_jax.kernels.implementations import choose_implementation
 from afsd_jax.kernels.regions import to_regions
 from afsd_jax.runtime.devices import cuda_is_installed
 
@@ -41,7 +41,7 @@ def boundary_max_pooling(
     on_cuda = jax.default_backend() == "gpu" and cuda_is_installed()
     if features.dtype == jnp.float64 and implementation is None:
         implementation = "xla"
-    if choose(implementation, on_cuda) == "triton":
+    if choose_implementation(implementation, on_cuda) == "triton":
         from afsd_jax.kernels.triton_jax import max_over_regions
     else:
         from afsd_jax.kernels.xla import max_over_regions

@@ -1,8 +1,8 @@
 """Boundary max pooling as a plan of Triton kernel calls.
 
-A `launch` function makes the calls, so that one plan runs through jax-triton on a GPU and in
-Triton's interpreter without one. Importing this module loads Triton; `choice` says when that is
-safe.
+The calls are made by a `launch` function, so the same plan runs through jax-triton on a GPU and in
+Triton's interpreter without one. Importing this module loads Triton; `implementations` says when
+that is safe.
 """
 
 from collections.abc import Sequence

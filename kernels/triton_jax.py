@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax_triton
 
 from afsd_jax.kernels import triton_calls
-from afsd_jax.kernels.batches import over_batch
+from afsd_jax.kernels.batch_rules import over_batch
 from afsd_jax.kernels.block_table import positions_like
 from afsd_jax.kernels.regions import longest_regions
 

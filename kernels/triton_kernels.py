@@ -1,7 +1,7 @@
 """The Triton kernels of boundary max pooling: block maxima, pooling, and its gradient.
 
-Importing this module loads Triton; `choice` says when that is safe. A program is one warp that
-works on a block of neighbouring channels, so every row is read coalesced. Regions, loops and
+Importing this module loads Triton; `implementations` says when that is safe. A program is one warp
+that works on a block of neighbouring channels, so every row is read coalesced. Regions, loops and
 branches are scalars of the program: no lane waits for a longer region.
 
 A region of more than DIRECT cells is not read cell by cell. The block table holds the maxima of

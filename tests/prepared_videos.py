@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from afsd_jax.config import STREAM_CHANNELS
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 
 FPS = 10.0
@@ -46,5 +46,5 @@ def prepare(folder: Path, stream: str = "rgb", **options) -> Path:
         }
     (source / "truth.json").write_text(json.dumps({"database": database}))
     options = {"encoding": "raw", "size": SIZE, "fps": FPS, "workers": 1, **options}
-    prepare_dataset("videos", folder / "data", stream, Options(source, **options))
+    prepare_dataset("videos", folder / "data", stream, PrepareOptions(source, **options))
     return folder / "data"

@@ -10,7 +10,7 @@ import ml_collections
 
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data.builders.generator import Settings
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from tests.support import ROOT
 
@@ -41,7 +41,7 @@ def small_config(**model: object) -> ml_collections.ConfigDict:
 
 def prepare(folder: Path) -> Path:
     """Makes the data set; returns the data folder."""
-    options = Options(folder / "source", encoding="png", fps=10.0, size=38, workers=1)
+    options = PrepareOptions(folder / "source", encoding="png", fps=10.0, size=38, workers=1)
     prepare_dataset("synthetic", folder / "data", options=options, settings=SETTINGS)
     return folder / "data"
 

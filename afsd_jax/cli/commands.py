@@ -32,13 +32,13 @@ def prepare(args: Namespace) -> int:
     if args.source is None and args.dataset != "synthetic":
         raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
     from afsd_jax.data import datasets
-    from afsd_jax.data.builders.prepare_options import Options
+    from afsd_jax.data.builders.prepare_options import PrepareOptions
 
-    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(Options)}
+    given = {field.name: getattr(args, field.name) for field in dataclasses.fields(PrepareOptions)}
     given["source"] = args.source or args.output / "synthetic" / "source"
     given["allow_missing"] = args.allow_missing or None
     given["beam_options"] = _beam_options(args.beam_options)
-    options = Options(**given)
+    options = PrepareOptions(**given)
     folder = datasets.prepared_folder(args.dataset, args.output, args.stream)
     before = datasets.read_report(folder) if (folder / datasets.REPORT).exists() else None
     datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
@@ -158,7 +158,7 @@ def evaluate(args: Namespace) -> None:
 
     benchmark = evaluation.BENCHMARKS[args.benchmark]
     tious = _thresholds(args.tiou) or benchmark.tious
-    ground_truth = annotations.read(args.ground_truth)
+    ground_truth = annotations.read_annotations(args.ground_truth)
     _list("notes on the ground truth", [note for v in ground_truth.values() for note in v.notes])
     if args.subset or any(video.subset for video in ground_truth.values()):
         ground_truth = activitynet_json.choose_subset(

@@ -17,7 +17,7 @@ from afsd_jax.cli.process import run_command
 from afsd_jax.configs import synthetic
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.generator import synthesize
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode.video_reader import read_video
 from afsd_jax.detection.detector import Detector
 from afsd_jax.io import files
@@ -49,7 +49,7 @@ def demo(output: Path) -> int:
 
     source = data / "synthetic" / "source"
     synthesize(source)  # refuses videos that an earlier version made
-    options = Options(source, fps=config.data.fps, size=config.data.frame_size)
+    options = PrepareOptions(source, fps=config.data.fps, size=config.data.frame_size)
     datasets.prepare_dataset("synthetic", data, options=options)
     truth = read_ground_truth(source / "ground_truth.json")
     files.write_json(output / "ground_truth.json", files.read_json(source / "ground_truth.json"))

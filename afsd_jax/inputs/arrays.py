@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.resize import resize
-from afsd_jax.data.decode.video_reader import MAX_REPEATS, Timing, sample_indices, sampled_rate
+from afsd_jax.data.decode.video_reader import MAX_REPEATS, FrameTimes, sample_indices, sampled_rate
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import Input, with_flow
 
@@ -62,7 +62,7 @@ def from_array(
     duration_s = count / fps
     if rate > MAX_REPEATS * fps or not math.isfinite(duration_s):
         raise UserError(f"fps={fps:g}: too low for a network that sees {rate:g} frames a second")
-    timing = Timing(np.empty(0, np.int64), np.arange(count) / fps, fps, True, duration_s)
+    timing = FrameTimes(np.empty(0, np.int64), np.arange(count) / fps, fps, True, duration_s)
     kept = sample_indices(timing, rate)
     if not len(kept):
         raise UserError(

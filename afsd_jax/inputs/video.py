@@ -95,7 +95,7 @@ def from_stream(
     Raises:
       UserError: it is no video that can be read so, or a network sees whole videos at once.
     """
-    from afsd_jax.data.decode.pipe_reader import LiveReader
+    from afsd_jax.data.decode.pipe_reader import PipeReader
 
     data = configs[0].data
     if data.max_frames:
@@ -103,7 +103,7 @@ def from_stream(
             f"{name}: this checkpoint sees a whole video at once (config.data.max_frames="
             f"{data.max_frames}), so it takes no stream; give a file"
         )
-    reader = LiveReader(source, name, data.fps, (data.frame_size,) * 2)
+    reader = PipeReader(source, name, data.fps, (data.frame_size,) * 2)
     return Input(
         name,
         with_flow(reader, configs, flow_method),
@@ -193,7 +193,7 @@ def from_arrays(
       UserError: a file is missing or no such array, does not fit the networks, or there is neither
         rate nor duration.
     """
-    from afsd_jax.data.decode.sources import each_frame, open_array
+    from afsd_jax.data.decode.sources import iterate_array, open_array
 
     streams = [open_array(path) for path in paths]
     name, count = paths[0].stem, len(streams[0])
@@ -206,7 +206,7 @@ def from_arrays(
     if not fps:
         raise UserError(f"{paths[0]}: an array has no frame rate; give --fps or --durations")
     video = of_arrays(streams, fps, duration_s or count / fps, configs, name)
-    return video._replace(frames=zip(*map(each_frame, paths), strict=True))
+    return video._replace(frames=zip(*map(iterate_array, paths), strict=True))
 
 
 def of_prepared(streams: Sequence["WholeVideo"]) -> Input:

@@ -19,11 +19,11 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from afsd_jax.data.clips.clip_reader import ClipReader, Cut, View
-from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.storage import shards
-from afsd_jax.data.storage.features import FeatureFile, total_bytes
+from afsd_jax.data.storage.feature_file import FeatureFile, total_bytes
 from afsd_jax.data.storage.prepared_video import PreparedVideo
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.models import PADDING, i3d, normalise, parameters
@@ -127,7 +127,7 @@ def cached(
     todo = [number for number in share if offsets[number] and not kept[number].is_whole()]
     _check_space(folder, [kept[number] for number in todo])
     cuts = [
-        Cut(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
+        ClipView(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
         for number in todo
         for start in offsets[number]
         for view in views
@@ -155,7 +155,7 @@ def _compute(
     config: ml_collections.ConfigDict,
     weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
-    cuts: Sequence[Cut],
+    cuts: Sequence[ClipView],
     padding: float,
 ) -> Iterator[np.ndarray]:
     """Yields the features of each clip, float16 [size]."""
@@ -177,7 +177,7 @@ def _compute(
     batch_size = max(config.train.batch_size // jax.process_count(), len(devices))
     reader = ClipReader(videos, config.data)
     with tqdm(total=len(cuts), desc="trunk features", unit="clip") as bar:
-        for frames, num_frames in reader.batches(cuts, batch_size):
+        for frames, num_frames in reader.read_batches(cuts, batch_size):
             count = len(frames)
             # The last batch repeats its last clip, so that the trunk sees one shape.
             repeated = np.minimum(np.arange(batch_size), count - 1)

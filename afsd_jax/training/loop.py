@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from afsd_jax import evaluation
 from afsd_jax.config import check, resolve, steps_between
-from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.run_log import LOSS, VALIDATION, RunLog

@@ -15,8 +15,8 @@ from afsd_jax import evaluation
 from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.geometry import crop_places
-from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.splits import open_split
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.detection.detector import Detector
 from afsd_jax.detection.postprocess import decode_streams

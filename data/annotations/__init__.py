@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from afsd_jax.data.annotations import boris, elan, label_studio, own_table, via
+from afsd_jax.data.annotations.boris import find_header, read_boris
 from afsd_jax.data.annotations.checks import (
     check_names,
     check_order,
@@ -12,8 +12,12 @@ from afsd_jax.data.annotations.checks import (
     read_class_list,
 )
 from afsd_jax.data.annotations.collector import Annotations
+from afsd_jax.data.annotations.elan import read_elan
+from afsd_jax.data.annotations.label_studio import read_label_studio
+from afsd_jax.data.annotations.own_table import read_own_table
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
-from afsd_jax.data.annotations.tables import number, read_rows, read_table
+from afsd_jax.data.annotations.tables import cell_number, read_rows, read_table
+from afsd_jax.data.annotations.via import read_via
 from afsd_jax.errors import UserError
 from afsd_jax.io import activitynet_json, files
 
@@ -21,12 +25,12 @@ __all__ = [
     "SUFFIXES",
     "Annotations",
     "assign_splits",
+    "cell_number",
     "check_names",
     "check_order",
     "class_names",
-    "number",
-    "read",
     "read_activitynet",
+    "read_annotations",
     "read_class_list",
     "read_rows",
     "stable_split",
@@ -39,7 +43,7 @@ _KINDS = (
 )
 
 
-def read(path: str | os.PathLike[str]) -> Annotations:
+def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """Reads a file of any kind, told by its suffix and content, or all such files of a folder.
 
     Raises:
@@ -76,10 +80,10 @@ def _read_file(path: Path) -> Annotations:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         lines = read_table(path)
-        header = boris.find_header(lines)
-        return own_table.read(path, lines) if header is None else boris.read(path, lines[header:])
+        header = find_header(lines)
+        return read_own_table(path, lines) if header is None else read_boris(path, lines[header:])
     if suffix == ".eaf":
-        return elan.read(path)
+        return read_elan(path)
     try:
         content = files.read_json(path)
     except UserError as error:
@@ -87,9 +91,9 @@ def _read_file(path: Path) -> Annotations:
             raise
         raise UserError(f"{error}; annotations are {_KINDS}") from error
     if isinstance(content, list):
-        return label_studio.read(path, content)
+        return read_label_studio(path, content)
     if isinstance(content, dict) and content.keys() >= {"metadata", "file", "view"}:
-        return via.read(path, content)
+        return read_via(path, content)
     if isinstance(content, dict) and "database" not in content:
         raise UserError(f'{path}: "database" is missing, and it is of no other kind: {_KINDS}')
     return activitynet_json.parse_ground_truth(content, path)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from afsd_jax.data.annotations.collector import Annotations, Collector, unknown_video
-from afsd_jax.data.annotations.tables import Line, named_rows, number
+from afsd_jax.data.annotations.tables import Line, cell_number, named_rows
 from afsd_jax.errors import UserError
 
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")
@@ -32,7 +32,7 @@ def find_header(lines: Sequence[Line]) -> int | None:
     return None
 
 
-def read(path: Path, lines: Sequence[Line]) -> Annotations:
+def read_boris(path: Path, lines: Sequence[Line]) -> Annotations:
     """Reads the lines from the header on; the labels are the behaviors.
 
     Events without length (POINT) are left out, with a note.
@@ -53,12 +53,12 @@ def read(path: Path, lines: Sequence[Line]) -> Annotations:
         if kind == "POINT":
             found.leave_out(name, f"{label!r} has no length (POINT)", place)
         elif aggregated:
-            start_s, end_s = (number(row, column, place) for column in _SPAN)
+            start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
             found.add(name, label, start_s, end_s, place)
         else:
             modifiers = (cell for column, cell in row.items() if column.startswith("Modifier"))
             state = (observation, row.get("Subject", ""), label, *modifiers)
-            time_s = number(row, "Time", place)
+            time_s = cell_number(row, "Time", place)
             if kind == "START" and state not in open_states:
                 open_states[state] = (time_s, place)
             elif kind == "STOP" and state in open_states:

@@ -9,7 +9,7 @@ from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 
 
-def read(path: Path) -> Annotations:
+def read_elan(path: Path) -> Annotations:
     """Reads the annotations that have times of their own, in all tiers.
 
     The label is the annotation's value, or its tier's name where that is empty. The video is the

@@ -22,7 +22,7 @@ Placed = list[tuple[dict[str, Any], str]]  # objects, each with its place in the
 _RATES = ("fps", "framerate", "frame_rate")
 
 
-def read(path: Path, tasks: list[Any]) -> Annotations:
+def read_label_studio(path: Path, tasks: list[Any]) -> Annotations:
     """Reads exported tasks; those that nobody has annotated are left out.
 
     Raises:

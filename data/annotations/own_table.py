@@ -5,13 +5,13 @@ from pathlib import Path
 
 from afsd_jax.data.annotations.checks import check_name
 from afsd_jax.data.annotations.collector import Annotations, Collector
-from afsd_jax.data.annotations.tables import Line, named_rows, number
+from afsd_jax.data.annotations.tables import Line, cell_number, named_rows
 from afsd_jax.errors import UserError
 
 COLUMNS = ("video", "label", "start", "end")
 
 
-def read(path: Path, lines: Sequence[Line]) -> Annotations:
+def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     """Reads the lines of a table.
 
     A row with an empty label lists a video without actions. A video may be named with or without
@@ -36,6 +36,6 @@ def read(path: Path, lines: Sequence[Line]) -> Annotations:
                 f"{place}: video {name!r} has subset {subset!r} here and {known!r} in {first}"
             )
         if row["label"]:
-            start_s, end_s = (number(row, column, place) for column in ("start", "end"))
+            start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
             found.add(name, row["label"], start_s, end_s, place)
     return found.result({name: subset for name, (subset, _) in subsets.items()})

@@ -60,7 +60,7 @@ def named_rows(
         yield place, dict(zip(header, cells, strict=True))
 
 
-def number(row: Mapping[str, str], column: str, place: str) -> float:
+def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
     """Returns a cell as a finite number."""
     try:
         value = float(row[column])

@@ -11,7 +11,7 @@ _OF_SEGMENTS = "FILE1_Z2_XY0"  # the anchor of attributes that describe temporal
 _CHECKBOX = 2
 
 
-def read(path: Path, content: dict[str, Any]) -> Annotations:
+def read_via(path: Path, content: dict[str, Any]) -> Annotations:
     """Reads the temporal segments; videos without one are left out, for nobody may have seen them.
 
     The label is the value of the first attribute of temporal segments that the segment has.

@@ -3,7 +3,7 @@
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.types import AnnotatedVideo
 
@@ -29,7 +29,7 @@ class Activitynet(VideoBuilder):
     MAX_FRAMES = 768
     ALLOW_MISSING = True
 
-    def read_annotations(self, options: Options) -> annotations.Annotations:
+    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
         """Reads activity_net.v1-3.min.json; actions that end before they start are dropped."""
         path = options.annotations or single_file(options.source, (".json",))
         videos = {}

@@ -25,17 +25,17 @@ from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.dataset_folder import (
     REPORT,
-    known_result,
     make_report,
-    with_earlier,
+    unchanged_result,
+    with_earlier_shards,
     write_folder,
 )
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import check_encoding
-from afsd_jax.data.tasks import Plan, Result, Task
+from afsd_jax.data.tasks import PreparationPlan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
@@ -43,7 +43,7 @@ from afsd_jax.io.fingerprint import file_fingerprint
 
 # Of the builders that tfds.core names none leaves the writing of examples to its subclass.
 class VideoBuilder(dataset_builder.FileReaderBuilder):
-    """Base of the builders; see `Options` for what they take.
+    """Base of the builders; see `PrepareOptions` for what they take.
 
     TFDS asks its subclasses to define `_info` and `_download_and_prepare`.
     """
@@ -63,7 +63,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     MAX_FRAMES = 0
     ALLOW_MISSING = False
 
-    def __init__(self, *, options: Options | None = None, **kwargs: Any):
+    def __init__(self, *, options: PrepareOptions | None = None, **kwargs: Any):
         """Takes the arguments of every TFDS builder.
 
         Args:
@@ -71,19 +71,19 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
           **kwargs: data_dir, config (rgb or flow), …
         """
         self.options = options
-        self._plan: Plan | None = None
+        self._plan: PreparationPlan | None = None
         super().__init__(**kwargs)
 
     @abc.abstractmethod
-    def read_annotations(self, options: Options) -> annotations.Annotations:
+    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
         """Returns the annotations, their subsets being splits; "" leaves a video out."""
 
-    def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
+    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
         """Returns the classes in the order of their labels, after checking all labels."""
         known = annotations.read_class_list(options.classes) if options.classes else None
         return annotations.class_names(videos, known)
 
-    def check_splits(self, options: Options, splits: Collection[str]) -> list[str]:
+    def check_splits(self, options: PrepareOptions, splits: Collection[str]) -> list[str]:
         """Returns notes on splits that are missing, or refuses their absence."""
         return []
 
@@ -92,7 +92,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         return (name,)
 
     def timelines(
-        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
         """Returns what is known of videos given as arrays or images: nothing but their length."""
         fps = self._fps(options)
@@ -106,7 +106,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 known[name] = Timeline(rate, count, seconds or count / rate, 0)
         return known
 
-    def plan(self) -> Plan:
+    def plan(self) -> PreparationPlan:
         """Reads all annotations and finds all files; writes nothing.
 
         Raises:
@@ -118,7 +118,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             self._plan = self._make_plan(self.options)
         return self._plan
 
-    def _make_plan(self, options: Options) -> Plan:
+    def _make_plan(self, options: PrepareOptions) -> PreparationPlan:
         check_encoding(options.encoding)
         for field in ("fps", "max_frames", "workers"):
             if (getattr(options, field) or 0) < 0:
@@ -135,7 +135,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         if prepared.exists():
             paths, known, sources = self._read_rgb(prepared, options)
         else:
-            found = media.find(options.source, self._stream)
+            found = media.find_sources(options.source, self._stream)
             paths = {}
             for name in videos:
                 stem = next((stem for stem in self.file_name(name) if stem in found), None)
@@ -175,9 +175,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         )
         notes += self.check_splits(options, {task.split for task in tasks})
         _check_frames(tasks)
-        return Plan(tasks, tuple(names), missing, tuple(notes))
+        return PreparationPlan(tasks, tuple(names), missing, tuple(notes))
 
-    def stored_options(self, options: Options) -> dict[str, Any]:
+    def stored_options(self, options: PrepareOptions) -> dict[str, Any]:
         """Returns what determines the stored frames, as `preparation.json` says it."""
         return {
             "fps": self._fps(options),
@@ -191,14 +191,14 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     def _stream(self) -> str:
         return self.builder_config.name
 
-    def _fps(self, options: Options) -> float:
+    def _fps(self, options: PrepareOptions) -> float:
         return self.FPS if options.fps is None else options.fps
 
-    def _max_frames(self, options: Options) -> int:
+    def _max_frames(self, options: PrepareOptions) -> int:
         return self.MAX_FRAMES if options.max_frames is None else options.max_frames
 
     def _known_timelines(
-        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
         """Returns the timelines of all that is no video, by the prepared rgb stream if any."""
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
@@ -216,7 +216,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         return {name: known[name] for name in others}
 
     def _read_rgb(
-        self, report: Path, options: Options
+        self, report: Path, options: PrepareOptions
     ) -> tuple[dict[str, Path], dict[str, Timeline], dict[str, str]]:
         """Returns shards, timelines and fingerprints of an rgb stream sampled as this is to be."""
         content = files.read_json(report)
@@ -259,7 +259,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
         if self.options is None:
-            self.options = Options(Path(dl_manager.manual_dir))
+            self.options = PrepareOptions(Path(dl_manager.manual_dir))
         if self.options.beam_options is None and download_config is not None:
             beam_options = download_config.beam_options
             self.options = dataclasses.replace(self.options, beam_options=beam_options)
@@ -282,8 +282,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         """
         folder = Path(self.data_dir)
         before = files.read_json(folder / REPORT)
-        plan = with_earlier(self.plan(), folder, before)
-        known = [result for task in plan.tasks if (result := known_result(task, before))]
+        plan = with_earlier_shards(self.plan(), folder, before)
+        known = [result for task in plan.tasks if (result := unchanged_result(task, before))]
         if len(known) < len(plan.tasks) or self._report(plan, known) != before:
             report = self._report(plan, self._prepare_shards(plan))
             with files.atomic_write(folder) as temporary:
@@ -294,15 +294,15 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 info.write_to_directory(temporary)
         self._remove_parts()
 
-    def _report(self, plan: Plan, results: Sequence[Result]) -> dict[str, Any]:
+    def _report(self, plan: PreparationPlan, results: Sequence[TaskResult]) -> dict[str, Any]:
         assert self.options is not None
         options = self.stored_options(self.options)
         return make_report(plan, results, self.name, self._stream, options)
 
-    def _prepare_shards(self, plan: Plan) -> list[Result]:
+    def _prepare_shards(self, plan: PreparationPlan) -> list[TaskResult]:
         assert self.options is not None
         options = self.options
-        results = preparation.prepare(
+        results = preparation.prepare_videos(
             plan.tasks, self._parts, options.workers, options.beam_options
         )
         if all(result.error is not None for result in results):

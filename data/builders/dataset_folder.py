@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from afsd_jax.data import preparation
-from afsd_jax.data.tasks import Earlier, Plan, Result, Task, place_actions
+from afsd_jax.data.tasks import EarlierShard, PreparationPlan, Task, TaskResult, place_actions
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import write_ground_truth
 from afsd_jax.types import AnnotatedVideo
@@ -24,7 +24,11 @@ GROUND_TRUTH = "ground_truth.json"
 
 
 def make_report(
-    plan: Plan, results: Sequence[Result], dataset: str, stream: str, options: Mapping[str, Any]
+    plan: PreparationPlan,
+    results: Sequence[TaskResult],
+    dataset: str,
+    stream: str,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns what became of each video; see `datasets.read_report`."""
     done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
@@ -54,7 +58,11 @@ def make_report(
 
 
 def write_folder(
-    folder: Path, info: tfds.core.DatasetInfo, plan: Plan, report: Mapping[str, Any], parts: Path
+    folder: Path,
+    info: tfds.core.DatasetInfo,
+    plan: PreparationPlan,
+    report: Mapping[str, Any],
+    parts: Path,
 ) -> None:
     """Gathers the shards in a folder, and says there and in `info` what they are.
 
@@ -70,7 +78,7 @@ def write_folder(
     truth = {}
     for video in report["videos"]:
         task, split = tasks[video["name"]], video["split"]
-        preparation.link(preparation.shard_path(task, parts), folder / video["shard"])
+        preparation.link_or_copy(preparation.shard_path(task, parts), folder / video["shard"])
         sizes.setdefault(split, []).append(video["num_bytes"])
         truth[task.name] = AnnotatedVideo(split, video["duration_s"], task.actions)
     info.features["annotations"].feature["label"].names = list(plan.class_names)
@@ -97,27 +105,30 @@ def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTe
     )
 
 
-def with_earlier(plan: Plan, folder: Path, report: Mapping[str, Any]) -> Plan:
+def with_earlier_shards(
+    plan: PreparationPlan, folder: Path, report: Mapping[str, Any]
+) -> PreparationPlan:
     """Returns a plan whose tasks know the shards of the same frames in a prepared folder."""
     entries = {entry["name"]: entry for entry in report["videos"]}
     fingerprints = report.get("fingerprints", {})
-    names = [field.name for field in dataclasses.fields(Result)]
+    names = [field.name for field in dataclasses.fields(TaskResult)]
     tasks = []
     for task in plan.tasks:
         frames, _, key = fingerprints.get(task.name, ("", "", ""))
         entry = entries.get(task.name)
         if entry and frames == task.frames_key() and (folder / entry["shard"]).exists():
-            result = Result(**{name: entry[name] for name in names})
-            task = dataclasses.replace(task, earlier=Earlier(folder / entry["shard"], key, result))
+            result = TaskResult(**{name: entry[name] for name in names})
+            earlier = EarlierShard(folder / entry["shard"], key, result)
+            task = dataclasses.replace(task, earlier=earlier)
         tasks.append(task)
     return dataclasses.replace(plan, tasks=tuple(tasks))
 
 
-def known_result(task: Task, report: Mapping[str, Any]) -> Result | None:
+def unchanged_result(task: Task, report: Mapping[str, Any]) -> TaskResult | None:
     """Returns the result of an unchanged task; a file that was unreadable is not tried again."""
     if task.earlier is not None:
         return task.earlier.result if task.earlier.key == task.key() else None
     error = report["unreadable"].get(task.name)
     if error is None or report["fingerprints"][task.name][-1] != task.key():
         return None
-    return Result(task.name, task.split, error)
+    return TaskResult(task.name, task.split, error)

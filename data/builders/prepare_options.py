@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class PrepareOptions:
     """How to prepare a data set; None leaves a choice to the data set.
 
     Attributes:

@@ -6,8 +6,8 @@ from typing import Any
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import generator
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.prepare_options import Options
-from afsd_jax.data.tasks import Plan
+from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.tasks import PreparationPlan
 
 
 class Synthetic(VideoBuilder):
@@ -25,18 +25,19 @@ class Synthetic(VideoBuilder):
         """
         self.settings = settings or generator.Settings()
         super().__init__(**kwargs)
-        self.options = self.options or Options(Path(self.data_dir_root) / self.name / "source")
+        source = Path(self.data_dir_root) / self.name / "source"
+        self.options = self.options or PrepareOptions(source)
 
-    def plan(self) -> Plan:
+    def plan(self) -> PreparationPlan:
         """Makes the videos if they are not there, then plans as usual."""
         if self._plan is None and self.options is not None:
             generator.synthesize(self.options.source, self.settings, self.options.workers)
         return super().plan()
 
-    def read_annotations(self, options: Options) -> annotations.Annotations:
+    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
         """Reads the ground truth beside the videos."""
         return annotations.read_activitynet(options.source / "ground_truth.json")
 
-    def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
+    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
         """Returns all classes, whether or not a small data set shows them."""
         return annotations.class_names(videos, sorted(generator.CLASSES))

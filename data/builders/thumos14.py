@@ -7,7 +7,7 @@ from afsd_jax.configs.thumos14 import CLASSES
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
@@ -33,7 +33,7 @@ class Thumos14(VideoBuilder):
     https://www.crcv.ucf.edu/THUMOS14/download.html.
     """
 
-    def read_annotations(self, options: Options) -> annotations.Annotations:
+    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
         """Reads whichever files the annotations folder has; Ambiguous actions are left out."""
         folder = options.annotations or options.source
         videos: annotations.Annotations = {}
@@ -50,14 +50,14 @@ class Thumos14(VideoBuilder):
         annotations.check_order(videos)
         return videos
 
-    def class_names(self, options: Options, videos: annotations.Annotations) -> list[str]:
+    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
         """Returns the 20 classes in alphabetical order, which is the reference's."""
         if options.classes:
             return super().class_names(options, videos)
         return annotations.class_names(videos, CLASSES)
 
     def timelines(
-        self, options: Options, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
         """Reads {val,test}_video_info.csv, which say how the videos of arrays were sampled."""
         folder = options.annotations or options.source
@@ -69,7 +69,7 @@ class Thumos14(VideoBuilder):
                     path, ("video", "fps", "sample_fps", "count", "sample_count")
                 ):
                     rate, fps, count, sampled = (
-                        annotations.number(row, column, place)
+                        annotations.cell_number(row, column, place)
                         for column in ("fps", "sample_fps", "count", "sample_count")
                     )
                     first = first or place
@@ -107,7 +107,7 @@ def _csv_actions(path: Path) -> list[tuple[str, Action]]:
     found = []
     columns = ("video", "type", "start", "end", "startFrame", "endFrame")
     for place, row in annotations.read_rows(path, columns):
-        start_s, end_s, start, end = (annotations.number(row, c, place) for c in columns[2:])
+        start_s, end_s, start, end = (annotations.cell_number(row, c, place) for c in columns[2:])
         found.append((row["video"], Action(row["type"], start_s, end_s, (start, end), place)))
     return found
 
@@ -124,7 +124,7 @@ def _text_actions(paths: list[Path], subset: str) -> list[tuple[str, Action]]:
             cells = dict(zip(("video", "start", "end"), line.split(), strict=False))
             if len(line.split()) != 3:
                 raise UserError(f"{place}: must be a video, a start and an end in seconds")
-            start_s, end_s = (annotations.number(cells, c, place) for c in ("start", "end"))
+            start_s, end_s = (annotations.cell_number(cells, c, place) for c in ("start", "end"))
             found.append((cells["video"], Action(label, start_s, end_s, None, place)))
     return found
 

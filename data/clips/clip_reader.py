@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import ml_collections
 import numpy as np
 
-from afsd_jax.data.splits import arrays, threads
+from afsd_jax.data.splits import iterate_arrays, num_threads
 from afsd_jax.data.storage.prepared_video import FrameReader, PreparedVideo
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class View(NamedTuple):
     flip: bool
 
 
-class Cut(NamedTuple):
+class ClipView(NamedTuple):
     """Frames [start, stop) of a video seen in a view; scalar tensors inside tf.data."""
 
     video: int
@@ -51,7 +51,7 @@ class ClipReader:
         channels = videos[0].shape[2]
         self.shape = (data.clip_length, data.crop_size, data.crop_size, channels)
 
-    def __call__(self, cut: Cut) -> "tf.Tensor":
+    def __call__(self, cut: ClipView) -> "tf.Tensor":
         """Returns the frames of a clip: uint8 [n, S, S, C], n ≤ T."""
         import tensorflow as tf
 
@@ -59,8 +59,8 @@ class ClipReader:
         frames = self._frames(cut.video, cut.start, cut.stop, (cut.y, cut.x, size, size))
         return tf.cond(cut.flip > 0, lambda: self._mirror(frames), lambda: frames)
 
-    def batches(
-        self, cuts: Sequence[Cut], batch_size: int
+    def read_batches(
+        self, cuts: Sequence[ClipView], batch_size: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields the clips in their order, decoded ahead; the last batch may be smaller.
 
@@ -72,13 +72,13 @@ class ClipReader:
         """
         import tensorflow as tf
 
-        rows = np.array(cuts, np.int64).reshape(-1, len(Cut._fields))
+        rows = np.array(cuts, np.int64).reshape(-1, len(ClipView._fields))
         clips = tf.data.Dataset.from_tensor_slices(rows).map(
-            lambda row: self(Cut(*tf.unstack(row))), num_parallel_calls=threads()
+            lambda row: self(ClipView(*tf.unstack(row))), num_parallel_calls=num_threads()
         )
         counts = (rows[:, 2] - rows[:, 1]).astype(np.int32)
         for i, frames in enumerate(
-            arrays(clips.padded_batch(batch_size, self.shape), self._folder)
+            iterate_arrays(clips.padded_batch(batch_size, self.shape), self._folder)
         ):
             yield frames, counts[i * batch_size : (i + 1) * batch_size]
 

@@ -26,7 +26,7 @@ class ConsistencyClip:
     segments: np.ndarray
 
 
-def cut_length(min_action: float, rules: ml_collections.ConfigDict) -> int:
+def moved_length(min_action: float, rules: ml_collections.ConfigDict) -> int:
     """Returns how many frames of background are moved.
 
     Args:

@@ -45,7 +45,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise UserError(f"{path}: not a video, or a truncated one") from error
 
 
-def open_stream(source: ByteSource, name: str) -> av.container.InputContainer:
+def open_pipe(source: ByteSource, name: str) -> av.container.InputContainer:
     """Opens a video that comes as bytes, once, without seeking.
 
     Args:
@@ -58,10 +58,10 @@ def open_stream(source: ByteSource, name: str) -> av.container.InputContainer:
     try:
         return av.open(source, "r", options=dict(_OPTIONS), metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
-        raise unreadable_stream(name) from error
+        raise unreadable_pipe(name) from error
 
 
-def unreadable_stream(name: str) -> UserError:
+def unreadable_pipe(name: str) -> UserError:
     """Returns what is said of bytes that are no video, or one that must be sought in."""
     return UserError(
         f"{name}: no video, or none that can be read as it comes (most mp4 files cannot); send "

@@ -5,7 +5,7 @@ from collections import deque
 import av
 
 
-class Damage:
+class DamageCounter:
     """Decodes packets and counts the damage found.
 
     Attributes:

@@ -52,7 +52,7 @@ def compute_flow(frames: Iterable[np.ndarray], method: str = "tvl1") -> Iterator
       method: tvl1 or dis; see `FlowReader`.
 
     Yields:
-      As many images, uint8 [H, W, 2]; see `to_image`.
+      As many images, uint8 [H, W, 2]; see `flow_to_image`.
 
     Raises:
       UserError: the method is unknown or OpenCV is not installed.
@@ -64,7 +64,7 @@ def compute_flow(frames: Iterable[np.ndarray], method: str = "tvl1") -> Iterator
     for frame in frames:
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if previous is not None:
-            image = to_image(estimator.calc(previous, grey, None))
+            image = flow_to_image(estimator.calc(previous, grey, None))
             yield image
         previous = grey
     if previous is not None:
@@ -72,7 +72,7 @@ def compute_flow(frames: Iterable[np.ndarray], method: str = "tvl1") -> Iterator
         yield image if image.size else np.full((*previous.shape, 2), 128, np.uint8)
 
 
-def to_image(flow: np.ndarray) -> np.ndarray:
+def flow_to_image(flow: np.ndarray) -> np.ndarray:
     """Maps displacements to grey levels: [-20, 20] pixels linearly to [0, 255].
 
     Args:

@@ -15,7 +15,7 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find(folder: Path, stream: str) -> dict[str, Path]:
+def find_sources(folder: Path, stream: str) -> dict[str, Path]:
     """Finds what a stream can be prepared from, in a folder and all folders below it.
 
     Videos and `.npy` arrays, and for flow also folders of flow_x_*.jpg. Hidden files are left out.

@@ -9,17 +9,17 @@ from av.video.reformatter import VideoReformatter
 
 from afsd_jax.data.decode.container import (
     ByteSource,
-    open_stream,
-    unreadable_stream,
+    open_pipe,
+    unreadable_pipe,
     video_stream,
 )
-from afsd_jax.data.decode.damage import Damage
+from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
 from afsd_jax.errors import UserError
 
 
-class LiveReader:
+class PipeReader:
     """Iterates once over the frames of a stream, sampled at a fixed rate: uint8 [H, W, 3], RGB.
 
     Sample k is what is on the screen just before (k + 1) / fps; of a whole file with right times
@@ -50,7 +50,7 @@ class LiveReader:
         Raises:
           UserError: it is no video, or none that can be read without seeking, or states no rate.
         """
-        self._name, self._container = name, open_stream(source, name)
+        self._name, self._container = name, open_pipe(source, name)
         self._stream = video_stream(self._container, name)
         self._stream.codec_context.thread_type = "AUTO"
         self._size, self._reformatter = size, VideoReformatter()
@@ -62,7 +62,7 @@ class LiveReader:
         # rounded to the stream's unit.
         self._tolerance_s = max(1e-6, 0.51 * float(self._stream.time_base or 0))
         self._step_s = 1 / rate if rate > 0 else 1 / self.fps
-        self.duration_s, self._damage = 0.0, Damage()
+        self.duration_s, self._damage = 0.0, DamageCounter()
 
     @property
     def damaged(self) -> int:
@@ -96,7 +96,7 @@ class LiveReader:
             yield image()
             count += 1
         if latest is None:
-            raise unreadable_stream(self._name)
+            raise unreadable_pipe(self._name)
         if not count:
             raise UserError(
                 f"{self._name}: ended after {self.duration_s:.3f} s, too short for one frame at "

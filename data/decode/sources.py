@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data.decode.resize import resize
-from afsd_jax.data.decode.video_reader import Timing, sample_indices
+from afsd_jax.data.decode.video_reader import FrameTimes, sample_indices
 from afsd_jax.errors import UserError
 
 _AT_ONCE = 64  # frames of an array
@@ -51,7 +51,7 @@ class Timeline:
     source_frames: int
 
 
-class TimedFrames:
+class ResizedFrames:
     """Frames of any size as a `FrameSource`; they are read when asked for."""
 
     def __init__(self, timeline: Timeline, frames: Iterable[np.ndarray], size: tuple[int, int]):
@@ -66,7 +66,7 @@ class TimedFrames:
             yield resize_channels(frame, self._size)
 
 
-def array_frames(path: Path, timeline: Timeline, channels: int) -> np.ndarray:
+def open_sampled_array(path: Path, timeline: Timeline, channels: int) -> np.ndarray:
     """Opens one of the reference implementation's `.npy` arrays, which are sampled already.
 
     Args:
@@ -113,7 +113,7 @@ def open_array(path: Path) -> np.ndarray:
     return array
 
 
-def each_frame(path: Path) -> Iterator[np.ndarray]:
+def iterate_array(path: Path) -> Iterator[np.ndarray]:
     """Yields the frames of an array, few of which are in memory at a time.
 
     What is read of a mapped file stays in memory while it is mapped: it is mapped again and again.
@@ -153,7 +153,7 @@ def flow_images(path: Path, timeline: Timeline) -> Iterator[np.ndarray]:
         rate = timeline.fps * source_frames / num_frames
         if source_frames and timeline.duration_s:
             rate = source_frames / timeline.duration_s
-        timing = Timing(np.empty(0), np.zeros(count), rate, True, count / rate)
+        timing = FrameTimes(np.empty(0), np.zeros(count), rate, True, count / rate)
         kept = sample_indices(timing, timeline.fps)
     else:
         raise UserError(

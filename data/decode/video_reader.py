@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from afsd_jax.data.decode.container import open_container, video_stream
-from afsd_jax.data.decode.damage import Damage
+from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.transport import ends_in_packet
 from afsd_jax.errors import UserError
@@ -27,7 +27,7 @@ MAX_REPEATS = 1000  # sampled frames for each frame given
 _END = 16  # frames of a file: where it was cut, it shows in one of the last that are decoded
 
 
-class Video(NamedTuple):
+class DecodedVideo(NamedTuple):
     """A decoded video.
 
     Attributes:
@@ -43,7 +43,7 @@ class Video(NamedTuple):
     damaged: int
 
 
-class Timing(NamedTuple):
+class FrameTimes(NamedTuple):
     """When the frames of a video are shown.
 
     Attributes:
@@ -69,13 +69,13 @@ def read_video(
     fps: float = 10.0,
     size: tuple[int, int] = FRAME_SIZE,
     max_frames: int = 0,
-) -> Video:
+) -> DecodedVideo:
     """Decodes a whole video at `fps`; see `VideoReader`."""
     reader = VideoReader(path, fps, size, max_frames)
     frames = np.empty((reader.num_frames, *size, 3), np.uint8)
     for i, frame in enumerate(reader):
         frames[i] = frame
-    return Video(frames, reader.fps, reader.duration_s, reader.damaged)
+    return DecodedVideo(frames, reader.fps, reader.duration_s, reader.damaged)
 
 
 class VideoReader:
@@ -121,14 +121,14 @@ class VideoReader:
         self._threads, self._square = threads, square
         # Kept, and on one thread: setting either up takes longer than converting a small frame.
         self._reformatter = VideoReformatter()
-        self._timing = read_timing(self.path)
+        self._timing = read_frame_times(self.path)
         self.source_frames = len(self._timing.times_s)
         self.duration_s = self._timing.duration_s
         self.fps = sampled_rate(self._timing.rate, self.source_frames, fps, max_frames)
         self._check_evidence()
         self._kept = sample_indices(self._timing, self.fps)
         self.num_frames = len(self._kept)
-        self._damage = Damage(self._timing.lost)
+        self._damage = DamageCounter(self._timing.lost)
         if not self.num_frames:
             raise UserError(
                 f"{self.path}: {self.duration_s:.3f} s is too short for one frame at "
@@ -145,13 +145,13 @@ class VideoReader:
         Raises:
           UserError: nothing in the file can be decoded.
         """
-        self._damage = Damage(self._timing.lost)
+        self._damage = DamageCounter(self._timing.lost)
         last: np.ndarray | None = None
         k = 0
         for index, frame in self._decode():
             if k == self.num_frames or index < self._kept[k]:
                 continue
-            last = self._prepare(frame)
+            last = self._to_image(frame)
             while k < self.num_frames and self._kept[k] <= index:
                 yield last
                 k += 1
@@ -201,7 +201,7 @@ class VideoReader:
                         yield position, frame
                     position += 1
 
-    def _prepare(self, frame: av.VideoFrame) -> np.ndarray:
+    def _to_image(self, frame: av.VideoFrame) -> np.ndarray:
         image = upright(frame, self._reformatter)
         if self._square:
             side = min(image.shape[:2])
@@ -226,7 +226,7 @@ def stated_duration(path: Path) -> float:
         return 0.0
 
 
-def read_timing(path: Path) -> Timing:
+def read_frame_times(path: Path) -> FrameTimes:
     """Reads when each frame of a video is shown, from its packets, without decoding.
 
     Raises:
@@ -278,7 +278,7 @@ def read_timing(path: Path) -> Timing:
     duration_s = float(times[-1]) + last
     if not duration_s > 0:
         raise UserError(f"{path}: all its frames have the same time")
-    return Timing(pts, times, count / duration_s, False, duration_s, lost)
+    return FrameTimes(pts, times, count / duration_s, False, duration_s, lost)
 
 
 def _tagged_seconds(text: str) -> float:
@@ -291,8 +291,8 @@ def _tagged_seconds(text: str) -> float:
     return total if math.isfinite(total) else 0.0
 
 
-def _constant(pts: np.ndarray, count: int, rate: float) -> Timing:
-    return Timing(pts, np.arange(count) / rate, rate, True, count / rate)
+def _constant(pts: np.ndarray, count: int, rate: float) -> FrameTimes:
+    return FrameTimes(pts, np.arange(count) / rate, rate, True, count / rate)
 
 
 def sampled_rate(rate: float, count: int, fps: float, max_frames: int = 0) -> float:
@@ -301,7 +301,7 @@ def sampled_rate(rate: float, count: int, fps: float, max_frames: int = 0) -> fl
     return min(fps, rate * max_frames / count) if max_frames else fps
 
 
-def sample_indices(timing: Timing, fps: float) -> np.ndarray:
+def sample_indices(timing: FrameTimes, fps: float) -> np.ndarray:
     """Chooses the frames to keep so that they come at `fps` per second.
 
     At a constant rate this is the reference implementation's rule, floating point included: every

@@ -8,7 +8,7 @@ import pytest
 
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.config import resolve
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.models import parameters
 from afsd_jax.training.auto_config import adapt
@@ -39,7 +39,7 @@ def folder(tmp_path_factory) -> Path:
     write_video(source / "d.mp4", frames, rate=10)
     rows.append("d,flash,1,2,test")
     (source / "actions.csv").write_text("\n".join(rows) + "\n")
-    prepare_dataset("videos", folder / "data", options=Options(source, size=38, workers=1))
+    prepare_dataset("videos", folder / "data", options=PrepareOptions(source, size=38, workers=1))
 
     config, *_ = adapt(load_config("videos", [*FLAGS, f"--config.data.data_dir={folder / 'data'}"]))
     config = resolve(config, 1)

@@ -21,7 +21,7 @@ from PIL import Image
 from afsd_jax.config import default_config
 from afsd_jax.data import annotations, datasets, preparation
 from afsd_jax.data.builders import thumos14
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.clips.training_clips import video_clips
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.storage import frame_codec, schema
@@ -66,9 +66,9 @@ def write_activitynet(path: Path, rows: list[tuple]) -> Path:
     return path
 
 
-def options(source: Path, path: Path | None = None, **kwargs: Any) -> Options:
+def options(source: Path, path: Path | None = None, **kwargs: Any) -> PrepareOptions:
     defaults = {"encoding": "raw", "size": SIZE, "workers": 1}
-    return Options(source, path, **{**defaults, **kwargs})
+    return PrepareOptions(source, path, **{**defaults, **kwargs})
 
 
 def read(folder: Path) -> dict[str, dict[str, Any]]:
@@ -220,7 +220,7 @@ def test_real_thumos14_annotations_are_read_completely():
     if not THUMOS14.is_dir():
         pytest.skip(f"{THUMOS14} with the real annotations is not here")
     builder = thumos14.Thumos14(data_dir="unused", config="rgb")
-    videos = builder.read_annotations(Options(THUMOS14))
+    videos = builder.read_annotations(PrepareOptions(THUMOS14))
     truth = annotations.read_activitynet(THUMOS14 / "thumos_gt.json")
     assert [v.subset for v in videos.values()].count("train") == 200
     assert [v.subset for v in videos.values()].count("test") == 212
@@ -232,14 +232,14 @@ def test_real_thumos14_annotations_are_read_completely():
         found = sorted((a.label, a.start_s, a.end_s) for a in videos[name].actions)
         assert found == sorted((a.label, a.start_s, a.end_s) for a in expected.actions)
         assert all(action.source_frames for action in videos[name].actions)
-    assert tuple(builder.class_names(Options(THUMOS14), videos)) == thumos14.CLASSES
+    assert tuple(builder.class_names(PrepareOptions(THUMOS14), videos)) == thumos14.CLASSES
 
 
 def test_real_thumos14_annotations_are_placed_where_the_golden_clips_have_them():
     if not THUMOS14.is_dir():
         pytest.skip(f"{THUMOS14} with the real annotations is not here")
     golden = json.loads((GOLDEN / "clips_thumos14.json").read_text())
-    builder, chosen = thumos14.Thumos14(data_dir="unused", config="rgb"), Options(THUMOS14)
+    builder, chosen = thumos14.Thumos14(data_dir="unused", config="rgb"), PrepareOptions(THUMOS14)
     videos = builder.read_annotations(chosen)
     videos = {name: video for name, video in videos.items() if video.subset == "train"}
     known = builder.timelines(chosen, videos, dict.fromkeys(videos, THUMOS14))

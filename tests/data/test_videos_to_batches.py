@@ -10,9 +10,9 @@ import pytest
 
 from afsd_jax.config import default_config
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.data.pipeline import TrainingData
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.io import activitynet_json
 from tests.video_files import numbered_frames, write_video
@@ -112,7 +112,7 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     source.mkdir()
     actions = SOURCES[name](source)
     extra = {"settings": SETTINGS} if name == "synthetic" else {}
-    options = Options(source, encoding="png", size=SIZE, workers=1)
+    options = PrepareOptions(source, encoding="png", size=SIZE, workers=1)
     folder = prepare_dataset(name, tmp_path / "data", "rgb", options, **extra)
     truth = activitynet_json.read_ground_truth(folder / "ground_truth.json", "train")
     annotated = [

@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import pytest
 
 from afsd_jax.kernels import boundary_max_pooling
-from afsd_jax.kernels.choice import triton_obstacle
+from afsd_jax.kernels.implementations import triton_obstacle
 
 LIBTRITON = "triton._C.libtriton"
 
 # As tracing does on a machine with a CUDA GPU: Triton is loaded if it is chosen.
 CHOOSE_ON_CUDA = """
-from afsd_jax.kernels.choice import choose
+from afsd_jax.kernels.implementations import choose_implementation
 
 def choose_on_cuda():
-    return choose(None, on_cuda=True)
+    return choose_implementation(None, on_cuda=True)
 """
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.config import OPEN, check, default_config
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
 from afsd_jax.training.auto_config import adapt
@@ -24,7 +24,7 @@ def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds:
         annotations = [{"label": label, "segment": [a, b]} for label, a, b in segments]
         database[name] = {"subset": "train", "duration": seconds, "annotations": annotations}
     (source / "truth.json").write_text(json.dumps({"database": database}))
-    options = Options(source, encoding="raw", size=38, fps=10.0, workers=1)
+    options = PrepareOptions(source, encoding="raw", size=38, fps=10.0, workers=1)
     prepare_dataset("videos", folder / "data", options=options)
     config = load_config("videos")
     config.data.data_dir = str(folder / "data")

@@ -11,8 +11,8 @@ import pytest
 
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data.decode.video_reader import VideoReader
-from afsd_jax.data.pipeline import TrainingData
-from afsd_jax.data.storage.features import FeatureFile
+from afsd_jax.data.storage.feature_file import FeatureFile
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
 from afsd_jax.models import i3d, normalise, parameters

@@ -54,7 +54,7 @@ def _videos_in(path: Path) -> list[Path]:
         return [video for match in matches for video in _videos_in(match)]
     if not path.is_dir():
         return [path]
-    found = [video for video in media.find(path, "rgb").values() if media.is_video(video)]
+    found = [video for video in media.find_sources(path, "rgb").values() if media.is_video(video)]
     if not found:
         raise UserError(f"{path}: no video is in this folder")
     return found
@@ -204,7 +204,7 @@ def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]
     """Returns the annotated ones of these videos, found with or without a leading "v_"."""
     from afsd_jax.data import annotations
 
-    annotated = annotations.read(path)
+    annotated = annotations.read_annotations(path)
     found = {name: annotated.get(name) or annotated.get(name.removeprefix("v_")) for name in names}
     truth: dict[str, Sequence[Action]] = {
         name: video.actions for name, video in found.items() if video

@@ -78,7 +78,7 @@ def test_aggregated_events_are_read(tmp_path, kind):
     text = AGGREGATED
     if kind == "tsv":
         text = text.replace("rest, lying", "rest; lying").replace(",", "\t").replace(";", ",")
-    videos = annotations.read(write(tmp_path, text, f"export.{kind}"))
+    videos = annotations.read_annotations(write(tmp_path, text, f"export.{kind}"))
     assert videos == {
         "pen_1": AnnotatedVideo("", None, (PECK,)),
         "pen_2": AnnotatedVideo("", None, (Action("rest, lying", 0, 4),)),
@@ -88,7 +88,7 @@ def test_aggregated_events_are_read(tmp_path, kind):
 
 
 def test_aggregated_events_of_older_versions_are_read(tmp_path):
-    videos = annotations.read(write(tmp_path, OLD_AGGREGATED))
+    videos = annotations.read_annotations(write(tmp_path, OLD_AGGREGATED))
     assert videos["6008"].actions == (
         Action("hold", 689, 989.023),
         Action("hold", 1000.5, 1001),
@@ -96,19 +96,21 @@ def test_aggregated_events_of_older_versions_are_read(tmp_path):
 
 
 def test_starts_and_stops_are_paired_by_subject(tmp_path):
-    videos = annotations.read(write(tmp_path, EVENTS))
+    videos = annotations.read_annotations(write(tmp_path, EVENTS))
     assert videos == {"pen_1": AnnotatedVideo("", None, (Action("peck", 4, 6), PECK))}
     assert len(videos["pen_1"].notes) == 1
 
 
 def test_lines_before_the_header_are_passed_over(tmp_path):
     for name in ("export.csv", "export.tsv"):
-        assert annotations.read(write(tmp_path, OLD_EVENTS, name))["pen_1"].actions == (PECK,)
+        videos = annotations.read_annotations(write(tmp_path, OLD_EVENTS, name))
+        assert videos["pen_1"].actions == (PECK,)
 
 
 def test_many_events_without_length_make_one_note(tmp_path):
     lines = EVENTS.splitlines(keepends=True)
-    (note,) = annotations.read(write(tmp_path, "".join(lines + lines[3:4] * 5)))["pen_1"].notes
+    path = write(tmp_path, "".join(lines + lines[3:4] * 5))
+    (note,) = annotations.read_annotations(path)["pen_1"].notes
     assert note.endswith("left out (and 5 more of pen_1)")
 
 
@@ -146,7 +148,7 @@ def test_what_cannot_be_placed_is_refused_by_line(tmp_path, text, old, new, mess
     assert old in text
     path = write(tmp_path, text.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as error:
-        annotations.read(path)
+        annotations.read_annotations(path)
     assert str(error.value).startswith(f"{path}, line ")
     assert "\n" not in str(error.value)
 
@@ -156,4 +158,4 @@ def test_live_observations_have_no_video(tmp_path):
         "/home/ana/pen_1.mp4", "NA"
     )
     with pytest.raises(UserError, match="line 2: names no video file; only observations of videos"):
-        annotations.read(write(tmp_path, text))
+        annotations.read_annotations(write(tmp_path, text))

@@ -65,7 +65,7 @@ def write(folder: Path, text: str, name: str = "talk.eaf") -> Path:
 
 
 def test_labels_are_values_or_else_tiers_and_times_are_seconds(tmp_path):
-    videos = annotations.read(write(tmp_path, EAF))
+    videos = annotations.read_annotations(write(tmp_path, EAF))
     actions = (Action("wave & nod", 1.5, 2.75), Action("gesture", 1.5, 2.75))
     assert videos == {"talk 1": AnnotatedVideo("", None, actions)}
     (note,) = videos["talk 1"].notes
@@ -74,16 +74,16 @@ def test_labels_are_values_or_else_tiers_and_times_are_seconds(tmp_path):
 
 def test_a_file_that_links_no_video_is_of_the_one_of_its_own_name(tmp_path):
     text = EAF.replace("video/mp4", "audio/mp4").replace(".mp4", ".m4a")
-    assert list(annotations.read(write(tmp_path, text, "pen_1.eaf"))) == ["pen_1"]
+    assert list(annotations.read_annotations(write(tmp_path, text, "pen_1.eaf"))) == ["pen_1"]
 
 
 def test_a_folder_of_files_is_a_data_set(tmp_path):
     for number in (1, 2):
         write(tmp_path, EAF.replace("talk%201", f"talk%20{number}"), f"{number}.eaf")
-    assert sorted(annotations.read(tmp_path)) == ["talk 1", "talk 2"]
+    assert sorted(annotations.read_annotations(tmp_path)) == ["talk 1", "talk 2"]
     write(tmp_path, EAF, "3.eaf")
     with pytest.raises(UserError, match=r"3.eaf: video 'talk 1' is also in .*1.eaf"):
-        annotations.read(tmp_path)
+        annotations.read_annotations(tmp_path)
 
 
 LAUGHS = """\
@@ -117,7 +117,7 @@ LAUGHS = """\
 def test_what_cannot_be_placed_is_refused_by_line(tmp_path, old, new, message):
     path = write(tmp_path, EAF.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as error:
-        annotations.read(path)
+        annotations.read_annotations(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
@@ -128,7 +128,7 @@ def test_whatever_is_damaged_is_read_or_refused_in_one_line(tmp_path_factory, at
     path = write(tmp_path_factory.getbasetemp(), EAF[:at] + damage + EAF[at + 1 :])
     message = str(path)
     try:
-        annotations.read(path)
+        annotations.read_annotations(path)
     except UserError as error:
         message = str(error)
     assert message.startswith(str(path))

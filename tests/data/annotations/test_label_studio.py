@@ -66,7 +66,7 @@ ACTIONS = (Action("Movement", 0, 1), Action("Nothing", 2, 2.04))
 def read(folder: Path, tasks: Any) -> annotations.Annotations:
     path = folder / "export.json"
     path.write_text(json.dumps(tasks))
-    return annotations.read(path)
+    return annotations.read_annotations(path)
 
 
 @pytest.mark.parametrize("task", [TASK, MIN], ids=["JSON", "JSON_MIN"])

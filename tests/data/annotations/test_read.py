@@ -14,7 +14,7 @@ def test_a_video_may_be_named_with_its_suffix(tmp_path):
     path.write_text(
         "video,label,start,end\nvid_01.mp4,pour,1,2\nvid_01,stir,3,4\nv.2,,,\nb.MKV,pour,0,1\n"
     )
-    assert annotations.read(path) == {
+    assert annotations.read_annotations(path) == {
         "vid_01": AnnotatedVideo("", None, (Action("pour", 1, 2), Action("stir", 3, 4))),
         "v.2": AnnotatedVideo("", None, ()),
         "b": AnnotatedVideo("", None, (Action("pour", 0, 1),)),
@@ -25,7 +25,7 @@ def test_a_table_may_be_separated_by_tabs(tmp_path):
     text = "video\tlabel\tstart\tend\tsubset\na\tpour, slowly\t1\t2\ttest\n"
     for name in ("labels.tsv", "labels.csv"):
         (tmp_path / name).write_text(text, encoding="utf-8-sig")
-        videos = annotations.read(tmp_path / name)
+        videos = annotations.read_annotations(tmp_path / name)
         assert videos == {"a": AnnotatedVideo("test", None, (Action("pour, slowly", 1, 2),))}
 
 
@@ -37,10 +37,10 @@ def test_all_files_of_a_folder_are_one_data_set(tmp_path):
     (folder / ".hidden" / "a.csv").write_text("nothing")
     (folder / "b.json").write_text(json.dumps({"database": {"b": {"annotations": []}}}))
     (folder / "notes.txt").write_text("nothing")
-    assert sorted(annotations.read(folder)) == ["a", "b"]
+    assert sorted(annotations.read_annotations(folder)) == ["a", "b"]
     (folder / "c.csv").write_text("video,label,start,end\na,stir,1,2\n")
     with pytest.raises(UserError, match=r"a.csv, line 2: video 'a' is also in .*c.csv, line 2"):
-        annotations.read(folder)
+        annotations.read_annotations(folder)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +62,13 @@ def test_a_file_of_no_kind_is_refused_with_what_is_read(tmp_path, name, content,
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UserError, match=message) as error:
-        annotations.read(path)
+        annotations.read_annotations(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
 
 def test_an_empty_folder_is_refused_with_what_is_read(tmp_path):
     with pytest.raises(UserError, match="names no video; annotations are a table"):
-        annotations.read(tmp_path)
+        annotations.read_annotations(tmp_path)
     with pytest.raises(UserError, match="no such file"):
-        annotations.read(tmp_path / "none.csv")
+        annotations.read_annotations(tmp_path / "none.csv")

@@ -66,7 +66,7 @@ PROJECT: dict[str, Any] = {
 def read(folder: Path, project: dict[str, Any]) -> annotations.Annotations:
     path = folder / "project.json"
     path.write_text(json.dumps(project))
-    return annotations.read(path)
+    return annotations.read_annotations(path)
 
 
 def test_segments_are_read_with_the_texts_of_their_options(tmp_path):

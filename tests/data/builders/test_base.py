@@ -8,8 +8,8 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from afsd_jax.data.builders.own_videos import Videos
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.own_videos import OwnVideos
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import BUILDERS, prepare_dataset
 from tests.video_files import numbered_frames, write_video
 
@@ -48,15 +48,15 @@ def media(tmp_path) -> Path:
 
 
 def test_a_prepared_folder_keeps_what_to_cite(tmp_path, media):
-    folder = prepare_dataset("videos", tmp_path, "rgb", Options(media, size=16, workers=1))
+    folder = prepare_dataset("videos", tmp_path, "rgb", PrepareOptions(media, size=16, workers=1))
     info = tfds.builder_from_directory(folder).info
     assert "lin2021afsd" in info.citation
-    assert info.homepage == Videos.HOMEPAGE
+    assert info.homepage == OwnVideos.HOMEPAGE
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
 
 
 def test_tfds_finds_the_lengths_of_flow_images_in_the_prepared_rgb_stream(tmp_path, media):
-    prepare_dataset("videos", tmp_path / "data", "rgb", Options(media, size=16, workers=1))
+    prepare_dataset("videos", tmp_path / "data", "rgb", PrepareOptions(media, size=16, workers=1))
     source = tmp_path / "flow"
     (source / "clip").mkdir(parents=True)
     (source / "labels.csv").write_bytes((media / "labels.csv").read_bytes())
@@ -64,7 +64,7 @@ def test_tfds_finds_the_lengths_of_flow_images_in_the_prepared_rgb_stream(tmp_pa
         for axis in "xy":
             image = Image.fromarray(np.full((16, 16), i, np.uint8))
             image.save(source / "clip" / f"flow_{axis}_{i:05d}.jpg")
-    builder = Videos(data_dir=tmp_path / "data", config="flow")
+    builder = OwnVideos(data_dir=tmp_path / "data", config="flow")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=source))
     (example,) = builder.as_dataset(split="train").as_numpy_iterator()
     assert len(example["frames"]) == 30

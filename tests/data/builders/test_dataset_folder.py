@@ -16,7 +16,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from afsd_jax.data import datasets
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.storage import frame_codec, schema
 from tests.support import ROOT
 from tests.video_files import frame_numbers, numbered_frames, write_video
@@ -49,7 +49,7 @@ def prepare(source: Path, **kwargs: Any) -> tuple[Path, str]:
     """Prepares; returns the folder and what is said to have changed."""
     folder = datasets.prepared_folder("videos", source.parent, "rgb")
     before = datasets.read_report(folder) if folder.exists() else {}
-    chosen = Options(source, size=32, workers=1, **kwargs)
+    chosen = PrepareOptions(source, size=32, workers=1, **kwargs)
     assert datasets.prepare_dataset("videos", source.parent, "rgb", chosen) == folder
     assert [path.name for path in folder.parent.iterdir()] == ["1.0.0"]
     return folder, datasets.describe_changes(before, datasets.read_report(folder))
@@ -113,7 +113,8 @@ def test_the_renewed_folder_is_the_one_that_would_be_prepared_anew(source, tmp_p
     prepare(source)
     write_rows(source, [ROWS[0], ("b", "crawl", 0, 3, "test"), ROWS[3]])
     folder, _ = prepare(source)
-    fresh = datasets.prepare_dataset("videos", tmp_path / "new", "rgb", Options(source, size=32))
+    chosen = PrepareOptions(source, size=32)
+    fresh = datasets.prepare_dataset("videos", tmp_path / "new", "rgb", chosen)
     names = sorted(path.name for path in fresh.iterdir())
     assert sorted(path.name for path in folder.iterdir()) == names
     for name in names:
@@ -190,7 +191,7 @@ def test_a_mended_video_is_tried_again_and_a_lost_shard_made_again(source):
 
 def test_flow_of_a_prepared_rgb_stream_is_kept_when_rgb_is_relabelled(source, tmp_path):
     rgb, _ = prepare(source)
-    chosen = Options(rgb, source / "labels.csv", size=32, workers=1, flow_method="dis")
+    chosen = PrepareOptions(rgb, source / "labels.csv", size=32, workers=1, flow_method="dis")
     flow = datasets.prepare_dataset("videos", tmp_path, "flow", chosen)
     before, frames = datasets.read_report(flow), {n: v[1] for n, v in read(flow).items()}
     write_rows(source, [("a", "swim", 0, 1, "train"), *ROWS[2:]])
@@ -202,7 +203,7 @@ def test_flow_of_a_prepared_rgb_stream_is_kept_when_rgb_is_relabelled(source, tm
     assert {name: video[1] for name, video in read(flow).items()} == frames
     with pytest.raises(ValueError, match="was prepared with flow_method dis, not tvl1"):
         datasets.prepare_dataset(
-            "videos", tmp_path, "flow", Options(rgb, source / "labels.csv", size=32)
+            "videos", tmp_path, "flow", PrepareOptions(rgb, source / "labels.csv", size=32)
         )
 
 
@@ -259,7 +260,7 @@ def test_other_data_sets_are_renewed_alike(source, tmp_path):
         }
         (source / "truth.json").write_text(json.dumps({"database": videos}))
 
-    chosen = Options(source, source / "truth.json", size=32, workers=1)
+    chosen = PrepareOptions(source, source / "truth.json", size=32, workers=1)
     write("Long jump")
     folder = datasets.prepare_dataset("activitynet", tmp_path, "rgb", chosen)
     for name in "ab":

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afsd_jax.data import datasets
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.errors import UserError
 from tests.data.annotations.test_boris import AGGREGATED
 from tests.data.annotations.test_elan import EAF
@@ -49,7 +49,7 @@ def test_annotations_beside_the_videos_are_found_and_prepared(tmp_path, kind):
         (source / name).write_text(text, encoding="utf-8")
     for name in expected:
         write_video(source / f"{name}.mp4", numbered_frames(100, 16, 16), 10)
-    chosen = Options(source, size=16, workers=1)
+    chosen = PrepareOptions(source, size=16, workers=1)
     folder = datasets.prepare_dataset("videos", tmp_path / "data", "rgb", chosen)
     database = truth(folder)
     labels = {
@@ -66,4 +66,4 @@ def test_several_candidates_beside_the_videos_are_refused(tmp_path):
     for name in ("old.csv", "new.tsv"):
         (tmp_path / name).write_text("video,label,start,end\n")
     with pytest.raises(UserError, match=r"has 2 .json or .csv or .tsv files; state the one"):
-        datasets.prepare_dataset("videos", tmp_path / "data", "rgb", Options(tmp_path))
+        datasets.prepare_dataset("videos", tmp_path / "data", "rgb", PrepareOptions(tmp_path))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from afsd_jax.data.builders import generator
-from afsd_jax.data.builders.prepare_options import Options
+from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.decode import flow, video_reader
 from afsd_jax.data.storage import frame_codec, schema
@@ -23,7 +23,7 @@ SIZE = 40
 def folder(tmp_path_factory) -> Path:
     """A data folder with both streams; the videos lie in its subfolder made."""
     path = tmp_path_factory.mktemp("data")
-    options = Options(path / "made", encoding="raw", size=SIZE, flow_method="dis", workers=2)
+    options = PrepareOptions(path / "made", encoding="raw", size=SIZE, flow_method="dis", workers=2)
     for stream in ("rgb", "flow"):
         builder = Synthetic(data_dir=path, config=stream, settings=SETTINGS, options=options)
         builder.download_and_prepare()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
-from afsd_jax.data.clips.consistency import consistency_clip, cut_length
+from afsd_jax.data.clips.consistency import consistency_clip, moved_length
 from tests.support import GOLDEN
 
 CASES = json.loads((GOLDEN / "consistency_clips.json").read_text())
@@ -96,4 +96,4 @@ def test_an_action_must_be_longer_than_two_cuts(end, made):
 def test_the_length_of_the_cut_follows_the_rules(changes, cut):
     rules = default_config().data.consistency
     rules.update(changes)
-    assert cut_length(7.3, rules) == cut
+    assert moved_length(7.3, rules) == cut

@@ -60,7 +60,7 @@ def test_a_single_frame_does_not_move():
 
 def test_displacements_map_linearly_to_bytes_and_are_cut_at_20_pixels():
     values = np.array([-1e9, -20, -10, 0, 10, 20, 55.5], np.float32)
-    images = flow.to_image(np.stack([values, -values], -1)[None])
+    images = flow.flow_to_image(np.stack([values, -values], -1)[None])
     assert images[0, :, 0].tolist() == [0, 0, 64, 128, 191, 255, 255]
     assert images[0, :, 1].tolist() == [255, 255, 191, 128, 64, 0, 0]
 

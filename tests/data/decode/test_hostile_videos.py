@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from afsd_jax.data.decode.video_reader import VideoReader, read_timing, read_video
+from afsd_jax.data.decode.video_reader import VideoReader, read_frame_times, read_video
 from afsd_jax.errors import UserError
 from tests.video_files import numbered_frames, write_video
 
@@ -78,7 +78,7 @@ def write_packets(path: Path, times: list[int], unit: Fraction, rate: Fraction) 
 def test_times_days_apart_are_refused_without_making_room_for_them(tmp_path):
     month_s = 30 * 24 * 3600
     path = write_packets(tmp_path / "a.mkv", [0, month_s], Fraction(1), Fraction(1))
-    assert read_timing(path).duration_s > month_s
+    assert read_frame_times(path).duration_s > month_s
     start = time.monotonic()
     with pytest.raises(UserError, match=r"a\.mkv: states that its 2 frames, \d+ bytes, last 25920"):
         VideoReader(path)

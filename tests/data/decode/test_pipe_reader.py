@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from afsd_jax.data.decode.pipe_reader import LiveReader
+from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from tests.video_files import frame_numbers, numbered_frames, overwrite_packets, write_video
@@ -21,8 +21,8 @@ class Pipe:
         return self._content.read(min(size, 1000))
 
 
-def read(content: bytes, fps: float = 10.0) -> tuple[np.ndarray, LiveReader]:
-    reader = LiveReader(Pipe(content), "stream", fps, (64, 96))
+def read(content: bytes, fps: float = 10.0) -> tuple[np.ndarray, PipeReader]:
+    reader = PipeReader(Pipe(content), "stream", fps, (64, 96))
     return np.stack(list(reader)), reader
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import ml_collections
 import numpy as np
 
-from afsd_jax.data.clips.clip_reader import ClipReader, Cut, View
-from afsd_jax.data.clips.consistency import consistency_clip, cut_length
+from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
+from afsd_jax.data.clips.consistency import consistency_clip, moved_length
 from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
-from afsd_jax.data.splits import arrays, open_split, threads
+from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
 from afsd_jax.data.storage import schema
 from afsd_jax.errors import UserError
 
@@ -62,7 +62,7 @@ class TrainingData:
             found = video_clips(video.num_frames, video.segments, video.labels, config.data)
             self._clips += [(number, clip) for clip in found.clips]
             self.offsets.append([clip.offset for clip in found.clips])
-            self._cuts.append(cut_length(found.min_action, config.data.consistency))
+            self._cuts.append(moved_length(found.min_action, config.data.consistency))
             most = max((len(clip.labels) for clip in found.clips), default=0)
             if most > config.data.max_actions:
                 raise UserError(
@@ -118,11 +118,11 @@ class TrainingData:
             lambda number: tf.data.Dataset.from_tensor_slices(
                 tf.ensure_shape(
                     tf.numpy_function(self._epoch, [number], tf.int64, stateful=False),
-                    [None, 2 + len(Cut._fields)],
+                    [None, 2 + len(ClipView._fields)],
                 )
             )
         )
-        read: Callable[[Cut], tf.Tensor]
+        read: Callable[[ClipView], tf.Tensor]
         shape: tuple[int | None, ...]
         if features is None:
             read = reader = ClipReader(self.videos, data)
@@ -131,21 +131,23 @@ class TrainingData:
             read = self._feature_reader(features)
             kind, shape = "features", (None,)
         clips = rows.skip(step * self._local_size).map(
-            lambda row: (row, read(Cut(*tf.unstack(row)[2:]))), num_parallel_calls=threads()
+            lambda row: (row, read(ClipView(*tf.unstack(row)[2:]))),
+            num_parallel_calls=num_threads(),
         )
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
-        for numbers, inputs in arrays(batched, self.videos[0].path.parent):
+        for numbers, inputs in iterate_arrays(batched, self.videos[0].path.parent):
             described = [
-                self._describe(epoch, number, Cut(*cut)) for epoch, number, *cut in numbers.tolist()
+                self._describe(epoch, clip, ClipView(*view))
+                for epoch, clip, *view in numbers.tolist()
             ]
             batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
             yield {kind: inputs, **batch}
 
-    def _feature_reader(self, features: Features) -> Callable[[Cut], "tf.Tensor"]:
+    def _feature_reader(self, features: Features) -> Callable[[ClipView], "tf.Tensor"]:
         import tensorflow as tf
 
         def read(*numbers: np.ndarray) -> np.ndarray:
-            cut = Cut(*(int(number) for number in numbers))
+            cut = ClipView(*(int(number) for number in numbers))
             clip = self.offsets[cut.video].index(cut.start)
             return features(cut.video, clip, self.views.index(View(cut.y, cut.x, cut.flip > 0)))
 
@@ -157,11 +159,11 @@ class TrainingData:
         """Returns the video and the first frame of each clip of this host in batch `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self._epoch(epoch)[position * self._local_size :][: self._local_size]
-        cuts = [Cut(*row[2:]) for row in rows.tolist()]
+        cuts = [ClipView(*row[2:]) for row in rows.tolist()]
         return [(self.videos[cut.video].name, cut.start) for cut in cuts]
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        """Returns this host's clips in one epoch, int64 [steps · B, 8]: epoch, clip and `Cut`."""
+        """Returns this host's clips in one epoch, int64 [steps · B, 8]: epoch, clip, `ClipView`."""
         seed, data = self._config.seed, self._config.data
         order = np.random.default_rng((seed, epoch)).permutation(self.num_clips)
         order = order[: self.steps_per_epoch * self._config.train.batch_size]
@@ -177,11 +179,11 @@ class TrainingData:
             else:
                 y = rng.integers(height - data.crop_size + 1)
                 x = rng.integers(width - data.crop_size + 1)
-            cut = Cut(video, offset, stop, y, x, rng.random() < data.flip)
+            cut = ClipView(video, offset, stop, y, x, rng.random() < data.flip)
             rows.append((epoch, clip, *cut))
         return np.array(rows, np.int64)
 
-    def _describe(self, epoch: int, number: int, cut: Cut) -> Batch:
+    def _describe(self, epoch: int, number: int, cut: ClipView) -> Batch:
         """Returns all that is known about a clip but its frames."""
         data = self._config.data
         clip = self._clips[number][1]

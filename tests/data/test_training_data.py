@@ -14,8 +14,8 @@ from afsd_jax.config import default_config
 from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
-from afsd_jax.data.pipeline import TrainingData
 from afsd_jax.data.storage import frame_codec, prepared_video, schema
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare

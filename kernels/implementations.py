@@ -13,7 +13,7 @@ IMPLEMENTATIONS = ("triton", "xla")
 INSTALL = "install all of it with: pip install 'jax[cuda13]' jax-triton triton"
 
 
-def choose(implementation: str | None, on_cuda: bool) -> str:
+def choose_implementation(implementation: str | None, on_cuda: bool) -> str:
     """Returns "triton" or "xla": the argument or, if it is None, the best one here.
 
     That is Triton on CUDA GPUs and XLA elsewhere. Where Triton would be best but cannot be used,

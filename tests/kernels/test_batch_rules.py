@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from afsd_jax.kernels.batches import over_batch
+from afsd_jax.kernels.batch_rules import over_batch
 
 
 def with_shapes():
