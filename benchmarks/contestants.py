@@ -45,7 +45,7 @@ def network_config(size: Size) -> ml_collections.ConfigDict:
 
 def training_batch(config: ml_collections.ConfigDict, batch: int) -> dict[str, np.ndarray]:
     """Returns a batch as the pipeline gives it: noise with three actions a clip."""
-    from tests.training.test_step import training_clip
+    from tests.training_clips import training_clip
 
     clip = training_clip(config.data.clip_length, config.data.crop_size, ACTIONS)
     return {name: np.repeat(value, batch, 0) for name, value in clip.items()}

@@ -16,7 +16,7 @@ from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training.optimizer import make_optimizer
 from afsd_jax.training.step import init_state, make_train_step
 from tests.small_run import small_config
-from tests.training.test_step import training_clip
+from tests.training_clips import training_clip
 
 CLIPS = 8
 

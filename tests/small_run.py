@@ -1,5 +1,6 @@
 """A synthetic data set and a network small enough to train in a test, by the real commands."""
 
+import json
 import os
 import subprocess
 import sys
@@ -27,6 +28,15 @@ OVERRIDES = {
     "train.checkpoint_every": 2,
     "train.log_every": 1,
     "loss.consistency_weight": 0.1,
+}
+
+# One configuration for all runs of this size, so that its step is compiled once: a trunk cut short.
+SMALL = {
+    "model__pyramid_inputs": "('Mixed_3c',)",
+    "model__levels": 3,
+    "model__loc_multipliers": "(4.0, 4.0, 8.0)",
+    "model__consistency_stride": 2,
+    "optimizer__schedule": "constant",
 }
 
 
@@ -67,3 +77,18 @@ def train(
         *flags,
         devices=devices,
     )
+
+
+def command(data: Path, workdir: Path, **overrides: object) -> list[str]:
+    """Returns the command that trains with `SMALL` and `overrides` (names with __ for dots)."""
+    fields = {name.replace("__", "."): value for name, value in (SMALL | overrides).items()}
+    return [
+        *(sys.executable, "-m", "afsd_jax.train", "--config=configs/synthetic.py"),
+        *(f"--config.data.data_dir={data}", f"--workdir={workdir}"),
+        *(f"--config.{name}={value}" for name, value in (OVERRIDES | fields).items()),
+    ]
+
+
+def records(workdir: Path) -> list[dict]:
+    """Returns what a run has logged, a record for each line of its metrics file."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]

@@ -1,5 +1,6 @@
-"""Where the repository, the goldens and the real annotations lie; the published networks."""
+"""Where the repository, the goldens and the real annotations lie; the published networks; ports."""
 
+import socket
 from pathlib import Path
 
 import ml_collections
@@ -17,3 +18,10 @@ def published(benchmark: str, stream: str = "rgb") -> ml_collections.ConfigDict:
     """Returns the whole configuration of a published network, thumos14 or anet."""
     config = {"thumos14": thumos14, "anet": anet}[benchmark].get_config(stream)
     return resolve(config, len(thumos14.CLASSES))  # ActivityNet's count as one
+
+
+def free_port() -> int:
+    """Returns a port of this machine that no process listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

@@ -20,7 +20,7 @@ from afsd_jax.training.matching import Targets
 from afsd_jax.training.step import compute_losses
 from afsd_jax.types import Predictions
 from tests import small_run
-from tests.training.test_step import training_clip
+from tests.training_clips import training_clip
 
 REFINING = {"frame_level", "loc_branch", "conf_branch", "prop_loc_head", "prop_conf_head"}
 # A trunk cut short, whose step is compiled fast.

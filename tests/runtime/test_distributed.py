@@ -16,9 +16,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.runtime import distributed
 from afsd_jax.weights import checkpoint
 from tests import small_run
-from tests.support import ROOT
-from tests.training.test_devices import free_port
-from tests.training.test_long_runs import SMALL, command, records
+from tests.small_run import SMALL, command, records
+from tests.support import ROOT, free_port
 
 pytestmark = pytest.mark.usefixtures("fast_compiling")
 

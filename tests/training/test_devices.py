@@ -10,14 +10,13 @@ digit. See docs/training.md.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, free_port
 
 
 def start(devices: int, x64: bool = False, **request: object) -> subprocess.Popen[str]:
@@ -36,12 +35,6 @@ def results(process: subprocess.Popen[str]) -> list[dict]:
     output, errors = process.communicate()
     assert process.returncode == 0, errors
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

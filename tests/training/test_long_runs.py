@@ -21,16 +21,9 @@ from afsd_jax.training.loop import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.event_files import read_events
+from tests.small_run import SMALL, command, records
 from tests.support import ROOT
 
-# One configuration for all runs, so that its step is compiled once; of a trunk cut short.
-SMALL = {
-    "model__pyramid_inputs": "('Mixed_3c',)",
-    "model__levels": 3,
-    "model__loc_multipliers": "(4.0, 4.0, 8.0)",
-    "model__consistency_stride": 2,
-    "optimizer__schedule": "constant",
-}
 EVALUATED = {
     **SMALL,
     "data__validation_split": "test",
@@ -58,19 +51,6 @@ def run(data, tmp_path_factory) -> Path:
     assert list((workdir / "profile").rglob("*.xplane.pb"))
     assert "best average mAP" in result.stdout
     return workdir
-
-
-def records(workdir: Path) -> list[dict]:
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def command(data: Path, workdir: Path, **overrides: object) -> list[str]:
-    fields = {name.replace("__", "."): value for name, value in (SMALL | overrides).items()}
-    return [
-        *(sys.executable, "-m", "afsd_jax.train", "--config=configs/synthetic.py"),
-        *(f"--config.data.data_dir={data}", f"--workdir={workdir}"),
-        *(f"--config.{name}={value}" for name, value in (small_run.OVERRIDES | fields).items()),
-    ]
 
 
 def start(data: Path, workdir: Path) -> subprocess.Popen[str]:

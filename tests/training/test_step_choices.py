@@ -11,7 +11,7 @@ from afsd_jax.models import parameters
 from afsd_jax.training.optimizer import make_optimizer
 from afsd_jax.training.step import TrainState, init_state, make_train_step
 from tests.small_run import small_config
-from tests.training.test_step import training_clip
+from tests.training_clips import training_clip
 
 
 @pytest.fixture(scope="module")
