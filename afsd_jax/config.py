@@ -1,11 +1,10 @@
-"""The configuration: one tree of fields in which every benchmark differs, and nothing else does.
+"""The configuration: one tree of fields, which holds every difference between the benchmarks.
 
 `default_config` is the reference's THUMOS14 RGB model with its published hyperparameters. The files
 in `configs/` start from it and change fields; the tree is locked, so a mistyped field is an error.
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -17,7 +16,7 @@ LEVELS = 6
 STREAM_CHANNELS = {"rgb": 3, "flow": 2}
 FLOW_METHODS = ("tvl1", "dis")
 
-# Fields that training can choose from the data set, and the value that leaves them to it.
+# Fields that training chooses from the data set where they have this value.
 OPEN = {
     "data.fps": -1.0,
     "data.frame_size": 0,
@@ -70,123 +69,149 @@ _POSITIVE = (
 _NOT_NEGATIVE = ("train.keep_best", "train.early_stop", "train.nan_limit")
 _INTERVALS = ("train.checkpoint_every", "train.evaluate_every")
 _EPOCHS = re.compile(r"([1-9]\d*) epochs?")
-_RENAMED = {"keep_checkpoints": "keep_last"}  # fields of `train`, since version 0.1.0
 
 
 def default_config() -> ml_collections.ConfigDict:
     """Returns the THUMOS14 RGB configuration of the reference, locked against unknown fields."""
-    config = ml_collections.ConfigDict()
-    config.seed = 0
+    sections = {
+        "data": _data(),
+        "model": _model(),
+        "matching": _matching(),
+        "loss": _loss(),
+        "optimizer": _optimizer(),
+        "train": _train(),
+        "inference": _inference(),
+    }
+    return ml_collections.ConfigDict({"seed": 0, **sections}).lock()
 
-    config.data = data = ml_collections.ConfigDict()
+
+def _data() -> ml_collections.ConfigDict:
+    data = ml_collections.ConfigDict()
     data.dataset = "thumos14"  # name of the TFDS builder
     data.data_dir = ""  # folder of prepared data sets
-    data.stream = "rgb"  # rgb or flow: the builder's config
-    data.flow_method = "tvl1"  # or dis: of flow that detection computes, as the data's was
+    data.stream = "rgb"  # rgb or flow: the builder's configuration
+    data.flow_method = "tvl1"  # tvl1 or dis: optical flow that detection computes, as for training
     data.train_split = "train"
-    data.validation_split = ""  # evaluated while training, as train[90%:]; empty: nothing is
+    data.validation_split = ""  # split evaluated during training, such as train[90%:]; empty: none
     data.test_split = "test"
-    data.fps = 10.0  # frames are sampled at this rate
-    data.max_frames = 0  # > 0: the rate is lowered until a video has no more frames
-    data.frame_size = 112  # frames are stored at this height and width, pixels
-    data.crop_size = 96  # the network sees this height and width, pixels
+    data.fps = 10.0  # rate at which frames are sampled
+    data.max_frames = 0  # > 0: lower the rate until a video has at most this many frames
+    data.frame_size = 112  # height and width of stored frames, pixels
+    data.crop_size = 96  # height and width of the network's input, pixels
     data.clip_length = 256  # T, frames
-    data.clip_stride = 30  # between training clips, frames
-    data.one_clip = False  # True: a video is one clip at offset 0
-    data.min_overlap = 0.5  # share of an action that must lie in a clip to be kept
+    data.clip_stride = 30  # distance between training clips, frames
+    data.one_clip = False  # True: each video is one clip that begins at frame 0
+    data.min_overlap = 0.5  # a clip contains an action if this share of the action lies in it
     data.class_agnostic = False  # True: every action has label 1
     data.max_actions = 64  # actions per training clip, padded to this number
-    data.crops = 0  # places to crop training clips at: 0 any; 1 the centre; 5 the corners, too
+    data.crops = 0  # places where clips are cropped; 0: anywhere, 1: centre, 5: centre and corners
     data.flip = 0.5  # probability of mirroring a training clip
-    data.negate_flipped_flow = False  # True: mirrored flow changes the sign of its x component
-    data.train_padding = "black"  # black (-1 after normalising) or grey (0)
-    data.feature_cache = ""  # keeps a frozen trunk's features: a folder, in data_dir if relative
+    data.negate_flipped_flow = False  # True: mirroring flow changes the sign of its x component
+    data.train_padding = "black"  # black (-1 after normalisation) or grey (0)
+    data.feature_cache = ""  # folder for a frozen trunk's features; relative to data_dir
 
     data.consistency = consistency = ml_collections.ConfigDict()
-    consistency.round_up = True  # the shortest action: ceil, else floor
-    consistency.divisor = 1  # then divided by this, towards zero
+    consistency.round_up = True  # True: round the shortest action's length up; False: down
+    consistency.divisor = 1  # then divide it by this number, towards zero
+    return data
 
-    config.model = model = ml_collections.ConfigDict()
-    model.in_channels = 0  # 0: those of data.stream, see `resolve`
-    model.num_classes = 0  # C, class 0 is the background; 0: those of the data set, see `resolve`
+
+def _model() -> ml_collections.ConfigDict:
+    model = ml_collections.ConfigDict()
+    model.in_channels = 0  # 0: the number of channels of data.stream; see `resolve`
+    model.num_classes = 0  # C, with background as class 0; 0: from the data set, see `resolve`
     model.dtype = "float32"  # compute type: float32 or bfloat16
-    model.remat = ""  # what of the trunk is computed twice, to save memory; see `models.remat`
-    model.trunk_width = 1.0  # multiplies every channel count of I3D
+    model.remat = ""  # what the trunk computes twice to save memory; see `models.remat`
+    model.trunk_width = 1.0  # factor of every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
-    model.frozen_until = ""  # trunk endpoint up to which no weight is trained; empty: all are
-    model.channels = 512  # of the pyramid, towers and branches
-    model.groups = 32  # of each GroupNorm
-    model.levels = LEVELS  # of the pyramid
-    model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")  # the first levels' trunk endpoints
-    model.loc_multipliers = (1.0,) * LEVELS  # of the coarse distances, per level
+    model.frozen_until = ""  # last trunk endpoint that is not trained; empty: all are trained
+    model.channels = 512  # channels of pyramid, towers and branches
+    model.groups = 32  # groups of each GroupNorm
+    model.levels = LEVELS  # levels of the pyramid
+    model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")  # trunk endpoints of the first levels
+    model.loc_multipliers = (1.0,) * LEVELS  # factor of the coarse distances, per level
     model.head_init = "glorot"  # glorot, or normal: std 0.01 in towers, heads and branches
-    model.quality = True  # False: no quality logits; scores are the classes' alone
+    model.quality = True  # False: no quality logits; scores are class probabilities alone
     model.refinement = True  # False: coarse predictions alone, without boundary features
-    model.consistency_stride = 4  # frames per cell at which level 0 is pooled for consistency
-    model.pooling = ""  # implementation of boundary max pooling; empty: the backend's best
+    model.consistency_stride = 4  # frames per cell when level 0 is pooled for consistency
+    model.pooling = ""  # implementation of boundary max pooling; empty: the backend's fastest
+    return model
 
-    config.matching = matching = ml_collections.ConfigDict()
-    matching.length_ranges = ()  # per level (above, up to) in frames; empty: no limits
-    matching.proposal_tiou = 0.5  # a proposal at least this good is positive
-    matching.proposal_best = False  # True: or as good as its clip's best one
 
-    config.loss = loss = ml_collections.ConfigDict()
-    loss.focal_alpha = 0.75  # of every class but the background
+def _matching() -> ml_collections.ConfigDict:
+    matching = ml_collections.ConfigDict()
+    matching.length_ranges = ()  # per level (above, up to), frames; empty: no limits
+    matching.proposal_tiou = 0.5  # a proposal with at least this tIoU is positive
+    matching.proposal_best = False  # True: so is one with its clip's highest tIoU
+    return matching
+
+
+def _loss() -> ml_collections.ConfigDict:
+    loss = ml_collections.ConfigDict()
+    loss.focal_alpha = 0.75  # weight of every class but the background
     loss.focal_gamma = 2.0
     loss.offset = "l1"  # loss of the refined offsets: l1 or smooth_l1
-    loss.normalise = "batch"  # counts of positives: over the batch, or per clip
+    loss.normalise = "batch"  # count positives over the batch, or per clip
     loss.loc_weight = 10.0
     loss.conf_weight = 1.0
-    loss.boundary_weight = 1.0  # of the start and end losses
+    loss.boundary_weight = 1.0  # weight of the start and end losses
     loss.consistency_weight = 0.1
-    loss.margin = 1.0  # of the triplet loss
+    loss.margin = 1.0  # margin of the triplet loss
+    return loss
 
-    config.optimizer = optimizer = ml_collections.ConfigDict()
-    optimizer.name = "adam"  # weight decay is added to the gradient; adamw: to the update
+
+def _optimizer() -> ml_collections.ConfigDict:
+    optimizer = ml_collections.ConfigDict()
+    optimizer.name = "adam"  # adam: weight decay in the gradient; adamw: in the update
     optimizer.learning_rate = 1e-5
     optimizer.trunk_learning_rate = 1e-5
-    optimizer.trunk_decay = 1.0  # factor of the trunk's rate from a unit to the one before it
+    optimizer.trunk_decay = 1.0  # ratio of a trunk unit's learning rate to that of the next unit
     optimizer.weight_decay = 1e-3
     optimizer.warmup_steps = 0
     optimizer.schedule = "constant"  # constant or cosine (to zero at the last step)
     optimizer.clip_norm = 0.0  # > 0: limit of the gradient's global norm
-    optimizer.ema = 0.0  # > 0: averaged weights keep this share a step; they detect
+    optimizer.ema = 0.0  # > 0: decay of the averaged weights, which detection then uses
+    return optimizer
 
-    config.train = train = ml_collections.ConfigDict()
+
+def _train() -> ml_collections.ConfigDict:
+    train = ml_collections.ConfigDict()
     train.batch_size = 1  # clips per step over all devices
-    train.shard_state = False  # weights and optimiser lie in shares on the devices, to save memory
-    train.accumulate = 1  # parts that a batch is worked on in, one after another, to save memory
+    train.shard_state = False  # True: shard weights and optimiser over devices, to save memory
+    train.accumulate = 1  # parts of a batch, computed one after another to save memory
     train.epochs = 16
     train.steps = 0  # > 0: stop after this many steps, whatever the epochs
     # Steps, or a text such as "2 epochs"; 0: never. An evaluation is also a checkpoint.
     train.checkpoint_every = config_dict.FieldReference(1000, field_type=object)
     train.evaluate_every = config_dict.FieldReference("1 epoch", field_type=object)
     train.log_every = 20  # steps
-    train.keep_last = 4  # checkpoints; besides them stay
-    train.keep_best = 1  # as many of the highest average mAP
-    train.keep_epochs = (13, 14, 15, 16)  # and those at the end of these epochs
-    train.early_stop = 0  # evaluations without a better average mAP after which to stop; 0: none
-    train.nan_limit = 0  # steps to skip whose loss or gradient is not finite; then training stops
-    train.init_from = ""  # weights to start from: a checkpoint, a PyTorch file or kinetics
+    train.keep_last = 4  # newest checkpoints to keep
+    train.keep_best = 1  # checkpoints of the highest average mAP to keep
+    train.keep_epochs = (13, 14, 15, 16)  # epochs whose last checkpoint is kept
+    train.early_stop = 0  # stop after this many evaluations without a better average mAP; 0: never
+    train.nan_limit = 0  # steps with a loss or gradient that is not finite to skip before stopping
+    train.init_from = ""  # initial weights: a checkpoint, a PyTorch file or kinetics
+    return train
 
-    config.inference = inference = ml_collections.ConfigDict()
-    inference.one_window = False  # True: a video is one window
+
+def _inference() -> ml_collections.ConfigDict:
+    inference = ml_collections.ConfigDict()
+    inference.one_window = False  # True: each video is one window
     inference.window_stride = 128  # frames
     inference.batch_size = 1  # windows per forward pass
     inference.score_threshold = 0.01
     inference.video_labels = False  # True: classes come from a video-level classifier
-    inference.nms = "soft"  # suppression of overlaps in a class: soft or plain
-    inference.nms_sigma = 0.5  # of soft-NMS
-    inference.nms_tiou = 0.5  # of plain NMS: a greater overlap with a better one drops
-    inference.voting_tiou = 0.0  # > 0: ends are means over candidates that overlap so much
+    inference.nms = "soft"  # suppression of overlaps within a class: soft or plain
+    inference.nms_sigma = 0.5  # width of soft-NMS
+    inference.nms_tiou = 0.5  # plain NMS drops a detection that overlaps a better one by more
+    inference.voting_tiou = 0.0  # > 0: average the ends of candidates with at least this tIoU
     inference.nms_threshold = 0.001
     inference.max_detections = 5000  # per class and video
-    inference.fusion = "mean"  # of the streams' segments: mean (raw outputs) or geometric
+    inference.fusion = "mean"  # segments of two streams: mean (raw outputs) or geometric
     inference.fusion_score_threshold = 0.01
     inference.fusion_nms_threshold = 0.001
-    inference.clip_to_video = False  # True: detections are cut at the video's end
-
-    return config.lock()
+    inference.clip_to_video = False  # True: cut detections at the video's end
+    return inference
 
 
 def check(config: ml_collections.ConfigDict) -> None:
@@ -240,10 +265,10 @@ def check(config: ml_collections.ConfigDict) -> None:
 
 
 def steps_between(interval: Any, steps_per_epoch: int) -> int | None:
-    """Returns the steps of an interval, given as their number or as "2 epochs".
+    """Converts an interval, a number of steps or a text such as "2 epochs", to steps.
 
     Returns:
-      0 for 0 and "", which mean never; None for what is no interval.
+      The number of steps; 0 for 0 and "", which mean never; None if it is not an interval.
     """
     if isinstance(interval, int) and not isinstance(interval, bool) and interval >= 0:
         return interval
@@ -251,23 +276,17 @@ def steps_between(interval: Any, steps_per_epoch: int) -> int | None:
     return int(match[1]) * steps_per_epoch if match else (0 if interval == "" else None)
 
 
-def upgrade(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields of a saved configuration under their present names."""
-    train = {_RENAMED.get(name, name): value for name, value in fields["train"].items()}
-    return {**fields, "train": train}
-
-
 def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collections.ConfigDict:
-    """Returns a copy in which the fields left at 0, to be derived, have their values.
+    """Returns a copy in which model.in_channels and model.num_classes have their values.
 
-    These are model.in_channels, from data.stream, and model.num_classes, from the classes.
+    Both may be 0: then the first follows from data.stream, the second from the number of classes.
 
     Args:
       config: the configuration.
-      num_actions: the data set's classes; with data.class_agnostic they count as one.
+      num_actions: number of the data set's classes; with data.class_agnostic they count as one.
 
     Raises:
-      UserError: as `check` does, or model.num_classes is given and contradicts the data set.
+      UserError: as `check` does, or model.num_classes contradicts the data set.
     """
     check(config)
     config = config.copy_and_resolve_references()

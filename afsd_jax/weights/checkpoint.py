@@ -18,7 +18,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from afsd_jax import evaluation
-from afsd_jax.config import default_config, upgrade
+from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write
 from afsd_jax.models import parameters
@@ -159,7 +159,7 @@ def read(
     description = _description(folder, step)
     with _explained(f"{folder}: step {step} has no description that this version reads"):
         config = default_config()
-        config.update(ml_collections.ConfigDict(upgrade(description["config"])))
+        config.update(ml_collections.ConfigDict(description["config"]))
         class_names, metrics = list(description["class_names"]), description.get("metrics")
     place = folder.absolute() / str(step) / "weights"
     _verify(folder, step, "weights")

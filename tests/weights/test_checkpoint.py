@@ -96,15 +96,14 @@ def test_without_evaluation_the_last_step_is_read(saved, tmp_path):
     assert checkpoint.read(tmp_path / "checkpoints").step == 3
 
 
-def test_checkpoints_of_earlier_versions_are_read(saved, tmp_path):
+def test_a_checkpoint_without_checksums_and_metrics_is_read(saved, tmp_path):
     shutil.copytree(saved / "3", tmp_path / "c" / "3")
     (tmp_path / "c" / "3" / checksums.NAME).unlink()
     path = tmp_path / "c" / "3" / "description" / "metadata"
     description = json.loads(path.read_text())
-    del description["metrics"], description["config"]["train"]["keep_last"]
-    description["config"]["train"]["keep_checkpoints"] = 7
+    del description["metrics"]
     path.write_text(json.dumps(description))
-    assert checkpoint.read(tmp_path / "c").config.train.keep_last == 7
+    assert checkpoint.read(tmp_path / "c").metrics is None
 
 
 def test_damaged_steps_are_set_aside_up_to_the_last_good_one(saved, tmp_path):
