@@ -121,7 +121,7 @@ def _model() -> ml_collections.ConfigDict:
     model.in_channels = 0  # 0: the number of channels of data.stream; see `resolve`
     model.num_classes = 0  # C, with background as class 0; 0: from the data set, see `resolve`
     model.dtype = "float32"  # compute type: float32 or bfloat16
-    model.remat = ""  # what the trunk computes twice to save memory; see `models.remat`
+    model.remat = ""  # what the trunk computes twice to save memory; see `REMAT`
     model.trunk_width = 1.0  # factor of every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
     model.frozen_until = ""  # last trunk endpoint that is not trained; empty: all are trained

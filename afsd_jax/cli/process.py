@@ -93,7 +93,7 @@ def quieten_libraries() -> None:
 
 def set_up_process() -> None:
     """Sets how the process keeps memory and compiled programs, before JAX starts its threads."""
-    from afsd_jax.runtime import compilation_cache, memory
+    from afsd_jax.runtime import compilation, memory
 
     memory.keep_freed_memory()
-    compilation_cache.enable(os.environ.get(COMPILATION_CACHE))
+    compilation.enable_cache(os.environ.get(COMPILATION_CACHE))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from afsd_jax.detection.backends import Forward, Weights
 from afsd_jax.inputs.windows import Window
 from afsd_jax.runtime.prefetch import in_short_turns
-from afsd_jax.runtime.sharding import spread
+from afsd_jax.runtime.sharding import data_sharded
 
 Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]  # segments [K,2], scores [K,C]
 
@@ -54,7 +54,7 @@ class Batches:
         if self._prepared or self.size > self._least:
             return
         self._prepared = True
-        where = spread(self._mesh) if self._mesh else None
+        where = data_sharded(self._mesh) if self._mesh else None
         clips = [
             jax.ShapeDtypeStruct((self.size, *shape), np.uint8, sharding=where)
             for shape in self._shapes
@@ -80,6 +80,6 @@ class Batches:
         clips = [np.concatenate(parts) for parts in zip(*(w.clips for w in filled), strict=True)]
         valid = np.concatenate([window.num_frames for window in filled])
         if self._mesh:
-            clips, valid = jax.device_put((clips, valid), spread(self._mesh))
+            clips, valid = jax.device_put((clips, valid), data_sharded(self._mesh))
         segments, scores = map(np.asarray, self._forward(self._weights, clips, valid))
         yield from zip(segments[: len(windows)], scores[: len(windows)], strict=True)

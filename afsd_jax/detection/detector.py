@@ -31,7 +31,7 @@ from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
 from afsd_jax.results.detections import Detections
 from afsd_jax.results.footage import ArrayFootage, DetectedVideo, FileFootage, Footage
-from afsd_jax.runtime.prefetch import ahead
+from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import Detection, VideoLabel
 from afsd_jax.weights import checkpoint
@@ -236,7 +236,7 @@ class Detector:
             args = self.window_offsets, data.clip_length, data.crop_size, unwanted
             return read_windows(sources, *args)
 
-        with contextlib.closing(ahead(events, batches.size)) as coming:
+        with contextlib.closing(prefetch(events, batches.size)) as coming:
             for event in coming:
                 if isinstance(event, Opened):
                     batches.prepare()  # while the first window is read

@@ -16,7 +16,7 @@ from afsd_jax.detection.postprocess import as_detections, in_seconds
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import Input, Source
 from afsd_jax.inputs.windows import End, Event, Opened, read_windows
-from afsd_jax.runtime.prefetch import ahead
+from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import Detection
 
 _AHEAD = 2  # windows that wait for the network
@@ -56,7 +56,7 @@ def detect_live(
         return read_windows(sources, offsets, data.clip_length, data.crop_size, unwanted)
 
     batches, classes = detector.batches(1), _Classes(detector, keep)
-    with contextlib.closing(ahead(events, _AHEAD)) as coming:
+    with contextlib.closing(prefetch(events, _AHEAD)) as coming:
         for event in coming:
             if isinstance(event, Opened):
                 batches.prepare()  # while the first window is read

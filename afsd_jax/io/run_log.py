@@ -1,9 +1,9 @@
 """What a run writes down: TensorBoard's scalars, and the same as lines of JSON."""
 
 import json
+import logging
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +15,8 @@ from tensorboardX.summary import scalar
 
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write
+
+log = logging.getLogger(__name__)
 
 LINES = "metrics.jsonl"
 VALIDATION = "validation"  # the entry of an evaluation: `evaluation.Metrics.as_dict`, and
@@ -104,8 +106,7 @@ class RunLog:
             write()
         except (OSError, UserError) as error:
             if not self._warned:
-                text = f"{self._path.parent}: the log cannot be written ({error})"
-                print(f"\nwarning: {text}", file=sys.stderr)
+                log.warning("%s: the log cannot be written (%s)", self._path.parent, error)
             self._warned = True
 
 

@@ -5,7 +5,26 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.models.taps import shifted
+
+def same_padding(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
+    """Returns the padding (before, after) with which `size` cells give ceil(size/stride)."""
+    total = max(kernel_size - (size % stride or stride), 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: jax.Array, axis: int, kernel_size: int, stride: int) -> jax.Array:
+    """Pads an axis with zeros, "SAME" as XLA does: a kernel then gives ceil(size/stride) cells."""
+    padding = [(0, 0)] * x.ndim
+    padding[axis] = same_padding(x.shape[axis], kernel_size, stride)
+    return jnp.pad(x, padding)
+
+
+def unfold(x: jax.Array, axis: int, kernel_size: int, stride: int) -> list[jax.Array]:
+    """Returns for each of `kernel_size` taps the cells of an already padded axis that it reads."""
+    last = (x.shape[axis] - kernel_size) // stride * stride
+    return [
+        jax.lax.slice_in_dim(x, tap, tap + last + 1, stride, axis) for tap in range(kernel_size)
+    ]
 
 
 @jax.custom_vjp
@@ -117,7 +136,8 @@ def conv3d(
             x, kernel, strides, padding, dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
         )
     taps, height, width, channels, features = kernel.shape
-    folded = jnp.concatenate(shifted(x, 1, taps, strides[0], pad_time), axis=-1)
+    padded = pad_same(x, 1, taps, strides[0]) if pad_time else x
+    folded = jnp.concatenate(unfold(padded, 1, taps, strides[0]), axis=-1)
     batch, length = folded.shape[:2]
     out = conv2d(
         folded.reshape(batch * length, *folded.shape[2:]),

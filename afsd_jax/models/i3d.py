@@ -3,8 +3,8 @@
 Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; AFSD §3.2.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 from flax import nnx
@@ -13,7 +13,6 @@ from jax.typing import DTypeLike
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
 from afsd_jax.models.max_pool import max_pool3d
-from afsd_jax.models.remat import rematerialise
 
 # Channels of the branches: b0, b1a, b1b, b2a, b2b, b3b.
 MIXED = {
@@ -98,6 +97,30 @@ def frozen_endpoints(frozen_until: str) -> tuple[str, ...]:
     return endpoints_until(frozen_until) if frozen_until else ()
 
 
+def rematerialise(function: Callable[..., Any], part: str, policy: str) -> Callable[..., Any]:
+    """Returns the function, computed again in the backward pass as far as the policy says.
+
+    Source: Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016.
+
+    Args:
+      function: takes a module and arrays.
+      part: what the function computes: one of the "blocks", or the "trunk".
+      policy: one of `config.REMAT`, which says what is stored for the gradient. "": everything;
+        "products": results of convolutions and matrix products; "blocks": the output of each unit
+        or Inception block; "trunk": only what the pyramid reads. A policy for the other part
+        changes nothing.
+    """
+    if policy == part:
+        return nnx.remat(function)
+    if policy == "products" and part == "blocks":
+        return nnx.remat(function, policy=_is_product)
+    return function
+
+
+def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
+    return primitive.name in ("conv_general_dilated", "dot_general")
+
+
 class Learning(NamedTuple):
     """What of a unit is trained: its kernels, and its BatchNorms with statistics of the batch."""
 
@@ -168,7 +191,7 @@ class I3D(nnx.Module):
       endpoints: that it computes.
     """
 
-    remat = ""  # policy, see `remat`
+    remat = ""  # policy, see `rematerialise`
 
     def __init__(
         self,

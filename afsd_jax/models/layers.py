@@ -9,9 +9,7 @@ import numpy as np
 from flax import nnx
 from jax.typing import DTypeLike
 
-from afsd_jax.models.convolution import conv3d, product
-from afsd_jax.models.precision import widened
-from afsd_jax.models.taps import shifted
+from afsd_jax.models.convolution import conv3d, pad_same, product, unfold
 
 # Weights are drawn by NumPy, all of the full network in 2 s. One jitted constructor that draws by
 # nnx.initializers compiles for 12 s or more on two cores.
@@ -50,6 +48,14 @@ class Frozen(nnx.Variable):
     """A weight that is loaded and saved but never trained."""
 
 
+def to_float32(x: jax.Array) -> jax.Array:
+    """Returns x in float32, or unchanged if it is wider.
+
+    Statistics, exponentials and losses are never computed in bfloat16.
+    """
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def upsample(x: jax.Array, length: int) -> jax.Array:
     """Stretches [B,t,C] to [B,length,C] by nearest neighbours; `length` is a multiple of t."""
     return jnp.repeat(x, length // x.shape[1], axis=1)
@@ -74,7 +80,7 @@ class BatchNorm(nnx.Module):
         mean, var = self.mean[...], self.var[...]
         if self.trained and training:
             axes = tuple(range(x.ndim - 1))
-            wide = widened(x)
+            wide = to_float32(x)
             batch_mean = wide.mean(axes)
             batch_var = jnp.square(wide - batch_mean).mean(axes)
             self.mean[...] = self.momentum * mean + (1 - self.momentum) * batch_mean
@@ -147,7 +153,8 @@ class Conv1D(nnx.Module):
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
         # As one matrix product: the lengths are small and the channels many.
-        taps = shifted(x.astype(self.dtype), 1, kernel.shape[0], self.stride)
+        padded = pad_same(x.astype(self.dtype), 1, kernel.shape[0], self.stride)
+        taps = unfold(padded, 1, kernel.shape[0], self.stride)
         if len(lengths) > 1 and len(taps) > 1:
             masks = _inside(lengths, kernel.shape[0]).astype(self.dtype)
             taps = [tap * mask[:, None] for tap, mask in zip(taps, masks, strict=True)]
@@ -179,7 +186,7 @@ class GroupNorm(nnx.Module):
         lengths = lengths or (x.shape[1],)
         # Compiled apart, it is traced once for all units of a shape.
         normalise = jax.jit(_normal_form, static_argnums=(1, 2, 3))
-        normal_form = normalise(widened(x), lengths, self.groups, self.eps)
+        normal_form = normalise(to_float32(x), lengths, self.groups, self.eps)
         return normal_form * self.scale[...] + self.bias[...]
 
 

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from afsd_jax.models.taps import pad_same, taps_of
+from afsd_jax.models.convolution import pad_same, unfold
 
 
 def max_pool3d(
@@ -33,7 +33,7 @@ def max_pool3d(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _maxima(x: jax.Array, axis: int, taps: int, stride: int) -> jax.Array:
-    return functools.reduce(jnp.maximum, taps_of(x, axis, taps, stride))
+    return functools.reduce(jnp.maximum, unfold(x, axis, taps, stride))
 
 
 def _maxima_forward(
@@ -54,7 +54,7 @@ def _maxima_backward(
     groups = -(-x.shape[axis] // stride)
     phases = [jnp.zeros((), x.dtype)] * stride
     free = jnp.ones((), bool)
-    for tap, cells in enumerate(taps_of(x, axis, taps, stride)):
+    for tap, cells in enumerate(unfold(x, axis, taps, stride)):
         equal = cells == y
         share = jnp.where(free & equal, cotangent, 0)
         free = free & ~equal

@@ -11,9 +11,7 @@ from flax import nnx
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import i3d, layers, refinement
-from afsd_jax.models.precision import widened
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
-from afsd_jax.models.remat import rematerialise
 from afsd_jax.types import Predictions
 
 # What frames after a video's end are, once normalised.
@@ -143,7 +141,7 @@ class Network(nnx.Module):
             endpoints = trunk(clips, training)
             return [endpoints[name] for name in self.endpoints]
 
-        return rematerialise(run, "trunk", self.remat)(self.trunk, clips)
+        return i3d.rematerialise(run, "trunk", self.remat)(self.trunk, clips)
 
     def heads(self, features: Sequence[jax.Array]) -> Outputs:
         """Returns the predictions for the trunk's features, see `features`."""
@@ -156,7 +154,7 @@ class Network(nnx.Module):
         conf_tower = layers.apply_all(self.conf_tower, cells, lengths)
         scale = jnp.repeat(self.loc_scale[...], np.array(lengths), total_repeat_length=sum(lengths))
         multiplier = jnp.asarray(np.repeat(np.array(self.loc_multipliers, np.float32), lengths))
-        exponent = widened(self.loc_head(loc_tower, lengths))
+        exponent = layers.to_float32(self.loc_head(loc_tower, lengths))
         loc = multiplier[:, None] * jnp.exp(scale[:, None] * exponent)
         conf = self.conf_head(conf_tower, lengths)
 
@@ -168,7 +166,7 @@ class Network(nnx.Module):
             prop_conf = self.prop_conf_head(refined_conf, lengths)
         center = self.center_head(rated, lengths)[..., 0] if self.rates else None
         outputs = Outputs(Predictions(loc, conf, prop_loc, prop_conf, center), boundary)
-        return jax.tree.map(widened, outputs)
+        return jax.tree.map(layers.to_float32, outputs)
 
     def _refine(
         self, level: jax.Array, loc: jax.Array, loc_tower: jax.Array, conf_tower: jax.Array

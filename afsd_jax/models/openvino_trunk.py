@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from afsd_jax.models import i3d
+from afsd_jax.models.convolution import same_padding
 from afsd_jax.models.streaming import Weights, fold_norms
-from afsd_jax.models.taps import same_padding
 
 Trunk = Callable[[np.ndarray], list[np.ndarray]]
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}

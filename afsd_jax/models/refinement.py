@@ -9,7 +9,6 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from afsd_jax.models import layers
-from afsd_jax.models.precision import widened
 
 # The shares of a proposal's width by which a region reaches inside and outside of it.
 INSIDE, OUTSIDE = 4, 10
@@ -50,7 +49,7 @@ def proposal_regions(
       The regions [B,K,4] on the levels, in cells of all levels concatenated along time, and the
       regions [B,K,4] in frames.
     """
-    loc = jax.lax.stop_gradient(widened(loc))
+    loc = jax.lax.stop_gradient(layers.to_float32(loc))
     cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
     index_of = np.concatenate([np.arange(length) for length in lengths])
     length = jnp.asarray(cells_of, jnp.float32)

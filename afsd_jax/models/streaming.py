@@ -12,9 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from afsd_jax.models import i3d
-from afsd_jax.models.convolution import conv3d
+from afsd_jax.models.convolution import conv3d, same_padding
 from afsd_jax.models.max_pool import max_pool3d
-from afsd_jax.models.taps import same_padding
 
 STRIDE, _ = i3d.endpoint_stride("Mixed_5c")  # frames per cell of the result
 DELAY = 6  # cells by which the result comes late: 48 frames must be seen beyond a frame

@@ -19,10 +19,9 @@ from afsd_jax.data.storage.prepared_video import (
 )
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
-from afsd_jax.report.bars import bar_lanes, bar_ticks
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import jpeg_url, write_html
-from afsd_jax.report.tracks import clock
+from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
 
 FRAMES_SHOWN = 10  # of each video
 

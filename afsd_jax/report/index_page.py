@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import Script, write_html
+from afsd_jax.report.render import Script, relative_url, write_html
 from afsd_jax.report.tracks import Track, clock, known_first, strongest
-from afsd_jax.report.urls import relative_url
 
 TOP = 3  # classes named of each video
 

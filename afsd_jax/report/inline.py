@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from afsd_jax.report.bars import bar_lanes, bar_ticks
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.page import VideoReport, sample_frames
 from afsd_jax.report.render import render
-from afsd_jax.report.tracks import clock, strongest
+from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock, strongest
 
 MAX_BARS = 200
 

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.report import subtitles
-from afsd_jax.report.bars import moment
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import Script, data_url, jpeg_url, write_html
-from afsd_jax.report.tracks import Track, classes_of, clock, labels_of, strongest
-from afsd_jax.report.urls import relative_url
+from afsd_jax.report.render import Script, data_url, jpeg_url, relative_url, write_html
+from afsd_jax.report.tracks import Track, classes_of, clock, clock_tenths, labels_of, strongest
 from afsd_jax.types import Action, Detection
 
 SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "page.js")
@@ -134,6 +132,6 @@ def sample_frames(video: VideoReport) -> list[tuple[str, str]]:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"frames must be uint8 [N,H,W,3], not {frames.dtype} {frames.shape}")
     return [
-        (moment(time_s), jpeg_url(frame))
+        (clock_tenths(time_s), jpeg_url(frame))
         for time_s, frame in zip(video.frames_s, frames, strict=True)
     ]

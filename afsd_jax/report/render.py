@@ -5,7 +5,9 @@ import hashlib
 import io
 import os
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -77,3 +79,9 @@ def jpeg_url(frame: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(frame).save(buffer, "JPEG", quality=90)
     return data_url("image/jpeg", buffer.getvalue())
+
+
+def relative_url(target: str | os.PathLike[str], page: str | os.PathLike[str]) -> str:
+    """Returns the URL of a file relative to a page, for any characters in its name."""
+    folder = os.path.abspath(os.path.dirname(os.fspath(page)))
+    return quote(os.fsencode(Path(os.path.relpath(os.path.abspath(target), folder)).as_posix()))

@@ -1,5 +1,7 @@
 """A picture of true and detected segments on a time axis."""
 
+import functools
+import io
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,7 @@ from afsd_jax.report.tracks import Track, classes_of, clock, in_lanes, strongest
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from afsd_jax.report.png_figure import PngFigure
+    from matplotlib.figure import Figure
 
 # All in inches. A video's axes are drawn in inches too, so that corners are round and text fits.
 WIDTH = 11.0
@@ -44,7 +45,7 @@ def timeline_figure(
     min_score: float = 0.1,
     max_lanes: int = 4,
     labels: Sequence[str] | None = None,
-) -> "PngFigure":
+) -> "Figure":
     """Draws one or several videos: true actions above, detections with their scores below.
 
     A class has one colour throughout; a detection is the paler the lower its score. Where
@@ -56,10 +57,6 @@ def timeline_figure(
       max_lanes: a detection that overlaps with so many better ones is not drawn.
       labels: all classes, to fix their colours; default: those that occur.
     """
-    from matplotlib.patches import Patch
-
-    from afsd_jax.report.png_figure import PngFigure
-
     colors = class_colors(classes_of(tracks, labels))
     rows = [_rows(track, min_score, max_lanes) for track in tracks]
     used = {item.label for row in rows for _, lanes in row for lane in lanes for item in lane}
@@ -70,7 +67,7 @@ def timeline_figure(
     height = TOP + sum(heights) + len(tracks) * (HEADING + AXIS) + BOTTOM
     height += -(-len(legend) // columns) * LEGEND_LINE
 
-    figure = PngFigure(figsize=(WIDTH, height), dpi=150, facecolor="white")
+    figure = _figure_class()(figsize=(WIDTH, height), dpi=150, facecolor="white")
     y = height - TOP
     for track, row, inner in zip(tracks, rows, heights, strict=True):
         y -= HEADING + inner
@@ -80,22 +77,47 @@ def timeline_figure(
         _draw_track(axes, track, row, inner, colors)
         y -= AXIS
     if legend:
-        drawn = figure.legend(
-            [Patch(color=colors[label]) for label in legend],
-            ["text"] * len(legend),
-            loc="lower left",
-            bbox_to_anchor=((LEFT - 0.1) / WIDTH, 0),
-            ncols=min(columns, len(legend)),
-            frameon=False,
-            fontsize=8.5,
-            labelcolor=INK,
-            handlelength=1.4,
-            borderaxespad=0.4,
-        )
-        # Set afterwards, so that neither a dollar nor a leading underscore means anything.
-        for text, label in zip(drawn.get_texts(), legend, strict=True):
-            text.set(parse_math=False, text=label)
+        _draw_legend(figure, legend, columns, colors)
     return figure
+
+
+@functools.cache
+def _figure_class() -> "type[Figure]":
+    """Returns a figure that notebooks show with any backend; imports Matplotlib only here.
+
+    Such a figure belongs to no window and to no list of open figures.
+    """
+    from matplotlib.figure import Figure
+
+    class PngFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png")
+            return buffer.getvalue()
+
+    return PngFigure
+
+
+def _draw_legend(
+    figure: "Figure", labels: Sequence[str], columns: int, colors: dict[str, str]
+) -> None:
+    from matplotlib.patches import Patch
+
+    drawn = figure.legend(
+        [Patch(color=colors[label]) for label in labels],
+        ["text"] * len(labels),
+        loc="lower left",
+        bbox_to_anchor=((LEFT - 0.1) / WIDTH, 0),
+        ncols=min(columns, len(labels)),
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=INK,
+        handlelength=1.4,
+        borderaxespad=0.4,
+    )
+    # Set afterwards, so that neither a dollar nor a leading underscore means anything.
+    for text, label in zip(drawn.get_texts(), labels, strict=True):
+        text.set(parse_math=False, text=label)
 
 
 def _rows(track: Track, min_score: float, max_lanes: int) -> list[tuple[str, list[list[Any]]]]:

@@ -1,8 +1,9 @@
-"""What there is to see of one video, and how overlapping segments are laid out in lanes."""
+"""One video's segments for pictures and pages: overlapping ones in lanes, times as text."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
+from afsd_jax.report.colors import fade, text_on
 from afsd_jax.types import Action, Detection
 
 
@@ -66,6 +67,12 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
+def clock_tenths(seconds: float) -> str:
+    """Formats a time as m:ss.t or h:mm:ss.t, tenths of a second."""
+    tenths = round(10 * seconds)
+    return f"{clock(tenths // 10)}.{tenths % 10}"
+
+
 def ticks(duration_s: float) -> list[tuple[float, str]]:
     """Returns the marks of a time axis, at most about a dozen: each one's time and its text."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
@@ -74,5 +81,45 @@ def ticks(duration_s: float) -> list[tuple[float, str]]:
     return [(time, clock(time) if duration_s >= 100 else f"{time:g} s") for time in times]
 
 
+def bar_lanes(
+    segments: Iterable[Segment], max_lanes: int, duration_s: float, colors: dict[str, str]
+) -> list[list[dict[str, Any]]]:
+    """Returns, for each lane of `in_lanes`, what templates need to draw its segments as bars.
+
+    Args:
+      segments: segments of one video; a detection is drawn paler the lower its score.
+      max_lanes: see `in_lanes`.
+      duration_s: length of the video, > 0; bars end there.
+      colors: #rrggbb by label.
+    """
+    return [
+        [_bar(segment, duration_s, colors) for segment in lane]
+        for lane in in_lanes(segments, max_lanes)
+    ]
+
+
+def bar_ticks(duration_s: float) -> list[tuple[float, str]]:
+    """Returns position (percent of the width) and text of each mark of a time axis."""
+    return [(100 * time / duration_s, text) for time, text in ticks(duration_s)]
+
+
 def _apart(a: Segment, b: Segment) -> bool:
     return a.end_s <= b.start_s or b.end_s <= a.start_s
+
+
+def _bar(segment: Segment, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:
+    score = segment.score if isinstance(segment, Detection) else None
+    start_s, end_s = max(segment.start_s, 0.0), min(segment.end_s, duration_s)
+    color = colors[segment.label]
+    fill = color if score is None else fade(color, 0.3 + 0.7 * min(score, 1.0))
+    times = f"{clock_tenths(segment.start_s)} to {clock_tenths(segment.end_s)}"
+    return {
+        "left": 100 * start_s / duration_s,
+        "width": 100 * max(end_s - start_s, 0.0) / duration_s,
+        "label": segment.label,
+        "score": score,
+        "hint": f"{segment.label}, {times}" + ("" if score is None else f", score {score:.3f}"),
+        "color": color,
+        "fill": fill,
+        "ink": text_on(fill),
+    }

@@ -1,4 +1,4 @@
-"""Which of JAX's plugins for accelerators are installed. Asking loads none of them."""
+"""Which of JAX's plugins for accelerators are installed, found without loading them."""
 
 from importlib.util import find_spec
 

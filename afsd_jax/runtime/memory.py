@@ -1,4 +1,11 @@
-"""Memory of the host, where arrays lie if there is no accelerator."""
+"""Memory of the host, which holds the arrays if there is no accelerator.
+
+Why `afsd train` starts itself again: a training step maps and clears its large blocks of memory in
+each step. With pages of 2 MiB this takes a sixth of the time that it takes with pages of 4 KiB, and
+a full-size step a tenth less. glibc requests such huge pages only if GLIBC_TUNABLES is set when the
+process begins. So `start_with_huge_pages` sets it and executes the command again in the same
+process. The start takes a second longer, because Linux must first make the huge pages.
+"""
 
 import ctypes
 import os
@@ -20,23 +27,23 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def keep_freed_memory() -> None:
-    """Makes the process reuse the memory of its arrays instead of giving it back each time.
+    """Makes the process reuse the memory of freed arrays instead of returning it to the system.
 
-    XLA allocates all intermediate arrays anew whenever a program runs. glibc gives blocks that
-    large straight back to the system when they are freed, and the system hands out cleared pages
-    again: a sixth of the time of a detector on two cores. The price is that the process keeps the
-    most memory it ever needed.
+    XLA allocates all intermediate arrays anew whenever a program runs. glibc returns such large
+    blocks to the system when they are freed, and the system clears pages before it provides them
+    again: a sixth of a detector's time on two cores. The price is that the process keeps the most
+    memory that it ever needed.
 
-    Blocks of 512 MiB and more are given back: they would not fit into the place they had, for
-    glibc wants some bytes more than that to align them, and lie in memory twice or three times.
+    Blocks of 512 MiB and more are still returned. glibc needs some extra bytes to align them, so
+    they would not fit into the place of a freed one and would lie in memory twice or three times.
 
-    There are arenas for all cores' threads. In one for all, of products' small aligned buffers each
-    must wait for the others and search what a compiler left free: a third of a step's time. More
-    hold more memory.
+    There is an arena for each core's thread. With one arena, threads wait for each other to
+    allocate oneDNN's small buffers, and search the fragments that the compiler left: a third of a
+    step's time. More arenas hold more memory.
 
     Only the commands train and detect call this, never the library, because it concerns the whole
-    process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. To be called before JAX
-    makes its threads; does nothing where an accelerator computes, or without glibc.
+    process; AFSD_KEEP_FREED_MEMORY=0 in their environment switches it off. It must be called before
+    JAX starts its threads. It does nothing with an accelerator, or without glibc.
     """
     mallopt = _mallopt()
     if mallopt is not None:
@@ -45,23 +52,20 @@ def keep_freed_memory() -> None:
 
 
 def start_with_huge_pages() -> None:
-    """Starts this process's command again with huge pages, if Linux gives them to who asks.
+    """Starts this process's command again with huge pages, if they are available on request.
 
-    The large blocks of a training step are mapped and cleared anew in each step. In pages of 2 MiB
-    this takes a sixth of the time that it takes in pages of 4 KiB: of a full-size step a tenth is
-    saved. The start takes a second longer, for Linux must first make huge pages.
-
-    glibc asks for them only if its environment said so when the process began. To be called first,
-    by a process that is nothing but the command; returns where there is nothing to win, or the
-    environment says something else.
+    That is, if transparent huge pages are set to `madvise`. The module's docstring says why. It
+    must be called first, in a process that only runs the command. It returns where there is nothing
+    to gain, or where the environment already sets glibc's huge pages.
     """
     tunables = os.environ.get(_TUNABLES, "")
-    if "glibc.malloc.hugetlb" not in tunables and _mallopt() and _given_to_who_asks():
+    if "glibc.malloc.hugetlb" not in tunables and _mallopt() and _huge_pages_on_request():
         environment = os.environ | {_TUNABLES: f"{tunables}:{_HUGE}".lstrip(":")}
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
-def _given_to_who_asks() -> bool:
+def _huge_pages_on_request() -> bool:
+    """Returns whether transparent huge pages are set to `madvise`."""
     try:
         return "[madvise]" in _HUGE_PAGES.read_text()
     except OSError:
@@ -69,14 +73,14 @@ def _given_to_who_asks() -> bool:
 
 
 def give_back_memory() -> None:
-    """Gives the system what is free of the process's memory now, such as a compiler leaves."""
+    """Returns the process's free memory to the system, such as what the compiler left."""
     trim = _glibc("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 def _mallopt() -> Any:
-    """Returns glibc's function, or None where memory is to be left as it is."""
+    """Returns glibc's `mallopt`, or None where its settings must not be changed."""
     wanted = os.environ.get(_SWITCH) != "0" and not accelerator_is_installed()
     return _glibc("mallopt") if wanted else None
 

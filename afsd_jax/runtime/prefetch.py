@@ -1,4 +1,4 @@
-"""Work done in a thread ahead of the one who wants its results."""
+"""Producing items in a thread before they are needed."""
 
 import contextlib
 import queue
@@ -9,30 +9,30 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
-_LOOK_S = 0.1  # how often a thread that waits for room sees whether it is still wanted
-_TURN_S = 1e-4  # of a thread that computes in Python
-_FAREWELL_S = 2.0  # how long a thread that is wanted no more may take to notice
+_POLL_S = 0.1  # how often a thread that waits for room checks whether it should stop
+_SWITCH_S = 1e-4  # longest turn of a thread that runs Python
+_JOIN_S = 2.0  # how long to wait for a thread that was asked to stop
 
 
-def ahead(
+def prefetch(
     make: Callable[[threading.Event], Iterable[Item]], size: int
 ) -> Generator[Item, None, None]:
-    """Yields items that a thread makes ahead, at most `size` of them.
+    """Yields items that a thread makes in advance, at most `size` of them.
 
-    The thread ends with the iteration, however that ends. What is raised in it is raised here.
+    The thread stops when the iteration ends for whatever reason. An exception in it is raised here.
 
     Args:
-      make: returns the items; is called in the thread. The event it gets is set when no more of
-        them are wanted: what takes long between two items ends then.
-      size: items that wait at most.
+      make: returns the items; it is called in the thread. Its argument is an event that is set
+        when no more items are wanted; a long computation between two items should then stop.
+      size: maximum number of items that wait.
     """
     waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=size)
-    unwanted = threading.Event()
+    stop = threading.Event()
 
     def put(kind: str, value: Any) -> bool:
-        while not unwanted.is_set():
+        while not stop.is_set():
             try:
-                waiting.put((kind, value), timeout=_LOOK_S)
+                waiting.put((kind, value), timeout=_POLL_S)
             except queue.Full:
                 continue
             return True
@@ -40,7 +40,7 @@ def ahead(
 
     def work() -> None:
         try:
-            for item in make(unwanted):
+            for item in make(stop):
                 if not put("item", item):
                     return
         except BaseException as error:
@@ -48,7 +48,7 @@ def ahead(
         else:
             put("end", None)
 
-    thread = threading.Thread(target=work, name="ahead", daemon=True)
+    thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()
     try:
         while True:
@@ -59,18 +59,18 @@ def ahead(
                 raise value
             yield value
     finally:
-        unwanted.set()
-        thread.join(_FAREWELL_S)
+        stop.set()
+        thread.join(_JOIN_S)
 
 
 @contextlib.contextmanager
 def in_short_turns() -> Iterator[None]:
-    """Lets a thread that decodes go on while this one works in Python, as when JAX traces.
+    """Lets a thread decode while this one runs Python code, as JAX does when it traces.
 
-    Decoding needs the interpreter for a moment after each packet. By default it waits 5 ms for it.
+    Decoding needs the interpreter briefly after each packet, and by default waits 5 ms for it.
     """
     usual = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_S)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         yield
     finally:

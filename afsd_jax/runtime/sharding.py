@@ -1,7 +1,7 @@
-"""Which device holds what: batches are spread over all devices, everything else is on each.
+"""Which device holds what: batches are split over the devices, all else is replicated.
 
-Or, to save memory, the state of training lies in shares on the devices (ZeRO: Rajbhandari et al.,
-SC 2020), and is gathered where it is used.
+To save memory, the training state can be split over the devices as well (ZeRO: Rajbhandari et al.,
+SC 2020); its arrays are then gathered where they are used.
 """
 
 from collections.abc import Sequence
@@ -13,47 +13,47 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """Returns a mesh of devices, by default every one of every host, along one axis, `data`."""
-    # The compiler finds how values inside a program are spread; only inputs and outputs say so.
+    """Returns a mesh of devices, by default all devices of all hosts, along one axis, `data`."""
+    # Only inputs and outputs have explicit shardings; the compiler finds those in between.
     count = jax.device_count() if devices is None else len(devices)
     return jax.make_mesh((count,), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
-def whole(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of what every device holds whole."""
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of an array that every device holds completely."""
     return NamedSharding(mesh, PartitionSpec())
 
 
-def spread(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of a batch, along its first axis."""
+def data_sharded(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of a batch, which is split along its first axis."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def shares(tree: Any, mesh: Mesh) -> Any:
-    """Returns the shardings by which each device holds a share of every array of a tree.
+def fully_sharded(tree: Any, mesh: Mesh) -> Any:
+    """Returns shardings that split every array of a tree over the devices.
 
-    An array is cut along its largest axis that the number of devices divides; one without such an
-    axis is whole on every device.
+    An array is split along its largest axis that is a multiple of the number of devices; an array
+    without such an axis is replicated.
     """
-    return jax.tree.map(lambda x: _share(x.shape, mesh), tree)
+    return jax.tree.map(lambda x: _split(x.shape, mesh), tree)
 
 
-def _share(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
+def _split(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
     axes = [axis for axis, size in enumerate(shape) if size and size % mesh.size == 0]
     if not axes:
-        return whole(mesh)
+        return replicated(mesh)
     longest = max(axes, key=lambda axis: shape[axis])
     return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
 
 
-def place(tree: Any, mesh: Mesh, in_shares: bool = False) -> Any:
-    """Puts the arrays of a tree on every device: whole, or a share of each."""
-    return jax.device_put(tree, shares(tree, mesh) if in_shares else whole(mesh))
+def place(tree: Any, mesh: Mesh, sharded: bool = False) -> Any:
+    """Puts the arrays of a tree on the devices: replicated, or fully sharded."""
+    return jax.device_put(tree, fully_sharded(tree, mesh) if sharded else replicated(mesh))
 
 
 def shard_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Spreads this host's part of a batch over its devices, along the first axis."""
-    sharding = spread(mesh)
+    """Splits this host's part of a batch over its devices, along the first axis."""
+    sharding = data_sharded(mesh)
     return {
         name: jax.make_array_from_process_local_data(sharding, value)
         for name, value in batch.items()

@@ -29,7 +29,7 @@ from afsd_jax.io import files
 from afsd_jax.models import PADDING, i3d, normalise, parameters
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.runtime.compilation import compiled
-from afsd_jax.runtime.sharding import data_mesh, spread, whole
+from afsd_jax.runtime.sharding import data_mesh, data_sharded, replicated
 
 SAMPLED_FRAMES = 16  # of a video, whose bytes tell it from another of the same sizes
 
@@ -171,9 +171,10 @@ def _compute(
         flat = [part.reshape(len(frames), -1) for part in features]
         return jnp.concatenate(flat, axis=1).astype(jnp.float32)
 
-    compute = compiled(forward, in_shardings=(whole(mesh), spread(mesh), spread(mesh)))
+    batched = data_sharded(mesh)
+    compute = compiled(forward, in_shardings=(replicated(mesh), batched, batched))
     local = {name: np.asarray(value) for name, value in weights.items()}
-    local = jax.device_put(local, whole(mesh))
+    local = jax.device_put(local, replicated(mesh))
     batch_size = max(config.train.batch_size // jax.process_count(), len(devices))
     reader = ClipReader(videos, config.data)
     with tqdm(total=len(cuts), desc="trunk features", unit="clip") as bar:

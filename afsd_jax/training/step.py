@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from afsd_jax.models import PADDING, Network, normalise, parameters
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.memory import give_back_memory
-from afsd_jax.runtime.sharding import shares, whole
+from afsd_jax.runtime.sharding import fully_sharded, replicated
 from afsd_jax.training.feature_cache import split
 from afsd_jax.training.losses import losses
 from afsd_jax.training.optimizer import is_trunk
@@ -169,12 +169,14 @@ def make_train_step(
     flags, statistics = passes(config), parameters.names(template, nnx.BatchStat)
 
     def gathered(tree: Any) -> Any:
-        return tree if shared is None else jax.lax.with_sharding_constraint(tree, whole(shared))
+        if shared is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, replicated(shared))
 
     def in_shares(tree: Any) -> Any:
         if shared is None:
             return tree
-        return jax.lax.with_sharding_constraint(tree, shares(tree, shared))
+        return jax.lax.with_sharding_constraint(tree, fully_sharded(tree, shared))
 
     def loss(
         trainable: dict[str, Any],

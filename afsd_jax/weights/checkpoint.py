@@ -22,7 +22,7 @@ from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write
 from afsd_jax.models import parameters
-from afsd_jax.runtime.sharding import data_mesh, whole
+from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
 from afsd_jax.weights import checksums
 
@@ -225,7 +225,7 @@ def _metadata(place: Path) -> Mapping[str, Any]:
 
 def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
     # On the devices that there are now, however many there were when it was saved.
-    everywhere = whole(data_mesh())
+    everywhere = replicated(data_mesh())
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or everywhere),
         abstract,

@@ -17,7 +17,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import Input, Source, of_arrays
 from afsd_jax.inputs.windows import cut
 from afsd_jax.models import parameters
-from afsd_jax.runtime.prefetch import ahead
+from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import VideoLabel
 from afsd_jax.weights.checkpoint import Checkpoint
 from tests import small_run
@@ -276,7 +276,7 @@ def test_a_thread_works_ahead_a_little_and_ends_with_its_reader():
             assert unwanted.is_set()
             ended.set()
 
-    reader = ahead(numbers, 3)
+    reader = prefetch(numbers, 3)
     assert [next(reader) for _ in range(5)] == list(range(5))
     reader.close()
     assert ended.wait(5)
@@ -288,7 +288,7 @@ def test_what_is_raised_ahead_is_raised_after_what_came_before():
         yield 1
         raise UserError("broken")
 
-    reader = ahead(numbers, 3)
+    reader = prefetch(numbers, 3)
     assert next(reader) == 1
     with pytest.raises(UserError, match="broken"):
         next(reader)

@@ -7,7 +7,7 @@ import pytest
 
 from afsd_jax.report import Track, VideoReport, write_page
 from afsd_jax.report.colors import class_colors, fade
-from afsd_jax.report.urls import relative_url
+from afsd_jax.report.render import relative_url
 from afsd_jax.types import Action, Detection
 from tests.report.opened import opened
 from tests.video_files import numbered_frames, write_video

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 CODE = (
-    "import jax, os; from afsd_jax.runtime import compilation_cache\n"
-    "compilation_cache.enable(os.environ.get('AFSD_COMPILATION_CACHE'))\n"
+    "import jax, os; from afsd_jax.runtime import compilation\n"
+    "compilation.enable_cache(os.environ.get('AFSD_COMPILATION_CACHE'))\n"
     "print(jax.config.jax_compilation_cache_dir)\n"
     "print(jax.config.jax_persistent_cache_min_compile_time_secs)"
 )

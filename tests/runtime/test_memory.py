@@ -1,4 +1,4 @@
-"""The process's memory: huge pages for what a training step maps anew."""
+"""Huge pages for the memory that a training step maps in each step."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ print(*sys.argv[1:])
 
 
 def huge_mib(**environment: str) -> float:
-    """Returns for how much memory a process with a large block has asked for huge pages."""
+    """Returns how much memory a process with a large block has in huge pages, MiB."""
     ours = ("GLIBC_TUNABLES", memory._SWITCH)
     given = {name: value for name, value in os.environ.items() if name not in ours}
     done = subprocess.run(
@@ -41,8 +41,8 @@ def huge_mib(**environment: str) -> float:
 
 
 @pytest.mark.skipif(
-    not memory._given_to_who_asks() or memory._mallopt() is None,
-    reason="this machine gives huge pages to all, or to none",
+    not memory._huge_pages_on_request() or memory._mallopt() is None,
+    reason="huge pages are not set to madvise on this machine",
 )
 def test_a_command_starts_again_with_huge_pages():
     assert huge_mib() >= 512
@@ -54,7 +54,7 @@ def test_a_command_starts_again_with_huge_pages():
     "environment",
     [{"AFSD_KEEP_FREED_MEMORY": "0"}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}],
 )
-def test_it_goes_on_as_it_is_where_the_environment_says_so(monkeypatch, environment):
+def test_the_environment_can_prevent_the_new_start(monkeypatch, environment):
     monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("started again"))
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -11,7 +11,7 @@ import apache_beam as beam
 from afsd_jax.cli.detect import command as detect
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import read_json, write_json
-from afsd_jax.runtime import compilation_cache
+from afsd_jax.runtime import compilation
 
 
 class DetectVideo(beam.DoFn):
@@ -23,7 +23,7 @@ class DetectVideo(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the networks, once in each worker."""
-        compilation_cache.enable(self._args.compilation_cache)
+        compilation.enable_cache(self._args.compilation_cache)
         self._work = detect.open_work(self._args)
         self._work.quiet = True
 
