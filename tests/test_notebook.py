@@ -26,9 +26,12 @@ def executed(folder) -> nbformat.NotebookNode:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     for name in ("ipython", "jupyter"):
         (folder / f".{name}").mkdir()
+    programs = str(Path(sys.executable).parent)
+    path = [place for place in os.environ["PATH"].split(os.pathsep) if place != programs]
     environment = os.environ | {
-        # As in an activated virtual environment, and with nobody's settings.
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        # As in an editor that starts a kernel without activating its environment, and with
+        # nobody's settings.
+        "PATH": os.pathsep.join(path),
         "IPYTHONDIR": str(folder / ".ipython"),
         "JUPYTER_RUNTIME_DIR": str(folder / ".jupyter"),
     }
