@@ -32,7 +32,7 @@ OPEN = {
     "inference.window_stride": 0,
 }
 
-REMAT = ("", "products", "blocks", "trunk")  # policies of `models.remat`
+REMAT = ("", "products", "blocks", "trunk")  # policies of `models.i3d.rematerialise`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.flow_method": FLOW_METHODS,

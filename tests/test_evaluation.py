@@ -123,8 +123,18 @@ def test_tiou_is_intersection_over_union_and_zero_where_there_is_none():
     segment = np.array([0.0, 4.0])
     others = np.array([[0, 4], [2, 6], [1, 2], [4, 5], [7, 9], [3, 1]], np.float64)
     expected = [1, 2 / 6, 1 / 4, 0, 0, 0]
-    np.testing.assert_allclose(evaluation.temporal_iou(segment, others), expected)
-    assert evaluation.temporal_iou(np.array([5.0, 5.0]), np.array([5.0, 5.0])) == 0
+    np.testing.assert_allclose(evaluation.tiou(*segment, *others.T), expected)
+    assert evaluation.tiou(*np.array([5.0, 5.0, 5.0, 5.0])) == 0
+
+
+def test_tiou_is_rounded_as_by_the_toolkit():
+    segments = np.sort(np.random.default_rng(0).integers(0, 200, (2, 500, 2)) / 10, axis=-1)
+    (start, end), (true_start, true_end) = np.moveaxis(segments, -1, 1)
+    # Word for word from eval_detection.py's segment_iou.
+    intersection = (np.minimum(true_end, end) - np.maximum(true_start, start)).clip(0)
+    union = (end - start) + (true_end - true_start) - intersection
+    expected = np.divide(intersection, union, out=np.zeros(500), where=union > 0)
+    np.testing.assert_array_equal(evaluation.tiou(start, end, true_start, true_end), expected)
 
 
 @pytest.mark.parametrize("tious", [(), (0.0,), (0.5, 1.1), (float("nan"),)])

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from afsd_jax.evaluation import tiou
+
 Floats = NDArray[np.float32]
 Factor = Callable[[Floats], Floats]  # what a score is multiplied by, from the tIoU with a pick
 
@@ -34,13 +36,6 @@ def plain(limit: float) -> Factor:
         return np.where(tiou > np.float32(limit), np.float32(0), np.float32(1))
 
     return factor
-
-
-def tious(start: Floats, end: Floats, pick_start: Floats, pick_end: Floats) -> Floats:
-    """Returns the tIoU of segments with picks, broadcast; a pick's width is at least 1e-5 s."""
-    overlap = np.maximum(np.minimum(end, pick_end) - np.maximum(start, pick_start), 0)
-    union = np.maximum(pick_end - pick_start, MIN_WIDTH_S) + (end - start) - overlap
-    return np.divide(overlap, union, out=overlap, where=overlap > 0)
 
 
 def weaken(scores: Floats, factors: Floats) -> Floats:
@@ -85,7 +80,7 @@ def suppress(
         table.score[top] = -np.inf
         near, counts = table.near(top)
         ends = np.repeat(table.start[top], counts), np.repeat(table.end[top], counts)
-        factors = factor(tious(table.start[near], table.end[near], *ends))
+        factors = factor(tiou(table.start[near], table.end[near], *ends, MIN_WIDTH_S))
         table.score[near] = weaken(table.score[near], factors)
     return table.by_class(np.concatenate(picks), np.concatenate(pick_scores), max_kept)
 
@@ -187,8 +182,8 @@ def vote(
     start, end = candidates.T
     for at in range(0, len(voted), step):
         part = voted[at : at + step]
-        tiou = tious(start, end, part[:, :1], part[:, 1:])
-        share = np.where(tiou >= np.float32(limit), tiou, 0) * weights
+        overlap = tiou(start, end, part[:, :1], part[:, 1:], MIN_WIDTH_S)
+        share = np.where(overlap >= np.float32(limit), overlap, 0) * weights
         total = share.sum(1, keepdims=True)
         np.divide(share @ candidates, total, out=part, where=total > 0)
     return voted

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.detection.nms import Factor, Floats, tious, weaken
+from afsd_jax.detection.nms import MIN_WIDTH_S, Factor, Floats, weaken
+from afsd_jax.evaluation import tiou
 
 
 class Settling:
@@ -46,8 +47,9 @@ class Settling:
         new: list[int] = []
         waiting = score.copy()
         while len(waiting) and waiting[top := int(np.argmax(waiting))] > -np.inf:
-            tiou = tious(self._start, self._end, self._start[top], self._end[top])
-            others = (tiou > 0) & ~self._settled
+            pick = self._start[top], self._end[top]
+            overlap = tiou(self._start, self._end, *pick, MIN_WIDTH_S)
+            others = (overlap > 0) & ~self._settled
             others[top] = False
             if doubtful[top]:
                 # It may be picked now, or later, or never.
@@ -59,7 +61,7 @@ class Settling:
                 new.append(top)
                 score[top] = waiting[top]
             waiting[top] = -np.inf
-            weak = weaken(waiting, np.where(others, self._factor(tiou), np.float32(1)))
+            weak = weaken(waiting, np.where(others, self._factor(overlap), np.float32(1)))
             waiting = np.where(weak >= self._threshold, weak, np.float32(-np.inf))
         segments = np.stack([self._start[new], self._end[new]], -1)
         scores = score[new]

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.detection import nms
+from afsd_jax.evaluation import tiou
 from tests.support import GOLDEN
 
 
@@ -63,7 +64,7 @@ def direct_suppress(segments, scores, factor, threshold, max_kept):
             break
         picked.append((order[top], score[top]))
         score[top] = -np.inf
-        score = nms.weaken(score, factor(nms.tious(start, end, start[top], end[top])))
+        score = nms.weaken(score, factor(tiou(start, end, start[top], end[top], nms.MIN_WIDTH_S)))
         score[score < threshold] = -np.inf
     return picked
 
