@@ -1,6 +1,8 @@
-"""Where the repository, the goldens and the real annotations lie; the published networks; ports."""
+"""Folders of the repository, the published networks, processes and ports."""
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import ml_collections
@@ -25,3 +27,9 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs Python with these arguments in the repository's folder."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

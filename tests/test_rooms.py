@@ -1,5 +1,6 @@
 """A room imports only rooms below it, which import-linter checks: an import upwards fails."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -52,3 +53,12 @@ def test_a_new_room_must_be_given_a_place(installed):
     result = lint(installed)
     assert result.returncode != 0
     assert "cellar" in result.stdout
+
+
+def test_no_test_module_imports_another():
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                modules = [getattr(node, "module", None) or "", *(name.name for name in node.names)]
+                parts = [part for module in modules for part in module.split(".")]
+                assert not any(part.startswith("test_") for part in parts), f"{path}:{node.lineno}"

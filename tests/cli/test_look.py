@@ -16,8 +16,8 @@ from afsd_jax.cli.process import REFUSED
 from afsd_jax.detection import recognition
 from afsd_jax.io.video_scores import label_of, read_video_scores
 from tests import small_run
+from tests.real_videos import installed
 from tests.video_files import numbered_frames, write_video
-from tests.weights.test_kinetics import installed
 
 REAL = ("bigbuckbunny.mp4", "carphone_pristine.mp4")
 SMALL = ("--size=96", "--fps=12.5")

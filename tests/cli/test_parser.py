@@ -1,8 +1,6 @@
 """The command `afsd`: light to parse, the same by every name, and strict before any work."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import BENCHMARKS
 from afsd_jax.runtime import memory
-from tests.support import ROOT
+from tests.support import python
 
 HEAVY = ("numpy", "jax", "absl", "ml_collections", "tqdm", "tensorflow")
 OTHER_NAMES = {
@@ -67,11 +65,6 @@ FOLDERS = [
     ("convert", "--output"),
     ("demo", "--output"),
 ]
-
-
-def python(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def refusal(capsys, *arguments: str) -> str:

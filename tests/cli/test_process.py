@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from afsd_jax.cli import process
 from afsd_jax.errors import UserError
-from tests.cli.test_parser import python
+from tests.support import python
 
 log = logging.getLogger("afsd_jax.room.file")
 

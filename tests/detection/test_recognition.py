@@ -12,7 +12,7 @@ from flax import nnx
 from afsd_jax.detection import recognition
 from afsd_jax.models import parameters, streaming
 from afsd_jax.weights import kinetics
-from tests.weights.test_kinetics import TOP_5, frames_of
+from tests.real_videos import TOP_5, frames_of
 
 SIZE = 32
 NAMES = ["a", "b", "c"]

@@ -22,8 +22,8 @@ from afsd_jax.training.step import init_state, make_train_step
 from afsd_jax.training.validation import FeaturePredictor, FramePredictor
 from afsd_jax.weights import kinetics
 from tests import prepared_videos
+from tests.real_videos import installed
 from tests.small_run import small_config
-from tests.weights.test_kinetics import installed
 
 BLACK = -1.0
 

@@ -14,13 +14,7 @@ from afsd_jax.cli.process import REFUSED
 from afsd_jax.weights import checkpoint, conversion
 from tests.goldens import golden_twin
 from tests.support import ROOT, published
-from tests.weights.test_pytorch import HEAD, small_config, small_state
-
-
-def convert(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs the script."""
-    command = [sys.executable, "scripts/convert_weights.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+from tests.weight_files import HEAD, convert, small_config, small_state
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from afsd_jax import errors
 from afsd_jax.cli import process
 from afsd_jax.weights import conversion, pytorch
 from tests.support import ROOT
-from tests.weights.test_pytorch import HEAD, Calls, small_config, small_state
+from tests.weight_files import HEAD, Calls, small_config, small_state
 
 File = tuple[str, str, bytes]  # what is wrong, suffix, content
 

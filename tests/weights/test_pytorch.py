@@ -14,6 +14,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.weights import pytorch, torch_files
 from tests.golden.weights import array
 from tests.support import GOLDEN, ROOT, published
+from tests.weight_files import HEAD, Calls, small_config, small_state
 
 VARIANTS = ("thumos14", "anet")
 
@@ -21,22 +22,6 @@ VARIANTS = ("thumos14", "anet")
 def official_shapes(name: str) -> dict[str, tuple[int, ...]]:
     shapes = json.loads((GOLDEN / f"state_dict_{name}_rgb.json").read_text())
     return {key: tuple(shape) for key, shape in shapes.items()}
-
-
-def small_config():
-    """The network with few channels, whose files are small."""
-    config = published("thumos14")
-    config.model.trunk_width = 0.125
-    config.model.channels, config.model.groups = 16, 4
-    return config
-
-
-def small_state(config) -> dict[str, torch.Tensor]:
-    """A state dict for `config` with official names."""
-    shapes = pytorch.official_shapes(pytorch.parameter_shapes(config), config)
-    state = {name: torch.from_numpy(array(name, shape)) for name, shape in shapes.items()}
-    counters = [name.replace("running_var", "num_batches_tracked") for name in state]
-    return state | {name: torch.tensor(7) for name in counters if name.endswith("tracked")}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -166,9 +151,6 @@ def test_a_state_dict_may_lie_in_a_training_checkpoint(tmp_path):
     assert pytorch.load(tmp_path / "weights.pt", config).kind == "detector"
 
 
-HEAD = "coarse_pyramid_detection.conf_head.conv1d"
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -202,16 +184,6 @@ def test_a_tensor_that_pretends_to_be_huge_is_refused_by_its_shape(tmp_path):
     torch.save(state, tmp_path / "weights.pt")
     with pytest.raises(UserError, match="1 tensor is of a wrong shape"):
         pytorch.load(tmp_path / "weights.pt", config)
-
-
-class Calls:
-    """Unpickling it without care would call a function."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize("file_format", ["zip", "before 1.6", "bare pickle"])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from afsd_jax import cli
-from tests.cli.detect.test_command import write_untrained
 from tests.small_run import run
+from tests.untrained_checkpoints import write_untrained
 from tests.video_files import numbered_frames, write_video
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from afsd_jax import cli
 from afsd_jax.report.thumbnails import THUMBNAILS, StreamThumbnails
-from tests.cli.detect.test_command import write_untrained
 from tests.support import ROOT
+from tests.untrained_checkpoints import write_untrained
 from tests.video_files import write_video
 
 LIMIT_S = 120  # of a process

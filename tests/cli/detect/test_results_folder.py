@@ -21,9 +21,9 @@ from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
 from afsd_jax.results.writers import FORMATS, Choice
 from afsd_jax.types import Action, Detection
-from tests.cli.detect.test_command import CLASSES, write_untrained
 from tests.report.opened import opened
 from tests.support import ROOT
+from tests.untrained_checkpoints import CLASSES, write_untrained
 from tests.video_files import numbered_frames, overwrite_packets, write_lossless, write_video
 
 RATE = 10

@@ -7,22 +7,8 @@ import pytest
 from afsd_jax.data import annotations
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
+from tests.annotation_files import BORIS_AGGREGATED
 
-AGGREGATED = """\
-Observation id,Observation date,Description,Observation type,Source,Time offset (s),\
-Coding duration,Media duration (s),FPS (frame/s),Subject,\
-Observation duration by subject by observation,Behavior,Behavioral category,Modifier #1,\
-Behavior type,Start (s),Stop (s),Duration (s),Media file name,Image index start,Image index stop,\
-Image file path start,Image file path stop,Comment start,Comment stop
-pen 1,2024-05-02 10:11:12,,Media file,player #1:/home/ana/pen_1.mp4,0.0,\
-51.250,60.000,25.000,hen 1,5.5,peck,Feeding,ground,STATE,3.240,8.740,5.500,\
-/home/ana/pen_1.mp4,81,218,NA,NA,,
-pen 1,2024-05-02 10:11:12,,Media file,player #1:/home/ana/pen_1.mp4,0.0,\
-51.250,60.000,25.000,hen 1,5.5,call,Voice,,POINT,9.000,9.000,NA,/home/ana/pen_1.mp4,225,225,NA,NA,,
-pen 2,2024-05-02 11:00:00,,Media file,player #1:/home/ana/pen_2.avi,0.0,\
-20.000,30.000,25.000,hen 2,4.0,"rest, lying",,,STATE,0.000,4.000,4.000,\
-/home/ana/pen_2.avi,0,100,NA,NA,,
-"""
 OLD_AGGREGATED = """\
 Observation id,Observation date,Description,Media file,Total length,FPS,Subject,Behavior,\
 Behavioral category,Modifiers,Behavior type,Start (s),Stop (s),Duration (s),Comment start,\
@@ -75,7 +61,7 @@ def write(tmp_path: Path, text: str, name: str = "export.csv") -> Path:
 
 @pytest.mark.parametrize("kind", ["csv", "tsv"])
 def test_aggregated_events_are_read(tmp_path, kind):
-    text = AGGREGATED
+    text = BORIS_AGGREGATED
     if kind == "tsv":
         text = text.replace("rest, lying", "rest; lying").replace(",", "\t").replace(";", ",")
     videos = annotations.read_annotations(write(tmp_path, text, f"export.{kind}"))
@@ -117,26 +103,26 @@ def test_many_events_without_length_make_one_note(tmp_path):
 @pytest.mark.parametrize(
     ("text", "old", "new", "message"),
     [
-        (AGGREGATED, "8.740,5.500", "NA,NA", r"line 2: Stop \(s\) must be a number, is 'NA'"),
+        (BORIS_AGGREGATED, "8.740,5.500", "NA,NA", r"line 2: Stop \(s\) must be a number, is 'NA'"),
         (
-            AGGREGATED,
+            BORIS_AGGREGATED,
             "pen_1.mp4,0.0",
             "pen_1.mp4,12.5",
             "line 2: the observation has a time",
         ),
         (
-            AGGREGATED,
+            BORIS_AGGREGATED,
             "pen_1.mp4,0.0",
             "pen_1.mp4;/b.mp4,0.0",
             "line 2: Source names several videos; BORIS counts time",
         ),
         (
-            AGGREGATED,
+            BORIS_AGGREGATED,
             "/home/ana/pen_1.mp4,225",
             "/home/ana/pen_1b.mp4,225",
             "line 3: 'pen_1' came before 'pen_1b'; BORIS counts time through all videos",
         ),
-        (AGGREGATED, "peck,Feeding,", "peck,", "line 2: must have 25 cells"),
+        (BORIS_AGGREGATED, "peck,Feeding,", "peck,", "line 2: must have 25 cells"),
         (EVENTS, "STOP,8.740", "START,8.740", "line 6: 'peck' has a START too many; mend it"),
         (EVENTS, "START,3.240", "STOP,3.240", "line 2: 'peck' has a STOP too many"),
         (EVENTS, "START,3.240", "START,soon", "line 2: Time must be a number, is 'soon'"),
@@ -154,7 +140,7 @@ def test_what_cannot_be_placed_is_refused_by_line(tmp_path, text, old, new, mess
 
 
 def test_live_observations_have_no_video(tmp_path):
-    text = AGGREGATED.replace("player #1:/home/ana/pen_1.mp4", "NA").replace(
+    text = BORIS_AGGREGATED.replace("player #1:/home/ana/pen_1.mp4", "NA").replace(
         "/home/ana/pen_1.mp4", "NA"
     )
     with pytest.raises(UserError, match="line 2: names no video file; only observations of videos"):

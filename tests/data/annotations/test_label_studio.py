@@ -12,39 +12,8 @@ from hypothesis import strategies as st
 from afsd_jax.data import annotations
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
+from tests.annotation_files import LABEL_STUDIO_TASK, label_studio_result
 
-
-def result(label: str, start: int, end: int) -> dict[str, Any]:
-    return {
-        "value": {"ranges": [{"start": start, "end": end}], "timelinelabels": [label]},
-        "id": "Wq2dF8aB1x",
-        "from_name": "timelineLabels",
-        "to_name": "video",
-        "type": "timelinelabels",
-        "origin": "manual",
-    }
-
-
-TASK: dict[str, Any] = {
-    "id": 12,
-    "annotations": [
-        {
-            "id": 31,
-            "completed_by": 1,
-            "result": [result("Movement", 1, 25), result("Nothing", 51, 51)],
-            "was_cancelled": False,
-            "ground_truth": False,
-            "lead_time": 23.9,
-            "result_count": 2,
-        }
-    ],
-    "file_upload": "3d3ad63e-kitchen_1.mp4",
-    "drafts": [],
-    "predictions": [{"result": [result("Movement", 1, 500)]}],
-    "data": {"video": "/data/upload/1/3d3ad63e-kitchen_1.mp4", "fps": 25},
-    "meta": {},
-    "project": 1,
-}
 MIN: dict[str, Any] = {
     "video": "/data/upload/1/3d3ad63e-kitchen_1.mp4",
     "fps": "25",
@@ -69,7 +38,7 @@ def read(folder: Path, tasks: Any) -> annotations.Annotations:
     return annotations.read_annotations(path)
 
 
-@pytest.mark.parametrize("task", [TASK, MIN], ids=["JSON", "JSON_MIN"])
+@pytest.mark.parametrize("task", [LABEL_STUDIO_TASK, MIN], ids=["JSON", "JSON_MIN"])
 def test_timelines_count_in_frames_from_1_on_both_ends_included(tmp_path, task):
     assert read(tmp_path, [task]) == {"kitchen_1": AnnotatedVideo("", None, ACTIONS)}
 
@@ -90,14 +59,14 @@ def changed(task: dict[str, Any], **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_the_name_is_that_of_the_file_without_the_prefix_of_an_upload(tmp_path, video, name):
-    task = changed(TASK, data={"title": "a film", "video": video, "fps": 25})
+    task = changed(LABEL_STUDIO_TASK, data={"title": "a film", "video": video, "fps": 25})
     assert list(read(tmp_path, [task])) == [name]
     task["data"]["clip"] = task["data"].pop("video")
     assert list(read(tmp_path, [task])) == [name]
 
 
 def test_an_unknown_rate_is_refused_with_the_command_that_states_it(tmp_path):
-    for task, command in ((TASK, "map(.data.fps = 24)"), (MIN, "map(.fps = 24)")):
+    for task, command in ((LABEL_STUDIO_TASK, "map(.data.fps = 24)"), (MIN, "map(.fps = 24)")):
         unknown = copy.deepcopy(task)
         unknown.get("data", unknown).pop("fps")
         with pytest.raises(UserError) as error:
@@ -108,7 +77,7 @@ def test_an_unknown_rate_is_refused_with_the_command_that_states_it(tmp_path):
 
 
 def test_boxes_beside_the_timeline_tell_the_rate(tmp_path):
-    task = changed(TASK, data={"video": "kitchen_1.mp4"})
+    task = changed(LABEL_STUDIO_TASK, data={"video": "kitchen_1.mp4"})
     box = {"framesCount": 250, "duration": 10.0, "sequence": [], "labels": ["hand"]}
     task["annotations"][0]["result"].append({"type": "videorectangle", "value": box})
     assert read(tmp_path, [task])["kitchen_1"].actions == ACTIONS
@@ -117,7 +86,7 @@ def test_boxes_beside_the_timeline_tell_the_rate(tmp_path):
 def test_labels_of_a_media_player_are_in_seconds(tmp_path):
     value = {"start": 1.25, "end": 3.5, "channel": 0, "labels": ["Speech", "Loud"]}
     results = [{"type": "labels", "value": value}, {"type": "choices", "value": {"choices": ["a"]}}]
-    task = changed(TASK, data={"video": "a.mp4"}, annotations=[{"result": results}])
+    task = changed(LABEL_STUDIO_TASK, data={"video": "a.mp4"}, annotations=[{"result": results}])
     expected = (Action("Speech", 1.25, 3.5), Action("Loud", 1.25, 3.5))
     assert read(tmp_path, [task])["a"].actions == expected
     short = {"video": "a.mp4", "annotation_id": 1, "audio": [value]}
@@ -125,15 +94,15 @@ def test_labels_of_a_media_player_are_in_seconds(tmp_path):
 
 
 def test_tasks_that_nobody_annotated_are_left_out_but_empty_ones_kept(tmp_path):
-    waiting = changed(TASK, annotations=[], data={"video": "b.mp4"})
-    skipped = changed(TASK, annotations=[{"was_cancelled": True, "result": []}])
-    empty = changed(TASK, annotations=[{"result": []}], data={"video": "c.mp4"})
+    waiting = changed(LABEL_STUDIO_TASK, annotations=[], data={"video": "b.mp4"})
+    skipped = changed(LABEL_STUDIO_TASK, annotations=[{"was_cancelled": True, "result": []}])
+    empty = changed(LABEL_STUDIO_TASK, annotations=[{"result": []}], data={"video": "c.mp4"})
     assert read(tmp_path, [waiting, skipped, empty]) == {"c": AnnotatedVideo("", None, ())}
 
 
 def test_of_several_annotations_the_ground_truth_counts(tmp_path):
-    other = {"result": [result("Movement", 3, 4)]}
-    both = changed(TASK, annotations=[other, TASK["annotations"][0]])
+    other = {"result": [label_studio_result("Movement", 3, 4)]}
+    both = changed(LABEL_STUDIO_TASK, annotations=[other, LABEL_STUDIO_TASK["annotations"][0]])
     with pytest.raises(UserError, match=r"\[0\]: has 2 annotations; keep one, or mark one"):
         read(tmp_path, [both])
     both["annotations"][1] = changed(both["annotations"][1], ground_truth=True)
@@ -155,7 +124,7 @@ def test_of_several_annotations_the_ground_truth_counts(tmp_path):
     ],
 )
 def test_a_malformed_result_is_refused_by_place(tmp_path, value, message):
-    task = changed(TASK, annotations=[{"result": [{"value": value}]}])
+    task = changed(LABEL_STUDIO_TASK, annotations=[{"result": [{"value": value}]}])
     with pytest.raises(UserError, match=message) as error:
         read(tmp_path, [task])
     assert ": [0].annotations[0].result[0].value" in str(error.value)
@@ -164,7 +133,7 @@ def test_a_malformed_result_is_refused_by_place(tmp_path, value, message):
 @pytest.mark.parametrize("data", [{}, {"video": 3}, {"text": "a film"}, {"video": "http://[a.mp4"}])
 def test_a_task_without_a_video_is_refused(tmp_path, data):
     with pytest.raises(UserError, match=r"\[0\]: names no video file; the task's data must have"):
-        read(tmp_path, [changed(TASK, data=data)])
+        read(tmp_path, [changed(LABEL_STUDIO_TASK, data=data)])
 
 
 JSON_VALUES = st.recursive(
@@ -191,7 +160,7 @@ PATHS = [
 @settings(deadline=None)
 @given(st.sampled_from(PATHS), JSON_VALUES)
 def test_whatever_stands_anywhere_is_read_or_refused_in_one_line(tmp_path_factory, way, value):
-    task = copy.deepcopy(TASK)
+    task = copy.deepcopy(LABEL_STUDIO_TASK)
     inner: Any = task
     for step in way[:-1]:
         inner = inner[step]

@@ -10,57 +10,7 @@ import pytest
 from afsd_jax.data import annotations
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
-
-
-def segment(vid: str, start_s: float, end_s: float, value: str) -> dict[str, Any]:
-    return {"vid": vid, "flg": 0, "z": [start_s, end_s], "xy": [], "av": {"1": value}}
-
-
-PROJECT: dict[str, Any] = {
-    "project": {
-        "pid": "__VIA_PROJECT_ID__",
-        "rev": "__VIA_PROJECT_REV_ID__",
-        "pname": "Cooking",
-        "creator": "VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)",
-        "data_format_version": "3.1.1",
-        "vid_list": ["1", "2", "3"],
-    },
-    "config": {"file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}}, "ui": {}},
-    "attribute": {
-        "2": {
-            "aname": "object",
-            "anchor_id": "FILE1_Z1_XY1",
-            "type": 1,
-            "options": {},
-        },
-        "1": {
-            "aname": "TEMPORAL-SEGMENTS",
-            "anchor_id": "FILE1_Z2_XY0",
-            "type": 4,
-            "desc": "Temporal segment attribute added by default",
-            "options": {"default": "Default", "7": "Pour liquid", "stir": ""},
-            "default_option_id": "",
-        },
-    },
-    "file": {
-        "1": {"fid": 1, "fname": "kitchen_1.mp4", "type": 4, "loc": 1, "src": ""},
-        "2": {"fid": "2", "fname": "https://host/kitchen_2.webm", "type": 4, "loc": 2, "src": ""},
-        "3": {"fid": 3, "fname": "unseen.mp4", "type": 4, "loc": 1, "src": ""},
-    },
-    "view": {"1": {"fid_list": [1]}, "2": {"fid_list": ["2"]}, "3": {"fid_list": ["3"]}},
-    "metadata": {
-        "1_ysf4qqfC": segment("1", 1.5, 4.25, "7"),
-        "1_yQCRxO4z": segment("1", 5, 6, "stir"),
-        "2_psxAWPPc": segment("2", 0, 2.5, "default"),
-        "1_mwXvwsJo": {
-            "vid": "1",
-            "flg": 0,
-            "z": [2.0],
-            "xy": [2, 10, 10, 20, 20],
-            "av": {"2": "pan"},
-        },
-    },
-}
+from tests.annotation_files import VIA_PROJECT, via_segment
 
 
 def read(folder: Path, project: dict[str, Any]) -> annotations.Annotations:
@@ -71,22 +21,22 @@ def read(folder: Path, project: dict[str, Any]) -> annotations.Annotations:
 
 def test_segments_are_read_with_the_texts_of_their_options(tmp_path):
     first = (Action("Pour liquid", 1.5, 4.25), Action("stir", 5, 6))
-    assert read(tmp_path, PROJECT) == {
+    assert read(tmp_path, VIA_PROJECT) == {
         "kitchen_1": AnnotatedVideo("", None, first),
         "kitchen_2": AnnotatedVideo("", None, (Action("Default", 0, 2.5),)),
     }
 
 
 def test_every_ticked_box_is_a_label(tmp_path):
-    project = copy.deepcopy(PROJECT)
+    project = copy.deepcopy(VIA_PROJECT)
     project["attribute"]["1"]["type"] = 2
-    project["metadata"] = {"a": segment("1", 1, 2, "7,stir")}
+    project["metadata"] = {"a": via_segment("1", 1, 2, "7,stir")}
     labels = [action.label for action in read(tmp_path, project)["kitchen_1"].actions]
     assert labels == ["Pour liquid", "stir"]
 
 
 def test_of_several_attributes_the_first_with_a_value_is_the_label(tmp_path):
-    project = copy.deepcopy(PROJECT)
+    project = copy.deepcopy(VIA_PROJECT)
     note = {"aname": "note", "anchor_id": "FILE1_Z2_XY0", "type": 1, "options": {}}
     project["attribute"] = {"8": note, **project["attribute"], "9": note}
     project["metadata"]["1_ysf4qqfC"]["av"] = {"9": "blurred", "1": "7", "8": ""}
@@ -105,7 +55,7 @@ def test_of_several_attributes_the_first_with_a_value_is_the_label(tmp_path):
     ],
 )
 def test_a_malformed_segment_is_refused_by_place(tmp_path, change, message):
-    project = copy.deepcopy(PROJECT)
+    project = copy.deepcopy(VIA_PROJECT)
     project["metadata"]["1_ysf4qqfC"].update(change)
     with pytest.raises(UserError, match=message) as error:
         read(tmp_path, project)
@@ -125,7 +75,7 @@ def test_a_malformed_segment_is_refused_by_place(tmp_path, change, message):
     ],
 )
 def test_a_malformed_project_is_refused_by_place(tmp_path, part, key, value, message):
-    project = copy.deepcopy(PROJECT)
+    project = copy.deepcopy(VIA_PROJECT)
     project[part][key] = value
     with pytest.raises(UserError, match=message):
         read(tmp_path, project)

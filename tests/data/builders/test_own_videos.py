@@ -9,28 +9,31 @@ import pytest
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.errors import UserError
-from tests.data.annotations.test_boris import AGGREGATED
-from tests.data.annotations.test_elan import EAF
-from tests.data.annotations.test_label_studio import TASK
-from tests.data.annotations.test_via import PROJECT
+from tests.annotation_files import BORIS_AGGREGATED, ELAN_EAF, LABEL_STUDIO_TASK, VIA_PROJECT
 from tests.video_files import numbered_frames, write_video
 
 KINDS: dict[str, tuple[dict[str, str], dict[str, list[str]]]] = {
-    "BORIS": ({"export.csv": AGGREGATED}, {"pen_1": ["peck"], "pen_2": ["rest, lying"]}),
+    "BORIS": ({"export.csv": BORIS_AGGREGATED}, {"pen_1": ["peck"], "pen_2": ["rest, lying"]}),
     "Label Studio": (
         {
             "export.json": json.dumps(
-                [TASK, {**TASK, "data": {"video": "/data/upload/2/0a1b2c3d-b.mp4", "fps": 25}}]
+                [
+                    LABEL_STUDIO_TASK,
+                    {
+                        **LABEL_STUDIO_TASK,
+                        "data": {"video": "/data/upload/2/0a1b2c3d-b.mp4", "fps": 25},
+                    },
+                ]
             )
         },
         {"kitchen_1": ["Movement", "Nothing"], "b": ["Movement", "Nothing"]},
     ),
     "ELAN": (
-        {"1.eaf": EAF, "2.eaf": EAF.replace("talk%201", "talk%202")},
+        {"1.eaf": ELAN_EAF, "2.eaf": ELAN_EAF.replace("talk%201", "talk%202")},
         {"talk 1": ["wave & nod", "gesture"], "talk 2": ["wave & nod", "gesture"]},
     ),
     "VIA": (
-        {"project.json": json.dumps(PROJECT)},
+        {"project.json": json.dumps(VIA_PROJECT)},
         {"kitchen_1": ["Pour liquid", "stir"], "kitchen_2": ["Default"]},
     ),
 }
