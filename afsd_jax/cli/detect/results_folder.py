@@ -1,8 +1,8 @@
-"""A folder of results: each video's files are written as soon as it is done, and found again.
+"""A folder of results: the files of each video are written as soon as it is done.
 
-NAME.json holds all detections of one video. Its `external_data` says by digests what they were
-made from (`made_by`) and which of them the other files show (`shown`). It is written last: where it
-is, the others are.
+NAME.json holds all detections of one video. Its `external_data` has digests of what they depend on
+(`made_by`) and of what the other files show (`shown`), by which a later run knows whether the video
+is done. It is written last: if it exists, the other files do, too.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,33 +20,32 @@ from afsd_jax.results.writers import Choice, write_shown
 from afsd_jax.types import Action
 
 
-class OutputFolder:
+class ResultsFolder:
     """Results of videos in a folder.
 
     Attributes:
-      folder: its path.
-      choice: what people are shown; its classes may be filled in before anything is written.
-      combined: the file of all videos' detections.
-      shows_frames: whether a file of a video shows some of its frames.
+      folder: path of the folder.
+      combined: path of the file with the detections of all videos.
+      shows_frames: whether the files of a video show some of its frames.
     """
 
     def __init__(self, folder: Path, formats: Sequence[str], choice: Choice, part: str = ""):
         """Writes nothing yet.
 
         Args:
-          folder: is made where it is missing.
-          formats: of `outputs.FORMATS`; JSON is written in any case.
-          choice: what people are shown.
-          part: of all videos that these are, for the name of the combined file.
+          folder: path of the folder, which is made if it is missing.
+          formats: some of `writers.FORMATS`; JSON is always written.
+          choice: which detections people are shown.
+          part: shard of all videos, as it stands in the names of files of several videos.
         """
-        self.folder, self.choice = folder, choice
+        self.folder, self._choice = folder, choice
         self.combined = folder / f"detections{part}.json"
         self._index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
         self.shows_frames = "html" in formats
 
     def files(self, names: Sequence[str]) -> Iterator[Path]:
-        """Yields every file that will be written if these videos are detected in."""
+        """Yields every file that detecting in these videos writes."""
         yield self.combined
         if self._index:
             yield self._index
@@ -54,48 +53,51 @@ class OutputFolder:
             yield self._json(name)
             yield from self._for_people(name)
 
-    def holds(self, name: str, made_by: str, actions: Sequence[Action] | None = None) -> bool:
-        """Returns whether a video is done; files for people that are missing are written.
+    def complete(self, name: str, digest: str, actions: Sequence[Action] | None = None) -> bool:
+        """Writes missing files for people from the detections of a video, where these are done.
 
-        Only a page makes a video be looked at anew: it shows frames.
+        A video with a missing page is not done: the page shows frames of it.
 
         Args:
-          name: of the video.
-          made_by: digest of what its detections are made from.
+          name: name of the video.
+          digest: digest of what its detections depend on.
           actions: its true actions, which files for people show.
+
+        Returns:
+          Whether the video is done.
         """
         try:
             track, made = self._read(name)
-            if made["made_by"] != made_by:
+            if made["made_by"] != digest:
                 return False
             track = track._replace(actions=actions)
             same = made["shown"] == self._shown(track)
-        except (UserError, KeyError, TypeError, ValueError):  # no result, or not one of ours
+        except (UserError, KeyError, TypeError, ValueError):  # no file of `write`
             return False
         missing = [path for path in self._for_people(name) if not (same and path.is_file())]
         if any(path.suffix == ".html" for path in missing):
             return False
         if missing or not same:
             damaged = made.get("damaged", {}).get(name, 0)
-            self._write(VideoReport(track, damaged=damaged), made_by, missing)
+            self._write(VideoReport(track, damaged=damaged), digest, missing)
         return True
 
-    def write(self, video: VideoReport, made_by: str) -> None:
+    def write(self, video: VideoReport, digest: str) -> None:
         """Writes the files of one video.
 
         Raises:
-          UserError: one cannot be written.
+          UserError: a file cannot be written.
         """
-        self._write(video, made_by, self._for_people(video.track.name))
+        self._write(video, digest, self._for_people(video.track.name))
 
     def finish(self, names: Sequence[str]) -> int:
-        """Writes all detections of these videos, which are done, into one file, and lists pages.
+        """Writes all detections of these videos into one file, and the list of their pages.
 
         Returns:
-          Their number.
+          The number of detections.
 
         Raises:
-          UserError: it cannot be written.
+          UserError: a file cannot be written.
         """
         if self._index:
             with naming_failure(self._index):
@@ -103,7 +105,7 @@ class OutputFolder:
         return join_predictions(self.combined, {name: self._json(name) for name in names})
 
     def _write_index(self, path: Path, names: Sequence[str]) -> None:
-        choice, entries = self.choice, []
+        choice, entries = self._choice, []
         for name in names:
             track, _ = self._read(name)
             chosen = track._replace(detections=choice.of(track.detections))
@@ -111,25 +113,25 @@ class OutputFolder:
         write_index(path, entries, min_score=choice.min_score, labels=choice.classes)
 
     def _read(self, name: str) -> tuple[Track, dict[str, Any]]:
-        """Returns a video's detections, and what they were made from."""
+        """Returns the detections of a video, and the `external_data` of its file."""
         found = read_json(self._json(name))
         detections = predictions_of(found, self._json(name))[name]
         made: dict[str, Any] = found["external_data"]
         return Track(name, float(made["duration_s"]), detections), made
 
     def _shown(self, track: Track) -> str:
-        """Returns a digest of what people are shown besides the detections."""
+        """Returns a digest of what files for people show besides the detections."""
         truth = None
         if track.actions is not None:
             truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
-        return fingerprint.of_values(*self.choice, truth)
+        return fingerprint.of_values(*self._choice, truth)
 
-    def _write(self, video: VideoReport, made_by: str, for_people: Sequence[Path]) -> None:
+    def _write(self, video: VideoReport, digest: str, for_people: Sequence[Path]) -> None:
         name, duration_s, detections, _ = video.track
         for path in for_people:
             with naming_failure(path):
-                write_shown(path, video, self.choice)
-        made = {"made_by": made_by, "shown": self._shown(video.track), "duration_s": duration_s}
+                write_shown(path, video, self._choice)
+        made = {"made_by": digest, "shown": self._shown(video.track), "duration_s": duration_s}
         if video.damaged:
             made["damaged"] = {name: video.damaged}
         with naming_failure(self._json(name)):

@@ -1,9 +1,6 @@
-"""The videos that `afsd detect` is given: files, arrays, or a split of a prepared data set."""
+"""The videos that `afsd detect` detects in: files, a pipe, or a split of a prepared data set."""
 
-import argparse
 import functools
-import glob
-import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,8 +8,7 @@ from typing import Protocol
 
 import ml_collections
 
-from afsd_jax.cli.detect import pipe
-from afsd_jax.data.decode import media
+from afsd_jax.cli.detect.options import PIPE_NAME, DetectOptions
 from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.errors import UserError
@@ -22,86 +18,49 @@ from afsd_jax.io import files, fingerprint
 from afsd_jax.types import Action
 
 
-def video_files(paths: Sequence[Path]) -> list[Path]:
-    """Returns the files that paths name: a folder stands for the videos in it and below it.
-
-    A pattern that the shell did not expand, such as videos/*.mp4 or **/*.mp4, stands for the files
-    that match it.
-
-    Raises:
-      UserError: a file is missing, a folder has no video, no file matches a pattern, or two files
-        have the same name.
-    """
-    names: dict[str, Path] = {}
-    for path in itertools.chain.from_iterable(map(_videos_in, paths)):
-        if not path.is_file():
-            wrong = "is a pipe, socket or device, not a file" if path.exists() else "no such file"
-            raise UserError(f"{path}: {wrong}")
-        if path.stem in names:
-            raise UserError(
-                f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
-                "so detect them one after the other into two files"
-            )
-        names[path.stem] = path
-    return list(names.values())
-
-
-def _videos_in(path: Path) -> list[Path]:
-    if not path.exists() and glob.has_magic(str(path)):
-        matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
-        if not matches:
-            raise UserError(f"{path}: no file matches")
-        return [video for match in matches for video in _videos_in(match)]
-    if not path.is_dir():
-        return [path]
-    found = [video for video in media.find_sources(path, "rgb").values() if media.is_video(video)]
-    if not found:
-        raise UserError(f"{path}: no video is in this folder")
-    return found
-
-
-class GivenVideos(Protocol):
+class VideoList(Protocol):
     """Videos by name."""
 
     names: list[str]
 
     def stated_s(self, name: str) -> float:
-        """Returns about how many seconds a video lasts; 0 where only opening it tells."""
+        """Returns about how many seconds a video lasts; 0: not known before it is opened."""
 
     def sources(self, names: Sequence[str]) -> Iterator[Source]:
-        """Yields what opens the videos of these names, one after another."""
+        """Yields the videos of these names, each to be opened when its turn comes."""
 
     def state(self, name: str) -> str:
-        """Returns a digest of what a video is read from and how."""
+        """Returns a digest of the files that a video is read from, and of how they are read."""
 
     def path(self, name: str) -> Path | None:
-        """Returns the file that players play; None: there is none."""
+        """Returns the file that a player can play; None: there is none."""
 
     def actions(self, name: str) -> Sequence[Action] | None:
-        """Returns a video's true actions; None: they are not known."""
+        """Returns the true actions of a video; None: they are not known."""
 
 
 class VideoFiles:
     """Video files and arrays of frames."""
 
-    def __init__(self, args: argparse.Namespace, configs: Sequence[ml_collections.ConfigDict]):
-        """Opens nothing yet.
+    def __init__(self, options: DetectOptions, configs: Sequence[ml_collections.ConfigDict]):
+        """Opens no video yet.
 
         Args:
-          args: the command line; see `cli`.
-          configs: of the networks.
+          options: the options of the command.
+          configs: configurations of the networks.
 
         Raises:
-          UserError: --durations is no file of durations, or --ground-truth none of annotations of
+          UserError: `durations` is no file of durations, or `ground_truth` has no annotations of
             these videos.
         """
-        self._args, self._configs = args, configs
-        self._durations = files.read_json(args.durations) if args.durations else {}
+        self._options, self._configs = options, configs
+        self._durations = files.read_json(options.durations) if options.durations else {}
         if not isinstance(self._durations, dict):
-            raise UserError(f"{args.durations}: must map video names to seconds")
-        self._paths = {path.stem: path for path in args.videos}
+            raise UserError(f"{options.durations}: must map video names to seconds")
+        self._paths = {path.stem: path for path in options.videos}
         self.names = list(self._paths)
-        self._truth = _read_truth(args.ground_truth, self.names) if args.ground_truth else {}
+        truth = options.ground_truth
+        self._truth = _read_truth(truth, self.names) if truth else {}
 
     def stated_s(self, name: str) -> float:
         path = self._paths[name]
@@ -111,10 +70,10 @@ class VideoFiles:
         return (Source(name, functools.partial(self._open, name)) for name in names)
 
     def state(self, name: str) -> str:
-        paths, args = self._read_from(name), self._args
+        paths, options = self._read_from(name), self._options
         if paths[0].suffix != ".npy":
-            return fingerprint.of_values(fingerprint.of_files(paths), args.flow_method)
-        timing = args.fps, self._durations.get(name)
+            return fingerprint.of_values(fingerprint.of_files(paths), options.flow_method)
+        timing = options.fps, self._durations.get(name)
         return fingerprint.of_values(fingerprint.of_files(paths), *timing)
 
     def path(self, name: str) -> Path | None:
@@ -127,33 +86,32 @@ class VideoFiles:
     def _open(self, name: str) -> Input:
         paths = self._read_from(name)
         if paths[0].suffix != ".npy":
-            return inputs.from_video(paths[0], self._configs, self._args.flow_method)
-        return inputs.from_arrays(paths, self._configs, self._args.fps, self._durations)
+            return inputs.from_video(paths[0], self._configs, self._options.flow_method)
+        return inputs.from_arrays(paths, self._configs, self._options.fps, self._durations)
 
     def _read_from(self, name: str) -> list[Path]:
-        path, flow_dir = self._paths[name], self._args.flow_dir
+        path, flow_dir = self._paths[name], self._options.flow_dir
         return [path, flow_dir / path.name] if flow_dir and path.suffix == ".npy" else [path]
 
 
-class Stream:
-    """A video that comes once, through standard input."""
+class PipedVideo:
+    """A video on standard input, which can be read once."""
 
     def __init__(
         self,
-        args: argparse.Namespace,
+        source: ByteSource,
         configs: Sequence[ml_collections.ConfigDict],
-        bytes_: ByteSource,
+        flow_method: str | None,
     ):
         """Opens nothing yet.
 
         Args:
-          args: the command line; see `cli`.
-          configs: of the networks.
-          bytes_: that come.
+          source: bytes of the video.
+          configs: configurations of the networks.
+          flow_method: how optical flow is computed; None: as each configuration says.
         """
-        self.names = [pipe.NAME]
-        given = bytes_, pipe.NAME, configs, args.flow_method
-        self._open = functools.partial(inputs.from_stream, *given)
+        self.names = [PIPE_NAME]
+        self._open = functools.partial(inputs.from_stream, source, PIPE_NAME, configs, flow_method)
 
     def stated_s(self, name: str) -> float:
         return 0.0
@@ -162,7 +120,7 @@ class Stream:
         return (Source(name, self._open) for name in names)
 
     def state(self, name: str) -> str:
-        return uuid.uuid4().hex  # no other stream is this one
+        return uuid.uuid4().hex  # no other video is the same
 
     def path(self, name: str) -> Path | None:
         return None
@@ -172,26 +130,27 @@ class Stream:
 
 
 class PreparedVideos:
-    """A split of the prepared data sets that the networks' configurations name."""
+    """A split of the prepared data sets that the configurations of the networks name."""
 
-    def __init__(self, args: argparse.Namespace, configs: Sequence[ml_collections.ConfigDict]):
+    def __init__(self, options: DetectOptions, configs: Sequence[ml_collections.ConfigDict]):
         """Finds the videos; reads no frames.
 
         Args:
-          args: the command line; see `cli`.
-          configs: of the networks.
+          options: the options of the command.
+          configs: configurations of the networks.
 
         Raises:
-          UserError: as `inputs.Prepared` does, or --ground-truth is no file of annotations of
-            these videos.
+          UserError: as `inputs.Prepared` does, or `ground_truth` has no annotations of these
+            videos.
         """
-        prepared = inputs.Prepared(configs, args.data_dir, args.split or "")
+        assert options.data_dir is not None
+        prepared = inputs.Prepared(configs, options.data_dir, options.split or "")
         self.sources = prepared.sources
         self.names = list(prepared.durations_s)
         self.stated_s = prepared.durations_s.__getitem__
         self._files = fingerprint.of_files(prepared.files)
-        given = args.ground_truth
-        self.actions = (_read_truth(given, self.names) if given else prepared.actions).get
+        truth = options.ground_truth
+        self.actions = (_read_truth(truth, self.names) if truth else prepared.actions).get
 
     def state(self, name: str) -> str:
         return self._files
@@ -201,7 +160,7 @@ class PreparedVideos:
 
 
 def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]:
-    """Returns the annotated ones of these videos, found with or without a leading "v_"."""
+    """Returns the actions of those videos that are annotated, with or without a leading "v_"."""
     from afsd_jax.data import annotations
 
     annotated = annotations.read_annotations(path)
@@ -214,11 +173,11 @@ def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]
     return truth
 
 
-def share(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
-    """Returns every n-th of the names in alphabetical order, from the i-th on: (i, n), i from 1.
+def every_nth(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
+    """Returns every n-th of the names in alphabetical order, from the i-th on; shard is (i, n).
 
     Raises:
-      UserError: there are fewer names than shares.
+      UserError: there are fewer than n names.
     """
     number, count = shard
     if len(names) < count:

@@ -41,7 +41,6 @@ def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path
     [
         (["x.mp4", "--output=x.json"], "--beam-options: only with --format"),
         (["-"], "--beam-options: not with -"),
-        (["x.mp4", "--checkpoint=kinetics"], "--beam-options: not with --checkpoint kinetics"),
     ],
 )
 def test_what_cannot_be_shared_out_is_refused(tmp_path, arguments, message, capsys, monkeypatch):

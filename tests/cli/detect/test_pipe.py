@@ -145,13 +145,13 @@ def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-", "other.mp4"], "-: standard input is looked at alone"),
-        (["-", "--shard=1/2"], "--shard: not with -, a stream"),
+        (["-", "other.mp4"], "-: standard input must be the only video"),
+        (["-", "--shard=1/2"], "--shard: not with -, a video on standard input"),
         (["-", "--video-scores=x.json"], "--video-scores: not with -"),
         (["-", "--format=csv"], "--format: give --output, too"),
         (["x.mp4"], "give --output"),
         (["-", "--data-dir=x"], "--data-dir: not with -"),
-        (["-", "--checkpoint=kinetics"], "give --output"),
+        (["-", "--checkpoint=kinetics"], "use afsd look"),
     ],
 )
 def test_what_a_stream_cannot_have_is_refused(arguments, message, capsys):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from afsd_jax.cli.detect.video_list import video_files
+from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 
 

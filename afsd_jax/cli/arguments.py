@@ -1,0 +1,106 @@
+"""What several commands share: types of flags, help texts, and options of Apache Beam.
+
+A type returns the value of a text, or raises ArgumentTypeError, whose message says what the value
+must be; `parser` puts the name of the flag in front.
+"""
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+from typing import Any
+
+from afsd_jax.errors import UserError
+
+FLOW_METHODS = ("tvl1", "dis")
+CONFIG = "configuration: FILE or FILE:VARIANT; a packaged one by its name, such as thumos14:rgb"
+TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
+BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
+MEMORY = """
+
+On CPUs, freed memory is kept for the next arrays, and training asks Linux for huge pages. This
+saves a sixth of the time and may take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment
+switches it off. Compiled programs are kept in ~/.cache/afsd_jax; AFSD_COMPILATION_CACHE=FOLDER
+keeps them elsewhere, and =0 keeps none."""
+
+
+def number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"must be a number, not {text}") from None
+
+
+def positive_number(text: str) -> float:
+    value = number(text)
+    if not 0 < value < float("inf"):
+        raise ArgumentTypeError(f"must be a positive number, not {text}")
+    return value
+
+
+def share(text: str) -> float:
+    """Returns a number from 0 to 1, both included."""
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise ArgumentTypeError(f"must lie between 0 and 1, not {text}")
+    return value
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Returns the type of whole numbers from `least` on."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise ArgumentTypeError(f"must be a whole number, not {text}") from None
+        if value < least:
+            raise ArgumentTypeError(f"must be at least {least}, not {text}")
+        return value
+
+    return read
+
+
+def names(text: str) -> list[str]:
+    """Returns the different names of a list such as "jump, run"."""
+    found = [name.strip() for name in text.split(",") if name.strip()]
+    if not found:
+        raise ArgumentTypeError("give names, separated by commas")
+    return list(dict.fromkeys(found))
+
+
+def some_of(allowed: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Returns the type of lists of allowed names."""
+
+    def read(text: str) -> list[str]:
+        found = names(text)
+        for name in found:
+            if name not in allowed:
+                raise ArgumentTypeError(f"must be some of {','.join(allowed)}, not {name}")
+        return found
+
+    return read
+
+
+def thresholds(text: str) -> tuple[float, ...]:
+    """Returns tIoU thresholds: numbers above 0 and up to 1."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"must be numbers such as 0.5,0.75, not {text}") from None
+    if not all(0 < value <= 1 for value in values):
+        raise ArgumentTypeError(f"thresholds must lie in (0, 1], not {text}")
+    return values
+
+
+def beam_options(text: str | None) -> Any:
+    """Returns the pipeline options of Apache Beam; None: do not run on Beam.
+
+    Raises:
+      UserError: Beam is not installed.
+    """
+    if text is None:
+        return None
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as error:
+        raise UserError("Apache Beam is not installed: pip install apache-beam") from error
+    return PipelineOptions(flags=[f"--{option}" for option in text.split(",") if option])

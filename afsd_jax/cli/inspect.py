@@ -1,0 +1,30 @@
+"""The command `afsd inspect`: shows what a prepared data set holds."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from afsd_jax.io.files import check_output_file
+
+SUMMARY = "Show what a prepared data set holds."
+DETAILS = ""
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", type=Path, help="prepared data set: DATA_DIR/DATASET/STREAM")
+    add("--output", type=Path, help="HTML page to write, with histograms, frames and timelines")
+    add("--videos", type=int, default=12, help="videos shown on the page (default: %(default)s)")
+
+
+def run(args: Namespace) -> None:
+    check_output_file(args.output)
+    from afsd_jax.data import summary
+    from afsd_jax.report import data_page
+
+    data = data_page.open_data_set(args.folder)
+    print("\n".join(summary.describe(data.title, data.class_names, data_page.summarize(data))))
+    if args.output:
+        data_page.write_page(args.output, data, args.videos)
+        print(f"\n{args.output}: open it in a browser")
+    else:
+        print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")

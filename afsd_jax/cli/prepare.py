@@ -1,0 +1,73 @@
+"""The command `afsd prepare`: videos and annotations become a prepared data set."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from afsd_jax.cli.arguments import BEAM, FLOW_METHODS, beam_options
+from afsd_jax.cli.printing import print_list
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_output_folder
+
+SUMMARY = "Prepare a data set for training and testing."
+DETAILS = """Exit codes: 0 all went well; 1 the data set is prepared, but without the videos that
+cannot be read (they are listed); 2 the input was refused and nothing was written."""
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("dataset", choices=("activitynet", "synthetic", "thumos14", "videos"))
+    source = "folder of videos, .npy arrays or flow images, or a prepared rgb stream"
+    add("--source", type=Path, help=source)
+    add("--output", type=Path, required=True, help="folder of prepared data sets")
+    add("--stream", choices=("rgb", "flow"), default="rgb", help="default: %(default)s")
+    add("--annotations", type=Path, help="file or folder; default: those in the source folder")
+    add("--classes", type=Path, help="text file of the allowed labels, one per line")
+    encoding = "how frames are stored (default: %(default)s)"
+    add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg", help=encoding)
+    fps = "frames per second to sample; 0: the rate of each video"
+    add("--fps", type=float, help=fps)
+    add("--max-frames", type=int, help="sample longer videos at a lower rate, to this many frames")
+    add("--size", type=int, default=112, help="height and width of frames (default: %(default)s)")
+    flow = "how optical flow is computed (default: %(default)s)"
+    add("--flow-method", choices=FLOW_METHODS, default="tvl1", help=flow)
+    add("--allow-missing", action="store_true", help="list missing videos instead of refusing")
+    add("--workers", type=int, default=0, help="number of processes; 0: one per core")
+    add("--beam-options", metavar="LIST", help=BEAM)
+
+
+def run(args: Namespace) -> int:
+    check_output_folder(args.output)
+    if args.source is None and args.dataset != "synthetic":
+        raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
+    from afsd_jax.data import datasets
+    from afsd_jax.data.builders.prepare_options import PrepareOptions
+
+    options = PrepareOptions(
+        source=args.source or args.output / "synthetic" / "source",
+        annotations=args.annotations,
+        classes=args.classes,
+        encoding=args.encoding,
+        fps=args.fps,
+        max_frames=args.max_frames,
+        size=args.size,
+        flow_method=args.flow_method,
+        allow_missing=args.allow_missing or None,
+        workers=args.workers,
+        beam_options=beam_options(args.beam_options),
+    )
+    folder = datasets.prepared_folder(args.dataset, args.output, args.stream)
+    before = datasets.read_report(folder) if (folder / datasets.REPORT).exists() else None
+    datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
+    report = datasets.read_report(folder)
+    videos = report["videos"]
+    hours = sum(video["duration_s"] for video in videos) / 3600
+    print(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
+    if before is not None:
+        print(f"since it was last prepared: {datasets.describe_changes(before, report)}")
+    damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
+    more = f" in {datasets.REPORT}"
+    print_list("videos with damaged packets, which were skipped", damaged, more)
+    print_list("notes", report["notes"], more)
+    print_list("videos that do not exist", report["missing"], more)
+    print_list("videos that cannot be read", list(report["unreadable"].values()), more)
+    return 1 if report["unreadable"] else 0

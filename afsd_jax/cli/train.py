@@ -1,0 +1,84 @@
+"""The command `afsd train`: trains a detector, alone or with other processes."""
+
+import os
+import re
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from afsd_jax.cli.arguments import CONFIG, MEMORY, whole_number
+from afsd_jax.cli.process import set_up_process
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_output_folder
+
+SUMMARY = "Train a detector."
+DETAILS = f"""Every field of the configuration can be set: --config.train.epochs=8
+
+The folder receives checkpoints, report.html, metrics.jsonl, config.json and TensorBoard's scalars.
+Started again with the same folder, the run continues after its last checkpoint as if it had never
+stopped. SIGTERM and Ctrl-C save a checkpoint first; a second one stops at once, without saving.
+
+Several processes train together if SLURM, Open MPI or an indexed Job of Kubernetes started them, or
+if each has --coordinator, --num-processes and --process-id. They share the --workdir.
+
+Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a loss is not finite; 75
+another process is gone; 130 and 143 stopped by Ctrl-C or SIGTERM.{MEMORY}"""
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[1-9]\d{0,4}")
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--config", required=True, help=CONFIG)
+    add("--workdir", type=Path, required=True, help="folder for checkpoints and logs of the run")
+    profile = "trace this many steps with JAX's profiler, into WORKDIR/profile/"
+    add("--profile", type=whole_number(0), default=0, metavar="STEPS", help=profile)
+    coordinator = "address of the first process, if several train together"
+    add("--coordinator", type=_address, metavar="HOST:PORT", help=coordinator)
+    count = "number of processes of the run; 1: train alone, even on a cluster"
+    add("--num-processes", type=whole_number(1), metavar="N", help=count)
+    add("--process-id", type=int, metavar="I", help="number of this process, from 0")
+
+
+def run(args: Namespace) -> int:
+    check_output_folder(args.workdir, parents=True)
+    check_processes(args.coordinator, args.num_processes, args.process_id)
+    from afsd_jax.cli.config_flags import load_config
+
+    config = load_config(args.config, args.overrides)
+    set_up_process()
+    from afsd_jax.runtime import distributed
+
+    joined = distributed.join(args.coordinator, args.num_processes, args.process_id, os.environ)
+    if joined:
+        print(joined, file=sys.stderr)
+    from afsd_jax.training.loop import train
+
+    with distributed.noticing_loss():
+        return train(config, args.workdir, args.profile)
+
+
+def check_processes(
+    coordinator: str | None, num_processes: int | None, process_id: int | None
+) -> None:
+    """Raises UserError if one of the flags is missing or the number of the process too high."""
+    flags = {
+        "--coordinator": coordinator,
+        "--num-processes": num_processes,
+        "--process-id": process_id,
+    }
+    missing = [flag for flag, value in flags.items() if value is None]
+    alone = num_processes == 1 and len(missing) == 2
+    if missing and len(missing) < len(flags) and not alone:
+        raise UserError(
+            f"{', '.join(missing)}: missing; give {', '.join(flags)} to each process, see afsd "
+            "train --help"
+        )
+    if process_id is not None and num_processes and not 0 <= process_id < num_processes:
+        raise UserError(f"--process-id {process_id}: must be from 0 to {num_processes - 1}")
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ArgumentTypeError(f"must be HOST:PORT of the first process, not {text}")
+    return text
