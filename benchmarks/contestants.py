@@ -97,7 +97,8 @@ def step_jax(dtype: str, size: Size) -> Work:
     from afsd_jax.models import parameters
     from afsd_jax.runtime import memory
     from afsd_jax.training.optimizer import make_optimizer
-    from afsd_jax.training.step import init_state, make_train_step
+    from afsd_jax.training.state import init_state
+    from afsd_jax.training.step import make_train_step
 
     memory.start_with_huge_pages()
     set_up_process()

@@ -54,7 +54,8 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
     from afsd_jax.training import feature_cache
     from afsd_jax.training.auto_config import BATCH_SIZE
     from afsd_jax.training.optimizer import make_optimizer
-    from afsd_jax.training.step import PADDING, init_state, make_train_step
+    from afsd_jax.training.state import init_state
+    from afsd_jax.training.step import PADDING, make_train_step
 
     def prepared(name: str, frozen_until: str, batch_size: int) -> Callable[[], float]:
         config = load_config(name)

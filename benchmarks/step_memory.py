@@ -45,7 +45,8 @@ def take_steps(dtype: str, remat: str, batch: int) -> dict[str, float]:
     from afsd_jax.models import parameters
     from afsd_jax.runtime import memory
     from afsd_jax.training.optimizer import make_optimizer
-    from afsd_jax.training.step import init_state, make_train_step
+    from afsd_jax.training.state import init_state
+    from afsd_jax.training.step import make_train_step
 
     memory.start_with_huge_pages()
     set_up_process()

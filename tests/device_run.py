@@ -14,7 +14,8 @@ import numpy as np
 from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.step import init_state, make_train_step
+from afsd_jax.training.state import init_state
+from afsd_jax.training.step import make_train_step
 from tests.small_run import small_config
 from tests.training_clips import training_clip
 

@@ -111,6 +111,18 @@ def adapt(
     return config, choices, _warnings(labels, lengths, names, data.clip_length)
 
 
+def choice_lines(choices: Sequence[Choice]) -> list[str]:
+    """Returns lines that tell a person what was chosen, and why; none without choices."""
+    if not choices:
+        return []
+    width = max(len(choice.field) for choice in choices)
+    lines = ["chosen for this data set (set a field yourself to have it otherwise):"]
+    for choice in choices:
+        value = repr(choice.value) if isinstance(choice.value, str) else f"{choice.value:g}"
+        lines.append(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
+    return lines
+
+
 def _is_open(config: dict, field: str) -> bool:
     section, name = field.split(".")
     return config[section][name] == OPEN[field]

@@ -6,6 +6,7 @@ Each is named by its video's frames and clips. What has changed is never read, b
 
 import hashlib
 import json
+import logging
 import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ from afsd_jax.runtime.sharding import data_mesh, data_sharded, replicated
 
 SAMPLED_FRAMES = 16  # of a video, whose bytes tell it from another of the same sizes
 
+log = logging.getLogger(__name__)
+
 
 class TrunkFeatures:
     """The features of clips of videos; called with the numbers of a video, clip and view."""
@@ -51,14 +54,11 @@ class TrunkFeatures:
 
 
 def check_frozen(config: ml_collections.ConfigDict) -> None:
-    """Checks that frozen weights come from somewhere, and that cached features never change.
-
-    With a cache the consistency loss is switched off, and that is said: its clips rearrange frames,
-    and no features of those are kept.
+    """Checks that a frozen trunk gets weights, and that cached features never change.
 
     Raises:
-      UserError: nothing is given to start from; or with a cache the trunk learns where the heads
-        read it, or clips are cropped anywhere.
+      UserError: the trunk is frozen, but there are no weights to start from; or features are
+        cached, but the heads read an endpoint that learns, or clips are cropped anywhere.
     """
     model = config.model
     if model.frozen_until and not config.train.init_from:
@@ -79,9 +79,19 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
             "config.data.crops=0: with config.data.feature_cache clips are cropped at fixed "
             "places; set it to 1, the centre, or 5, the corners as well"
         )
-    if config.loss.consistency_weight:
-        print("note: the consistency loss is off, for features of its clips are not in the cache")
-        config.loss.consistency_weight = 0.0
+
+
+def without_consistency_loss(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Returns the configuration, with the consistency loss switched off if features are cached.
+
+    Consistency clips rearrange frames, and the cache has no features of them.
+    """
+    if not config.data.feature_cache or not config.loss.consistency_weight:
+        return config
+    log.info("note: the consistency loss is off, because the cache has no features of its clips")
+    config = config.copy_and_resolve_references()
+    config.loss.consistency_weight = 0.0
+    return config
 
 
 def of_training(
@@ -244,4 +254,4 @@ def _check_space(folder: Path, todo: Sequence[FeatureFile]) -> None:
             "higher or config.data.crops lower"
         )
     if todo:
-        print(f"{folder}: the features of {len(todo)} videos, {needed / 1e9:.2f} GB, are kept here")
+        log.info(f"{folder}: features of {len(todo)} videos, {needed / 1e9:.2f} GB, go here")

@@ -222,7 +222,7 @@ def consistency_loss(
 
 def losses(
     outputs: Outputs,
-    of_consistency: ArrayLike | None,
+    is_consistency: ArrayLike | None,
     batch: dict[str, jax.Array],
     priors: jax.Array,
     lengths: tuple[int, ...],
@@ -236,7 +236,7 @@ def losses(
     Args:
       outputs: of the batch's clips, or of its consistency clips. Without boundary features there
         are no start, end and triplet losses.
-      of_consistency: bool [], which of them: a consistency clip has the triplet loss and no other,
+      is_consistency: bool [], which of them: a consistency clip has the triplet loss and no other,
         a clip all others. None: of clips, and there are no consistency clips.
       batch: `segments` [B,M,2] frames, `labels` [B,M], `start_target`, `end_target` [B,T],
         `consistency_segments` [B,3,2], `consistency_mask` [B].
@@ -254,7 +254,7 @@ def losses(
             batch["start_target"].astype(jnp.float32),
             batch["end_target"].astype(jnp.float32),
         )
-    if outputs.boundary is not None and of_consistency is not None:
+    if outputs.boundary is not None and is_consistency is not None:
         triplet = consistency_loss(
             outputs.boundary,
             batch["consistency_segments"],
@@ -263,8 +263,8 @@ def losses(
             loss.margin,
             config.model.pooling or None,
         )
-        terms = {name: jnp.where(of_consistency, 0, term) for name, term in terms.items()}
-        terms["triplet"] = jnp.where(of_consistency, triplet, 0)
+        terms = {name: jnp.where(is_consistency, 0, term) for name, term in terms.items()}
+        terms["triplet"] = jnp.where(is_consistency, triplet, 0)
     terms["total"] = (
         loss.loc_weight * (terms["loc"] + terms["prop_loc"])
         + loss.conf_weight * (terms["conf"] + terms["prop_conf"] + terms["center"])

@@ -1,4 +1,4 @@
-"""One optimiser step over a sharded batch."""
+"""One optimiser step on a sharded batch."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,61 +13,32 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from afsd_jax.models import PADDING, Network, normalise, parameters
+from afsd_jax.runtime import sharding
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.memory import give_back_memory
-from afsd_jax.runtime.sharding import fully_sharded, replicated
 from afsd_jax.training.feature_cache import split
 from afsd_jax.training.losses import losses
 from afsd_jax.training.optimizer import is_trunk
+from afsd_jax.training.state import TrainState
 
-
-class TrainState(NamedTuple):
-    """Everything a run consists of; flat dictionaries of arrays, the optimiser's tree aside.
-
-    trainable: the weights that learn; fixed: frozen weights and running statistics; ema: averages
-    of those that learn, or none.
-    """
-
-    step: jax.Array
-    trainable: dict[str, jax.Array]
-    fixed: dict[str, jax.Array]
-    opt_state: optax.OptState
-    ema: dict[str, jax.Array]
-
-    @property
-    def weights(self) -> dict[str, jax.Array]:
-        """The weights to detect with."""
-        return {**self.trainable, **self.fixed, **self.ema}
-
-
-def init_state(
-    network: Network, optimizer: optax.GradientTransformation, averaged: bool = False
-) -> TrainState:
-    """Returns the state of a run that begins with the network's present weights."""
-    learns = set(parameters.names(network, nnx.Param))
-    every = parameters.flatten(network)
-    trainable = {name: value for name, value in every.items() if name in learns}
-    fixed = {name: value for name, value in every.items() if name not in learns}
-    # Copies, for a step is given its whole state to write over.
-    average = jax.tree.map(jnp.array, trainable) if averaged else {}
-    step = jnp.zeros((), jnp.int32)
-    # In one program, not one for each shape.
-    opt_state = jax.jit(optimizer.init)(trainable)
-    return TrainState(step, trainable, fixed, opt_state, average)
+Arrays = dict[str, jax.Array]
 
 
 def compute_losses(
     network: Network,
-    batch: dict[str, jax.Array],
+    batch: Arrays,
     config: ml_collections.ConfigDict,
-    of_consistency: ArrayLike | None,
+    is_consistency: ArrayLike | None,
     training: bool = True,
-) -> dict[str, jax.Array]:
-    """Returns the loss terms of the clips of a batch, or those of its consistency clips.
+) -> Arrays:
+    """Returns the loss terms of a batch's clips, or those of its consistency clips.
 
     Args:
-      batch: as the pipeline gives it, of frames, or of a frozen trunk's features of them.
-      of_consistency: bool [], or None where there are no consistency clips; see `losses.losses`.
+      network: the network.
+      batch: a batch of `TrainingData`, with frames or with a frozen trunk's features of them.
+      config: the configuration.
+      is_consistency: bool [], or None if there are no consistency clips; see `losses.losses`.
+      training: whether batch norm uses the batch's statistics, if it is trained.
     """
     priors = jnp.asarray(network.priors)
     if "features" in batch:
@@ -75,29 +46,32 @@ def compute_losses(
         outputs = network.heads(split(batch["features"], network.feature_shapes, dtype))
     else:
         clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-        if of_consistency is not None:
-            as_it_is = jnp.arange(clips.shape[1])
-            index = jnp.where(of_consistency, batch["consistency_index"], as_it_is)
+        if is_consistency is not None:
+            unchanged = jnp.arange(clips.shape[1])
+            index = jnp.where(is_consistency, batch["consistency_index"], unchanged)
             clips = jax.vmap(lambda clip, source: clip[source])(clips, index)
         outputs = network(clips, training)
-    return losses(outputs, of_consistency, batch, priors, network.lengths, config)
+    return losses(outputs, is_consistency, batch, priors, network.lengths, config)
 
 
-def passes(config: ml_collections.ConfigDict) -> jax.Array | None:
-    """Returns `of_consistency` of each pass of a batch through the network, None for a single one.
+def branches(config: ml_collections.ConfigDict) -> jax.Array | None:
+    """Returns `is_consistency` of each branch of the loss, bool [2]; None if there is only one.
 
-    Clips and consistency clips never meet in it, so they pass in turn, in half the memory.
+    Clips and consistency clips do not depend on each other, so the network computes one branch
+    after the other, which halves the memory.
     """
     consistency = config.loss.consistency_weight and config.model.refinement
     return jnp.array([False, True]) if consistency else None
 
 
-class Step:
+class TrainStep:
     """One step of training: (state, batch) → (new state, loss terms before the step, health).
 
-    Two programs, compiled at the first call: the second needs none of the memory of the first, and
-    writes over its state. `statistics` names those of `TrainState.fixed` that a batch changes;
-    `clip_norm` is the norm that gradients are cut to, or 0.
+    It has two programs, compiled at the first call. The second needs none of the first one's
+    memory, and donates the state.
+
+    Attributes:
+      programs: both programs once compiled, otherwise empty.
     """
 
     def __init__(
@@ -107,29 +81,38 @@ class Step:
         statistics: Sequence[str],
         clip_norm: float,
     ):
+        """Takes what to compile.
+
+        Args:
+          gradients: (trainable, fixed, batch) → (gradients, loss terms, statistics).
+          update: (state, gradients, statistics, total loss) → (new state, whether it is finite).
+          statistics: names of the entries of `TrainState.fixed` that a batch changes.
+          clip_norm: norm that gradients are clipped to; 0: they are not.
+        """
         self._gradients, self._update = gradients, update
         self._statistics, self._clip_norm = statistics, clip_norm
         self.programs: tuple[Any, ...] = ()
 
     def __call__(
-        self, state: TrainState, batch: dict[str, jax.Array], norms: bool = False
-    ) -> tuple[TrainState, dict[str, jax.Array], dict[str, jax.Array]]:
+        self, state: TrainState, batch: Arrays, norms: bool = False
+    ) -> tuple[TrainState, Arrays, Arrays]:
         if not self.programs:
             self.compile(state, batch)
         gradients, update = self.programs
-        grads, terms, moved = gradients(state.trainable, state.fixed, batch)
+        grads, terms, statistics = gradients(state.trainable, state.fixed, batch)
         before = _copy(state.trainable) if norms else {}
-        state, finite = update(state, grads, moved, terms["total"])
+        state, finite = update(state, grads, statistics, terms["total"])
         health = {"finite": finite}
         if norms:
             limit = jnp.asarray(self._clip_norm, jnp.float32)
             health |= _norms(grads, before, state.trainable, limit)
         return state, terms, health
 
-    def compile(self, state: TrainState, batch: dict[str, jax.Array]) -> None:
-        """Compiles both programs for arrays like these, and gives the compiler's memory back."""
+    def compile(self, state: TrainState, batch: Arrays) -> None:
+        """Compiles both programs for such arrays, and returns the compiler's memory to the OS."""
         places = jax.tree.map(lambda x: x.sharding, state)
-        # Gradients and statistics lie as the weights do, so that no program waits for the other.
+        # Gradients and statistics are placed as the weights are, so that both programs can be
+        # compiled at once.
         shardings = (
             places.trainable,
             places.step,
@@ -137,11 +120,11 @@ class Step:
         )
         gradients = compiled(self._gradients, out_shardings=shardings)
         gradients = gradients.lower(state.trainable, state.fixed, batch)
-        with ThreadPoolExecutor(1) as beside:
-            compiling = beside.submit(gradients.compile)
+        with ThreadPoolExecutor(1) as pool:
+            compiling = pool.submit(gradients.compile)
             update = compiled(self._update, donate_argnums=0, out_shardings=(places, None))
-            grads, terms, moved = gradients.out_info
-            program = update.lower(state, grads, moved, terms["total"]).compile()
+            grads, terms, statistics = gradients.out_info
+            program = update.lower(state, grads, statistics, terms["total"]).compile()
             self.programs = compiling.result(), program
         give_back_memory()
 
@@ -151,72 +134,99 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     config: ml_collections.ConfigDict,
     mesh: Mesh | None = None,
-) -> Step:
+) -> TrainStep:
     """Returns the step: (state, batch) → (new state, loss terms before the step, health).
 
-    It is compiled at its first call and takes the state's buffers for the new one: what was given
-    cannot be used again. The batch may be sharded along its first axis. With train.accumulate it is
-    worked on in parts, whose losses and gradients are averaged. With train.shard_state the state
-    lies in shares on the devices of `mesh` (see `sharding.place`), and stays so.
+    The step is compiled at its first call. It donates its state, which cannot be used afterwards.
+    The batch may be sharded along its first axis. With train.accumulate the parts of a batch are
+    computed one after another, and their losses and gradients are averaged. With train.shard_state
+    the state is sharded over the devices of `mesh` (see `sharding.place`), and stays so.
 
-    health: `finite`, whether loss and gradient are (else the state stays as it was, but for the
-    step's number). A step that is asked for norms gives those of what it did, too:
+    `health` has `finite`, whether loss and gradient are finite; if not, only the state's step
+    number changes. With `norms` it also has the norms by part of the network:
     `gradient_norm/trunk`, `update_norm/heads`, `weight_norm/…`.
+
+    Args:
+      network: the network; its weights are not used.
+      optimizer: see `optimizer.make_optimizer`.
+      config: the resolved configuration.
+      mesh: devices that hold the state; only used with train.shard_state.
     """
     template = nnx.eval_shape(lambda: network)
-    parts, ema = config.train.accumulate, config.optimizer.ema
-    shared = mesh if config.train.shard_state else None
-    flags, statistics = passes(config), parameters.names(template, nnx.BatchStat)
+    statistics = parameters.names(template, nnx.BatchStat)
+    layout = _Layout(mesh if config.train.shard_state else None)
+    gradients = _make_gradients(template, config, statistics, layout)
+    update = _make_update(optimizer, config.optimizer.ema, layout)
+    return TrainStep(gradients, update, statistics, config.optimizer.clip_norm)
 
-    def gathered(tree: Any) -> Any:
-        if shared is None:
-            return tree
-        return jax.lax.with_sharding_constraint(tree, replicated(shared))
 
-    def in_shares(tree: Any) -> Any:
-        if shared is None:
+class _Layout(NamedTuple):
+    """Where arrays lie while a program runs; without a mesh the compiler decides."""
+
+    mesh: Mesh | None
+
+    def replicated(self, tree: Any) -> Any:
+        if self.mesh is None:
             return tree
-        return jax.lax.with_sharding_constraint(tree, fully_sharded(tree, shared))
+        return jax.lax.with_sharding_constraint(tree, sharding.replicated(self.mesh))
+
+    def sharded(self, tree: Any) -> Any:
+        if self.mesh is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, sharding.fully_sharded(tree, self.mesh))
+
+
+def _make_gradients(
+    template: Network,
+    config: ml_collections.ConfigDict,
+    statistics: Sequence[str],
+    layout: _Layout,
+) -> Callable[..., Any]:
+    """Returns the first program of a step; see `TrainStep`."""
+    num_parts, flags = config.train.accumulate, branches(config)
 
     def loss(
-        trainable: dict[str, Any],
-        fixed: dict[str, Any],
-        batch: dict[str, Any],
-        of_consistency: jax.Array | None,
-    ) -> tuple[jax.Array, tuple[dict[str, Any], dict[str, Any]]]:
+        trainable: Arrays, fixed: Arrays, batch: Arrays, is_consistency: jax.Array | None
+    ) -> tuple[jax.Array, tuple[Arrays, Arrays]]:
         model = parameters.replace(template, {**trainable, **fixed})
-        terms = compute_losses(model, batch, config, of_consistency)
+        terms = compute_losses(model, batch, config, is_consistency)
         after = parameters.flatten(model)
         return terms["total"], (terms, {name: after[name] for name in statistics})
 
-    def gradients(
-        trainable: dict[str, Any], fixed: dict[str, Any], batch: dict[str, Any]
-    ) -> tuple[Any, Any, Any]:
-        """Returns the gradient, the loss terms and the running statistics after the batch."""
-        trainable, fixed = gathered((trainable, fixed))
-        # Every parts-th clip goes to the same part, so that no device sends any.
-        pieces = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+    def gradients(trainable: Arrays, fixed: Arrays, batch: Arrays) -> tuple[Any, Any, Any]:
+        """Returns the gradients, the loss terms and the running statistics after the batch."""
+        trainable, fixed = layout.replicated((trainable, fixed))
+        # Part i takes every num_parts-th clip from i on, so that no clip moves between devices.
+        parts = jax.tree.map(lambda x: x.reshape(-1, num_parts, *x.shape[1:]).swapaxes(0, 1), batch)
 
-        def add(carry: tuple[Any, Any], turn: tuple[Any, Any]) -> tuple[Any, Any]:
+        def add(carry: tuple[Any, Any], part: Arrays, flag: jax.Array | None) -> tuple[Any, Any]:
             total, moved = carry
             gradient = jax.grad(loss, has_aux=True)
-            grads, (terms, moved) = gradient(trainable, {**fixed, **moved}, *turn)
-            total = jax.tree.map(lambda a, b: a + b / parts, total, in_shares(grads))
+            grads, (terms, moved) = gradient(trainable, {**fixed, **moved}, part, flag)
+            total = jax.tree.map(lambda a, b: a + b / num_parts, total, layout.sharded(grads))
             return (total, moved), terms
 
-        def add_part(carry: tuple[Any, Any], piece: dict[str, jax.Array]) -> tuple[Any, Any]:
+        def add_part(carry: tuple[Any, Any], part: Arrays) -> tuple[Any, Any]:
             if flags is None:
-                return add(carry, (piece, None))
-            carry, terms = jax.lax.scan(lambda carry, flag: add(carry, (piece, flag)), carry, flags)
+                return add(carry, part, None)
+            carry, terms = jax.lax.scan(lambda carry, flag: add(carry, part, flag), carry, flags)
             return carry, jax.tree.map(lambda x: x.sum(0), terms)
 
-        zeros = in_shares(jax.tree.map(jnp.zeros_like, trainable))
+        zeros = layout.sharded(jax.tree.map(jnp.zeros_like, trainable))
         start = zeros, {name: fixed[name] for name in statistics}
-        (grads, moved), terms = jax.lax.scan(add_part, start, pieces)
-        return grads, jax.tree.map(lambda x: x.mean(0), terms), in_shares(moved)
+        (grads, moved), terms = jax.lax.scan(add_part, start, parts)
+        return grads, jax.tree.map(lambda x: x.mean(0), terms), layout.sharded(moved)
+
+    return gradients
+
+
+def _make_update(
+    optimizer: optax.GradientTransformation, ema: float, layout: _Layout
+) -> Callable[..., Any]:
+    """Returns the second program of a step; see `TrainStep`."""
 
     def update(
-        state: TrainState, grads: dict[str, Any], moved: dict[str, Any], total: jax.Array
+        state: TrainState, grads: Arrays, statistics: Arrays, total: jax.Array
     ) -> tuple[TrainState, jax.Array]:
         def change(state: TrainState) -> TrainState:
             changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
@@ -224,41 +234,36 @@ def make_train_step(
             average = {
                 name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
             }
-            fixed = {**state.fixed, **moved}
+            fixed = {**state.fixed, **statistics}
             return TrainState(state.step, trainable, fixed, opt_state, average)
 
-        # Of the gradient's squares, as Adam's moments are: what follows from them is finite, too.
+        # The norm sums squares, as Adam's second moments do: if it is finite, they are, too.
         finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
         after = _changed_if(finite, change, state)
-        return in_shares(after._replace(step=state.step + 1)), finite
+        return layout.sharded(after._replace(step=state.step + 1)), finite
 
-    return Step(gradients, update, statistics, config.optimizer.clip_norm)
+    return update
 
 
 def _changed_if(
     flag: jax.Array, change: Callable[[TrainState], TrainState], state: TrainState
 ) -> TrainState:
-    """Returns the changed state, or if not flag [] the state as it is."""
+    """Returns the changed state if flag [], otherwise the state as it is."""
     if jax.default_backend() != "cpu":
-        # A branch would make the host wait for the device.
+        # With a branch the host would wait for the device.
         return jax.tree.map(lambda new, old: jnp.where(flag, new, old), change(state), state)
-    # A branch writes over the state; choosing value by value would read and copy it twice more.
+    # A branch overwrites the state; a choice value by value would read and copy it twice more.
     return jax.lax.cond(flag, change, lambda state: state, state)
 
 
 @jax.jit
-def _copy(tree: dict[str, jax.Array]) -> dict[str, jax.Array]:
+def _copy(tree: Arrays) -> Arrays:
     return jax.tree.map(jnp.copy, tree)
 
 
 @jax.jit
-def _norms(
-    grads: dict[str, jax.Array],
-    before: dict[str, jax.Array],
-    after: dict[str, jax.Array],
-    clip_norm: jax.Array,
-) -> dict[str, jax.Array]:
-    """Returns the norms, by part, of a step's gradients as cut, of its update and its weights."""
+def _norms(grads: Arrays, before: Arrays, after: Arrays, clip_norm: jax.Array) -> Arrays:
+    """Returns the norms, by part, of a step's clipped gradients, its update and its weights."""
     changes = {name: value - before[name] for name, value in after.items()}
     trees = {"gradient": grads, "update": changes, "weight": after}
     norms = {
@@ -266,10 +271,10 @@ def _norms(
         for name, tree in trees.items()
         for part, trunk in (("trunk", True), ("heads", False))
     }
-    cut = jnp.where(clip_norm > 0, jnp.minimum(1, clip_norm / norm(grads)), 1)
-    return {name: cut * x if name.startswith("gradient") else x for name, x in norms.items()}
+    factor = jnp.where(clip_norm > 0, jnp.minimum(1, clip_norm / norm(grads)), 1)
+    return {name: factor * x if name.startswith("gradient") else x for name, x in norms.items()}
 
 
-def norm(tree: dict[str, jax.Array]) -> jax.Array:
+def norm(tree: Arrays) -> jax.Array:
     """Returns the L2 norm of all values together."""
     return jnp.sqrt(sum((jnp.square(x).sum() for x in tree.values()), jnp.zeros(())))

@@ -27,7 +27,7 @@ from afsd_jax.models import PADDING, parameters
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training import feature_cache
-from afsd_jax.training.step import compute_losses, passes
+from afsd_jax.training.step import branches, compute_losses
 from afsd_jax.types import ANY_ACTION, AnnotatedVideo, Detection
 from afsd_jax.weights.checkpoint import Checkpoint
 
@@ -140,10 +140,10 @@ class ClipLosses:
         def losses(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
             network = parameters.replace(template, weights)
 
-            def terms(of_consistency: jax.Array | None) -> dict[str, jax.Array]:
-                return compute_losses(network, batch, config, of_consistency, training=False)
+            def terms(is_consistency: jax.Array | None) -> dict[str, jax.Array]:
+                return compute_losses(network, batch, config, is_consistency, training=False)
 
-            flags = passes(config)
+            flags = branches(config)
             if flags is None:
                 return terms(None)
             return jax.tree.map(lambda x: x.sum(0), jax.lax.map(terms, flags))

@@ -1,8 +1,8 @@
 """The checkpoints of a training run: which are kept, and what if one cannot be written."""
 
+import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,8 @@ import jax
 
 from afsd_jax import evaluation
 from afsd_jax.weights import checkpoint, checksums
+
+log = logging.getLogger(__name__)
 
 
 class Keep:
@@ -69,8 +71,7 @@ class RunCheckpoints:
             self._start_anew(step)
             reason = " ".join(str(error).split()) or type(error).__name__
             kept = f"step {self.last} is the last saved" if self.last else "none is saved"
-            text = f"{self._folder}: step {step} cannot be saved, {kept} ({reason[:200]})"
-            print(f"\nwarning: {text}", file=sys.stderr)
+            log.warning(f"{self._folder}: step {step} cannot be saved, {kept} ({reason[:200]})")
             self.failed = True
         else:
             self.last, self.failed = step, False

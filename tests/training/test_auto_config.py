@@ -10,8 +10,7 @@ from afsd_jax.config import OPEN, check, default_config
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
-from afsd_jax.training.auto_config import adapt
-from afsd_jax.training.loop import print_choices
+from afsd_jax.training.auto_config import adapt, choice_lines
 
 
 def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds: float = 30.0):
@@ -35,7 +34,7 @@ def jumps(count: int, length: float) -> list[tuple[str, float, float]]:
     return [("jump", 1.0 + i, 1.0 + i + length) for i in range(count)]
 
 
-def test_every_open_field_is_chosen_and_said(tmp_path, capsys):
+def test_every_open_field_is_chosen_and_said(tmp_path):
     config = prepare(tmp_path, {"a": jumps(12, 3.0), "b": jumps(3, 3.0)})
     adapted, choices, warnings = adapt(config)
     check(adapted)
@@ -50,8 +49,7 @@ def test_every_open_field_is_chosen_and_said(tmp_path, capsys):
     assert (data.validation_split, adapted.train.early_stop) == ("", 0)
     assert adapted.train.batch_size == 4
     assert warnings == []
-    print_choices(choices, warnings)
-    said = capsys.readouterr().out
+    said = "\n".join(choice_lines(choices))
     for choice in choices:
         assert f"config.{choice.field}" in said
         assert choice.reason in said

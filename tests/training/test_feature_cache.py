@@ -1,6 +1,7 @@
 """A frozen trunk: what is not trained costs nothing, and its features are computed once."""
 
 import itertools
+import logging
 import shutil
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.models import i3d, normalise, parameters
 from afsd_jax.training import feature_cache
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.step import init_state, make_train_step
+from afsd_jax.training.state import init_state
+from afsd_jax.training.step import make_train_step
 from afsd_jax.training.validation import FeaturePredictor, FramePredictor
 from afsd_jax.weights import kinetics
 from tests import prepared_videos
@@ -206,7 +208,8 @@ def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
         assert np.abs(one - other).max() < 1e-2 * one.std(), name
 
 
-def test_features_are_computed_once_and_changed_ones_anew(folder, capsys):
+def test_features_are_computed_once_and_changed_ones_anew(folder, caplog):
+    caplog.set_level(logging.INFO)
     config = configuration(folder)
     data, _, _ = cached(config)
     first = files(folder)
@@ -218,10 +221,11 @@ def test_features_are_computed_once_and_changed_ones_anew(folder, capsys):
     assert sum(len(array) for array in arrays) == rows
     assert {(array.dtype, array.shape[1]) for array in arrays} == {(np.dtype(np.float16), size)}
 
-    capsys.readouterr()
+    assert f"features of {len(data.videos)} videos" in caplog.text
+    caplog.clear()
     cached(config)
     assert files(folder) == first
-    assert capsys.readouterr().out == ""
+    assert caplog.text == ""
 
     victim = next((folder / "cache").glob("*/*.npy"))
     victim.write_bytes(victim.read_bytes()[:-2])
@@ -263,6 +267,14 @@ def test_features_beyond_float16_become_its_largest(folder):
 def test_what_cannot_be_cached_is_refused(tmp_path, fields, message):
     with pytest.raises(UserError, match=message):
         feature_cache.check_frozen(configuration(tmp_path, **fields))
+
+
+def test_with_a_cache_there_is_no_consistency_loss_and_the_configuration_given_stays(tmp_path):
+    config = configuration(tmp_path, loss__consistency_weight=0.1)
+    assert feature_cache.without_consistency_loss(config).loss.consistency_weight == 0.0
+    assert config.loss.consistency_weight == 0.1
+    config.data.feature_cache = ""
+    assert feature_cache.without_consistency_loss(config).loss.consistency_weight == 0.1
 
 
 def test_a_disk_too_small_is_noticed_before_any_work(folder):

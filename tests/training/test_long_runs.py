@@ -17,7 +17,7 @@ import pytest
 from afsd_jax import cli, evaluation
 from afsd_jax.io import activitynet_json
 from afsd_jax.io.run_log import LOSS, VALIDATION, RunLog
-from afsd_jax.training.loop import stops_early
+from afsd_jax.training.monitoring import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.event_files import read_events

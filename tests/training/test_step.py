@@ -8,7 +8,8 @@ import pytest
 from afsd_jax.detection.postprocess import decode
 from afsd_jax.models import normalise, parameters
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.step import init_state, make_train_step
+from afsd_jax.training.state import init_state
+from afsd_jax.training.step import make_train_step
 from tests.small_run import small_config
 from tests.training_clips import ACTION, LABEL, training_clip
 

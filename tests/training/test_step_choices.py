@@ -9,7 +9,8 @@ import pytest
 
 from afsd_jax.models import parameters
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.step import TrainState, init_state, make_train_step
+from afsd_jax.training.state import TrainState, init_state
+from afsd_jax.training.step import make_train_step
 from tests.small_run import small_config
 from tests.training_clips import training_clip
 

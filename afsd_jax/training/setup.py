@@ -1,0 +1,265 @@
+"""Builds what a training run needs."""
+
+import dataclasses
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import ml_collections
+import optax
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from afsd_jax.config import check, resolve, steps_between
+from afsd_jax.data.training_data import TrainingData
+from afsd_jax.errors import UserError
+from afsd_jax.io import files
+from afsd_jax.io.run_log import RunLog
+from afsd_jax.kernels import load_triton
+from afsd_jax.models import parameters
+from afsd_jax.runtime.sharding import data_mesh
+from afsd_jax.training import feature_cache, monitoring
+from afsd_jax.training.auto_config import adapt, choice_lines
+from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
+from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
+from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
+from afsd_jax.training.step import TrainStep, make_train_step
+from afsd_jax.training.validation import ClipLosses, FeaturePredictor, Validator
+from afsd_jax.types import ANY_ACTION
+from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
+
+log = logging.getLogger(__name__)
+
+
+class Schedule(NamedTuple):
+    """Which steps, counted from 1, are followed by a log entry, an evaluation or a checkpoint.
+
+    last: last step of the run.
+    log_every, evaluate_every, save_every: steps from one to the next; 0: never.
+    kept: steps whose checkpoints are kept.
+    """
+
+    last: int
+    log_every: int
+    evaluate_every: int
+    save_every: int
+    kept: frozenset[int]
+
+    def logs(self, step: int) -> bool:
+        """Returns whether the step is logged."""
+        return self._is_due(step, self.log_every)
+
+    def evaluates(self, step: int) -> bool:
+        """Returns whether the weights are evaluated after the step."""
+        return self._is_due(step, self.evaluate_every)
+
+    def saves(self, step: int) -> bool:
+        """Returns whether a checkpoint is saved after the step, evaluated or not."""
+        return self._is_due(step, self.save_every) or step in self.kept or step == self.last
+
+    def _is_due(self, step: int, interval: int) -> bool:
+        return interval > 0 and (step % interval == 0 or step == self.last)
+
+
+@dataclasses.dataclass
+class Run:
+    """A training run.
+
+    Attributes:
+      config: the resolved configuration.
+      workdir: folder of the run.
+      class_names: names of the network's classes.
+      is_main: whether this process reports and logs.
+      mesh: all devices.
+      data: the training clips.
+      features: features of the training clips, if they are cached.
+      state: the current state; the loop replaces it.
+      first: last step before this run began or was resumed.
+      schedule: when to log, evaluate and save.
+      step: computes one step.
+      learning_rates: schedules of the learning rates, by part of the network.
+      validator, clip_losses: evaluate the weights; None: nothing is evaluated.
+      checkpoints: saves the state.
+      log: writes losses and metrics.
+      guard, throughput, profile: see `monitoring`.
+      bar: progress bar.
+    """
+
+    config: ml_collections.ConfigDict
+    workdir: Path
+    class_names: list[str]
+    is_main: bool
+    mesh: Mesh
+    data: TrainingData
+    features: feature_cache.TrunkFeatures | None
+    state: TrainState
+    first: int
+    schedule: Schedule
+    step: TrainStep
+    learning_rates: dict[str, optax.Schedule]
+    validator: Validator | None
+    clip_losses: ClipLosses | None
+    checkpoints: RunCheckpoints
+    log: RunLog
+    guard: NonFiniteGuard
+    throughput: Throughput
+    profile: Profile
+    bar: Any
+    shown: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether the last evaluations were not good enough to go on."""
+        return monitoring.stops_early(self.log, self.config.train.early_stop)
+
+    def show(self, **values: str) -> None:
+        """Shows values beside the progress bar."""
+        self.shown |= values
+        self.bar.set_postfix(self.shown)
+
+
+def setup(
+    config: ml_collections.ConfigDict, workdir: str | os.PathLike[str], profile_steps: int
+) -> Run:
+    """Builds what the run needs, from its configuration and what its folder holds.
+
+    Raises:
+      UserError: the configuration, the data or the folder do not fit together.
+    """
+    load_triton()  # TensorFlow, which the pipeline imports, must come after it
+    workdir, is_main, mesh = Path(workdir), jax.process_index() == 0, data_mesh()
+    config = with_chosen_fields(config, is_main)
+    check_batch_size(config.train, mesh)
+    data = TrainingData(config, jax.process_index(), jax.process_count())
+    config = resolve(config, len(data.class_names))
+    feature_cache.check_frozen(config)
+    config = feature_cache.without_consistency_loss(config)
+    class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
+    schedule = make_schedule(config, data.steps_per_epoch)
+    set_damaged_checkpoints_aside(workdir / "checkpoints", is_main)
+    state = init_or_resume(config, workdir / "checkpoints", schedule.last, class_names, mesh)
+    features = cached_features(config, state, mesh, data)
+    validator, clip_losses = None, None
+    if schedule.evaluate_every:
+        validator, clip_losses = make_validators(config, class_names, state, mesh)
+    if is_main:
+        log.info("\n".join(parameter_counts(state)))
+    first = int(state.step)
+    train, network = config.train, parameters.abstract_network(config)
+    optimizer = make_optimizer(config.optimizer, schedule.last)
+    return Run(
+        config=config,
+        workdir=workdir,
+        class_names=class_names,
+        is_main=is_main,
+        mesh=mesh,
+        data=data,
+        features=features,
+        state=state,
+        first=first,
+        schedule=schedule,
+        step=make_train_step(network, optimizer, config, mesh),
+        learning_rates=learning_rates(config.optimizer, schedule.last),
+        validator=validator,
+        clip_losses=clip_losses,
+        checkpoints=RunCheckpoints(
+            workdir / "checkpoints", train.keep_last, train.keep_best, schedule.kept
+        ),
+        log=open_log(config, workdir, first, is_main),
+        guard=NonFiniteGuard(train.nan_limit, data.clips_of),
+        throughput=Throughput(train.batch_size),
+        profile=Profile(workdir / "profile", first, profile_steps if is_main else 0),
+        bar=progress_bar(schedule.last, first, is_main),
+    )
+
+
+def with_chosen_fields(
+    config: ml_collections.ConfigDict, is_main: bool
+) -> ml_collections.ConfigDict:
+    """Returns the checked configuration after `auto_config.adapt`, and reports what that chose."""
+    config, choices, warnings = adapt(config, jax.device_count())
+    check(config)
+    if is_main:
+        for line in [*choice_lines(choices), *(f"note: {warning}" for warning in warnings)]:
+            log.info(line)
+    return config
+
+
+def check_batch_size(train: ml_collections.ConfigDict, mesh: Mesh) -> None:
+    """Raises UserError if the devices cannot share each part of a batch evenly."""
+    multiple = mesh.size * train.accumulate
+    if train.batch_size % multiple:
+        raise UserError(
+            f"config.train.batch_size={train.batch_size} cannot be spread evenly over "
+            f"{mesh.size} devices, in config.train.accumulate={train.accumulate} parts; "
+            f"make it a multiple of {multiple}"
+        )
+
+
+def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Schedule:
+    """Returns the schedule of a run; without a validation split nothing is evaluated."""
+    train = config.train
+    evaluate_every = train.evaluate_every if config.data.validation_split else 0
+    return Schedule(
+        last=train.steps or train.epochs * steps_per_epoch,
+        log_every=train.log_every,
+        evaluate_every=steps_between(evaluate_every, steps_per_epoch) or 0,
+        save_every=steps_between(train.checkpoint_every, steps_per_epoch) or 0,
+        kept=frozenset(epoch * steps_per_epoch for epoch in train.keep_epochs),
+    )
+
+
+def set_damaged_checkpoints_aside(folder: Path, is_main: bool) -> None:
+    """Renames damaged checkpoints after the last good one, before any process reads the folder."""
+    if is_main:
+        for line in set_damaged_aside(folder):
+            log.warning(line)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+
+
+def cached_features(
+    config: ml_collections.ConfigDict, state: TrainState, mesh: Mesh, data: TrainingData
+) -> feature_cache.TrunkFeatures | None:
+    """Returns the features of the training clips, or None if the configuration has no cache."""
+    if not config.data.feature_cache:
+        return None
+    return feature_cache.of_training(config, detection_weights(state, mesh), data)
+
+
+def make_validators(
+    config: ml_collections.ConfigDict, class_names: list[str], state: TrainState, mesh: Mesh
+) -> tuple[Validator, ClipLosses]:
+    """Returns what evaluates the weights on the validation split."""
+    weights = detection_weights(state, mesh)
+    cached = config.data.feature_cache
+    predict = FeaturePredictor(config, class_names, weights) if cached else None
+    return Validator(config, class_names, predict), ClipLosses(config, weights)
+
+
+def parameter_counts(state: TrainState) -> list[str]:
+    """Returns a line about the parameters of each part of the network."""
+    lines = []
+    for part in ("trunk", "heads"):
+        learned, fixed = (
+            sum(x.size for name, x in weights.items() if is_trunk(name) == (part == "trunk"))
+            for weights in (state.trainable, state.fixed)
+        )
+        lines.append(f"{part}: {learned:,} parameters learn, {fixed:,} do not")
+    return lines
+
+
+def open_log(config: ml_collections.ConfigDict, workdir: Path, first: int, is_main: bool) -> RunLog:
+    """Opens the run's log, and writes its configuration beside it."""
+    run_log, fields = RunLog(workdir, first, is_main), json.loads(config.to_json())
+    run_log.attempt(lambda: files.write_json(workdir / "config.json", fields))
+    return run_log
+
+
+def progress_bar(total: int, first: int, is_main: bool) -> Any:
+    """Returns a progress bar over the steps of a run, which only the main process shows."""
+    return tqdm(total=total, initial=first, unit="step", desc="training", disable=not is_main)

@@ -1,0 +1,132 @@
+"""The state of a training run: its beginning, its place on the devices, saving and resuming."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from afsd_jax.errors import UserError
+from afsd_jax.models import Network, parameters
+from afsd_jax.runtime.sharding import place
+from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.weights import checkpoint
+from afsd_jax.weights.loading import load_initial
+from afsd_jax.weights.run_checkpoints import RunCheckpoints
+
+
+class TrainState(NamedTuple):
+    """Everything that training changes: flat dictionaries of arrays, and the optimiser's tree.
+
+    trainable: weights that learn.
+    fixed: frozen weights and running statistics.
+    ema: averages of the weights that learn; empty without averaging.
+    """
+
+    step: jax.Array
+    trainable: dict[str, jax.Array]
+    fixed: dict[str, jax.Array]
+    opt_state: optax.OptState
+    ema: dict[str, jax.Array]
+
+    @property
+    def weights(self) -> dict[str, jax.Array]:
+        """The weights to detect with."""
+        return {**self.trainable, **self.fixed, **self.ema}
+
+
+def init_state(
+    network: Network, optimizer: optax.GradientTransformation, averaged: bool = False
+) -> TrainState:
+    """Returns the state of a new run, with the network's weights."""
+    learned = set(parameters.names(network, nnx.Param))
+    weights = parameters.flatten(network)
+    trainable = {name: value for name, value in weights.items() if name in learned}
+    fixed = {name: value for name, value in weights.items() if name not in learned}
+    # Copied, because a step donates its state.
+    ema = jax.tree.map(jnp.array, trainable) if averaged else {}
+    # Compiled as one program, not as one for each shape.
+    opt_state = jax.jit(optimizer.init)(trainable)
+    return TrainState(jnp.zeros((), jnp.int32), trainable, fixed, opt_state, ema)
+
+
+def init_or_resume(
+    config: ml_collections.ConfigDict,
+    folder: Path,
+    total_steps: int,
+    class_names: list[str],
+    mesh: Mesh,
+) -> TrainState:
+    """Returns the last saved state of a run, or that of a new run, on the devices of the mesh.
+
+    Args:
+      config: the resolved configuration.
+      folder: folder of the run's checkpoints.
+      total_steps: number of steps of the run.
+      class_names: names of the network's classes.
+      mesh: devices.
+
+    Raises:
+      UserError: the weights to start from cannot be read, or the saved state is of another network
+        or optimiser.
+    """
+    optimizer = make_optimizer(config.optimizer, total_steps)
+    network = parameters.build_network(config, config.seed)
+    last = max(checkpoint.steps(folder), default=None)
+    if last is None and config.train.init_from:
+        initial = load_initial(config.train.init_from, config, class_names)
+        network = parameters.replace(network, {**parameters.flatten(network), **initial})
+    state = init_state(network, optimizer, config.optimizer.ema > 0)
+    state = place(state, mesh, config.train.shard_state)
+    if last is None:
+        return state
+    return place(_resume(state, folder, last, config), mesh, config.train.shard_state)
+
+
+def _resume(
+    state: TrainState, folder: Path, step: int, config: ml_collections.ConfigDict
+) -> TrainState:
+    """Returns the state saved at `step`, with the shapes and the optimiser's sharding of `state`.
+
+    Raises:
+      UserError: the checkpoint is of a network or optimiser other than the configuration's.
+    """
+    saved = checkpoint.read(folder, step, averaged=False)
+    fields = [name for name in config.model if saved.config.model[name] != config.model[name]]
+    if set(fields) - {"remat"}:
+        raise UserError(
+            f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
+            "choose another folder, or the configuration that the run began with"
+        )
+    return TrainState(
+        jnp.asarray(step, jnp.int32),
+        {name: saved.weights[name] for name in state.trainable},
+        {name: saved.weights[name] for name in state.fixed},
+        checkpoint.read_item(folder, step, "optimizer", state.opt_state),
+        checkpoint.read_item(folder, step, "ema", state.ema) if state.ema else {},
+    )
+
+
+def save_state(
+    checkpoints: RunCheckpoints, state: TrainState, description: Mapping[str, Any]
+) -> None:
+    """Saves everything that is needed to resume the run."""
+    weights = {**state.trainable, **state.fixed}
+    items = {"optimizer": state.opt_state, "ema": state.ema}
+    checkpoints.save(int(state.step), weights, description, **items)
+
+
+def detection_weights(state: TrainState, mesh: Mesh) -> dict[str, jax.Array]:
+    """Returns the weights to detect with, replicated on all devices.
+
+    With several hosts they are on one device of this host.
+    """
+    weights = place(state.weights, mesh)
+    if jax.process_count() == 1:
+        return weights
+    return {name: value.addressable_data(0) for name, value in weights.items()}
