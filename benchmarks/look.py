@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _seconds(path: Path) -> float:
-    from afsd_jax.data.decode.video_reader import read_frame_times
+    from afsd_jax.data.decode.frame_times import read_frame_times
 
     return read_frame_times(path).duration_s
 

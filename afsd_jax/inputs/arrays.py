@@ -8,8 +8,9 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
 from afsd_jax.data.decode.resize import resize
-from afsd_jax.data.decode.video_reader import MAX_REPEATS, FrameTimes, sample_indices, sampled_rate
+from afsd_jax.data.decode.video_reader import MAX_REPEATS
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import Input, with_flow
 

@@ -1,7 +1,6 @@
 """Annotations as people's tools write them, read strictly: each complaint names file and place."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from afsd_jax.data.annotations.boris import find_header, read_boris
@@ -18,6 +17,7 @@ from afsd_jax.data.annotations.own_table import read_own_table
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
 from afsd_jax.data.annotations.tables import cell_number, read_rows, read_table
 from afsd_jax.data.annotations.via import read_via
+from afsd_jax.data.decode.media import visible_paths
 from afsd_jax.errors import UserError
 from afsd_jax.io import activitynet_json, files
 
@@ -51,7 +51,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """
     path = Path(path)
     videos: Annotations = {}
-    for file in _files(path) if path.is_dir() else [path]:
+    for file in _annotation_files(path):
         for name, video in _read_file(file).items():
             if name in videos:
                 raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
@@ -68,12 +68,12 @@ def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
     return videos
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yields the annotation files in a folder and all folders below it, but hidden ones."""
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
-            yield path
+def _annotation_files(path: Path) -> list[Path]:
+    """Returns the file itself, or the annotation files in a folder and the folders below it."""
+    if not path.is_dir():
+        return [path]
+    files = visible_paths(path)
+    return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
 
 
 def _read_file(path: Path) -> Annotations:

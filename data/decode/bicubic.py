@@ -1,8 +1,8 @@
-"""Pillow's bicubic filter as a program that XLA compiles for CPUs: the same bytes, sooner.
+"""Pillow's bicubic filter as a program that XLA compiles for CPUs: the same bytes in less time.
 
-Pillow weighs pixels in whole numbers: each weight is rounded to 2^-22, a row is summed in 32 bits,
-rounded and cut to 8 bits, and then columns are treated alike. Whole numbers can be summed in any
-order, so here neighbouring rows are summed at once, as the processor's vectors want it.
+Pillow computes in integers: it rounds each weight to a multiple of 2^-22, sums a row in 32 bits,
+rounds and clips to 8 bits, then does the same with the columns. Integer sums do not depend on their
+order, so this program sums neighbouring rows at once with vector instructions.
 """
 
 import functools
@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-_BITS = 22  # of a weight's fraction
-_SUPPORT = 2.0  # of the filter, pixels each way
-_BAND = 20  # rows
+_BITS = 22  # bits of a weight's fraction
+_SUPPORT = 2.0  # reach of the filter to each side, pixels
+_BAND = 20  # rows that are transposed at a time
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def is_possible() -> bool:
     """Returns whether JAX may use the CPU here."""
     try:
         return bool(_cpu())
-    except RuntimeError:  # its platforms are restricted to others
+    except RuntimeError:  # JAX is restricted to other platforms
         return False
 
 
@@ -32,15 +32,15 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def weights(length: int, resized: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what each resized pixel is made of along one axis, as Pillow computes it.
+    """Returns the weights of the filter along one axis, as Pillow computes them.
 
     Args:
-      length: n, of the axis, pixels.
-      resized: m, of the axis afterwards.
+      length: length of the axis, pixels.
+      resized: m, length of the axis after resizing, pixels.
 
     Returns:
-      int32 [m], the first pixel of each, and int32 [m, taps], the weights of that one and its
-      followers, in units of 2^-22.
+      int32 [m], the first input pixel of each output pixel, and int32 [m, taps], the weights of
+      that pixel and those after it, in units of 2^-22.
     """
     scale = length / resized
     stretch = max(scale, 1.0)
@@ -53,7 +53,7 @@ def weights(length: int, resized: int) -> tuple[np.ndarray, np.ndarray]:
     pixels = start[:, None] + np.arange(taps)
     exact = _bicubic((pixels - centres[:, None] + 0.5) * (1.0 / stretch))
     exact[(pixels < first[:, None]) | (pixels >= end[:, None])] = 0.0
-    exact /= np.cumsum(exact, axis=1)[:, -1:]  # one after the other, as Pillow sums them
+    exact /= np.cumsum(exact, axis=1)[:, -1:]  # in Pillow's order of summation
     return start, np.trunc(exact * 2**_BITS + np.copysign(0.5, exact)).astype(np.int32)
 
 
@@ -71,7 +71,7 @@ def _cpu() -> jax.Device:
 @functools.partial(jax.jit, static_argnames="size")
 def _resize(image: jax.Array, size: tuple[int, int]) -> jax.Array:
     height, width, channels = image.shape
-    # XLA turns a few rows with vector instructions, but a whole image pixel by pixel.
+    # XLA transposes a few rows with vector instructions, but a whole image pixel by pixel.
     bands = (image[top : top + _BAND] for top in range(0, height, _BAND))
     turned = [band.transpose(1, 0, 2).reshape(width, -1) for band in bands]
     columns = _weighted(jnp.concatenate(turned, axis=1), size[1])
@@ -87,7 +87,8 @@ def _weighted(lines: jax.Array, resized: int) -> jax.Array:
     def line(start_and_taps: tuple[jax.Array, jax.Array]) -> jax.Array:
         start, tap = start_and_taps
         total = jnp.full(lines.shape[1], 1 << (_BITS - 1), jnp.int32)
-        # Written out, it is one loop along the line; a sum over an axis is one along the taps.
+        # Unrolled, this compiles to one loop along the line; a sum over an axis would loop over the
+        # taps.
         for i in range(taps.shape[1]):
             total += lax.dynamic_index_in_dim(lines, start + i, keepdims=False) * tap[i]
         return jnp.clip(total >> _BITS, 0, 255).astype(jnp.uint8)

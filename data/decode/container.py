@@ -1,4 +1,4 @@
-"""Opening a video file so that nothing but the file itself is ever read."""
+"""Opening videos with FFmpeg so that nothing but the given file or pipe is ever read."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import av
 
 from afsd_jax.errors import UserError
 
-# Only a file's own bytes are ever read: no network, and no format that names other files to open.
+# No network, and no format that names other files to open.
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,"
@@ -17,17 +17,17 @@ _OPTIONS = {
 
 
 class ByteSource(Protocol):
-    """Bytes that come one after another, as through a pipe."""
+    """Bytes that arrive in order, as through a pipe."""
 
     def read(self, size: int) -> bytes:
-        """Returns at most so many of the next bytes; none at the end."""
+        """Returns at most `size` of the next bytes; none at the end."""
 
 
 def open_container(path: Path) -> av.container.InputContainer:
     """Opens a file as FFmpeg's container, whatever its name looks like.
 
     Raises:
-      UserError: it is missing, no regular file, empty, unreadable, or of no format of videos.
+      UserError: it is missing, not a regular file, empty, unreadable, or not a video.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not a video")
@@ -46,14 +46,14 @@ def open_container(path: Path) -> av.container.InputContainer:
 
 
 def open_pipe(source: ByteSource, name: str) -> av.container.InputContainer:
-    """Opens a video that comes as bytes, once, without seeking.
+    """Opens a video that arrives through a pipe; it is read once, without seeking.
 
     Args:
-      source: of the bytes.
-      name: of the source, for messages.
+      source: where the bytes come from.
+      name: name of the source, for messages.
 
     Raises:
-      UserError: it is empty, no video, or of a format that must be sought in.
+      UserError: it is empty, not a video, or its format needs seeking.
     """
     try:
         return av.open(source, "r", options=dict(_OPTIONS), metadata_errors="replace")
@@ -62,25 +62,25 @@ def open_pipe(source: ByteSource, name: str) -> av.container.InputContainer:
 
 
 def unreadable_pipe(name: str) -> UserError:
-    """Returns what is said of bytes that are no video, or one that must be sought in."""
+    """Returns the error for bytes that are not a video, or a video whose format needs seeking."""
     return UserError(
-        f"{name}: no video, or none that can be read as it comes (most mp4 files cannot); send "
-        "MPEG-TS or Matroska, as ffmpeg -i VIDEO -c copy -f matroska - does"
+        f"{name}: not a video, or one that cannot be read from a pipe (most mp4 files cannot); "
+        "send MPEG-TS or Matroska, as ffmpeg -i VIDEO -c copy -f matroska - does"
     )
 
 
 def file_url(path: str | os.PathLike[str]) -> str:
-    """Returns what FFmpeg takes for this file and not for a protocol, as the name 12:30.mp4."""
+    """Returns a URL, so that FFmpeg does not take a name such as 12:30.mp4 for a protocol."""
     return f"file:{os.path.abspath(path)}"
 
 
 def video_stream(container: av.container.InputContainer, path: Path | str) -> av.VideoStream:
-    """Returns the best video stream of the container that `path` holds.
+    """Returns the best video stream of an open container; `path` is for messages.
 
     Raises:
-      UserError: there is none.
+      UserError: it has no video stream.
     """
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
-        raise UserError(f"{path}: no video, or truncated: it has no video stream")
+        raise UserError(f"{path}: not a video, or truncated: it has no video stream")
     return stream

@@ -1,4 +1,4 @@
-"""How much of a video is damaged: packets and frames, a damaged packet and its frames once."""
+"""Counting damaged packets and frames; a damaged packet and its frames count as one."""
 
 from collections import deque
 
@@ -6,20 +6,20 @@ import av
 
 
 class DamageCounter:
-    """Decodes packets and counts the damage found.
+    """Decodes packets and counts the damaged ones.
 
     Attributes:
-      count: damaged packets and frames.
+      count: number of damaged packets and frames.
     """
 
     def __init__(self, count: int = 0):
-        """Begins at a count."""
+        """Begins at `count`."""
         self.count = count
-        # Damaged packets, whose frames may be whole; a decoder holds back far fewer.
+        # Times of damaged packets. Their frames follow within far fewer than 64 packets.
         self._packets: deque[int | None] = deque(maxlen=64)
 
     def decode(self, packet: av.Packet) -> list[av.VideoFrame] | None:
-        """Returns a packet's frames, None if it cannot be decoded."""
+        """Returns the frames of a packet, or None if it cannot be decoded."""
         if packet.is_corrupt:
             self.count += 1
             self._packets.append(packet.pts)
@@ -30,7 +30,7 @@ class DamageCounter:
             return None
 
     def is_whole(self, frame: av.VideoFrame) -> bool:
-        """Returns whether a frame has come whole."""
+        """Returns whether a frame is undamaged."""
         if frame.is_corrupt:
             self.count += frame.pts not in self._packets
         return not frame.is_corrupt

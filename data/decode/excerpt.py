@@ -1,7 +1,7 @@
-"""Parts of a video file: single frames, or all frames of a span, as they are on the screen.
+"""Parts of a video file: single frames, or all frames between two times.
 
-Times are seconds from the video's first frame. Decoding starts at the last key frame before what is
-wanted, so that neither costs more in a long video than in a short one.
+Times are seconds from the video's first frame. Decoding starts at the last key frame before the
+wanted part, so a part of a long video costs no more than one of a short video.
 """
 
 import contextlib
@@ -18,23 +18,23 @@ from av.video.reformatter import VideoReformatter
 from afsd_jax.data.decode.container import open_container, video_stream
 from afsd_jax.data.decode.video_reader import upright
 
-_TOLERANCE_S = 1e-6  # of times that are sums of fractions
+_TOLERANCE_S = 1e-6  # rounding error of times that are sums of fractions
 
 
 def frames_at(
     path: str | os.PathLike[str], times_s: Sequence[float]
 ) -> list[tuple[float, np.ndarray]]:
-    """Returns the first frame at or after each time, and its own time; fewer at the video's end.
+    """Returns the first frame at or after each time; none for times after the last frame.
 
     Args:
-      path: of the video file.
-      times_s: ascending.
+      path: video file.
+      times_s: ascending times, seconds.
 
     Returns:
-      (seconds, uint8 [H, W, 3] RGB) of each.
+      A list of (time of the frame in seconds, uint8 [H, W, 3] RGB).
 
     Raises:
-      UserError: the file is missing or no video.
+      UserError: the file is missing or not a video.
     """
     found = (next(frames_between(path, time_s, float("inf")), None) for time_s in times_s)
     return [frame for frame in found if frame is not None]
@@ -43,13 +43,13 @@ def frames_at(
 def frames_between(
     path: str | os.PathLike[str], start_s: float, end_s: float
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Yields every frame shown from `start_s` to before `end_s`; damaged ones are left out.
+    """Yields every undamaged frame with a time in [start_s, end_s).
 
     Yields:
-      (seconds, uint8 [H, W, 3] RGB) of each.
+      (time of the frame in seconds, uint8 [H, W, 3] RGB).
 
     Raises:
-      UserError: the file is missing or no video.
+      UserError: the file is missing or not a video.
     """
     path, reformatter = Path(path), VideoReformatter()
     for early_s in (0.0, 10.0, math.inf):
@@ -60,7 +60,7 @@ def frames_between(
             frames = _decode(container, stream)
             first = next(frames, None)
             if sought and (first is None or first[0] > start_s + _TOLERANCE_S):
-                continue  # some formats find a key frame after the time that is sought
+                continue  # in some formats, seeking finds a key frame after the wanted time
             for time_s, frame in itertools.chain([first] if first else [], frames):
                 if time_s >= end_s:
                     return
@@ -70,7 +70,7 @@ def frames_between(
 
 
 def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> bool:
-    """Goes to the last key frame before a time; returns whether that was possible."""
+    """Seeks to the last key frame before a time; returns whether that was possible."""
     begin, unit = stream.start_time or 0, stream.time_base
     if not unit:
         return False
@@ -84,11 +84,11 @@ def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s
 def _decode(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yields every whole frame that has a time, and the time in seconds."""
+    """Yields (time in seconds, frame) of every undamaged frame that has a time."""
     begin, unit = stream.start_time or 0, float(stream.time_base or 0)
     try:
         for packet in container.demux(stream):
-            with contextlib.suppress(av.FFmpegError):  # a damaged packet does not cost the others
+            with contextlib.suppress(av.FFmpegError):  # the frames of other packets are still good
                 for frame in packet.decode():
                     stamp = frame.dts if frame.pts is None else frame.pts
                     if stamp is not None and not frame.is_corrupt:

@@ -9,19 +9,19 @@ from afsd_jax.config import FLOW_METHODS
 from afsd_jax.data.decode.sources import FrameSource
 from afsd_jax.errors import UserError
 
-BOUND = 20.0  # pixels; longer displacements are cut
+BOUND = 20.0  # pixels; longer displacements are clipped
 
 
 class FlowReader:
-    """Computes flow from a source of RGB frames; as many frames, uint8 [H, W, 2]."""
+    """Computes optical flow from a source of RGB frames: as many frames, uint8 [H, W, 2]."""
 
     def __init__(self, rgb: FrameSource, method: str = "tvl1", threads: int = 0):
         """Computes nothing yet.
 
         Args:
-          rgb: of the frames.
-          method: tvl1, as the reference implementation, or dis, about a hundred times faster.
-          threads: of OpenCV; 0 lets it choose.
+          rgb: source of the RGB frames.
+          method: tvl1, as in the reference implementation, or dis, about a hundred times faster.
+          threads: threads of OpenCV; 0 lets it choose.
 
         Raises:
           UserError: the method is unknown or OpenCV is not installed.
@@ -32,7 +32,7 @@ class FlowReader:
         cv2 = import_opencv()
         if threads:
             cv2.setNumThreads(threads)
-        _estimator(cv2, method)  # refuses at once what cannot be computed
+        _estimator(cv2, method)  # raises an error now instead of at the first frame
 
     @property
     def damaged(self) -> int:
@@ -79,7 +79,7 @@ def flow_to_image(flow: np.ndarray) -> np.ndarray:
       flow: floating point [H, W, 2], (x, y) in pixels.
 
     Returns:
-      uint8 [H, W, 2]; no motion is 128: 127.5 is rounded to even.
+      uint8 [H, W, 2]; no motion is 128, since 127.5 is rounded to even.
     """
     scaled = (np.clip(flow, -BOUND, BOUND) + BOUND) * (255 / (2 * BOUND))
     return np.rint(scaled).astype(np.uint8)

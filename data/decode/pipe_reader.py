@@ -1,4 +1,4 @@
-"""Decoding a video that comes once and cannot be sought in, as through a pipe."""
+"""Decoding a video that is read from a pipe: once, and without seeking."""
 
 import math
 from collections.abc import Iterator
@@ -20,16 +20,16 @@ from afsd_jax.errors import UserError
 
 
 class PipeReader:
-    """Iterates once over the frames of a stream, sampled at a fixed rate: uint8 [H, W, 3], RGB.
+    """Iterates once over the frames of a piped video at a fixed rate: uint8 [H, W, 3], RGB.
 
-    Sample k is what is on the screen just before (k + 1) / fps; of a whole file with right times
-    that is what `video.VideoReader` gives. Where the clock jumps, back or by more than
-    `MAX_REPEATS` samples, the stream goes on as if it had not.
+    Sample k is the frame on the screen just before (k + 1) / fps. For a complete file with correct
+    times these are the frames of `VideoReader`. Where the video's clock jumps back, or forward by
+    more than `MAX_REPEATS` samples, the jump is removed from the times.
 
     Attributes:
       fps: sampled frames per second.
-      duration_s: of the frames that have come, seconds.
-      damaged: packets and frames that have come damaged.
+      duration_s: duration of the frames received so far, seconds.
+      damaged: number of damaged packets and frames received so far.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class PipeReader:
         fps: float = 10.0,
         size: tuple[int, int] = FRAME_SIZE,
     ):
-        """Reads so far that the stream is known.
+        """Reads the beginning of the video, up to its format and rate.
 
         Args:
-          source: of the bytes.
-          name: of the source, for messages.
-          fps: frames per second to sample; 0 keeps the rate that the stream states.
-          size: (height, width) of the frames given, pixels.
+          source: where the bytes come from.
+          name: name of the source, for messages.
+          fps: frames per second to sample; 0 keeps the rate that the video states.
+          size: (height, width) of the frames, pixels.
 
         Raises:
-          UserError: it is no video, or none that can be read without seeking, or states no rate.
+          UserError: it is not a video, its format needs seeking, or it states no rate.
         """
         self._name, self._container = name, open_pipe(source, name)
         self._stream = video_stream(self._container, name)
@@ -57,9 +57,9 @@ class PipeReader:
         rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
         self.fps = fps or rate
         if not 0 < self.fps < math.inf:
-            raise UserError(f"{name}: the stream states no frame rate")
-        # As in `video.sample_indices`, a frame that starts at an instant is kept out; and times are
-        # rounded to the stream's unit.
+            raise UserError(f"{name}: the video states no frame rate")
+        # As in `sample_indices`, a frame that starts exactly at the instant is excluded. Times are
+        # rounded to the unit of the video.
         self._tolerance_s = max(1e-6, 0.51 * float(self._stream.time_base or 0))
         self._step_s = 1 / rate if rate > 0 else 1 / self.fps
         self.duration_s, self._damage = 0.0, DamageCounter()
@@ -69,10 +69,10 @@ class PipeReader:
         return self._damage.count
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields each frame as soon as one that is shown after it has come.
+        """Yields each frame as soon as a later one has arrived.
 
         Raises:
-          UserError: the stream has ended before the first of them.
+          UserError: the video ends before the first sampled frame.
         """
         shown: np.ndarray | None = None
         latest: av.VideoFrame | None = None
@@ -104,7 +104,7 @@ class PipeReader:
             )
 
     def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Yields every whole frame and its seconds from the first one, which never decrease."""
+        """Yields (seconds since the first frame, never decreasing; frame) of undamaged frames."""
         unit = float(self._stream.time_base or 0)
         longest_s = MAX_REPEATS / self.fps
         zero, latest_s = 0.0, None

@@ -1,4 +1,4 @@
-"""Resizing images by Pillow's bicubic filter, as the reference implementation does."""
+"""Resizing images with Pillow's bicubic filter, as the reference implementation does."""
 
 import os
 import sys
@@ -9,21 +9,22 @@ from PIL import Image
 
 FRAME_SIZE = (112, 112)
 
-# Of one shape, pixels: half a minute of 720p at 10 frames a second. They take Pillow a few seconds;
-# a compiled program saves two thirds of that, and takes a second or two to be compiled.
+# Pixels in images of one shape after which a program is compiled: half a minute of 720p at 10
+# frames per second. Pillow takes a few seconds for them; a compiled program saves two thirds of
+# that, and compiling takes a second or two.
 _MANY = 3e8
-_LARGEST = 3840 * 2160  # pixels of an image; what is larger fits no cache, and Pillow is as fast
+_LARGEST = 3840 * 2160  # pixels; larger images do not fit the cache, and Pillow is as fast
 
 _may_start_jax = False
 _seen: Counter[tuple[tuple[int, ...], tuple[int, int]]] = Counter()
 
 
 def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
-    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width): Pillow's bicubic filter.
+    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width) with Pillow's bicubic filter.
 
-    After many colour images of one shape a program compiled for it takes Pillow's place
-    (`bicubic`), which computes the same bytes, but not where JAX would be started for that alone,
-    for it would take a GPU's memory; see `start_jax_when_needed`.
+    After many colour images of one shape, a program compiled for that shape (`bicubic`) computes
+    the same bytes instead of Pillow. JAX is not started only for this, since it would reserve a
+    GPU's memory; see `start_jax_when_needed`.
     """
     height, width = size
     if image.shape[:2] == (height, width):
@@ -40,12 +41,12 @@ def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
 
 
 def by_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes as `resize` does, by Pillow itself."""
+    """Resizes like `resize`, always with Pillow."""
     return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def start_jax_when_needed() -> None:
-    """Lets `resize` start JAX, without GPUs, in a process that uses it for nothing else."""
+    """Lets `resize` start JAX, on the CPU only, in a process that uses JAX for nothing else."""
     global _may_start_jax
     _may_start_jax = True
     os.environ["JAX_PLATFORMS"] = "cpu"

@@ -1,6 +1,6 @@
-"""Where frames come from: arrays and folders of flow images; see also `video`, `flow`, `prepared`.
+"""Sources of frames: arrays and folders of flow images; see also `video_reader` and `flow`.
 
-Each source is an iterable of uint8 [H, W, C] frames that knows its rate and length beforehand.
+A source is an iterable of uint8 [H, W, C] frames. Its rate and length are known before it is read.
 """
 
 import dataclasses
@@ -11,15 +11,15 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices
 from afsd_jax.data.decode.resize import resize
-from afsd_jax.data.decode.video_reader import FrameTimes, sample_indices
 from afsd_jax.errors import UserError
 
-_AT_ONCE = 64  # frames of an array
+_FRAMES_PER_READ = 64  # frames of an array
 
 
 class FrameSource(Protocol):
-    """Frames at a fixed rate, and their `Timeline`."""
+    """Frames at a fixed rate, with the fields of `Timeline`."""
 
     fps: float
     num_frames: int
@@ -36,12 +36,14 @@ class FrameSource(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """What is known of a video beforehand.
+    """A video's rate and length.
+
+    `tasks.Task` hashes it by its `repr`: renaming the class or a field would change every key.
 
     Attributes:
       fps: sampled frames per second.
-      num_frames: sampled.
-      duration_s: of the video, seconds.
+      num_frames: number of sampled frames.
+      duration_s: length of the video, seconds.
       source_frames: frames of the original video.
     """
 
@@ -52,10 +54,10 @@ class Timeline:
 
 
 class ResizedFrames:
-    """Frames of any size as a `FrameSource`; they are read when asked for."""
+    """A `FrameSource` that resizes frames while they are read."""
 
     def __init__(self, timeline: Timeline, frames: Iterable[np.ndarray], size: tuple[int, int]):
-        """Takes uint8 [H, W, C] frames, to be resized to `size`, (height, width)."""
+        """Takes uint8 [H, W, C] frames, and the (height, width) to resize them to."""
         self.fps, self.num_frames = timeline.fps, timeline.num_frames
         self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
         self.damaged = 0
@@ -67,15 +69,15 @@ class ResizedFrames:
 
 
 def open_sampled_array(path: Path, timeline: Timeline, channels: int) -> np.ndarray:
-    """Opens one of the reference implementation's `.npy` arrays, which are sampled already.
+    """Opens a `.npy` array of frames that are sampled already, as the reference implementation's.
 
     Args:
-      path: of the array, uint8 [N, H, W, C].
-      timeline: of its video; the numbers of frames must agree.
+      path: file of the array, uint8 [N, H, W, C].
+      timeline: rate and length of its video; the numbers of frames must agree.
       channels: 3 for rgb, 2 for flow.
 
     Raises:
-      UserError: the file is no such array.
+      UserError: the file does not hold such an array.
     """
     array = open_array(path)
     if array.shape[-1] != channels:
@@ -94,14 +96,14 @@ def open_array(path: Path) -> np.ndarray:
     """Maps an array of frames into memory after checking its type and shape.
 
     Raises:
-      UserError: the file is no array, or not uint8 [N, H, W, C] with N ≥ 1.
+      UserError: the file does not hold an array, uint8 [N, H, W, C] with N ≥ 1.
     """
     try:
         array = np.load(path, mmap_mode="r")
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a whole .npy array") from error
+        raise UserError(f"{path}: not a complete .npy array") from error
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays; one array a file is expected")
     if array.dtype != np.uint8:
@@ -114,38 +116,39 @@ def open_array(path: Path) -> np.ndarray:
 
 
 def iterate_array(path: Path) -> Iterator[np.ndarray]:
-    """Yields the frames of an array, few of which are in memory at a time.
+    """Yields the frames of an array, with only a few of them in memory at a time.
 
-    What is read of a mapped file stays in memory while it is mapped: it is mapped again and again.
+    The file is mapped again for every few frames, because all pages that were read stay in memory
+    while it is mapped.
 
     Raises:
-      UserError: as `open_array` does.
+      UserError: see `open_array`.
     """
-    for start in range(0, len(open_array(path)), _AT_ONCE):
-        yield from np.array(open_array(path)[start : start + _AT_ONCE])
+    for start in range(0, len(open_array(path)), _FRAMES_PER_READ):
+        yield from np.array(open_array(path)[start : start + _FRAMES_PER_READ])
 
 
 def flow_images(path: Path, timeline: Timeline) -> Iterator[np.ndarray]:
     """Opens a folder written by denseflow: flow_x_*.jpg and flow_y_*.jpg.
 
     Args:
-      path: of the folder.
-      timeline: of its video. Images of the sampled frames are taken as they are; images of every
-        original frame are sampled by the rule of the reference implementation.
+      path: folder of the images.
+      timeline: rate and length of its video. Images of the sampled frames are used unchanged;
+        images of every original frame are sampled by the rule of the reference implementation.
 
     Returns:
       Frames, uint8 [H, W, 2].
 
     Raises:
-      UserError: the images' number fits neither.
+      UserError: the number of images fits neither.
     """
     num_frames, source_frames = timeline.num_frames, timeline.source_frames
     pairs = [sorted(path.glob(f"flow_{axis}_*.jpg")) for axis in "xy"]
     count = len(pairs[0])
     if not count or count != len(pairs[1]):
         raise UserError(
-            f"{path}: has {count} flow_x_*.jpg and {len(pairs[1])} flow_y_*.jpg; as many of "
-            "both are expected"
+            f"{path}: has {count} flow_x_*.jpg and {len(pairs[1])} flow_y_*.jpg; both "
+            "must have the same number"
         )
     if count in (num_frames, num_frames - 1):
         kept = np.arange(count)
@@ -153,14 +156,14 @@ def flow_images(path: Path, timeline: Timeline) -> Iterator[np.ndarray]:
         rate = timeline.fps * source_frames / num_frames
         if source_frames and timeline.duration_s:
             rate = source_frames / timeline.duration_s
-        timing = FrameTimes(np.empty(0), np.zeros(count), rate, True, count / rate)
-        kept = sample_indices(timing, timeline.fps)
+        times = FrameTimes(np.empty(0), np.zeros(count), rate, True, count / rate)
+        kept = sample_indices(times, timeline.fps)
     else:
         raise UserError(
             f"{path}: has {count} flow images, but its video {num_frames} sampled and "
             f"{source_frames} original frames; rgb and flow must be equally long"
         )
-    # The last frame has no successor: the reference implementation repeats its predecessor.
+    # The last frame has no successor. The reference implementation repeats the image before it.
     kept = np.pad(kept, (0, max(num_frames - len(kept), 0)), mode="edge")[:num_frames]
     return (np.stack([_read_grey(pairs[0][i]), _read_grey(pairs[1][i])], -1) for i in kept)
 
@@ -169,11 +172,11 @@ def _read_grey(path: Path) -> np.ndarray:
     try:
         return np.asarray(Image.open(path).convert("L"))
     except OSError as error:
-        raise UserError(f"{path}: not an image that can be read") from error
+        raise UserError(f"{path}: cannot be read as an image") from error
 
 
 def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes uint8 [H, W, C] for any C: Pillow's bicubic filter, each channel by itself."""
+    """Resizes uint8 [H, W, C] frames with any number of channels C, each channel by itself."""
     if frame.shape[:2] == tuple(size):
         return frame
     if frame.shape[2] == 3:

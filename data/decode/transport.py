@@ -1,16 +1,16 @@
-"""MPEG transport streams: whether a file holds whole packets only."""
+"""MPEG transport streams: whether a file ends within a packet."""
 
 from pathlib import Path
 
 _SYNC = 0x47
-# Bytes of a packet and where its sync byte lies: plain, of Blu-ray (m2ts), with parity.
+# (bytes of a packet, offset of its sync byte): plain, Blu-ray (m2ts), with parity.
 _LAYOUTS = ((188, 0), (192, 4), (204, 0))
 
 
 def ends_in_packet(path: Path) -> bool:
     """Returns whether a transport stream was cut within a packet.
 
-    Of a file that does not begin with packets of any layout nothing is known: False.
+    False for a file that does not begin with packets of a known layout.
     """
     with path.open("rb") as file:
         head = file.read(3 * 204)

@@ -138,7 +138,7 @@ def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, ca
         assert cli.main(["detect", checkpoint, "-", f"--output={output}"]) == 2
     printed, errors = capfd.readouterr()
     assert printed == ""
-    assert errors.splitlines()[-1].startswith("error: stdin: no video, or none that")
+    assert errors.splitlines()[-1].startswith("error: stdin: not a video, or one that")
     assert not output.exists()
 
 

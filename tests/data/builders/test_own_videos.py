@@ -68,5 +68,5 @@ def test_annotations_beside_the_videos_are_found_and_prepared(tmp_path, kind):
 def test_several_candidates_beside_the_videos_are_refused(tmp_path):
     for name in ("old.csv", "new.tsv"):
         (tmp_path / name).write_text("video,label,start,end\n")
-    with pytest.raises(UserError, match=r"has 2 .json or .csv or .tsv files; state the one"):
+    with pytest.raises(UserError, match=r"has 2 .json or .csv or .tsv files; name the one"):
         datasets.prepare_dataset("videos", tmp_path / "data", "rgb", PrepareOptions(tmp_path))

@@ -11,7 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from afsd_jax.data.decode.video_reader import VideoReader, read_frame_times, read_video
+from afsd_jax.data.decode.frame_times import read_frame_times
+from afsd_jax.data.decode.video_reader import VideoReader, read_video
 from afsd_jax.errors import UserError
 from tests.video_files import numbered_frames, write_video
 

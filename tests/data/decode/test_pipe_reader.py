@@ -80,7 +80,7 @@ def test_a_cut_stream_is_seen_as_far_as_it_came(tmp_path):
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", b"ffconcat version 1.0\nfile x.ts\n"])
 def test_what_is_no_video_is_refused_in_one_line(content):
-    with pytest.raises(UserError, match="stream: no video, or none that can be read as it comes"):
+    with pytest.raises(UserError, match="stream: not a video, or one that cannot be read"):
         read(content)
 
 

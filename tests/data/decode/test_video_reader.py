@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from afsd_jax.data.decode import video_reader
+from afsd_jax.data.decode import frame_times, video_reader
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 from tests.support import THUMOS14
@@ -44,8 +44,8 @@ def test_real_videos_keep_as_many_frames_as_the_reference_recorded():
     assert len(rows) == 412
     for row in rows:
         count, rate = int(float(row["count"])), float(row["fps"])
-        timing = video_reader.FrameTimes(np.empty(0), np.zeros(count), rate, True, count / rate)
-        kept = video_reader.sample_indices(timing, float(row["sample_fps"]))
+        times = frame_times.FrameTimes(np.empty(0), np.zeros(count), rate, True, count / rate)
+        kept = frame_times.sample_indices(times, float(row["sample_fps"]))
         assert len(kept) == int(row["sample_count"]), row
 
 
@@ -99,9 +99,9 @@ def test_variable_rate_keeps_what_is_on_screen_just_before_each_instant(tmp_path
 
 
 def test_a_constant_rate_sampled_by_time_is_the_reference_rule():
-    timing = video_reader.FrameTimes(np.arange(300), np.arange(300) / 30, 30.0, True, 10.0)
-    by_rule = video_reader.sample_indices(timing, 10.0)
-    by_time = video_reader.sample_indices(timing._replace(constant=False), 10.0)
+    times = frame_times.FrameTimes(np.arange(300), np.arange(300) / 30, 30.0, True, 10.0)
+    by_rule = frame_times.sample_indices(times, 10.0)
+    by_time = frame_times.sample_indices(times._replace(constant=False), 10.0)
     np.testing.assert_array_equal(by_time, by_rule)
 
 
