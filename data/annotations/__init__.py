@@ -1,4 +1,4 @@
-"""Annotations as people's tools write them, read strictly: each complaint names file and place."""
+"""Reading the annotation files of several tools, strictly: every error names file and place."""
 
 import os
 from pathlib import Path
@@ -38,20 +38,25 @@ __all__ = [
 
 SUFFIXES = (".json", ".csv", ".tsv", ".eaf")
 _KINDS = (
-    "a table (CSV or TSV) with the columns video, label, start, end or of BORIS; JSON of "
-    "ActivityNet, Label Studio or VIA 3; ELAN's .eaf"
+    "a table (CSV or TSV) with the columns video, label, start, end, or exported from BORIS; JSON "
+    "of ActivityNet, Label Studio or VIA 3; ELAN's .eaf"
 )
 
 
 def read_annotations(path: str | os.PathLike[str]) -> Annotations:
-    """Reads a file of any kind, told by its suffix and content, or all such files of a folder.
+    """Reads an annotation file, or all annotation files in a folder and the folders below it.
+
+    The format is recognised by the suffix and the content.
 
     Raises:
-      UserError: it is of no kind, malformed, or names no video, or two files name the same.
+      UserError: a file has no known format, is malformed or names no video, or two files name the
+        same video.
     """
     path = Path(path)
     videos: Annotations = {}
-    for file in _annotation_files(path):
+    candidates = visible_paths(path) if path.is_dir() else []
+    inside = [p for p in candidates if p.suffix.lower() in SUFFIXES and p.is_file()]
+    for file in inside if path.is_dir() else [path]:
         for name, video in _read_file(file).items():
             if name in videos:
                 raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
@@ -62,18 +67,10 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
 
 
 def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
-    """Reads a ground truth file of ActivityNet's format."""
+    """Reads a ground truth file in ActivityNet's format."""
     videos = activitynet_json.read_ground_truth(path)
     check_names(videos)
     return videos
-
-
-def _annotation_files(path: Path) -> list[Path]:
-    """Returns the file itself, or the annotation files in a folder and the folders below it."""
-    if not path.is_dir():
-        return [path]
-    files = visible_paths(path)
-    return [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
 
 
 def _read_file(path: Path) -> Annotations:
@@ -95,5 +92,5 @@ def _read_file(path: Path) -> Annotations:
     if isinstance(content, dict) and content.keys() >= {"metadata", "file", "view"}:
         return read_via(path, content)
     if isinstance(content, dict) and "database" not in content:
-        raise UserError(f'{path}: "database" is missing, and it is of no other kind: {_KINDS}')
+        raise UserError(f'{path}: "database" is missing; annotations are {_KINDS}')
     return activitynet_json.parse_ground_truth(content, path)

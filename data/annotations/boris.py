@@ -1,7 +1,7 @@
 """BORIS's tabular exports, CSV or TSV: aggregated events, and events with START and STOP rows.
 
-Columns come and go with BORIS's versions; those read here are in all since version 7. Exports of
-events by older versions begin with lines about the observation, before the header.
+The columns differ between BORIS's versions; the columns read here are in all versions since 7.
+Exports of events by older versions begin with lines about the observation, before the header.
 """
 
 import re
@@ -15,15 +15,15 @@ from afsd_jax.errors import UserError
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")
 _NONE = ("", "NA", "Not found")
 _SPAN = ("Start (s)", "Stop (s)")
-_UNPAIRED = "mend it in BORIS (Observations > Check state events)"
+_UNPAIRED = "correct it in BORIS (Observations > Check state events)"
 _SEVERAL = (
-    "BORIS counts time through all videos of an observation; make each video an observation of "
-    "its own"
+    "BORIS counts time through all videos of an observation; make each video an observation "
+    "of its own"
 )
 
 
 def find_header(lines: Sequence[Line]) -> int | None:
-    """Returns which line is BORIS's header, or None."""
+    """Returns the index of the line that is BORIS's header, or None."""
     for index, (_, cells) in enumerate(lines):
         names = set(cells)
         events = "Time" in names and names & {"Status", "Behavior type"}
@@ -35,26 +35,27 @@ def find_header(lines: Sequence[Line]) -> int | None:
 def read_boris(path: Path, lines: Sequence[Line]) -> Annotations:
     """Reads the lines from the header on; the labels are the behaviors.
 
-    Events without length (POINT) are left out, with a note.
+    Events without duration (POINT) are left out, with a note.
 
     Raises:
-      UserError: a state has no start or end, or a video is not named or not timed by itself.
+      UserError: a state has no start or no end, a video is not named, or its times do not begin at
+        its own start.
     """
-    found = Collector()
+    collector = Collector()
     observed: dict[str, str] = {}  # observation -> video
     open_states: dict[tuple[str, ...], tuple[float, str]] = {}
     aggregated = set(_SPAN) <= set(lines[0][1])
     for place, row in named_rows(path, lines, ("Behavior",)):
-        name = found.video(_media(row, place), place)
+        name = collector.add_video(_media(row, place), place)
         observation = row.get("Observation id", "")
         if observed.setdefault(observation, name) != name:
             raise UserError(f"{place}: {observed[observation]!r} came before {name!r}; {_SEVERAL}")
         label, kind = row["Behavior"], row.get("Behavior type", "") or row.get("Status", "")
         if kind == "POINT":
-            found.leave_out(name, f"{label!r} has no length (POINT)", place)
+            collector.leave_out(name, f"{label!r} has no length (POINT)", place)
         elif aggregated:
             start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
-            found.add(name, label, start_s, end_s, place)
+            collector.add_action(name, label, start_s, end_s, place)
         else:
             modifiers = (cell for column, cell in row.items() if column.startswith("Modifier"))
             state = (observation, row.get("Subject", ""), label, *modifiers)
@@ -62,23 +63,24 @@ def read_boris(path: Path, lines: Sequence[Line]) -> Annotations:
             if kind == "START" and state not in open_states:
                 open_states[state] = (time_s, place)
             elif kind == "STOP" and state in open_states:
-                found.add(name, label, open_states[state][0], time_s, open_states.pop(state)[1])
+                start_s, start_place = open_states.pop(state)
+                collector.add_action(name, label, start_s, time_s, start_place)
             elif kind in ("START", "STOP"):
-                raise UserError(f"{place}: {label!r} has a {kind} too many; {_UNPAIRED}")
+                raise UserError(f"{place}: {label!r} has one {kind} too many; {_UNPAIRED}")
             else:
                 raise UserError(f"{place}: an event must be START, STOP or POINT, not {kind!r}")
     for (_, _, label, *_), (_, place) in open_states.items():
         raise UserError(f"{place}: {label!r} starts here but never stops; {_UNPAIRED}")
-    return found.result()
+    return collector.annotations()
 
 
 def _media(row: Mapping[str, str], place: str) -> str:
-    """Returns the path of the video that a row is about."""
+    """Returns the path of the video in a row."""
     if row.get("Time offset (s)", "").strip("0.:+-") not in ("", "NA"):
         raise UserError(f"{place}: the observation has a time offset; set it to 0 in BORIS")
     paths = []
     for column in _MEDIA:
-        # Of several players, which show the same time, the first counts.
+        # Several players show the same times; the first one is used.
         player = re.sub(r"^player #\d+: ?", "", row.get(column, "").split("|")[0])
         if ";" in player:
             raise UserError(f"{place}: {column} names several videos; {_SEVERAL}")

@@ -1,4 +1,4 @@
-"""What holds for the annotations of every kind: names, classes, order."""
+"""Checks of annotations in every format: names, classes, order of times."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,10 +15,10 @@ def class_names(
 
     Args:
       videos: annotations.
-      known: the only labels allowed, in their order; None allows every label.
+      known: all allowed labels, in their order; None allows every label.
 
     Raises:
-      UserError: a label is unknown, empty, or would be no safe file name.
+      UserError: a label is unknown, empty or not a safe file name.
     """
     names = list(known) if known is not None else []
     seen = set(names)
@@ -36,7 +36,7 @@ def class_names(
 
 
 def read_class_list(path: Path) -> list[str]:
-    """Reads a text file of labels, one a line."""
+    """Reads a text file with one label per line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -58,23 +58,23 @@ def check_order(videos: Mapping[str, AnnotatedVideo]) -> None:
 
 
 def check_names(videos: Mapping[str, AnnotatedVideo]) -> None:
-    """Raises UserError for a video whose name would be no safe file name."""
+    """Raises UserError for a video whose name is not a safe file name."""
     for name, video in videos.items():
         check_name(name, "video name", video.place)
 
 
 def check_name(name: str, what: str, place: str) -> None:
-    """Raises UserError for a name that would be no safe file name."""
+    """Raises UserError for a name that is empty or not a safe file name."""
     if not name:
         raise UserError(f"{place}: the {what} is empty")
     if "/" in name or "\\" in name or name in (".", "..") or not name.isprintable():
         raise UserError(
-            f"{place}: the {what} {name!r} must not hold slashes or control characters, nor be "
-            "'.' or '..'"
+            f"{place}: the {what} {name!r} must not contain slashes or control characters, or "
+            "be '.' or '..'"
         )
 
 
 def without_suffix(name: str) -> str:
-    """Returns a video's file name without its suffix; other names are left as they are."""
+    """Returns a name without the suffix of a video; other suffixes are kept."""
     path = Path(name)
     return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name

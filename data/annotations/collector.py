@@ -1,4 +1,4 @@
-"""Gathering what annotations say of each video."""
+"""Collecting the annotations of each video while a file is read."""
 
 from pathlib import Path
 
@@ -6,53 +6,53 @@ from afsd_jax.data.annotations.checks import check_name, without_suffix
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
 
-Annotations = dict[str, AnnotatedVideo]  # by the video's name
+Annotations = dict[str, AnnotatedVideo]  # by the name of the video
 
 
 class Collector:
-    """The videos of one file, in its order, each with its actions and what was left out."""
+    """The videos of one file, in its order, with their actions and notes on what was left out."""
 
     def __init__(self) -> None:
-        """Holds no videos yet."""
+        """Starts without videos."""
         self._places: dict[str, str] = {}
         self._actions: dict[str, list[Action]] = {}
         self._left_out: dict[str, list[str]] = {}
 
-    def video(self, path: str, place: str) -> str:
-        """Returns the name of a video given as its file's path or URL, and lists it.
+    def add_video(self, path: str, place: str) -> str:
+        """Adds a video by the path or URL of its file, and returns its name.
 
         Raises:
-          UserError: it would be no safe file name.
+          UserError: the name is not a safe file name.
         """
         name = without_suffix(path.replace("\\", "/").rpartition("/")[2].strip())
         check_name(name, "video name", place)
         self._places.setdefault(name, place)
         return name
 
-    def add(self, name: str, label: str, start_s: float, end_s: float, place: str) -> None:
-        """Adds an action of a video."""
+    def add_action(self, name: str, label: str, start_s: float, end_s: float, place: str) -> None:
+        """Adds an action to a video."""
         self._actions.setdefault(name, []).append(Action(label, start_s, end_s, None, place))
 
     def leave_out(self, name: str, what: str, place: str) -> None:
-        """Notes that something of a video is left out, such as: events without length."""
+        """Notes that something in a video is left out; `what` names it and the reason."""
         self._left_out.setdefault(name, []).append(f"{place}: {what}")
 
-    def result(self, subsets: dict[str, str] | None = None) -> Annotations:
-        """Returns the videos."""
-        found = {}
+    def annotations(self, subsets: dict[str, str] | None = None) -> Annotations:
+        """Returns the videos, with their subsets by name if there are any."""
+        videos = {}
         for name, place in self._places.items():
             left_out = self._left_out.get(name, [])
             more = f" (and {len(left_out) - 1} more of {name})" if len(left_out) > 1 else ""
-            found[name] = AnnotatedVideo(
+            videos[name] = AnnotatedVideo(
                 (subsets or {}).get(name, ""),
                 None,
                 tuple(self._actions.get(name, ())),
                 place,
                 tuple(f"{first}: left out{more}" for first in left_out[:1]),
             )
-        return found
+        return videos
 
 
 def unknown_video(path: Path | str, remedy: str) -> UserError:
-    """Returns the error of annotations that do not say which video they are of."""
+    """Returns the error for annotations that do not name their video."""
     return UserError(f"{path}: names no video file; {remedy}")

@@ -1,4 +1,4 @@
-"""ELAN's .eaf: one XML file of time slots and tiers of annotations a video."""
+"""ELAN's .eaf: an XML file per video, with time slots and tiers of annotations."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,13 +10,13 @@ from afsd_jax.errors import UserError
 
 
 def read_elan(path: Path) -> Annotations:
-    """Reads the annotations that have times of their own, in all tiers.
+    """Reads the annotations with their own times, in all tiers.
 
-    The label is the annotation's value, or its tier's name where that is empty. The video is the
-    first one that the file links, or else the one of the file's own name.
+    The label is the annotation's value or, if that is empty, the name of its tier. The video is the
+    first one that the file links to or, without a link, the one with the same name as the file.
 
     Raises:
-      UserError: the file is no such XML, or defines entities, which could grow without bounds.
+      UserError: the file is not such XML, or it defines entities, which could grow without limit.
     """
     reader = _Reader(path)
     try:
@@ -25,20 +25,20 @@ def read_elan(path: Path) -> Annotations:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except UserError:
         raise
-    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two of its encoding
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: bad encodings
         raise UserError(f"{path}: not valid XML ({error}); save it again in ELAN") from error
-    return reader.result()
+    return reader.annotations()
 
 
 class _Reader:
-    """What the parser calls: the format needs no tree."""
+    """Handlers for the parser's events; the format needs no tree."""
 
     def __init__(self, path: Path):
         self._path = path
         self._root = self._video = self._tier = self._value = ""
         self._has_times = False
         self._slots: dict[str, float | None] = {}
-        self._found: list[tuple[str, str, str, str, str]] = []  # tier, value, slots, place
+        self._rows: list[tuple[str, str, str, str, str]] = []  # tier, value, slots, place
         self.parser = expat.ParserCreate()
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._refuse_doctype
@@ -76,18 +76,18 @@ class _Reader:
         elif tag == "ALIGNABLE_ANNOTATION":
             self._has_times = True
             slots = attribute("TIME_SLOT_REF1"), attribute("TIME_SLOT_REF2")
-            self._found.append((self._tier, "", *slots, self._place))
+            self._rows.append((self._tier, "", *slots, self._place))
 
     def _text(self, data: str) -> None:
         self._value += data
 
     def _end(self, tag: str) -> None:
         if tag == "ANNOTATION_VALUE" and self._has_times:
-            tier, _, first, last, place = self._found[-1]
-            self._found[-1] = (tier, self._value.strip(), first, last, place)
+            tier, _, first, last, place = self._rows[-1]
+            self._rows[-1] = (tier, self._value.strip(), first, last, place)
 
     def _link(self, attributes: dict[str, str]) -> None:
-        """Takes a linked file if it is a video."""
+        """Stores the linked file if it is a video."""
         url = attributes.get("MEDIA_URL") or attributes.get("RELATIVE_MEDIA_URL", "")
         if is_video(Path(url)) or attributes.get("MIME_TYPE", "").startswith("video/"):
             self._video = unquote(url)
@@ -101,20 +101,20 @@ class _Reader:
         if value is None:
             return None
         if not value.strip().lstrip("-").isdecimal():
-            raise UserError(f"{self._place}: a time must be whole milliseconds, is {value!r}")
+            raise UserError(f"{self._place}: a time must be whole milliseconds, not {value!r}")
         return int(value) / 1000
 
-    def result(self) -> Annotations:
-        """Returns the only video."""
-        found = Collector()
-        name = found.video(self._video or self._path.stem, str(self._path))
-        for tier, value, first, last, place in self._found:
+    def annotations(self) -> Annotations:
+        """Returns the video with its actions."""
+        collector = Collector()
+        name = collector.add_video(self._video or self._path.stem, str(self._path))
+        for tier, value, first, last, place in self._rows:
             for slot in (first, last):
                 if slot not in self._slots:
                     raise UserError(f"{place}: time slot {slot!r} is not in TIME_ORDER")
             start_s, end_s = self._slots[first], self._slots[last]
             if start_s is None or end_s is None:
-                found.leave_out(name, f"{value or tier!r} has no time of its own", place)
+                collector.leave_out(name, f"{value or tier!r} has no time of its own", place)
             else:
-                found.add(name, value or tier, start_s, end_s, place)
-        return found.result()
+                collector.add_action(name, value or tier, start_s, end_s, place)
+        return collector.annotations()

@@ -1,8 +1,8 @@
 """Label Studio's JSON and JSON_MIN exports of videos.
 
-`<TimelineLabels>` counts in frames from 1 on, both ends included, at the frameRate of the `<Video>`
-tag, which need not be the file's own rate and which the export does not state. `<Labels>` of a
-media player give seconds.
+`<TimelineLabels>` counts frames from 1, both ends included, at the frameRate of the `<Video>` tag.
+That rate may differ from the file's own rate, and the export does not state it. `<Labels>` of a
+media player are in seconds.
 """
 
 import itertools
@@ -23,38 +23,38 @@ _RATES = ("fps", "framerate", "frame_rate")
 
 
 def read_label_studio(path: Path, tasks: list[Any]) -> Annotations:
-    """Reads exported tasks; those that nobody has annotated are left out.
+    """Reads exported tasks; tasks without an annotation are left out.
 
     Raises:
-      UserError: a task names no video, has several annotations or counts in frames of an unknown
-        rate, or a value is malformed.
+      UserError: a task names no video, has several annotations or counts frames at an unknown rate,
+        or a value is malformed.
     """
-    found = Collector()
+    collector = Collector()
     videos: dict[str, str] = {}
     for index, task in enumerate(tasks):
         place = f"{path}: [{index}]"
         results = _results(require_dict(task, place), place)
         if results is None:
             continue
-        name = found.video(_video(_data(task, place), place), place)
+        name = collector.add_video(_video(_data(task, place), place), place)
         if name in videos:
             raise UserError(
-                f"{place}: video {name!r} is also in {videos[name]}; keep one annotation a video"
+                f"{place}: video {name!r} is also in {videos[name]}; keep one annotation per video"
             )
         videos[name] = place
         for value, where in results:
             for label, start_s, end_s in _actions(value, where, task, results):
-                found.add(name, label, start_s, end_s, where)
-    return found.result()
+                collector.add_action(name, label, start_s, end_s, where)
+    return collector.annotations()
 
 
 def _data(task: dict[str, Any], place: str) -> dict[str, Any]:
-    """Returns what was given to annotate; in JSON_MIN it is in the task itself."""
+    """Returns the data to annotate, which JSON_MIN stores in the task itself."""
     return require_dict(task.get("data", task), f"{place}.data")
 
 
 def _results(task: dict[str, Any], place: str) -> Placed | None:
-    """Returns the values of a task's results; None: nobody has annotated it."""
+    """Returns the values of a task's results; None if it has no annotation."""
     if "data" in task:
         annotations = [
             (annotation, where)
@@ -76,8 +76,8 @@ def _results(task: dict[str, Any], place: str) -> Placed | None:
             if "value" in result
         ]
     if "annotation_id" not in task:
-        raise UserError(f"{place}: is no task of Label Studio; export as JSON or JSON_MIN")
-    # A list of values under each control's name, among the data and what is known of the task.
+        raise UserError(f"{place}: is not a task of Label Studio; export as JSON or JSON_MIN")
+    # Each control has a list of values under its name, beside the data and the task's other fields.
     lists = {key: value for key, value in task.items() if isinstance(value, list)}
     return [
         (value, f"{place}[{key!r}][{index}]")
@@ -94,7 +94,7 @@ def _objects(values: Any, place: str) -> Placed:
 def _actions(
     value: dict[str, Any], place: str, task: dict[str, Any], results: Placed
 ) -> Iterator[tuple[str, float, float]]:
-    """Yields (label, start, end) of a result in seconds; boxes, choices and texts have none."""
+    """Yields (label, start, end) of a result in seconds; nothing for boxes, choices and texts."""
     if "timelinelabels" in value:
         labels = read_list(value["timelinelabels"], f"{place}.timelinelabels", _label)
         spans = read_list(field(value, "ranges", place), f"{place}.ranges", _span)
@@ -119,17 +119,17 @@ def _label(value: Any, place: str) -> str:
 
 
 def _rate(task: dict[str, Any], results: Placed, place: str) -> float:
-    """Returns the frames per second that a task's timeline counts in."""
+    """Returns the frame rate in which a task's timeline counts."""
     for key, value in _data(task, place).items():
         if key.lower() in _RATES:
             return _positive(value, f"{place}: the task's {key}")
-    for value, where in results:  # boxes say it
+    for value, where in results:  # boxes state it
         if {"framesCount", "duration"} <= value.keys():
             seconds = _positive(value["duration"], f"{where}.duration")
             return _positive(value["framesCount"], f"{where}.framesCount") / seconds
     raise UserError(
-        f"{place}: counts in frames, but the export does not say how many a second; add the "
-        "frameRate of the project's <Video> tag, 24 where it has none, to every task: "
+        f"{place}: counts frames, but the export does not state the frame rate; add the frameRate "
+        "of the project's <Video> tag, or 24 if it has none, to every task: "
         f"jq 'map({'.data' if 'data' in task else ''}.fps = 24)'"
     )
 
@@ -137,12 +137,12 @@ def _rate(task: dict[str, Any], results: Placed, place: str) -> float:
 def _positive(value: Any, place: str) -> float:
     result = number(value, place)
     if result <= 0:
-        raise UserError(f"{place} must be positive, is {result:g}")
+        raise UserError(f"{place} must be positive, not {result:g}")
     return result
 
 
 def _video(data: dict[str, Any], place: str) -> str:
-    """Returns the file name of a task's video, without the prefix of an upload."""
+    """Returns the file name of a task's video, without the prefix that an upload adds."""
     for key in sorted(data, key=lambda key: (key != "video", key)):
         if isinstance(data[key], str):
             try:
@@ -153,4 +153,4 @@ def _video(data: dict[str, Any], place: str) -> str:
             name = path.rpartition("/")[2]
             if without_suffix(name) != name:
                 return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else name
-    raise unknown_video(place, 'the task\'s data must have it, as "video": "kitchen_1.mp4"')
+    raise unknown_video(place, 'the task\'s data must name it, as in "video": "kitchen_1.mp4"')

@@ -1,4 +1,4 @@
-"""The plain table: video, label, start and end in seconds, and perhaps subset."""
+"""The plain table: video, label, start and end in seconds and, optionally, subset."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,21 +15,21 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     """Reads the lines of a table.
 
     A row with an empty label lists a video without actions. A video may be named with or without
-    its file's suffix.
+    the suffix of its file.
 
     Raises:
       UserError: a column, a cell or a number is missing, or a video has two subsets.
     """
     if lines and not set(COLUMNS) & set(lines[0][1]):
         raise UserError(
-            f"{path}: the first line must name {', '.join(COLUMNS)}, or the table be one that "
-            "BORIS exports (Export events or Export aggregated events)"
+            f"{path}: the first line must name {', '.join(COLUMNS)}, or the table must be exported "
+            "from BORIS (Export events or Export aggregated events)"
         )
-    found = Collector()
+    collector = Collector()
     subsets: dict[str, tuple[str, str]] = {}
     for place, row in named_rows(path, lines, COLUMNS):
         check_name(row["video"], "video name", place)
-        name, subset = found.video(row["video"], place), row.get("subset", "")
+        name, subset = collector.add_video(row["video"], place), row.get("subset", "")
         known, first = subsets.setdefault(name, (subset, place))
         if known != subset:
             raise UserError(
@@ -37,5 +37,5 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
             )
         if row["label"]:
             start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
-            found.add(name, row["label"], start_s, end_s, place)
-    return found.result({name: subset for name, (subset, _) in subsets.items()})
+            collector.add_action(name, row["label"], start_s, end_s, place)
+    return collector.annotations({name: subset for name, (subset, _) in subsets.items()})

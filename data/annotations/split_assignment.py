@@ -1,4 +1,4 @@
-"""Splits of videos whose annotations state none."""
+"""Assigning splits to videos whose annotations do not state any."""
 
 import dataclasses
 import hashlib
@@ -7,25 +7,25 @@ import re
 from afsd_jax.data.annotations.collector import Annotations
 from afsd_jax.errors import UserError
 
-TEST_PERCENT = 20  # of the videos without a subset that go to the split test
+TEST_PERCENT = 20  # videos without a subset that go to the split test
 
-# ActivityNet's names of the subsets, and the usual ones of the splits.
+# ActivityNet's names of subsets, and other usual names of splits.
 _SPLITS = {"training": "train", "val": "validation", "testing": "test"}
 
 
 def stable_split(name: str) -> str:
-    """Returns train or test, by the video's name alone: the same in every run and collection."""
+    """Returns train or test by the video's name alone, so it never changes between data sets."""
     return "test" if _hash(name) % 100 < TEST_PERCENT else "train"
 
 
 def assign_splits(videos: Annotations) -> Annotations:
     """Returns the videos with their splits as subsets.
 
-    Videos without a subset are split by a hash of their names. Where this would leave train or else
-    test empty, the one of them with the smallest hash goes there; a single video goes to train.
+    Videos without a subset are split by a hash of their names. If this leaves train or test empty,
+    the video with the smallest hash goes there; a single video goes to train.
 
     Raises:
-      UserError: a subset can be no split.
+      UserError: the name of a subset cannot be the name of a split.
     """
     splits = {}
     for name, video in videos.items():

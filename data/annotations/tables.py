@@ -1,4 +1,4 @@
-"""Tables, separated by commas or tabs."""
+"""Tables whose cells are separated by commas or tabs."""
 
 import csv
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from afsd_jax.errors import UserError
 
-Line = tuple[int, list[str]]  # its number from 1 on, and its cells
+Line = tuple[int, list[str]]  # number of the line, from 1, and its cells
 
 
 def read_rows(
@@ -19,9 +19,9 @@ def read_rows(
 
 
 def read_table(path: str | os.PathLike[str]) -> list[Line]:
-    """Returns the lines of a table that are not empty; cells are stripped of blanks.
+    """Returns the non-empty lines of a table; spaces around cells are removed.
 
-    Tabs separate the cells where the suffix is .tsv or the first line has any.
+    Tabs separate the cells if the suffix is .tsv or the first line contains a tab.
 
     Raises:
       UserError: the file cannot be read.
@@ -41,7 +41,7 @@ def read_table(path: str | os.PathLike[str]) -> list[Line]:
 def named_rows(
     path: str | os.PathLike[str], lines: Sequence[Line], columns: Iterable[str]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields (place, row), the cells of a row being named by the first line.
+    """Yields (place, row); the first line names the cells of a row.
 
     Raises:
       UserError: a column or cell is missing.
@@ -67,5 +67,5 @@ def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(f"{place}: {column} must be a number, is {row[column]!r}")
+        raise UserError(f"{place}: {column} must be a number, not {row[column]!r}")
     return value

@@ -7,38 +7,38 @@ from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
 
-_OF_SEGMENTS = "FILE1_Z2_XY0"  # the anchor of attributes that describe temporal segments
+_SEGMENT_ANCHOR = "FILE1_Z2_XY0"  # the anchor of attributes of temporal segments
 _CHECKBOX = 2
 
 
 def read_via(path: Path, content: dict[str, Any]) -> Annotations:
-    """Reads the temporal segments; videos without one are left out, for nobody may have seen them.
+    """Reads the temporal segments; videos without any are left out, as they may be unannotated.
 
-    The label is the value of the first attribute of temporal segments that the segment has.
+    The label is the value of the segment's first attribute of temporal segments.
 
     Raises:
-      UserError: a segment has no label, belongs to no single video, or is malformed.
+      UserError: a segment has no label, does not belong to a single video, or is malformed.
     """
     attributes, views, media, metadata = (
         require_dict(content.get(key, {}), f"{path}: {key}")
         for key in ("attribute", "view", "file", "metadata")
     )
-    found = Collector()
+    collector = Collector()
     for key, entry in metadata.items():
         place = f"{path}: metadata[{key!r}]"
         span = read_list(field(require_dict(entry, place), "z", place), f"{place}.z", number)
         if len(span) != 2 or entry.get("xy"):
-            continue  # of the whole file, or a shape in one frame
+            continue  # an attribute of the whole file, or a shape in one frame
         view = _entry(views, entry.get("vid"), f"{path}: view", place)
         files = field(view, "fid_list", place)
         if not isinstance(files, list) or len(files) != 1:
             raise UserError(f"{place}: its view must show one video, not {shown(files)}")
         file = _entry(media, files[0], f"{path}: file", place)
-        name = found.video(text(file, "fname", f"{path}: file[{str(files[0])!r}]"), place)
+        name = collector.add_video(text(file, "fname", f"{path}: file[{str(files[0])!r}]"), place)
         start_s, end_s = span
         for label in _labels(require_dict(entry.get("av"), f"{place}.av"), attributes, place):
-            found.add(name, label, start_s, end_s, place)
-    return found.result()
+            collector.add_action(name, label, start_s, end_s, place)
+    return collector.annotations()
 
 
 def _entry(table: dict[str, Any], key: Any, where: str, place: str) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def _entry(table: dict[str, Any], key: Any, where: str, place: str) -> dict[str,
 
 
 def _labels(values: dict[str, Any], attributes: dict[str, Any], place: str) -> list[str]:
-    """Returns the labels of a segment; a choice is stored as the key of its option."""
+    """Returns the labels of a segment; a chosen option is stored by its key."""
     for key, attribute in attributes.items():
         require_dict(attribute, f"{place}: attribute[{key!r}]")
         value = values.get(key)
-        if attribute.get("anchor_id") != _OF_SEGMENTS or not isinstance(value, str):
+        if attribute.get("anchor_id") != _SEGMENT_ANCHOR or not isinstance(value, str):
             continue
         options = attribute.get("options")
         options = options if isinstance(options, dict) else {}

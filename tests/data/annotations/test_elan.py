@@ -56,7 +56,7 @@ LAUGHS = """\
         ("UTF-8", "TF-8", r"not valid XML \(unknown encoding: TF-8"),
         ("UTF-8", "utf-7", r"not valid XML \(multi-byte encodings are not supported"),
         ("</TIER>", "", r"not valid XML \(mismatched tag"),
-        ('"1500"', '"1.5"', "line 14: a time must be whole milliseconds, is '1.5'"),
+        ('"1500"', '"1.5"', "line 14: a time must be whole milliseconds, not '1.5'"),
         ('"1500"', '"²"', "line 14: a time must be whole milliseconds"),
         ('TIME_SLOT_REF2="ts3"', 'TIME_SLOT_REF2="ts9"', "line 20: time slot 'ts9' is not in"),
         ('TIME_SLOT_REF2="ts3"', "", "line 20: ALIGNABLE_ANNOTATION has no TIME_SLOT_REF2"),

@@ -132,7 +132,7 @@ def test_a_malformed_result_is_refused_by_place(tmp_path, value, message):
 
 @pytest.mark.parametrize("data", [{}, {"video": 3}, {"text": "a film"}, {"video": "http://[a.mp4"}])
 def test_a_task_without_a_video_is_refused(tmp_path, data):
-    with pytest.raises(UserError, match=r"\[0\]: names no video file; the task's data must have"):
+    with pytest.raises(UserError, match=r"\[0\]: names no video file; the task's data must name"):
         read(tmp_path, [changed(LABEL_STUDIO_TASK, data=data)])
 
 

@@ -50,11 +50,11 @@ def test_all_files_of_a_folder_are_one_data_set(tmp_path):
         ("labels.csv", "video,start,end\n", "column 'label' is missing: the first line must name"),
         ("labels.csv", "video,label,start,end\n", "names no video; annotations are a table"),
         ("labels.csv", "", "the first line must name video|column 'video' is missing"),
-        ("labels.json", "{}", '"database" is missing, and it is of no other kind'),
+        ("labels.json", "{}", '"database" is missing; annotations are'),
         ("labels.json", "3", '"database" is missing'),
         ("labels.json", "[]", "names no video; annotations are"),
         ("labels.json", "[3]", r": \[0\] must be an object"),
-        ("labels.json", '[{"video": "a.mp4", "start": 1}]', r"\[0\]: is no task of Label Studio"),
+        ("labels.json", '[{"video": "a.mp4", "start": 1}]', r"\[0\]: is not a task of Label"),
         ("labels.txt", "a pour 1 2", "not valid JSON .*; annotations are a table .*ELAN's .eaf"),
     ],
 )
