@@ -1,4 +1,4 @@
-"""The data sets by name, and preparing one in one call."""
+"""The data sets by name; preparing one, and reading the report on it."""
 
 import os
 from collections.abc import Mapping
@@ -28,24 +28,24 @@ def prepare_dataset(
     options: PrepareOptions | None = None,
     **kwargs: Any,
 ) -> Path:
-    """Prepares a stream of a data set, going on where an earlier run stopped.
+    """Prepares a stream of a data set, and resumes an interrupted run.
 
-    A prepared folder is looked at again: what has changed in the annotations or the files is
-    prepared anew, everything else is kept.
+    In a prepared folder, only videos whose annotations or files have changed are prepared again;
+    everything else is kept.
 
     Args:
       dataset: thumos14, activitynet, videos or synthetic.
       data_dir: folder of prepared data sets.
       stream: rgb or flow.
-      options: of the preparation.
+      options: how to prepare; None uses the defaults.
       **kwargs: further arguments of the builder.
 
     Returns:
       The prepared folder, DATA_DIR/DATASET/STREAM/VERSION.
 
     Raises:
-      UserError: of the annotations, the files or the options, or the folder was prepared with
-        other rates, sizes or encodings. Nothing is written then.
+      UserError: annotations, files or options are wrong, or the folder was prepared with other
+        rates, sizes or encodings. Nothing is written then.
     """
     if dataset not in BUILDERS:
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
@@ -58,58 +58,46 @@ def prepare_dataset(
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
     folder = Path(builder.data_dir)
     if (folder / REPORT).exists():
-        if builder.options is not None:
-            _check_options(folder, builder, builder.options)
-            builder.renew()
+        builder.renew()
     else:
-        # TFDS makes folders at once, so all that can be refused is looked at before.
+        # TFDS makes folders at once, so errors must come before.
         builder.plan()
         builder.download_and_prepare()
     return folder
 
 
-def _check_options(folder: Path, builder: VideoBuilder, options: PrepareOptions) -> None:
-    """Raises UserError if a folder was prepared in another way than is asked for now."""
-    report = read_report(folder)
-    for field, wanted in builder.stored_options(options).items():
-        if report.get(field, wanted) != wanted:
-            raise UserError(
-                f"{folder}: was prepared with {field} {report[field]}, not {wanted}; "
-                "delete it, or give another --output"
-            )
-
-
 def prepared_folder(dataset: str, data_dir: str | os.PathLike[str], stream: str) -> Path:
-    """Returns where a stream of a data set is prepared."""
+    """Returns the folder into which a stream of a data set is prepared."""
     return Path(data_dir, dataset, stream, str(BUILDERS[dataset].VERSION))
 
 
 def describe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Returns what a renewed folder has that it had not before, from both reports.
+    """Describes how a renewed folder differs from before, given both reports.
 
-    Such as: 9 unchanged, 2 with renewed annotations, 1 new.
+    For example: 9 unchanged, 2 with renewed annotations, 1 new.
     """
     old, new = before.get("fingerprints", {}), after["fingerprints"]
     kinds = dict.fromkeys(
         ("unchanged", "with renewed annotations", "decoded again", "new", "no longer there"), 0
     )
-    for name, (frames, said, _) in new.items():
+    for name, (frames_key, annotations_key, _) in new.items():
         if name not in old:
             kinds["new"] += 1
-        elif old[name][0] != frames:
+        elif old[name][0] != frames_key:
             kinds["decoded again"] += 1
         else:
-            kinds["unchanged" if old[name][1] == said else "with renewed annotations"] += 1
+            same = old[name][1] == annotations_key
+            kinds["unchanged" if same else "with renewed annotations"] += 1
     kinds["no longer there"] = len(old.keys() - new.keys())
     return ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count)
 
 
 def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns what `preparation.json` of a prepared folder says became of each video.
+    """Returns `preparation.json` of a prepared folder, the report on each video.
 
-    Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (those prepared, with
+    Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (the prepared ones, with
     split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names),
-    notes (actions that were cut or left out, …) and fingerprints (name → those of the frames, of
-    the annotations and of both).
+    notes (such as actions that were cut or left out) and fingerprints (name → three: frames,
+    annotations, both together).
     """
     return files.read_json(Path(folder) / REPORT)

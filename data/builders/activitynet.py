@@ -3,16 +3,15 @@
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode.media import single_file
 from afsd_jax.types import AnnotatedVideo
 
-# Its own test annotations are withheld, so results are reported on the validation videos.
+# The annotations of the test videos are not public: results are reported on the validation videos.
 _SPLITS = {"training": "train", "validation": "test", "testing": ""}
 
 
 class Activitynet(VideoBuilder):
-    """ActivityNet 1.3: 200 classes of everyday activities, a video's rate at most 768 frames.
+    """ActivityNet 1.3: 200 classes of everyday activities, at most 768 frames per video.
 
     Videos that no longer exist are left out and listed. The split test holds the validation
     videos.
@@ -29,9 +28,9 @@ class Activitynet(VideoBuilder):
     MAX_FRAMES = 768
     ALLOW_MISSING = True
 
-    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
+    def read_annotations(self) -> annotations.Annotations:
         """Reads activity_net.v1-3.min.json; actions that end before they start are dropped."""
-        path = options.annotations or single_file(options.source, (".json",))
+        path = self.options.annotations or single_file(self.options.source, (".json",))
         videos = {}
         for name, video in annotations.read_activitynet(path).items():
             actions = tuple(action for action in video.actions if action.end_s > action.start_s)
@@ -41,6 +40,6 @@ class Activitynet(VideoBuilder):
             )
         return videos
 
-    def file_name(self, name: str) -> tuple[str, ...]:
-        """Returns the stems in use: the published files put v_ before the name."""
+    def file_stems(self, name: str) -> tuple[str, ...]:
+        """Returns the name with v_ before it, as in the published files, and without."""
         return (f"v_{name}", name)

@@ -1,12 +1,12 @@
-"""The common part of the four TFDS builders: from a plan to a prepared folder.
+"""The common part of the four TFDS builders, from the annotations to a prepared folder.
 
-A subclass says which videos there are, what is annotated in them and where their frames lie; all
-else is the same for every data set. A prepared folder is an ordinary TFDS one, with one video a
-shard; see `folder` for what it holds besides.
+A subclass says which videos there are, which actions they have and where their frames are; the rest
+is the same for every data set. A prepared folder is an ordinary TFDS folder with one video per
+shard; see `dataset_folder` for its other files.
 
-TFDS's own way of writing examples holds each whole in memory and cannot go on where it was, so the
-shards come from `prepare` and TFDS is told of them. Nor does it look again at what is prepared:
-`VideoBuilder.renew` does.
+TFDS itself would hold every example in memory and could not resume, so `preparation` writes the
+shards and TFDS is told about them. TFDS also never updates a prepared folder; `VideoBuilder.renew`
+does.
 """
 
 import abc
@@ -41,15 +41,15 @@ from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
 
 
-# Of the builders that tfds.core names none leaves the writing of examples to its subclass.
+# The builders that tfds.core exports all write the examples themselves; this base leaves it to us.
 class VideoBuilder(dataset_builder.FileReaderBuilder):
-    """Base of the builders; see `PrepareOptions` for what they take.
+    """Base of the builders; see `PrepareOptions` for their options.
 
-    TFDS asks its subclasses to define `_info` and `_download_and_prepare`.
+    TFDS calls `_info` and `_download_and_prepare`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "One video a shard, its frames as JPEG, PNG or raw."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "One video per shard, its frames as JPEG, PNG or raw."}
     HOMEPAGE = citations.AFSD_HOMEPAGE
     CITATION = citations.AFSD
     BUILDER_CONFIGS = (
@@ -57,7 +57,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         tfds.core.BuilderConfig(name="flow", description="optical flow"),
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder holds the videos and their annotations."
-    # Nothing is downloaded, so there are no checksums beside the code to look for.
+    # Nothing is downloaded, so TFDS need not look for checksums beside the code.
     code_path = None
     FPS = 10.0
     MAX_FRAMES = 0
@@ -67,93 +67,76 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         """Takes the arguments of every TFDS builder.
 
         Args:
-          options: how to prepare; None prepares TFDS's manual folder in the usual way.
-          **kwargs: data_dir, config (rgb or flow), …
+          options: how to prepare; None prepares TFDS's manual folder with the default options.
+          **kwargs: data_dir, config (rgb or flow) and TFDS's other arguments.
         """
-        self.options = options
+        self._options = options
         self._plan: PreparationPlan | None = None
         super().__init__(**kwargs)
 
+    @property
+    def options(self) -> PrepareOptions:
+        """The options; raises UserError if the builder has none."""
+        if self._options is None:
+            raise UserError(f"{self.name}: no source folder given")
+        return self._options
+
     @abc.abstractmethod
-    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
-        """Returns the annotations, their subsets being splits; "" leaves a video out."""
+    def read_annotations(self) -> annotations.Annotations:
+        """Returns the annotations with splits as subsets; the subset "" leaves a video out."""
 
-    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
+    def class_names(self, videos: annotations.Annotations) -> list[str]:
         """Returns the classes in the order of their labels, after checking all labels."""
-        known = annotations.read_class_list(options.classes) if options.classes else None
-        return annotations.class_names(videos, known)
+        path = self.options.classes
+        return annotations.class_names(videos, annotations.read_class_list(path) if path else None)
 
-    def check_splits(self, options: PrepareOptions, splits: Collection[str]) -> list[str]:
-        """Returns notes on splits that are missing, or refuses their absence."""
+    def check_splits(self, splits: Collection[str]) -> list[str]:
+        """Returns notes on missing splits, or raises UserError."""
         return []
 
-    def file_name(self, name: str) -> tuple[str, ...]:
-        """Returns the stems that the file of a video may have."""
+    def file_stems(self, name: str) -> tuple[str, ...]:
+        """Returns the possible file names of a video, without suffix."""
         return (name,)
 
     def timelines(
-        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
-        """Returns what is known of videos given as arrays or images: nothing but their length."""
-        fps = self._fps(options)
-        known = {}
+        """Returns the timelines of videos that come as arrays, from the arrays' lengths."""
+        timelines = {}
         for name, path in paths.items():
             if path.suffix == ".npy":
                 count, seconds = len(open_array(path)), videos[name].duration_s
-                rate = fps or (count / seconds if seconds else 0.0)
+                rate = self._fps or (count / seconds if seconds else 0.0)
                 if not rate:
-                    raise UserError(f"{path}: its rate is unknown; state --fps or its duration")
-                known[name] = Timeline(rate, count, seconds or count / rate, 0)
-        return known
+                    raise UserError(f"{path}: its rate is unknown; state its fps or its duration")
+                timelines[name] = Timeline(rate, count, seconds or count / rate, 0)
+        return timelines
 
     def plan(self) -> PreparationPlan:
         """Reads all annotations and finds all files; writes nothing.
 
         Raises:
-          UserError: of the annotations or files, or there is nothing to prepare.
+          UserError: annotations or files are wrong, or there is nothing to prepare.
         """
         if self._plan is None:
-            if self.options is None:
-                raise UserError(f"{self.name}: no source folder given")
-            self._plan = self._make_plan(self.options)
+            self._plan = self._make_plan()
         return self._plan
 
-    def _make_plan(self, options: PrepareOptions) -> PreparationPlan:
-        check_encoding(options.encoding)
-        for field in ("fps", "max_frames", "workers"):
-            if (getattr(options, field) or 0) < 0:
-                raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
-        if options.size < 1:
-            raise UserError(f"size must be positive, is {options.size}")
-        if not options.source.is_dir():
-            raise UserError(f"{options.source}: no such folder")
-        videos = {name: v for name, v in self.read_annotations(options).items() if v.subset}
-        names = self.class_names(options, videos)
-        prepared = options.source / REPORT
-        sources: dict[str, str] = {}
+    def _make_plan(self) -> PreparationPlan:
+        options = self.options
+        _check_options(options)
+        videos = {name: v for name, v in self.read_annotations().items() if v.subset}
+        names = self.class_names(videos)
         notes = [note for video in videos.values() for note in video.notes]
-        if prepared.exists():
-            paths, known, sources = self._read_rgb(prepared, options)
+        fingerprints: dict[str, str] = {}
+        if (options.source / REPORT).exists():
+            paths, timelines, fingerprints = self._read_rgb(options.source / REPORT)
         else:
-            found = media.find_sources(options.source, self._stream)
-            paths = {}
-            for name in videos:
-                stem = next((stem for stem in self.file_name(name) if stem in found), None)
-                if stem is not None:
-                    paths[name] = found.pop(stem)
-            if found:
-                notes.append(f"{len(found)} files without annotations: left out")
-            known = self._known_timelines(options, videos, paths)
-        missing = tuple(sorted(name for name in videos if name not in paths))
-        allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
-        if missing and not allowed:
-            raise UserError(
-                f"{videos[missing[0]].place}: no file of video {missing[0]!r} in {options.source}"
-                + (f", nor of {len(missing) - 1} others" if len(missing) > 1 else "")
-                + "; add it, or allow missing videos (--allow-missing)"
-            )
-        if len(missing) == len(videos):
-            raise UserError(f"{options.source}: none of the {len(videos)} videos is here")
+            paths, unused = self._find_files(videos)
+            if unused:
+                notes.append(f"{unused} files without annotations: left out")
+            timelines = self._known_timelines(videos, paths)
+        missing = self._missing_videos(videos, paths)
         order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
         tasks = tuple(
             Task(
@@ -162,83 +145,111 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 paths[name],
                 videos[name].actions,
                 self._stream,
-                self._fps(options),
-                self._max_frames(options),
+                self._fps,
+                self._max_frames,
                 options.size,
                 options.encoding,
                 options.flow_method,
-                known.get(name),
+                timelines.get(name),
                 tuple(names),
-                sources.get(name) or file_fingerprint(paths[name]),
+                fingerprints.get(name) or file_fingerprint(paths[name]),
             )
             for split, name in order
         )
-        notes += self.check_splits(options, {task.split for task in tasks})
-        _check_frames(tasks)
+        notes += self.check_splits({task.split for task in tasks})
+        _check_sources(tasks)
         return PreparationPlan(tasks, tuple(names), missing, tuple(notes))
 
-    def stored_options(self, options: PrepareOptions) -> dict[str, Any]:
-        """Returns what determines the stored frames, as `preparation.json` says it."""
+    def stored_options(self) -> dict[str, Any]:
+        """Returns the options that determine the stored frames, as in `preparation.json`."""
         return {
-            "fps": self._fps(options),
-            "max_frames": self._max_frames(options),
-            "size": options.size,
-            "encoding": options.encoding,
-            **({"flow_method": options.flow_method} if self._stream == "flow" else {}),
+            "fps": self._fps,
+            "max_frames": self._max_frames,
+            "size": self.options.size,
+            "encoding": self.options.encoding,
+            **({"flow_method": self.options.flow_method} if self._stream == "flow" else {}),
         }
 
     @property
     def _stream(self) -> str:
         return self.builder_config.name
 
-    def _fps(self, options: PrepareOptions) -> float:
-        return self.FPS if options.fps is None else options.fps
+    @property
+    def _fps(self) -> float:
+        return self.FPS if self.options.fps is None else self.options.fps
 
-    def _max_frames(self, options: PrepareOptions) -> int:
-        return self.MAX_FRAMES if options.max_frames is None else options.max_frames
+    @property
+    def _max_frames(self) -> int:
+        return self.MAX_FRAMES if self.options.max_frames is None else self.options.max_frames
+
+    def _find_files(self, videos: annotations.Annotations) -> tuple[dict[str, Path], int]:
+        """Returns the files of videos by name, and the number of files without annotations."""
+        found = media.find_sources(self.options.source, self._stream)
+        paths = {}
+        for name in videos:
+            stem = next((stem for stem in self.file_stems(name) if stem in found), None)
+            if stem is not None:
+                paths[name] = found.pop(stem)
+        return paths, len(found)
+
+    def _missing_videos(
+        self, videos: annotations.Annotations, paths: Mapping[str, Path]
+    ) -> tuple[str, ...]:
+        """Returns the names of videos without a file; raises UserError if that is not allowed."""
+        options = self.options
+        missing = tuple(sorted(name for name in videos if name not in paths))
+        allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
+        if missing and not allowed:
+            raise UserError(
+                f"{videos[missing[0]].place}: no file of video {missing[0]!r} in {options.source}"
+                + (f", nor of {len(missing) - 1} others" if len(missing) > 1 else "")
+                + "; add it, or allow missing videos"
+            )
+        if len(missing) == len(videos):
+            raise UserError(f"{options.source}: none of the {len(videos)} videos is here")
+        return missing
 
     def _known_timelines(
-        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
-        """Returns the timelines of all that is no video, by the prepared rgb stream if any."""
+        """Returns the timelines of arrays and images; for flow, from the prepared rgb stream."""
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
         report = Path(self.data_dir_root) / self.name / "rgb" / str(self.version) / REPORT
         if self._stream == "flow" and report.exists():
-            _, known, _ = self._read_rgb(report, options)
+            _, timelines, _ = self._read_rgb(report)
         else:
-            known = self.timelines(options, videos, others)
+            timelines = self.timelines(videos, others)
         for name, path in others.items():
-            if name not in known:
+            if name not in timelines:
                 raise UserError(
                     f"{path}: the number of frames of its video is unknown; prepare the stream "
                     "rgb first"
                 )
-        return {name: known[name] for name in others}
+        return {name: timelines[name] for name in others}
 
     def _read_rgb(
-        self, report: Path, options: PrepareOptions
+        self, report: Path
     ) -> tuple[dict[str, Path], dict[str, Timeline], dict[str, str]]:
-        """Returns shards, timelines and fingerprints of an rgb stream sampled as this is to be."""
+        """Returns shards, timelines and fingerprints of an rgb stream with the same sampling."""
         content = files.read_json(report)
         if content["stream"] != "rgb":
             raise UserError(
                 f"{report.parent}: holds {content['stream']}; frames come from rgb only"
             )
         rgb = (content["fps"], content["max_frames"])
-        if rgb != (self._fps(options), self._max_frames(options)):
+        if rgb != (self._fps, self._max_frames):
             raise UserError(
-                f"{report.parent}: its rgb frames were sampled with --fps {rgb[0]:g} and "
-                f"--max-frames {rgb[1]}; flow must be sampled alike: rates must not be mixed"
+                f"{report.parent}: its rgb frames were sampled with fps {rgb[0]:g} and max_frames "
+                f"{rgb[1]}; sample flow with the same values: rates must not be mixed"
             )
-        paths, known = {}, {}
+        paths, timelines = {}, {}
         for video in content["videos"]:
             paths[video["name"]] = report.parent / video["shard"]
-            known[video["name"]] = Timeline(
+            timelines[video["name"]] = Timeline(
                 video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
             )
-        fingerprints = content.get("fingerprints", {})
-        sources = {name: keys[0] for name, keys in fingerprints.items()}
-        return paths, known, sources
+        keys = content.get("fingerprints", {})
+        return paths, timelines, {name: frames_key for name, (frames_key, *_) in keys.items()}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -247,83 +258,99 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             features=schema.features(),
             homepage=self.HOMEPAGE,
             citation=self.CITATION,
-            # One video a shard: the order of the files is that of the examples.
+            # With one video per shard, the order of the files is the order of the examples.
             disable_shuffling=True,
         )
 
     @property
     def _parts(self) -> Path:
-        """Where shards gather until the data set is whole."""
+        """The folder where shards are collected until the data set is complete."""
         folder = Path(self.data_dir_root) / self.name / self._stream
         return folder / f".parts-{self.version}"
 
     def _download_and_prepare(self, dl_manager: Any, download_config: Any = None) -> None:
-        if self.options is None:
-            self.options = PrepareOptions(Path(dl_manager.manual_dir))
-        if self.options.beam_options is None and download_config is not None:
+        if self._options is None:
+            self._options = PrepareOptions(Path(dl_manager.manual_dir))
+        if self._options.beam_options is None and download_config is not None:
             beam_options = download_config.beam_options
-            self.options = dataclasses.replace(self.options, beam_options=beam_options)
+            self._options = dataclasses.replace(self._options, beam_options=beam_options)
         plan = self.plan()
         report = self._report(plan, self._prepare_shards(plan))
         write_folder(Path(self.data_dir), self.info, plan, report, self._parts)
 
     def download_and_prepare(self, **kwargs: Any) -> None:
-        """Prepares as TFDS does, then removes what killed runs left: the folder holds it all."""
+        """Prepares as TFDS does, then removes the temporary files of this and killed runs."""
         super().download_and_prepare(**kwargs)
         self._remove_parts()
 
     def renew(self) -> None:
-        """Prepares what has changed since the folder was prepared; the folder is whole all along.
+        """Prepares what has changed since the folder was prepared; readers never see it incomplete.
 
-        Frames that are the same are kept. Nothing is written where nothing has changed.
+        Unchanged frames are kept. Nothing is written if nothing has changed, nor without options.
 
         Raises:
-          UserError: as of `plan`, or no video could be prepared.
+          UserError: see `plan`; or the folder was prepared with other rates, sizes or encodings, or
+            no video could be prepared.
         """
+        if self._options is None:
+            return
         folder = Path(self.data_dir)
         before = files.read_json(folder / REPORT)
+        for field, wanted in self.stored_options().items():
+            if before.get(field, wanted) != wanted:
+                raise UserError(
+                    f"{folder}: was prepared with {field} {before[field]}, not {wanted}; "
+                    "delete it, or prepare into another folder"
+                )
         plan = with_earlier_shards(self.plan(), folder, before)
-        known = [result for task in plan.tasks if (result := unchanged_result(task, before))]
-        if len(known) < len(plan.tasks) or self._report(plan, known) != before:
+        unchanged = [result for task in plan.tasks if (result := unchanged_result(task, before))]
+        if len(unchanged) < len(plan.tasks) or self._report(plan, unchanged) != before:
             report = self._report(plan, self._prepare_shards(plan))
             with files.atomic_write(folder) as temporary:
                 temporary.mkdir()
-                info = self._info()  # the builder's own is of the folder as it was
+                info = self._info()  # self.info describes the folder as it was
                 info.set_file_format(tfds.core.FileFormat.TFRECORD)
                 write_folder(temporary, info, plan, report, self._parts)
                 info.write_to_directory(temporary)
         self._remove_parts()
 
     def _report(self, plan: PreparationPlan, results: Sequence[TaskResult]) -> dict[str, Any]:
-        assert self.options is not None
-        options = self.stored_options(self.options)
-        return make_report(plan, results, self.name, self._stream, options)
+        return make_report(plan, results, self.name, self._stream, self.stored_options())
 
     def _prepare_shards(self, plan: PreparationPlan) -> list[TaskResult]:
-        assert self.options is not None
-        options = self.options
         results = preparation.prepare_videos(
-            plan.tasks, self._parts, options.workers, options.beam_options
+            plan.tasks, self._parts, self.options.workers, self.options.beam_options
         )
         if all(result.error is not None for result in results):
             raise UserError(f"no video could be prepared; the first: {results[0].error}")
         return results
 
     def _remove_parts(self) -> None:
-        """Removes what this and killed runs left: the folder holds it all."""
+        """Removes the temporary files of this and killed runs."""
         shutil.rmtree(self._parts, ignore_errors=True)
         for pattern in (f"incomplete.*_{self.version}", f".{self.version}.*"):
             for path in self._parts.parent.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
-        with contextlib.suppress(OSError):  # TFDS's, empty: nothing is downloaded
+        with contextlib.suppress(OSError):  # TFDS makes it, empty, for downloads
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
 
 
-def _check_frames(tasks: Sequence[Task]) -> None:
-    """Opens all that can be judged without decoding, so that it is refused before any work.
+def _check_options(options: PrepareOptions) -> None:
+    """Raises UserError for a negative number, an unknown encoding or a missing folder."""
+    check_encoding(options.encoding)
+    for field in ("fps", "max_frames", "workers"):
+        if (getattr(options, field) or 0) < 0:
+            raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
+    if options.size < 1:
+        raise UserError(f"size must be positive, is {options.size}")
+    if not options.source.is_dir():
+        raise UserError(f"{options.source}: no such folder")
 
-    A video is judged when its own turn comes, before decoding: to know its length takes reading the
-    whole file.
+
+def _check_sources(tasks: Sequence[Task]) -> None:
+    """Opens all arrays, images and shards, so that errors in them come before any work.
+
+    Videos are checked when they are prepared, since that takes reading the whole file.
     """
     for task in tasks:
         if task.timeline is not None:

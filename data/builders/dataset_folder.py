@@ -1,7 +1,7 @@
-"""A prepared folder: what is written into it, and what is known from it.
+"""A prepared folder: writing it, and reusing an earlier one.
 
-Beside what TFDS writes it holds `preparation.json`, which says what became of each video, and the
-annotations in ActivityNet's format, `ground_truth.json`.
+Besides TFDS's files it holds `preparation.json`, the report on each video, and `ground_truth.json`,
+the annotations in ActivityNet's format.
 """
 
 import collections
@@ -30,7 +30,7 @@ def make_report(
     stream: str,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Returns what became of each video; see `datasets.read_report`."""
+    """Returns the report on each video; see `datasets.read_report`."""
     done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
     counts = collections.Counter(task.split for task, _ in done)
     indices = {split: itertools.count() for split in counts}
@@ -64,14 +64,14 @@ def write_folder(
     report: Mapping[str, Any],
     parts: Path,
 ) -> None:
-    """Gathers the shards in a folder, and says there and in `info` what they are.
+    """Links the shards into a folder and describes them there and in `info`.
 
     Args:
-      folder: to write to.
-      info: of a builder; nothing is known of its splits and classes yet.
-      plan: what was prepared.
+      folder: folder to write.
+      info: the builder's, still without splits and classes; both are filled in.
+      plan: plan of the preparation.
       report: see `make_report`.
-      parts: folder of the shards.
+      parts: folder with the shards.
     """
     tasks = {task.name: task for task in plan.tasks}
     sizes: dict[str, list[int]] = {}
@@ -108,7 +108,7 @@ def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTe
 def with_earlier_shards(
     plan: PreparationPlan, folder: Path, report: Mapping[str, Any]
 ) -> PreparationPlan:
-    """Returns a plan whose tasks know the shards of the same frames in a prepared folder."""
+    """Returns the plan with the folder's shards filled in for tasks with the same frames."""
     entries = {entry["name"]: entry for entry in report["videos"]}
     fingerprints = report.get("fingerprints", {})
     names = [field.name for field in dataclasses.fields(TaskResult)]
@@ -125,7 +125,7 @@ def with_earlier_shards(
 
 
 def unchanged_result(task: Task, report: Mapping[str, Any]) -> TaskResult | None:
-    """Returns the result of an unchanged task; a file that was unreadable is not tried again."""
+    """Returns the earlier result if the task is unchanged, also if its file was unreadable."""
     if task.earlier is not None:
         return task.earlier.result if task.earlier.key == task.key() else None
     error = report["unreadable"].get(task.name)

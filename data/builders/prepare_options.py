@@ -1,4 +1,4 @@
-"""How to prepare a data set."""
+"""Options of preparing a data set."""
 
 import dataclasses
 from pathlib import Path
@@ -7,20 +7,20 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class PrepareOptions:
-    """How to prepare a data set; None leaves a choice to the data set.
+    """How to prepare a data set; None uses the default of the data set.
 
     Attributes:
-      source: folder of videos, arrays or flow images, or of a prepared rgb stream.
-      annotations: file or folder; None: in the source folder.
-      classes: text file with the only labels allowed, one a line, in their order.
-      encoding: of the stored frames: jpeg, png or raw.
+      source: folder of videos, arrays or flow images, or a prepared rgb stream.
+      annotations: file or folder; None looks in the source folder.
+      classes: text file with all allowed labels, one per line, in their order.
+      encoding: encoding of the stored frames: jpeg, png or raw.
       fps: frames per second to sample; 0 keeps each video's own rate.
-      max_frames: if positive, a video's rate is lowered to at most this many frames.
+      max_frames: if positive, the rate of a video is lowered to at most this many frames.
       size: height and width of the stored frames, pixels.
       flow_method: tvl1 or dis.
-      allow_missing: whether annotated videos may be absent; they are listed.
-      workers: processes; 0 is one for every core.
-      beam_options: Apache Beam's pipeline options, to run on it.
+      allow_missing: whether annotated videos may have no file; these are listed.
+      workers: number of processes; 0 uses one per core.
+      beam_options: Apache Beam's pipeline options, to run on Beam; None runs here.
     """
 
     source: Path

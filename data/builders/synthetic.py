@@ -1,4 +1,4 @@
-"""TFDS builder of the synthetic data set, which makes its own videos."""
+"""TFDS builder of the synthetic data set, which generates its videos."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from afsd_jax.data.tasks import PreparationPlan
 
 
 class Synthetic(VideoBuilder):
-    """Generated videos whose actions are told apart by motion alone."""
+    """Generated videos whose actions differ in their motion only."""
 
     name = "synthetic"
 
@@ -19,25 +19,25 @@ class Synthetic(VideoBuilder):
         """Takes the arguments of every builder here.
 
         Args:
-          settings: of the videos.
-          **kwargs: see `VideoBuilder`. The source folder is where the videos are made; without
-            options it is `synthetic/source` in the data folder.
+          settings: how the videos look.
+          **kwargs: see `VideoBuilder`. The videos are written to the source folder; without options
+            that is `synthetic/source` in the data folder.
         """
         self.settings = settings or generator.Settings()
         super().__init__(**kwargs)
         source = Path(self.data_dir_root) / self.name / "source"
-        self.options = self.options or PrepareOptions(source)
+        self._options = self._options or PrepareOptions(source)
 
     def plan(self) -> PreparationPlan:
-        """Makes the videos if they are not there, then plans as usual."""
-        if self._plan is None and self.options is not None:
+        """Generates the videos unless they exist, then plans as usual."""
+        if self._plan is None:
             generator.synthesize(self.options.source, self.settings, self.options.workers)
         return super().plan()
 
-    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
+    def read_annotations(self) -> annotations.Annotations:
         """Reads the ground truth beside the videos."""
-        return annotations.read_activitynet(options.source / "ground_truth.json")
+        return annotations.read_activitynet(self.options.source / "ground_truth.json")
 
-    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
-        """Returns all classes, whether or not a small data set shows them."""
+    def class_names(self, videos: annotations.Annotations) -> list[str]:
+        """Returns all classes, even if a small data set does not contain some."""
         return annotations.class_names(videos, sorted(generator.CLASSES))

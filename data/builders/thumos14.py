@@ -7,7 +7,6 @@ from afsd_jax.configs.thumos14 import CLASSES
 from afsd_jax.data import annotations
 from afsd_jax.data.builders import citations
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
@@ -21,8 +20,8 @@ class Thumos14(VideoBuilder):
     """THUMOS14: 20 classes of sports; the split train holds the validation videos.
 
     Annotations are either the reference implementation's files, {val,test}_Annotation.csv or
-    {val,test}_Annotation_ours.csv, with {val,test}_video_info.csv where frames come from arrays
-    or flow images; or the official text files of one class each, NAME_val.txt and NAME_test.txt.
+    {val,test}_Annotation_ours.csv, with {val,test}_video_info.csv if frames come from arrays or
+    flow images; or the official text files, one per class, NAME_val.txt and NAME_test.txt.
     """
 
     name = "thumos14"
@@ -33,38 +32,35 @@ class Thumos14(VideoBuilder):
     https://www.crcv.ucf.edu/THUMOS14/download.html.
     """
 
-    def read_annotations(self, options: PrepareOptions) -> annotations.Annotations:
-        """Reads whichever files the annotations folder has; Ambiguous actions are left out."""
-        folder = options.annotations or options.source
+    def read_annotations(self) -> annotations.Annotations:
+        """Reads the files in the annotations folder; Ambiguous actions are left out."""
         videos: annotations.Annotations = {}
         for subset, split in _SPLITS.items():
-            for name, video in _read_subset(folder, subset, split).items():
+            for name, video in _read_subset(self._folder, subset, split).items():
                 if name in videos:
                     raise UserError(f"{video.place}: {name!r} is also in {videos[name].place}")
                 videos[name] = video
         if not videos:
             raise UserError(
-                f"{folder}: has neither val_Annotation.csv nor files like BaseballPitch_val.txt; "
-                "state the folder that has (--annotations)"
+                f"{self._folder}: has neither val_Annotation.csv nor files like "
+                "BaseballPitch_val.txt; name the folder of the annotations"
             )
         annotations.check_order(videos)
         return videos
 
-    def class_names(self, options: PrepareOptions, videos: annotations.Annotations) -> list[str]:
-        """Returns the 20 classes in alphabetical order, which is the reference's."""
-        if options.classes:
-            return super().class_names(options, videos)
+    def class_names(self, videos: annotations.Annotations) -> list[str]:
+        """Returns the 20 classes in alphabetical order, as the reference implementation."""
+        if self.options.classes:
+            return super().class_names(videos)
         return annotations.class_names(videos, CLASSES)
 
     def timelines(
-        self, options: PrepareOptions, videos: annotations.Annotations, paths: Mapping[str, Path]
+        self, videos: annotations.Annotations, paths: Mapping[str, Path]
     ) -> dict[str, Timeline]:
-        """Reads {val,test}_video_info.csv, which say how the videos of arrays were sampled."""
-        folder = options.annotations or options.source
+        """Reads {val,test}_video_info.csv, which state how the videos were sampled."""
         known: dict[str, Timeline] = {}
-        first = ""
         for subset in _SPLITS:
-            for path in _find(folder, f"{subset}_video_info.csv"):
+            for path in _find(self._folder, f"{subset}_video_info.csv"):
                 for place, row in annotations.read_rows(
                     path, ("video", "fps", "sample_fps", "count", "sample_count")
                 ):
@@ -72,11 +68,10 @@ class Thumos14(VideoBuilder):
                         annotations.cell_number(row, column, place)
                         for column in ("fps", "sample_fps", "count", "sample_count")
                     )
-                    first = first or place
-                    if fps != self._fps(options):
+                    if fps != self._fps:
                         raise UserError(
                             f"{place}: sampled at {fps:g} frames per second, but "
-                            f"{self._fps(options):g} are expected; rates must not be mixed (--fps)"
+                            f"{self._fps:g} are expected; rates must not be mixed"
                         )
                     if min(rate, count, sampled) <= 0:
                         raise UserError(f"{place}: rates and counts must be positive")
@@ -84,14 +79,18 @@ class Thumos14(VideoBuilder):
         for name in paths:
             if name not in known:
                 raise UserError(
-                    f"{paths[name]}: not in val_video_info.csv or test_video_info.csv of {folder}, "
-                    "which say how it was sampled"
+                    f"{paths[name]}: is not in val_video_info.csv or test_video_info.csv of "
+                    f"{self._folder}, which state how it was sampled"
                 )
         return known
 
+    @property
+    def _folder(self) -> Path:
+        return self.options.annotations or self.options.source
+
 
 def _read_subset(folder: Path, subset: str, split: str) -> annotations.Annotations:
-    """Reads the annotations of one subset, or none if it has no files."""
+    """Reads the annotations of one subset; there are none if it has no files."""
     for name in (f"{subset}_Annotation.csv", f"{subset}_Annotation_ours.csv"):
         if path := next(iter(_find(folder, name)), None):
             return _grouped(_csv_actions(path), split)
@@ -113,7 +112,7 @@ def _csv_actions(path: Path) -> list[tuple[str, Action]]:
 
 
 def _text_actions(paths: list[Path], subset: str) -> list[tuple[str, Action]]:
-    """Reads (video, action) from the official files, whose lines are: video start end."""
+    """Reads (video, action) from the official files, with lines of: video start end."""
     found = []
     for path in paths:
         label = path.name.removesuffix(f"_{subset}.txt")
@@ -130,7 +129,7 @@ def _text_actions(paths: list[Path], subset: str) -> list[tuple[str, Action]]:
 
 
 def _grouped(actions: list[tuple[str, Action]], split: str) -> annotations.Annotations:
-    """Groups actions by video, without those that are ambiguous."""
+    """Groups actions by video, without the ambiguous ones."""
     videos: dict[str, list[Action]] = {}
     for name, action in actions:
         if action.label != _AMBIGUOUS:

@@ -219,8 +219,9 @@ def test_official_text_files_count_in_seconds(tmp_path, thumos):
 def test_real_thumos14_annotations_are_read_completely():
     if not THUMOS14.is_dir():
         pytest.skip(f"{THUMOS14} with the real annotations is not here")
-    builder = thumos14.Thumos14(data_dir="unused", config="rgb")
-    videos = builder.read_annotations(PrepareOptions(THUMOS14))
+    chosen = PrepareOptions(THUMOS14)
+    builder = thumos14.Thumos14(data_dir="unused", config="rgb", options=chosen)
+    videos = builder.read_annotations()
     truth = annotations.read_activitynet(THUMOS14 / "thumos_gt.json")
     assert [v.subset for v in videos.values()].count("train") == 200
     assert [v.subset for v in videos.values()].count("test") == 212
@@ -232,17 +233,18 @@ def test_real_thumos14_annotations_are_read_completely():
         found = sorted((a.label, a.start_s, a.end_s) for a in videos[name].actions)
         assert found == sorted((a.label, a.start_s, a.end_s) for a in expected.actions)
         assert all(action.source_frames for action in videos[name].actions)
-    assert tuple(builder.class_names(PrepareOptions(THUMOS14), videos)) == thumos14.CLASSES
+    assert tuple(builder.class_names(videos)) == thumos14.CLASSES
 
 
 def test_real_thumos14_annotations_are_placed_where_the_golden_clips_have_them():
     if not THUMOS14.is_dir():
         pytest.skip(f"{THUMOS14} with the real annotations is not here")
     golden = json.loads((GOLDEN / "clips_thumos14.json").read_text())
-    builder, chosen = thumos14.Thumos14(data_dir="unused", config="rgb"), PrepareOptions(THUMOS14)
-    videos = builder.read_annotations(chosen)
+    chosen = PrepareOptions(THUMOS14)
+    builder = thumos14.Thumos14(data_dir="unused", config="rgb", options=chosen)
+    videos = builder.read_annotations()
     videos = {name: video for name, video in videos.items() if video.subset == "train"}
-    known = builder.timelines(chosen, videos, dict.fromkeys(videos, THUMOS14))
+    known = builder.timelines(videos, dict.fromkeys(videos, THUMOS14))
     count = 0
     for name, video in videos.items():
         task = preparation.Task(
@@ -482,7 +484,7 @@ def test_mixed_rates_of_arrays_are_refused(tmp_path, thumos, arrays):
 def test_flow_at_another_rate_than_rgb_is_refused(thumos, thumos_rgb):
     chosen = options(thumos, fps=5.0, flow_method="dis")
     output = thumos_rgb.parents[2]
-    with pytest.raises(UserError, match=r"--fps 10 .* rates must not be mixed"):
+    with pytest.raises(UserError, match=r"fps 10 .* rates must not be mixed"):
         datasets.prepare_dataset("thumos14", output, "flow", chosen)
 
 
