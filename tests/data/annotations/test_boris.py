@@ -103,7 +103,12 @@ def test_many_events_without_length_make_one_note(tmp_path):
 @pytest.mark.parametrize(
     ("text", "old", "new", "message"),
     [
-        (BORIS_AGGREGATED, "8.740,5.500", "NA,NA", r"line 2: Stop \(s\) must be a number, not 'NA'"),
+        (
+            BORIS_AGGREGATED,
+            "8.740,5.500",
+            "NA,NA",
+            r"line 2: Stop \(s\) must be a number, not 'NA'",
+        ),
         (
             BORIS_AGGREGATED,
             "pen_1.mp4,0.0",
