@@ -1,6 +1,6 @@
-"""Chooses the fields of a configuration that are left to the data set, and says why.
+"""Chooses fields of a configuration from the data set, with a reason for each.
 
-A field with its value in `config.OPEN` is chosen; every other value stays as it is.
+A field is chosen if it has its value in `config.OPEN`; every other field stays as it is.
 """
 
 import math
@@ -19,45 +19,68 @@ from afsd_jax.data.storage.prepared_video import PreparedVideo, open_folder, rea
 from afsd_jax.errors import UserError
 
 CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
-CROP = 6 / 7  # of the frame, as 96 of 112 pixels
-MOST_CLIPS = 1000  # beyond which clips overlap less
+CROP = 6 / 7  # share of the frame's side, as 96 of 112 pixels
+MOST_CLIPS = 1000  # with more clips, they overlap less
 BATCH_SIZE = 4
-STEPS = (600, 6000)  # fewest and most
+STEPS = (600, 6000)  # fewest and most steps of a run
 EPOCHS = 6
-PATIENCE = 8
-FEW_ACTIONS = 10  # of a class
+PATIENCE = 8  # evaluations
+FEW_ACTIONS = 10  # a class with fewer actions gets a warning
 _SIDES = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
 
 
-class Choice(NamedTuple):
-    """A field's value, and the reason in words."""
+class ChosenField(NamedTuple):
+    """The value chosen for a field, and the reason in words."""
 
     field: str
     value: float | str
     reason: str
 
 
-def adapt(
+class _Chooser:
+    """Sets open fields of a configuration.
+
+    Attributes:
+      config: the configuration.
+      open_fields: names of the fields that were open at the beginning.
+      chosen: the fields set so far.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict):
+        self.config, self.chosen = config, list[ChosenField]()
+        self.open_fields = {
+            f"{section}.{name}"
+            for section, name in (field.split(".") for field in OPEN)
+            if config[section][name] == OPEN[f"{section}.{name}"]
+        }
+
+    def choose(self, field: str, value: float | str, reason: str) -> None:
+        """Sets the field if it was open."""
+        if field in self.open_fields:
+            self.config.update_from_flattened_dict({field: value})
+            self.chosen.append(ChosenField(field, value, reason))
+
+
+def choose_fields(
     config: ml_collections.ConfigDict, devices: int = 1
-) -> tuple[ml_collections.ConfigDict, list[Choice], list[str]]:
+) -> tuple[ml_collections.ConfigDict, list[ChosenField], list[str]]:
     """Chooses the open fields from the training split of the configuration's data set.
 
     Args:
-      config: of which some fields may have their value in `config.OPEN`.
-      devices: over which a batch will be spread.
+      config: the configuration; a field is open if it has its value in `config.OPEN`.
+      devices: number of devices that share a batch.
 
     Returns:
-      A copy of the configuration, the choices, and warnings about the data; without open fields
-      there are none of either.
+      A copy of the configuration, the chosen fields, and warnings about the data. Without open
+      fields there are neither choices nor warnings.
 
     Raises:
       UserError: the data set is missing or damaged, or no training video has an action.
     """
     config = config.copy_and_resolve_references()
-    flat = config.to_dict()
-    if not any(_is_open(flat, field) for field in OPEN):
+    chooser, data = _Chooser(config), config.data
+    if not chooser.open_fields:
         return config, [], []
-    data = config.data
     builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
     videos = read_videos(builder, data.train_split)
     if not any(len(video.labels) for video in videos):
@@ -65,53 +88,69 @@ def adapt(
             f"{builder.data_path}: no video of split {data.train_split} has an action; annotate "
             "some, and prepare the data set again"
         )
-    choices: list[Choice] = []
+    names = schema.class_names(builder)
+    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])  # frames
+    _choose_frames(chooser, videos)
+    num_clips = _choose_clips(chooser, videos, lengths)
+    _choose_batch_size(chooser, num_clips, devices)
+    sides = [name for name in names if _SIDES.search(name)]
+    chooser.choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
+    _choose_epochs(chooser, num_clips)
+    _choose_evaluation(chooser, "validation" in builder.info.splits)
+    labels = np.concatenate([video.labels for video in videos]) - 1
+    return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length)
 
-    def choose(field: str, value: float | str, reason: str) -> None:
-        if _is_open(flat, field):
-            config.update_from_flattened_dict({field: value})
-            choices.append(Choice(field, value, reason))
 
+def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:
     rates = {video.fps for video in videos}
     rate = rates.pop() if len(rates) == 1 else 0.0
-    choose("data.fps", rate, "frames a second, as prepared" if rate else "the videos' own rates")
-    side = videos[0].shape[0]
-    choose("data.frame_size", side, "pixels, as prepared")
-    crop = max(round(data.frame_size * CROP / 2) * 2, 32)
-    choose("data.crop_size", min(crop, data.frame_size), "pixels, six sevenths of that")
-    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])  # frames
-    choose("data.clip_length", *_clip_length(lengths, max(video.num_frames for video in videos)))
-    choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
-    for share in (8, 4, 2):
-        if _is_open(flat, "data.clip_stride"):
-            data.clip_stride = data.clip_length // share
-        actions = _actions_of_clips(videos, data)
-        count = len(actions)
-        if count <= MOST_CLIPS:
+    reason = "frames a second, as prepared" if rate else "the videos' own rates"
+    chooser.choose("data.fps", rate, reason)
+    chooser.choose("data.frame_size", videos[0].shape[0], "pixels, as prepared")
+    size = chooser.config.data.frame_size
+    crop = max(round(size * CROP / 2) * 2, 32)
+    chooser.choose("data.crop_size", min(crop, size), "pixels, six sevenths of that")
+
+
+def _choose_clips(chooser: _Chooser, videos: Sequence[PreparedVideo], lengths: np.ndarray) -> int:
+    """Chooses how clips are cut, given each action's length in frames; returns their number."""
+    data, longest = chooser.config.data, max(video.num_frames for video in videos)
+    chooser.choose("data.clip_length", *_clip_length(lengths, longest))
+    chooser.choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
+    for divisor in (8, 4, 2):
+        if "data.clip_stride" in chooser.open_fields:
+            data.clip_stride = data.clip_length // divisor
+        actions = _actions_per_clip(videos, data)
+        if len(actions) <= MOST_CLIPS:
             break
-    choose("data.clip_stride", data.clip_stride, f"frames, which gives {count} training clips")
-    choose("data.max_actions", max(actions, default=1), "the most in one clip")
-    batch_size = math.ceil(min(BATCH_SIZE, count) / devices) * devices
-    choose(
-        "train.batch_size", batch_size, f"clips a step, on {devices} device{'s' * (devices > 1)}"
-    )
-    names = schema.class_names(builder)
-    sides = [name for name in names if _SIDES.search(name)]
-    choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
-    per_epoch = max(count // max(config.train.batch_size, 1), 1)
-    epochs = min(max(EPOCHS, math.ceil(STEPS[0] / per_epoch)), math.ceil(STEPS[1] / per_epoch))
-    choose("train.epochs", epochs, f"of {per_epoch} steps each")
-    has_validation = "validation" in builder.info.splits
+    reason = f"frames, which gives {len(actions)} training clips"
+    chooser.choose("data.clip_stride", data.clip_stride, reason)
+    chooser.choose("data.max_actions", max(actions, default=1), "the most in one clip")
+    return len(actions)
+
+
+def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:
+    size = math.ceil(min(BATCH_SIZE, num_clips) / devices) * devices
+    reason = f"clips a step, on {devices} device{'s' * (devices > 1)}"
+    chooser.choose("train.batch_size", size, reason)
+
+
+def _choose_epochs(chooser: _Chooser, num_clips: int) -> None:
+    steps = max(num_clips // max(chooser.config.train.batch_size, 1), 1)  # in an epoch
+    fewest, most = (math.ceil(limit / steps) for limit in STEPS)
+    chooser.choose("train.epochs", min(max(EPOCHS, fewest), most), f"of {steps} steps each")
+
+
+def _choose_evaluation(chooser: _Chooser, has_validation: bool) -> None:
     split = "validation" if has_validation else ""
     there = "is there" if has_validation else "is not there, so nothing is evaluated while training"
-    choose("data.validation_split", split, f"a split validation {there}")
-    patience = PATIENCE if data.validation_split else 0
-    choose("train.early_stop", patience, "evaluations without a better one, then training stops")
-    labels = np.concatenate([video.labels for video in videos]) - 1
-    return config, choices, _warnings(labels, lengths, names, data.clip_length)
+    chooser.choose("data.validation_split", split, f"a split validation {there}")
+    patience = PATIENCE if chooser.config.data.validation_split else 0
+    reason = "evaluations without a better one, then training stops"
+    chooser.choose("train.early_stop", patience, reason)
 
 
-def choice_lines(choices: Sequence[Choice]) -> list[str]:
+def choice_lines(choices: Sequence[ChosenField]) -> list[str]:
     """Returns lines that tell a person what was chosen, and why; none without choices."""
     if not choices:
         return []
@@ -121,11 +160,6 @@ def choice_lines(choices: Sequence[Choice]) -> list[str]:
         value = repr(choice.value) if isinstance(choice.value, str) else f"{choice.value:g}"
         lines.append(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
     return lines
-
-
-def _is_open(config: dict, field: str) -> bool:
-    section, name = field.split(".")
-    return config[section][name] == OPEN[field]
 
 
 def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
@@ -139,12 +173,12 @@ def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
     return length, f"frames, the longest there is; 95 % of the actions last up to {most:.0f}"
 
 
-def _actions_of_clips(
+def _actions_per_clip(
     videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict
 ) -> list[int]:
     """Returns the number of actions of each training clip."""
-    found = [video_clips(v.num_frames, v.segments, v.labels, data).clips for v in videos]
-    return [len(clip.labels) for clips in found for clip in clips]
+    clips = [video_clips(v.num_frames, v.segments, v.labels, data).clips for v in videos]
+    return [len(clip.labels) for of_video in clips for clip in of_video]
 
 
 def _flip_reason(sides: Sequence[str]) -> str:
@@ -156,7 +190,14 @@ def _flip_reason(sides: Sequence[str]) -> str:
 def _warnings(
     labels: np.ndarray, lengths: np.ndarray, names: Sequence[str], clip_length: int
 ) -> list[str]:
-    """Notes what is odd about the actions, given each one's class and length in frames."""
+    """Returns a line about each oddity of the actions.
+
+    Args:
+      labels: int [N], class of each action, counted from 0.
+      lengths: [N], frames.
+      names: names of the classes.
+      clip_length: frames.
+    """
     counts = np.bincount(labels, minlength=len(names))
     lines = [
         f"class {name!r} has {count} action{'s' * (count != 1)} in the training videos; it will "
@@ -168,12 +209,12 @@ def _warnings(
     if long > 0.02:
         lines.append(
             f"{long:.0%} of the actions are longer than a clip and cannot be found whole; prepare "
-            "the videos again with a lower --fps"
+            "the videos again with fewer frames per second"
         )
     short = float((lengths < 8).mean())
     if short > 0.25:
         lines.append(
-            f"{short:.0%} of the actions last fewer than 8 frames; prepare the videos again with a "
-            "higher --fps"
+            f"{short:.0%} of the actions last fewer than 8 frames; prepare the videos again with "
+            "more frames per second"
         )
     return lines

@@ -23,7 +23,7 @@ from afsd_jax.kernels import load_triton
 from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
-from afsd_jax.training.auto_config import adapt, choice_lines
+from afsd_jax.training.auto_config import choice_lines, choose_fields
 from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
 from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
@@ -180,8 +180,8 @@ def setup(
 def with_chosen_fields(
     config: ml_collections.ConfigDict, is_main: bool
 ) -> ml_collections.ConfigDict:
-    """Returns the checked configuration after `auto_config.adapt`, and reports what that chose."""
-    config, choices, warnings = adapt(config, jax.device_count())
+    """Returns the checked configuration with its open fields chosen, and reports the choices."""
+    config, choices, warnings = choose_fields(config, jax.device_count())
     check(config)
     if is_main:
         for line in [*choice_lines(choices), *(f"note: {warning}" for warning in warnings)]:

@@ -11,7 +11,7 @@ from afsd_jax.config import resolve
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.models import parameters
-from afsd_jax.training.auto_config import adapt
+from afsd_jax.training.auto_config import choose_fields
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.video_files import write_video
@@ -41,7 +41,8 @@ def folder(tmp_path_factory) -> Path:
     (source / "actions.csv").write_text("\n".join(rows) + "\n")
     prepare_dataset("videos", folder / "data", options=PrepareOptions(source, size=38, workers=1))
 
-    config, *_ = adapt(load_config("videos", [*FLAGS, f"--config.data.data_dir={folder / 'data'}"]))
+    overrides = [*FLAGS, f"--config.data.data_dir={folder / 'data'}"]
+    config, *_ = choose_fields(load_config("videos", overrides))
     config = resolve(config, 1)
     weights = parameters.flatten(parameters.build_network(config, seed=5))
     trunk = {name: value for name, value in weights.items() if name.startswith("trunk.")}

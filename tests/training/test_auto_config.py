@@ -10,7 +10,7 @@ from afsd_jax.config import OPEN, check, default_config
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
-from afsd_jax.training.auto_config import adapt, choice_lines
+from afsd_jax.training.auto_config import choice_lines, choose_fields
 
 
 def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds: float = 30.0):
@@ -36,7 +36,7 @@ def jumps(count: int, length: float) -> list[tuple[str, float, float]]:
 
 def test_every_open_field_is_chosen_and_said(tmp_path):
     config = prepare(tmp_path, {"a": jumps(12, 3.0), "b": jumps(3, 3.0)})
-    adapted, choices, warnings = adapt(config)
+    adapted, choices, warnings = choose_fields(config)
     check(adapted)
     assert {choice.field for choice in choices} == OPEN.keys()
     assert all(adapted.data.to_dict()[k] != v for k, v in config.data.to_dict().items() if v == -1)
@@ -58,11 +58,11 @@ def test_every_open_field_is_chosen_and_said(tmp_path):
 def test_what_is_set_stays(tmp_path):
     config = prepare(tmp_path, {"a": jumps(10, 3.0)})
     config.data.clip_length, config.data.flip, config.train.batch_size = 64, 0.0, 1
-    adapted, choices, _ = adapt(config)
+    adapted, choices, _ = choose_fields(config)
     assert (adapted.data.clip_length, adapted.data.flip, adapted.train.batch_size) == (64, 0.0, 1)
     assert not {"data.clip_length", "data.flip"} & {choice.field for choice in choices}
     closed = default_config()
-    assert adapt(closed) == (closed, [], [])
+    assert choose_fields(closed) == (closed, [], [])
 
 
 @pytest.mark.parametrize(
@@ -71,25 +71,25 @@ def test_what_is_set_stays(tmp_path):
 )
 def test_clips_hold_twice_the_usual_action_or_the_whole_video(tmp_path, length, seconds, expected):
     config = prepare(tmp_path, {"a": jumps(4, length)}, seconds)
-    assert adapt(config)[0].data.clip_length == expected
+    assert choose_fields(config)[0].data.clip_length == expected
 
 
 def test_classes_that_a_mirror_would_change_are_not_mirrored(tmp_path):
     actions = [("turn Left", 1.0, 3.0), ("wave", 4.0, 6.0)]
-    adapted, choices, _ = adapt(prepare(tmp_path, {"a": actions}))
+    adapted, choices, _ = choose_fields(prepare(tmp_path, {"a": actions}))
     assert adapted.data.flip == 0.0
     assert "'turn Left'" in next(c.reason for c in choices if c.field == "data.flip")
 
 
 def test_a_batch_is_spread_over_the_devices_and_no_larger_than_the_data(tmp_path):
     config = prepare(tmp_path, {"a": jumps(1, 2.0)}, seconds=10.0)
-    assert adapt(config)[0].train.batch_size == 1
-    assert adapt(config, devices=8)[0].train.batch_size == 8
+    assert choose_fields(config)[0].train.batch_size == 1
+    assert choose_fields(config, devices=8)[0].train.batch_size == 8
 
 
 def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
     long = [("rest", 1.0, 80.0)] * 3
-    _, _, notes = adapt(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
+    _, _, notes = choose_fields(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
     assert any("class 'rest' has 3 actions" in note for note in notes)
     assert any("20% of the actions are longer than a clip" in note for note in notes)
     assert any("last fewer than 8 frames" in note for note in notes)
@@ -99,7 +99,7 @@ def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
 def test_videos_without_any_action_are_refused(tmp_path):
     config = prepare(tmp_path, {"a": []})
     with pytest.raises(UserError, match="no video of split train has an action; annotate"):
-        adapt(config)
+        choose_fields(config)
 
 
 def test_the_variants_of_the_configuration_for_own_videos():
