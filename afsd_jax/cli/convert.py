@@ -9,7 +9,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from afsd_jax.weights.pytorch import Weights
+    from afsd_jax.weights.pytorch import LoadedWeights
 
 SUMMARY = "Convert weights to a checkpoint folder, and back to PyTorch."
 DETAILS = """The file is an I3D trunk or a complete AFSD network, for THUMOS14 or ActivityNet, RGB
@@ -50,7 +50,7 @@ def run(args: Namespace) -> None:
         print(f"{args.output}: written")
 
 
-def summary(weights: "Weights") -> list[str]:
+def summary(weights: "LoadedWeights") -> list[str]:
     """Returns lines that say which tensors of a PyTorch file were used and which ignored."""
     data = weights.config.data
     found = {

@@ -1,1 +1,1 @@
-"""Weights: by name, in checkpoints, in PyTorch files, and where they come from."""
+"""Weights in checkpoints, in PyTorch files and from Kinetics, and conversion between them."""

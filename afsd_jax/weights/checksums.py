@@ -1,4 +1,4 @@
-"""Checksums of a folder's files, by which a flipped bit is found before it is believed."""
+"""Checksums of a folder's files, which detect damage before a file is used."""
 
 import os
 from pathlib import Path
@@ -13,19 +13,20 @@ _CHUNK = 2**24  # bytes
 
 
 def write(folder: str | os.PathLike[str]) -> None:
-    """Writes the CRC32C of every file of a folder into it."""
+    """Writes the CRC32C of every file in a folder to `NAME` in that folder."""
     sums = {path: _crc32c(Path(folder) / path) for path in _files(Path(folder))}
     files.write_json(Path(folder) / NAME, sums)
 
 
 def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
-    """Returns the first file that is missing or not as it was written, or "" if all are.
+    """Returns the first file that is missing or has changed since it was written, or "".
 
-    A folder without checksums, as earlier versions wrote it, counts as undamaged.
+    A folder without checksums counts as undamaged: they are written last, when its other files are
+    complete, so a process may have ended, or may still be working, before that.
 
     Args:
-      folder: that `write` was called on.
-      *parts: sub-folders; only their files and those of the folder itself are read. Default: all.
+      folder: folder that `write` was called on.
+      *parts: sub-folders to check, besides the files of the folder itself. Default: all.
     """
     folder = Path(folder)
     if not (folder / NAME).exists():

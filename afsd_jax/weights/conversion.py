@@ -1,4 +1,4 @@
-"""From a PyTorch file or Kinetics to a checkpoint folder and back, whole or not at all."""
+"""Converts a PyTorch file or the Kinetics weights to a checkpoint folder, and back."""
 
 import os
 from pathlib import Path
@@ -15,20 +15,24 @@ def from_pytorch_file(
     output: str | os.PathLike[str],
     config: ml_collections.ConfigDict | None = None,
     force: bool = False,
-) -> pytorch.Weights:
-    """Writes the weights of a PyTorch file or Kinetics as a checkpoint folder, and returns them.
+) -> pytorch.LoadedWeights:
+    """Writes the weights of a PyTorch file or of Kinetics as a checkpoint folder.
 
     Args:
-      source: an I3D trunk, an AFSD checkpoint or "kinetics"; see `loading.load_foreign`.
-      output: the folder to write; a trunk's holds the trunk alone, for training to start from.
-      config: of the network; by default the published one that the file tells.
-      force: overwrite a checkpoint that is already there.
+      source: an I3D trunk, an AFSD checkpoint or "kinetics", see `loading.load_published`.
+      output: folder to write, completely or not at all. A trunk's folder holds only the trunk, from
+        which training can start.
+      config: configuration of the network; by default the published one that fits the file.
+      force: overwrite an existing checkpoint.
+
+    Returns:
+      The weights.
 
     Raises:
-      UserError: the file is refused, or something stands at `output`; nothing is written then.
+      UserError: the file is refused, or `output` exists; nothing is written then.
     """
     _check_output(output, force, replaceable=bool(checkpoint.steps(output)))
-    loaded = loading.load_foreign(source, config)
+    loaded = loading.load_published(source, config)
     names = pytorch.class_names(loaded.config)
     checkpoint.write(output, loaded.parameters, loaded.config, names)
     return loaded
@@ -37,13 +41,13 @@ def from_pytorch_file(
 def to_pytorch_file(
     source: str | os.PathLike[str], output: str | os.PathLike[str], force: bool = False
 ) -> int:
-    """Writes a checkpoint's network as an official AFSD state dict; `.safetensors` by its suffix.
+    """Writes a checkpoint's network as an official AFSD state dict, `.safetensors` or PyTorch's.
 
     Returns:
       The number of tensors written.
 
     Raises:
-      UserError: `source` is no checkpoint, or something stands at `output`.
+      UserError: `source` is not a checkpoint, or `output` exists.
     """
     _check_output(output, force, replaceable=Path(output).is_file())
     saved = checkpoint.read(source)
@@ -54,11 +58,11 @@ def to_pytorch_file(
 
 
 def _check_output(output: str | os.PathLike[str], force: bool, replaceable: bool) -> None:
-    """Refuses to overwrite, without `force` anything and ever what is not of the same kind."""
+    """Raises UserError if `output` exists and must not be overwritten."""
     path = Path(output)
     if not os.path.lexists(path):
         return
     if not replaceable:
-        raise UserError(f"{path}: exists and is not what would be written; give another --output")
+        raise UserError(f"{path}: exists and is of another kind than the output; give another path")
     if not force:
-        raise UserError(f"{path}: exists; give another --output, or --force to overwrite it")
+        raise UserError(f"{path}: exists; give another path, or force overwriting")

