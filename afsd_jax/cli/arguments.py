@@ -36,6 +36,13 @@ def positive_number(text: str) -> float:
     return value
 
 
+def non_negative_number(text: str) -> float:
+    value = number(text)
+    if not 0 <= value < float("inf"):
+        raise ArgumentTypeError(f"must be 0 or a positive number, not {text}")
+    return value
+
+
 def share(text: str) -> float:
     """Returns a number from 0 to 1, both included."""
     value = number(text)

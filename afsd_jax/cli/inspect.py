@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from afsd_jax.cli.arguments import whole_number
 from afsd_jax.io.files import check_output_file
 
 SUMMARY = "Show what a prepared data set holds."
@@ -13,7 +14,8 @@ def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("folder", type=Path, help="prepared data set: DATA_DIR/DATASET/STREAM")
     add("--output", type=Path, help="HTML page to write, with histograms, frames and timelines")
-    add("--videos", type=int, default=12, help="videos shown on the page (default: %(default)s)")
+    videos = "videos shown on the page (default: %(default)s)"
+    add("--videos", type=whole_number(0), default=12, help=videos)
 
 
 def run(args: Namespace) -> None:

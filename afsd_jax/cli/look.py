@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     from afsd_jax.data.decode.video_reader import stated_duration
     from afsd_jax.detection.recognition import Recognizer
     from afsd_jax.io.video_scores import write_video_scores
-    from afsd_jax.results.writers import Choice, write_results
+    from afsd_jax.results.writers import Selection, write_results
 
     videos = video_files(args.videos)
     if args.write_video_scores:
@@ -84,8 +84,8 @@ def run(args: Namespace) -> int:
                 reports.append(report)
     if not reports:
         raise UserError(failed[0])
-    choice = Choice(classes=recognizer.class_names)
-    write_results(reports, args.output, args.report, args.subtitles, choice, TITLE)
+    selection = Selection(classes=recognizer.class_names)
+    write_results(reports, args.output, args.report, args.subtitles, selection, TITLE)
     if args.write_video_scores:
         write_video_scores(args.write_video_scores, recognizer.class_names, scores)
     return print_written(args.output, reports, failed)

@@ -3,7 +3,13 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from afsd_jax.cli.arguments import BEAM, FLOW_METHODS, beam_options
+from afsd_jax.cli.arguments import (
+    BEAM,
+    FLOW_METHODS,
+    beam_options,
+    non_negative_number,
+    whole_number,
+)
 from afsd_jax.cli.printing import print_list
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
@@ -25,13 +31,15 @@ def add_flags(parser: ArgumentParser) -> None:
     encoding = "how frames are stored (default: %(default)s)"
     add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg", help=encoding)
     fps = "frames per second to sample; 0: the rate of each video"
-    add("--fps", type=float, help=fps)
-    add("--max-frames", type=int, help="sample longer videos at a lower rate, to this many frames")
-    add("--size", type=int, default=112, help="height and width of frames (default: %(default)s)")
+    add("--fps", type=non_negative_number, help=fps)
+    most = "sample longer videos at a lower rate, to this many frames"
+    add("--max-frames", type=whole_number(0), help=most)
+    size = "height and width of frames (default: %(default)s)"
+    add("--size", type=whole_number(1), default=112, help=size)
     flow = "how optical flow is computed (default: %(default)s)"
     add("--flow-method", choices=FLOW_METHODS, default="tvl1", help=flow)
     add("--allow-missing", action="store_true", help="list missing videos instead of refusing")
-    add("--workers", type=int, default=0, help="number of processes; 0: one per core")
+    add("--workers", type=whole_number(0), default=0, help="number of processes; 0: one per core")
     add("--beam-options", metavar="LIST", help=BEAM)
 
 

@@ -33,7 +33,7 @@ class MessageHandler(logging.Handler):
             tqdm.write(text, file=sys.stdout)
         else:
             word = record.levelname.lower()
-            tqdm.write(f"{word}: {text.strip().removeprefix(f'{word}: ')}", file=sys.stderr)
+            tqdm.write(f"{word}: {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -17,14 +17,14 @@ from afsd_jax.report.tracks import Track, classes_of
 from afsd_jax.results import notebook
 from afsd_jax.results.clips import write_clip
 from afsd_jax.results.footage import DetectedVideo
-from afsd_jax.results.writers import FORMATS, TITLE, Choice, write_shown
+from afsd_jax.results.writers import FORMATS, TITLE, Selection, write_shown
 from afsd_jax.types import Detection
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-MIN_SCORE = Choice().min_score
+MIN_SCORE = Selection().min_score
 
 
 class Detections(list[Detection]):
@@ -135,13 +135,13 @@ class Detections(list[Detection]):
         files.check_output_folder(folder, parents=True)
         paths = [Path(folder) / f"{self.video.name}.{name}" for name in names]
         files.check_apart(paths, [self.video.path])
-        choice = Choice(min_score, classes=self.video.class_names)
+        selection = Selection(min_score, classes=self.video.class_names)
         for path, name in zip(paths, names, strict=True):
             with files.naming_failure(path):
                 if name == "json":
                     activitynet_json.write_predictions(path, {self.video.name: self})
                 else:
-                    write_shown(path, self._report(with_frames=name == "html"), choice)
+                    write_shown(path, self._report(with_frames=name == "html"), selection)
         return paths
 
     def clip(

@@ -17,7 +17,7 @@ FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
 TITLE = "Detected actions"
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """Which detections people are shown; JSON files always hold all of them.
 
     min_score: detections with lower scores are not shown, or are hidden at first where the reader
@@ -32,14 +32,14 @@ class Choice(NamedTuple):
     labels: Sequence[str] | None = None
     classes: Sequence[str] | None = None
 
-    def of(self, detections: Sequence[Detection]) -> list[Detection]:
+    def best(self, detections: Sequence[Detection]) -> list[Detection]:
         """Returns the `top_k` best detections of the chosen classes, whatever their scores."""
         chosen = [d for d in detections if self.labels is None or d.label in self.labels]
         return strongest(chosen, 0.0, len(chosen) if self.top_k is None else self.top_k)
 
     def shown(self, video: VideoReport) -> VideoReport:
         """Returns a video with only the chosen detections, and true actions of chosen classes."""
-        track = video.track._replace(detections=self.of(video.track.detections))
+        track = video.track._replace(detections=self.best(video.track.detections))
         if track.actions is not None and self.labels is not None:
             chosen = [action for action in track.actions if action.label in self.labels]
             track = track._replace(actions=chosen)
@@ -51,7 +51,7 @@ def write_results(
     output: Path,
     report: Path | None = None,
     subtitles: Path | None = None,
-    choice: Choice | None = None,
+    selection: Selection | None = None,
     title: str = TITLE,
 ) -> None:
     """Writes the detections of several videos.
@@ -61,42 +61,42 @@ def write_results(
       output: JSON file for all detections.
       report: HTML page for people; None: none.
       subtitles: folder for one .srt per video; None: none.
-      choice: what the page and the subtitles show; None: the default.
+      selection: what the page and the subtitles show; None: the default.
       title: title of the page.
 
     Raises:
       UserError: a file cannot be written.
     """
-    choice = choice or Choice()
+    selection = selection or Selection()
     detections = {video.track.name: video.track.detections for video in videos}
     damaged = {video.track.name: video.damaged for video in videos if video.damaged}
     write_predictions(output, detections, external_data={"damaged": damaged} if damaged else None)
-    shown = [choice.shown(video) for video in videos]
+    shown = [selection.shown(video) for video in videos]
     if report:
-        min_score, classes = choice.min_score, choice.classes
+        min_score, classes = selection.min_score, selection.classes
         write_page(report, shown, title=title, min_score=min_score, labels=classes)
     if subtitles:
         for track in (video.track for video in shown):
             path = subtitles / f"{track.name}.srt"
-            write_subtitles(path, track.detections, choice.min_score, track.duration_s)
+            write_subtitles(path, track.detections, selection.min_score, track.duration_s)
 
 
-def write_shown(path: Path, video: VideoReport, choice: Choice) -> None:
+def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
     """Writes one video's detections for people; the suffix of the path is in `FORMATS`, not json.
 
     Raises:
       UserError: the file cannot be written.
     """
-    video = choice.shown(video)
-    detections, min_score = video.track.detections, choice.min_score
+    video = selection.shown(video)
+    detections, min_score = video.track.detections, selection.min_score
     if path.suffix == ".csv":
         text = csv_text(strongest(detections, min_score, len(detections)))
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     elif path.suffix == ".html":
         title = f"{TITLE} in {video.track.name}"
-        write_page(path, [video], title=title, min_score=min_score, labels=choice.classes)
+        write_page(path, [video], title=title, min_score=min_score, labels=selection.classes)
     elif path.suffix == ".png":
-        draw_timeline(path, [video.track], min_score=min_score, labels=choice.classes)
+        draw_timeline(path, [video.track], min_score=min_score, labels=selection.classes)
     else:
         write_subtitles(path, detections, min_score, video.track.duration_s)

@@ -29,7 +29,7 @@ from afsd_jax.inputs.video import Source
 from afsd_jax.io import fingerprint
 from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
-from afsd_jax.results.writers import Choice, write_results
+from afsd_jax.results.writers import Selection, write_results
 from afsd_jax.types import VideoLabel
 from afsd_jax.version import VERSION
 
@@ -44,7 +44,7 @@ class Job:
       scores: classes of a video-level classifier, by video; None: there is none.
       videos: all videos that the command line names.
       names: names of the videos to detect in.
-      choice: which detections people are shown.
+      selection: which detections people are shown.
       folder: folder for the files of each video; None: one file for all is written.
       with_thumbnails: whether frames of the videos are shown.
       failed: why videos failed.
@@ -56,7 +56,7 @@ class Job:
     scores: Mapping[str, VideoLabel] | None
     videos: VideoList
     names: Sequence[str]
-    choice: Choice
+    selection: Selection
     folder: ResultsFolder | None
     with_thumbnails: bool
     failed: list[str] = dataclasses.field(default_factory=list)
@@ -95,8 +95,8 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     classes = detector.class_names
     if scores:
         classes = sorted({label.label for label in scores.values()})
-    check_labels(options.choice.labels, sorted(classes))
-    choice = options.choice._replace(classes=classes)
+    check_labels(options.selection.labels, sorted(classes))
+    selection = options.selection._replace(classes=classes)
 
     videos: VideoList
     if pipe is not None:
@@ -106,10 +106,10 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     names = every_nth(videos.names, options.shard) if options.shard else videos.names
     if options.data_dir:
         check_outputs(options, names)
-    folder = results_folder(options, choice)
+    folder = results_folder(options, selection)
     with_thumbnails = folder.shows_frames if folder else bool(options.report)
     find = detector.detect_sources
-    return Job(detector, find, scores, videos, names, choice, folder, with_thumbnails)
+    return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails)
 
 
 def open_detector(options: DetectOptions) -> Detector:
@@ -146,7 +146,7 @@ def write_detections(job: Job, options: DetectOptions) -> int:
     if options.output is None:  # the detections in a pipe's video were printed
         print_damaged({report.track.name: report.damaged for report in reports if report.damaged})
         return 0
-    write_results(reports, options.output, options.report, options.subtitles, job.choice)
+    write_results(reports, options.output, options.report, options.subtitles, job.selection)
     return print_written(options.output, reports, job.failed)
 
 

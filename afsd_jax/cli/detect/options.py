@@ -14,7 +14,7 @@ from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.results.writers import Choice
+from afsd_jax.results.writers import Selection
 
 PIPE = Path("-")  # stands for standard input
 PIPE_NAME = "stdin"  # name of its video
@@ -50,7 +50,7 @@ class DetectOptions:
       formats: files to write for each video.
       report: page to write.
       subtitles: folder to write subtitles to.
-      choice: which detections people are shown.
+      selection: which detections people are shown.
       beam_options: pipeline options of Apache Beam.
       compilation_cache: folder for compiled programs, for Beam's workers.
     """
@@ -76,7 +76,7 @@ class DetectOptions:
     formats: Sequence[str] | None
     report: Path | None
     subtitles: Path | None
-    choice: Choice
+    selection: Selection
     beam_options: Any
     compilation_cache: str | None
 
@@ -89,14 +89,14 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     """
     check_flags(args)
     values = {name: value for name, value in vars(args).items() if name in _FIELDS}
-    least = Choice().min_score if args.min_score is None else args.min_score
+    least = Selection().min_score if args.min_score is None else args.min_score
     piped = PIPE in args.videos
     options = DetectOptions(
         **values
         | {
             "videos": [] if piped else video_files(args.videos),
             "piped": piped,
-            "choice": Choice(least, args.top_k, args.labels),
+            "selection": Selection(least, args.top_k, args.labels),
             "beam_options": beam_options(args.beam_options),
             "compilation_cache": os.environ.get(COMPILATION_CACHE),
         }
@@ -153,7 +153,7 @@ def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
       options: the options.
       names: names of the videos to detect in.
     """
-    folder = results_folder(options, options.choice)
+    folder = results_folder(options, options.selection)
     outputs: list[Path | None]
     if folder:
         outputs = list(folder.files(names))
@@ -177,9 +177,9 @@ def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:
             raise UserError(f"--labels {label}: no such class; there is {', '.join(near[:8])}")
 
 
-def results_folder(options: DetectOptions, choice: Choice) -> ResultsFolder | None:
+def results_folder(options: DetectOptions, selection: Selection) -> ResultsFolder | None:
     """Returns the folder for the files of each video; None: one file for all videos is written."""
     if options.formats is None or options.output is None:
         return None
     part = "-{}-of-{}".format(*options.shard) if options.shard else ""
-    return ResultsFolder(options.output, options.formats, choice, part)
+    return ResultsFolder(options.output, options.formats, selection, part)

@@ -32,11 +32,11 @@ def detect_in_pipe(options: DetectOptions) -> int:
     Returns:
       The exit code: 128 and the number of the signal that ended the video, else 0.
     """
-    choice = options.choice
+    selection = options.selection
 
     def is_shown(detection: Detection) -> bool:
-        chosen = choice.labels is None or detection.label in choice.labels
-        return chosen and detection.score >= choice.min_score
+        chosen = selection.labels is None or detection.label in selection.labels
+        return chosen and detection.score >= selection.min_score
 
     interruption = Interruption("ending with what has come")
     lines = DetectionLines(sys.stdout, is_shown)

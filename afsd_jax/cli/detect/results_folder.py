@@ -16,7 +16,7 @@ from afsd_jax.io.files import naming_failure, read_json
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
-from afsd_jax.results.writers import Choice, write_shown
+from afsd_jax.results.writers import Selection, write_shown
 from afsd_jax.types import Action
 
 
@@ -29,16 +29,16 @@ class ResultsFolder:
       shows_frames: whether the files of a video show some of its frames.
     """
 
-    def __init__(self, folder: Path, formats: Sequence[str], choice: Choice, part: str = ""):
+    def __init__(self, folder: Path, formats: Sequence[str], selection: Selection, part: str = ""):
         """Writes nothing yet.
 
         Args:
           folder: path of the folder, which is made if it is missing.
           formats: some of `writers.FORMATS`; JSON is always written.
-          choice: which detections people are shown.
+          selection: which detections people are shown.
           part: shard of all videos, as it stands in the names of files of several videos.
         """
-        self.folder, self._choice = folder, choice
+        self.folder, self._selection = folder, selection
         self.combined = folder / f"detections{part}.json"
         self._index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
@@ -105,12 +105,12 @@ class ResultsFolder:
         return join_predictions(self.combined, {name: self._json(name) for name in names})
 
     def _write_index(self, path: Path, names: Sequence[str]) -> None:
-        choice, entries = self._choice, []
+        selection, entries = self._selection, []
         for name in names:
             track, _ = self._read(name)
-            chosen = track._replace(detections=choice.of(track.detections))
-            entries.append(index_entry(self.folder / f"{name}.html", chosen, choice.min_score))
-        write_index(path, entries, min_score=choice.min_score, labels=choice.classes)
+            chosen = track._replace(detections=selection.best(track.detections))
+            entries.append(index_entry(self.folder / f"{name}.html", chosen, selection.min_score))
+        write_index(path, entries, min_score=selection.min_score, labels=selection.classes)
 
     def _read(self, name: str) -> tuple[Track, dict[str, Any]]:
         """Returns the detections of a video, and the `external_data` of its file."""
@@ -124,13 +124,13 @@ class ResultsFolder:
         truth = None
         if track.actions is not None:
             truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
-        return fingerprint.of_values(*self._choice, truth)
+        return fingerprint.of_values(*self._selection, truth)
 
     def _write(self, video: VideoReport, digest: str, for_people: Sequence[Path]) -> None:
         name, duration_s, detections, _ = video.track
         for path in for_people:
             with naming_failure(path):
-                write_shown(path, video, self._choice)
+                write_shown(path, video, self._selection)
         made = {"made_by": digest, "shown": self._shown(video.track), "duration_s": duration_s}
         if video.damaged:
             made["damaged"] = {name: video.damaged}

@@ -19,7 +19,7 @@ from afsd_jax.cli.process import REFUSED
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
-from afsd_jax.results.writers import FORMATS, Choice
+from afsd_jax.results.writers import FORMATS, Selection
 from afsd_jax.types import Action, Detection
 from tests.report.opened import opened
 from tests.support import ROOT
@@ -332,8 +332,8 @@ def test_annotations_of_other_videos_are_refused(folder, run, tmp_path):
 def test_a_choice_keeps_the_best_of_its_labels():
     scores = zip("abab", (0.1, 0.4, 0.3, 0.2), strict=True)
     found = [Detection(label, score, 0.0, 1.0) for label, score in scores]
-    assert [d.score for d in Choice().of(found)] == [0.4, 0.3, 0.2, 0.1]
-    assert [d.score for d in Choice(top_k=1, labels=["a"]).of(found)] == [0.3]
+    assert [d.score for d in Selection().best(found)] == [0.4, 0.3, 0.2, 0.1]
+    assert [d.score for d in Selection(top_k=1, labels=["a"]).best(found)] == [0.3]
     track = Track("v", 1.0, found, [Action("a", 0.0, 1.0), Action("b", 0.0, 1.0)])
-    shown = Choice(labels=["b"]).shown(VideoReport(track)).track
+    shown = Selection(labels=["b"]).shown(VideoReport(track)).track
     assert {segment.label for segment in (*shown.detections, *shown.actions)} == {"b"}
