@@ -1,8 +1,8 @@
 """Preparing videos, each by itself: resumable, on every core or on Apache Beam.
 
-Each video becomes one shard and beside it, written last, a JSON file that says so. A run that is
-killed leaves only whole shards, and the next one goes on with the videos that have none. Frames of
-an earlier preparation are copied instead of decoded, and whole shards of one are linked.
+Each video becomes one shard and then a JSON file with the result. A killed run leaves only complete
+shards, and the next run continues with the videos that have none. If an earlier preparation has the
+same frames, they are copied instead of decoded; if nothing has changed, the shard is linked.
 """
 
 import dataclasses
@@ -39,29 +39,29 @@ from afsd_jax.io import files
 
 
 def shard_path(task: Task, folder: Path) -> Path:
-    """Returns where the shard of a task lies."""
+    """Returns the path of a task's shard."""
     return folder / f"{task.key()}.tfrecord"
 
 
 def prepare_videos(
     tasks: Sequence[Task], folder: Path, workers: int = 0, beam_options: Any = None
 ) -> list[TaskResult]:
-    """Prepares videos into `folder`, leaving out those that are there already.
+    """Prepares videos into `folder`, except those that are there already.
 
     Args:
-      tasks: one a video.
-      folder: for the shards; see `shard_path`. On Beam, every worker must reach it.
-      workers: processes; 0 is one for every core.
+      tasks: one task per video.
+      folder: folder of the shards; see `shard_path`. On Beam, every worker must reach it.
+      workers: number of processes; 0 uses one per core.
       beam_options: Apache Beam's pipeline options, or None to run here.
 
     Returns:
-      A result for every task, in their order. Videos that cannot be read have an error.
+      The results of the tasks, in their order. Videos that cannot be read have an error.
 
     Raises:
       UserError: a process died, or Beam is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    results = {task: _read_result(task, folder) or _keep(task, folder) for task in tasks}
+    results = {task: _read_result(task, folder) or _link_shard(task, folder) for task in tasks}
     todo = [task for task, result in results.items() if result is None]
     if beam_options is not None:
         _run_on_beam(todo, folder, beam_options)
@@ -75,8 +75,8 @@ def prepare_videos(
     finished = [result for result in results.values() if result is not None]
     if len(finished) < len(tasks):
         raise UserError(
-            f"Beam's workers left no result of {len(tasks) - len(finished)} videos in {folder}; "
-            "source and output must lie on a file system that all of them share"
+            f"Beam's workers left no result for {len(tasks) - len(finished)} videos in {folder}; "
+            "source and output must be on a file system that all workers share"
         )
     return finished
 
@@ -96,7 +96,7 @@ def prepare_video(task: Task, folder: Path, threads: int = 1) -> TaskResult:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Gives a file a second name, so that a run killed meanwhile loses nothing."""
+    """Gives a file a second name, or copies it where links are not supported."""
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
@@ -104,8 +104,8 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _keep(task: Task, folder: Path) -> TaskResult | None:
-    """Links the earlier shard if nothing at all has changed."""
+def _link_shard(task: Task, folder: Path) -> TaskResult | None:
+    """Links the earlier shard if nothing has changed; otherwise returns None."""
     earlier = task.earlier
     if earlier is None or earlier.key != task.key():
         return None
@@ -115,7 +115,7 @@ def _keep(task: Task, folder: Path) -> TaskResult | None:
 
 
 def _copy_frames(task: Task, folder: Path) -> TaskResult | None:
-    """Writes the annotations anew around the earlier frames; None where there are none."""
+    """Writes new annotations with the earlier frames; returns None if there are none."""
     if task.earlier is None:
         return None
     path, result = task.earlier.path, task.earlier.result
@@ -147,7 +147,7 @@ def _decode(task: Task, folder: Path, threads: int) -> TaskResult:
 def _write_shard(
     task: Task, folder: Path, source: FrameSource | TaskResult, frames: Iterable[bytes]
 ) -> int:
-    """Writes the shard of a video and returns its number of bytes."""
+    """Writes the shard of a video and returns its size in bytes."""
     example = {
         "name": task.name,
         "fps": source.fps,
@@ -163,11 +163,10 @@ def _write_shard(
 
 
 def open_source(task: Task, threads: int = 1) -> FrameSource:
-    """Opens the frames of a task: flow is computed unless it is what `path` holds.
+    """Opens the frames of a task; flow is computed unless `path` holds it.
 
     Raises:
-      UserError: there are no such frames, or as raw frames they would be more than a shard can
-        hold. How long a video is, only reading its packets tells; of all else the plan knows.
+      UserError: the frames cannot be opened, or as raw frames they exceed the size of a shard.
     """
     size = (task.size, task.size)
     flow = task.stream == "flow"
@@ -196,7 +195,7 @@ def _result_path(task: Task, folder: Path) -> Path:
 
 
 def _read_result(task: Task, folder: Path, failed: bool = False) -> TaskResult | None:
-    """Returns the result of an earlier run, or None; failures only where asked for."""
+    """Returns the result of an earlier run, or None; with `failed`, also a result with an error."""
     try:
         fields = json.loads(_result_path(task, folder).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -209,20 +208,16 @@ def _run_here(
     tasks: Sequence[Task], folder: Path, workers: int
 ) -> Iterator[tuple[Task, TaskResult]]:
     threads = max(1, workers // max(len(tasks), 1))
-    # Fresh processes: forking one that runs TensorFlow or JAX can hang.
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)) or 1,
-        get_context("spawn"),
-        _begin_worker,
-    )
+    # "spawn" starts new processes: forking one that runs TensorFlow or JAX can hang.
+    pool = ProcessPoolExecutor(min(workers, len(tasks)) or 1, get_context("spawn"), _begin_worker)
     try:
         futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker died, perhaps of too little memory; run the same command again to go on, "
-            "with fewer --workers"
+            "a worker process died, perhaps because memory ran out; run the same command again to "
+            "continue, with fewer workers"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Opening a split of a prepared data set, and reading its frames by tf.data."""
+"""Opening a split of a prepared data set, and reading it with tf.data."""
 
 import math
 import os
@@ -23,12 +23,12 @@ def open_split(
     """Opens a split of the data set that the configuration names.
 
     Args:
-      data: that part of a configuration.
-      split: of the data set.
+      data: the field `data` of a configuration.
+      split: name of the split.
 
     Raises:
-      UserError: the data set is missing or damaged, or its frames are not what the configuration
-        says: of another size, rate or number of channels.
+      UserError: the data set is missing or damaged, or its frames have another size, rate or number
+        of channels than in the configuration.
     """
     builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
     videos = read_videos(builder, split)
@@ -38,7 +38,7 @@ def open_split(
         raise UserError(
             f"{folder}: was prepared with frames of {width}x{height} pixels, but "
             f"config.data.frame_size={size}; set that to {height}, or prepare it again into "
-            f"another folder with --size {size}"
+            f"another folder with size {size}"
         )
     if channels != STREAM_CHANNELS[data.stream]:
         raise UserError(
@@ -50,22 +50,22 @@ def open_split(
 
 
 def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:
-    def fail(found: str, field: str, remedy: str) -> None:
+    def fail(found: str, field: str) -> None:
         raise UserError(
             f"{video.path.parent}: {video.name} was prepared {found}, but config.data.{field}="
-            f"{data[field]:g}; set that to what the data set has, or prepare it again into another "
-            f"folder with {remedy}"
+            f"{data[field]:g}; set that to the data set's value, or prepare it again into another "
+            f"folder with {field} {data[field]:g}"
         )
 
     if data.max_frames and video.num_frames > data.max_frames:
-        fail(f"to {video.num_frames} frames", "max_frames", f"--max-frames {data.max_frames}")
+        fail(f"with {video.num_frames} frames", "max_frames")
     slower = data.max_frames and video.fps < data.fps
     if data.fps and not slower and not math.isclose(video.fps, data.fps, rel_tol=1e-3):
-        fail(f"at {video.fps:g} frames per second", "fps", f"--fps {data.fps:g}")
+        fail(f"at {video.fps:g} frames per second", "fps")
 
 
 def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
-    """Yields a data set's elements as arrays, reading ahead."""
+    """Yields the elements of a data set as arrays, prefetching two."""
     import tensorflow as tf
 
     try:
@@ -78,11 +78,12 @@ def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
 
 
 def num_threads() -> int:
+    """Returns the number of cores, the threads that tf.data uses."""
     return os.cpu_count() or 1
 
 
 def _options() -> "tf.data.Options":
-    """Returns options by which tf.data keeps to its own few threads, and to one order."""
+    """Returns options for a private pool of few threads, and a deterministic order."""
     import tensorflow as tf
 
     options = tf.data.Options()

@@ -1,4 +1,4 @@
-"""What a prepared data set holds, in numbers."""
+"""Statistics of a prepared data set."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,15 +9,15 @@ from afsd_jax.data.storage.prepared_video import PreparedVideo
 
 
 class SplitSummary(NamedTuple):
-    """One split.
+    """Statistics of one split.
 
     Attributes:
-      videos: their number.
-      frames: sampled frames of all videos.
-      duration_s: of all videos.
-      background_s: of all videos, in which there is no action.
-      labels: int [A], class index of each action, from 0 on.
-      lengths_s: float [A], its length in seconds.
+      videos: number of videos.
+      frames: number of sampled frames in all videos.
+      duration_s: length of all videos, seconds.
+      background_s: time without an action in all videos, seconds.
+      labels: int [A], class index of each action, from 0.
+      lengths_s: float [A], length of each action, seconds.
     """
 
     videos: int
@@ -29,7 +29,7 @@ class SplitSummary(NamedTuple):
 
 
 def summarize(videos: Sequence[PreparedVideo]) -> SplitSummary:
-    """Counts what is in a split."""
+    """Returns the statistics of a split."""
     segments = [np.zeros((0, 2)), *(video.segments / video.fps for video in videos)]
     return SplitSummary(
         len(videos),
@@ -42,7 +42,7 @@ def summarize(videos: Sequence[PreparedVideo]) -> SplitSummary:
 
 
 def combine(splits: Sequence[SplitSummary]) -> SplitSummary:
-    """Adds splits up."""
+    """Returns the statistics of all splits together."""
     return SplitSummary(
         sum(split.videos for split in splits),
         sum(split.frames for split in splits),
@@ -56,8 +56,8 @@ def combine(splits: Sequence[SplitSummary]) -> SplitSummary:
 def length_histogram(lengths_s: np.ndarray) -> list[tuple[float, float, int]]:
     """Counts actions by length: (from, to, count) of each bin, in seconds.
 
-    Up to about a dozen bins from the shortest action to the longest. They have equal width, or
-    equal ratio (about 1.5) where the longest action is many times the median.
+    There are up to about a dozen bins from the shortest to the longest action. They have equal
+    widths or, if the longest action is many times the median, equal ratios (about 1.5).
     """
     if not len(lengths_s):
         return []
@@ -94,7 +94,7 @@ def describe(
 
 
 def split_row(split: SplitSummary) -> tuple[str, str, str, str, str]:
-    """Returns a split's videos, hours, frames, actions and share of background as text."""
+    """Returns a split's videos, hours, frames, actions and percentage of background as text."""
     return (
         f"{split.videos:,}",
         f"{split.duration_s / 3600:.2f}",
@@ -105,7 +105,7 @@ def split_row(split: SplitSummary) -> tuple[str, str, str, str, str]:
 
 
 def background_share(split: SplitSummary) -> float:
-    """Returns the share of the time in which there is no action, 0 … 1."""
+    """Returns the fraction of the time without an action, 0 … 1."""
     return split.background_s / split.duration_s if split.duration_s else 0.0
 
 
@@ -118,7 +118,7 @@ def length_range(lengths_s: np.ndarray) -> tuple[str, str, str]:
 
 
 def _background_s(video: PreparedVideo) -> float:
-    """Returns the seconds in which there is no action; overlapping actions count once."""
+    """Returns the seconds without an action; overlapping actions count once."""
     covered, reached = 0.0, 0.0
     for start, end in sorted((video.segments / video.fps).clip(0, video.duration_s).tolist()):
         covered += max(end - max(start, reached), 0.0)

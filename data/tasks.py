@@ -1,4 +1,4 @@
-"""What is to be prepared, and what became of it."""
+"""Tasks of the preparation, one per video, and their results."""
 
 import dataclasses
 import hashlib
@@ -11,7 +11,7 @@ from afsd_jax.types import Action
 
 @dataclasses.dataclass(frozen=True)
 class TaskResult:
-    """What became of one video; `error` is None where a shard was written."""
+    """The result of a task; `error` is None if a shard was written."""
 
     name: str
     split: str
@@ -26,12 +26,12 @@ class TaskResult:
 
 @dataclasses.dataclass(frozen=True)
 class EarlierShard:
-    """A shard prepared earlier, of the same frames.
+    """A shard with the same frames from an earlier preparation.
 
     Attributes:
-      path: of the shard.
-      key: of its task.
-      result: of its task.
+      path: the shard.
+      key: key of its task.
+      result: result of its task.
     """
 
     path: Path
@@ -41,23 +41,23 @@ class EarlierShard:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """All that preparing one video takes.
+    """Everything needed to prepare one video.
 
     Attributes:
-      name: of the video.
+      name: name of the video.
       split: train, test, …
-      path: of the video, array, folder of flow images or shard.
-      actions: of the video.
+      path: the video, array, folder of flow images or shard.
+      actions: actions in the video.
       stream: rgb or flow.
-      fps: to sample at, 0 keeps the video's own rate.
+      fps: frames per second to sample; 0 keeps the video's own rate.
       max_frames: if positive, the rate is lowered to at most this many frames.
       size: height and width of the stored frames, pixels.
-      encoding: of the stored frames.
+      encoding: encoding of the stored frames.
       flow_method: tvl1 or dis.
-      timeline: of the video, needed where `path` is not the video itself.
-      class_names: in the order of their labels.
-      source: fingerprint of the file that the frames come from.
-      earlier: a shard with these frames.
+      timeline: rate and length of the video, needed if `path` is not a video.
+      class_names: classes in the order of their labels.
+      source: fingerprint of the file of the frames.
+      earlier: an earlier shard with these frames, or None.
     """
 
     name: str
@@ -76,18 +76,18 @@ class Task:
     earlier: EarlierShard | None = None
 
     def frames_key(self) -> str:
-        """Returns a fingerprint of all that the frames depend on."""
+        """Returns a fingerprint of everything that determines the frames."""
         method = self.flow_method if self.stream == "flow" else ""
         sampling = (self.fps, self.max_frames, self.timeline)
         return _fingerprint(self.source, self.stream, *sampling, self.size, self.encoding, method)
 
     def annotations_key(self) -> str:
-        """Returns a fingerprint of what is said of the video."""
+        """Returns a fingerprint of the video's name, split and actions."""
         actions = [(a.label, a.start_s, a.end_s, a.source_frames) for a in self.actions]
         return _fingerprint(self.name, self.split, actions)
 
     def key(self) -> str:
-        """Returns a file name that changes with anything that changes the result."""
+        """Returns a fingerprint of everything that determines the shard, used as its file name."""
         labels = [self.class_names.index(action.label) for action in self.actions]
         return _fingerprint(self.frames_key(), self.annotations_key(), labels)
 
@@ -98,13 +98,13 @@ def _fingerprint(*values: Any) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class PreparationPlan:
-    """What will be prepared.
+    """The tasks of a preparation.
 
     Attributes:
-      tasks: one a video, sorted by split and name.
-      class_names: in the order of their labels.
+      tasks: one per video, sorted by split and name.
+      class_names: classes in the order of their labels.
       missing: names of annotated videos without a file.
-      notes: lines about what was left out.
+      notes: lines about annotations and files that are left out.
     """
 
     tasks: tuple[Task, ...]
@@ -118,11 +118,11 @@ def place_actions(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Places a task's actions on the sampled frames.
 
-    Actions are cut at the end of the video; those that start after it are left out. Both occur in
+    Actions are cut at the end of the video, and left out if they start after it. Both occur in
     published annotations.
 
     Returns:
-      The annotations of the example, and a line for every action changed by a frame or more.
+      The annotations of the example, and a line for every action changed by at least a frame.
     """
     placed, notes = [], []
     for action in task.actions:

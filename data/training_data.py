@@ -1,8 +1,8 @@
 """From a prepared data set to batches of training clips.
 
-Frames are read and decoded by tf.data; what is known about them stays in NumPy. Clips are shuffled
-before anything is read, so that a batch is a function of the seed and the step alone: any step can
-be started at, and each host decodes nothing but its share.
+tf.data reads and decodes frames; everything else about a clip is NumPy. Clips are shuffled before
+they are read, so a batch depends on the seed and the step alone: training can start at any step,
+and each host decodes only its own part of a batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Batch = dict[str, np.ndarray]
-Features = Callable[[int, int, int], np.ndarray]
+Features = Callable[[int, int, int], np.ndarray]  # of a video's clip in a view, by number
 
 
 class TrainingData:
     """The training clips of a prepared data set.
 
     Attributes:
-      class_names: of the action classes; the network's label is the index plus 1.
-      num_clips: in the split.
-      steps_per_epoch: batches in an epoch, over all hosts; the remaining clips wait for the next.
-      videos: of the split.
-      offsets: of each video's clips, frames.
-      views: in which a clip can be seen if `data.crops` names their number, otherwise empty.
+      class_names: names of the action classes; the network's label is the index plus 1.
+      num_clips: number of clips in the split.
+      steps_per_epoch: batches per epoch, over all hosts; the remaining clips are not in the epoch.
+      videos: videos of the split.
+      offsets: first frames of the clips of each video.
+      views: all views of a clip if `data.crops` limits their number, otherwise empty.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class TrainingData:
 
         Args:
           config: see `afsd_jax.config`.
-          process_index: of this host.
-          process_count: hosts that share every batch.
+          process_index: number of this host, from 0.
+          process_count: number of hosts; each takes an equal part of every batch.
 
         Raises:
           UserError: the data set is missing or damaged, does not fit the configuration, or has
@@ -57,12 +57,12 @@ class TrainingData:
         self.class_names = schema.class_names(builder)
         self.offsets: list[list[int]] = []
         self._clips: list[tuple[int, Clip]] = []
-        self._cuts: list[int] = []  # of each video
+        self._moved_lengths: list[int] = []  # background frames to move, for each video
         for number, video in enumerate(self.videos):
             found = video_clips(video.num_frames, video.segments, video.labels, config.data)
             self._clips += [(number, clip) for clip in found.clips]
             self.offsets.append([clip.offset for clip in found.clips])
-            self._cuts.append(moved_length(found.min_action, config.data.consistency))
+            self._moved_lengths.append(moved_length(found.min_action, config.data.consistency))
             most = max((len(clip.labels) for clip in found.clips), default=0)
             if most > config.data.max_actions:
                 raise UserError(
@@ -89,22 +89,22 @@ class TrainingData:
         self.views = [View(y, x, flip) for y, x in self._places for flip in flips]
 
     def batches(self, start_step: int = 0, features: Features | None = None) -> Iterator[Batch]:
-        """Yields this host's share of each batch, without end.
+        """Yields this host's part of each batch, without end.
 
-        Batch s, and every random choice in it, depends on `config.seed` and s alone; the hosts'
-        shares one after another are the batch of a single host.
+        Batch s, with every random choice in it, depends on `config.seed` and s alone. The parts of
+        all hosts, joined in their order, are the batch of a single host.
 
         Args:
           start_step: number of the first batch.
-          features: returns float16 [size] of a video's clip in a view, given the video's number,
-            the clip's among `offsets` and the view's among `views`.
+          features: returns the features, float16 [size], of a clip in a view, given the number of
+            the video, of the clip in `offsets` and of the view in `views`.
 
         Yields:
           A dict of arrays, B = clips of this host, T = `data.clip_length`, S = `data.crop_size`,
           M = `data.max_actions`:
           frames: uint8 [B, T, S, S, C], cropped and mirrored at random, 0 after the video's end;
-            or in their place features: float16 [B, size].
-          num_frames: int32 [B], those before the video's end.
+            or, with `features`, instead of them features: float16 [B, size].
+          num_frames: int32 [B], frames before the video's end.
           segments: float32 [B, M, 2], (start, end) in frames. labels: int32 [B, M], 0 is padding.
           start_target, end_target: uint8 [B, T]; see `clips.boundary_targets`.
           consistency_index: int32 [B, T], consistency_segments: float32 [B, 3, 2]; see
@@ -115,52 +115,53 @@ class TrainingData:
         data = self._config.data
         start_epoch, step = divmod(start_step, self.steps_per_epoch)
         rows = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(
-            lambda number: tf.data.Dataset.from_tensor_slices(
+            lambda epoch: tf.data.Dataset.from_tensor_slices(
                 tf.ensure_shape(
-                    tf.numpy_function(self._epoch, [number], tf.int64, stateful=False),
+                    tf.numpy_function(self._epoch, [epoch], tf.int64, stateful=False),
                     [None, 2 + len(ClipView._fields)],
                 )
             )
         )
-        read: Callable[[ClipView], tf.Tensor]
+        read_clip: Callable[[ClipView], tf.Tensor]
         shape: tuple[int | None, ...]
         if features is None:
-            read = reader = ClipReader(self.videos, data)
+            read_clip = reader = ClipReader(self.videos, data)
             kind, shape = "frames", reader.shape
         else:
-            read = self._feature_reader(features)
+            read_clip = self._feature_reader(features)
             kind, shape = "features", (None,)
         clips = rows.skip(step * self._local_size).map(
-            lambda row: (row, read(ClipView(*tf.unstack(row)[2:]))),
+            lambda row: (row, read_clip(ClipView(*tf.unstack(row)[2:]))),
             num_parallel_calls=num_threads(),
         )
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
-        for numbers, inputs in iterate_arrays(batched, self.videos[0].path.parent):
-            described = [
-                self._describe(epoch, clip, ClipView(*view))
-                for epoch, clip, *view in numbers.tolist()
+        for rows_of_batch, inputs in iterate_arrays(batched, self.videos[0].path.parent):
+            targets = [
+                self._targets(epoch, clip, ClipView(*view))
+                for epoch, clip, *view in rows_of_batch.tolist()
             ]
-            batch = {key: np.stack([clip[key] for clip in described]) for key in described[0]}
+            batch = {key: np.stack([clip[key] for clip in targets]) for key in targets[0]}
             yield {kind: inputs, **batch}
 
     def _feature_reader(self, features: Features) -> Callable[[ClipView], "tf.Tensor"]:
         import tensorflow as tf
 
-        def read(*numbers: np.ndarray) -> np.ndarray:
-            cut = ClipView(*(int(number) for number in numbers))
-            clip = self.offsets[cut.video].index(cut.start)
-            return features(cut.video, clip, self.views.index(View(cut.y, cut.x, cut.flip > 0)))
+        def read_features(*numbers: np.ndarray) -> np.ndarray:
+            clip = ClipView(*(int(number) for number in numbers))
+            view = View(clip.y, clip.x, clip.flip > 0)
+            number = self.offsets[clip.video].index(clip.start)
+            return features(clip.video, number, self.views.index(view))
 
-        return lambda cut: tf.ensure_shape(
-            tf.numpy_function(read, list(cut), tf.float16, stateful=False), [None]
+        return lambda clip: tf.ensure_shape(
+            tf.numpy_function(read_features, list(clip), tf.float16, stateful=False), [None]
         )
 
     def clips_of(self, step: int) -> list[tuple[str, int]]:
         """Returns the video and the first frame of each clip of this host in batch `step`."""
         epoch, position = divmod(step, self.steps_per_epoch)
         rows = self._epoch(epoch)[position * self._local_size :][: self._local_size]
-        cuts = [ClipView(*row[2:]) for row in rows.tolist()]
-        return [(self.videos[cut.video].name, cut.start) for cut in cuts]
+        clips = [ClipView(*row[2:]) for row in rows.tolist()]
+        return [(self.videos[clip.video].name, clip.start) for clip in clips]
 
     def _epoch(self, epoch: int) -> np.ndarray:
         """Returns this host's clips in one epoch, int64 [steps · B, 8]: epoch, clip, `ClipView`."""
@@ -179,12 +180,12 @@ class TrainingData:
             else:
                 y = rng.integers(height - data.crop_size + 1)
                 x = rng.integers(width - data.crop_size + 1)
-            cut = ClipView(video, offset, stop, y, x, rng.random() < data.flip)
-            rows.append((epoch, clip, *cut))
+            view = ClipView(video, offset, stop, y, x, rng.random() < data.flip)
+            rows.append((epoch, clip, *view))
         return np.array(rows, np.int64)
 
-    def _describe(self, epoch: int, number: int, cut: ClipView) -> Batch:
-        """Returns all that is known about a clip but its frames."""
+    def _targets(self, epoch: int, number: int, view: ClipView) -> Batch:
+        """Returns the fields of a batch for one clip, without its frames."""
         data = self._config.data
         clip = self._clips[number][1]
         count, length = len(clip.labels), data.clip_length
@@ -195,12 +196,15 @@ class TrainingData:
         start, end = boundary_targets(clip.segments, length)
         rng = np.random.default_rng((self._config.seed, epoch, number, 1))
         consistent = consistency_clip(
-            clip.segments, length, self._cuts[cut.video], lambda options: int(rng.integers(options))
+            clip.segments,
+            length,
+            self._moved_lengths[view.video],
+            lambda options: int(rng.integers(options)),
         )
         index = np.arange(length, dtype=np.int32) if consistent is None else consistent.index
         regions = np.zeros((3, 2)) if consistent is None else consistent.segments
         return {
-            "num_frames": np.array(cut.stop - cut.start, np.int32),
+            "num_frames": np.array(view.stop - view.start, np.int32),
             "segments": segments,
             "labels": labels,
             "start_target": start,

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.storage import shards
-from afsd_jax.data.storage.feature_file import FeatureFile, total_bytes
+from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
@@ -134,7 +134,7 @@ def cached(
         for video, clips in zip(videos, offsets, strict=True)
     ]
     share = range(jax.process_index(), len(videos), jax.process_count())
-    todo = [number for number in share if offsets[number] and not kept[number].is_whole()]
+    todo = [number for number in share if offsets[number] and not kept[number].is_complete()]
     _check_space(folder, [kept[number] for number in todo])
     cuts = [
         ClipView(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
@@ -245,7 +245,7 @@ def _fingerprint(video: PreparedVideo, offsets: Sequence[int]) -> str:
 
 
 def _check_space(folder: Path, todo: Sequence[FeatureFile]) -> None:
-    needed = total_bytes(todo)
+    needed = sum(file.num_bytes for file in todo)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(

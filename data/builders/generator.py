@@ -1,11 +1,11 @@
-"""Makes untrimmed videos whose actions are told apart by motion alone.
+"""Generates untrimmed videos whose actions differ in their motion only.
 
-Two textured shapes, the actors, are in view throughout. One of three quantities they share, their
-height in the picture, their place from left to right or their size, moves in strokes now and then:
-that is an action. A stroke is a slow ramp and a quick return, and the ramp's direction is the
-class, so each class is another one played backwards and shows the same frames. Between actions the
-same quantities rest, drift or swing evenly back and forth, through the same range. Nothing that
-one frame shows tells classes, or actions from background, apart.
+Two textured shapes, the actors, are always visible. They share three quantities: their height in
+the picture, their place from left to right, and their size. An action is a series of strokes of one
+quantity. A stroke is a slow ramp and a quick return, and the direction of the ramp is the class, so
+each class is another class played backwards and shows the same frames. Between actions the same
+quantities rest, drift or swing evenly, through the same range. So no single frame distinguishes one
+class from another, or an action from background.
 """
 
 import dataclasses
@@ -38,19 +38,22 @@ CLASSES = {
     "grow": ("size", 1),
     "shrink": ("size", -1),
 }
-SLOW_SHARE = 0.8  # of a stroke's period that its slow ramp takes
+SLOW_SHARE = 0.8  # part of a stroke's period that its slow ramp takes
 PERIOD_S = (0.7, 1.1)
 STROKES = (3, 6)
-# What a quantity may be (a share of the picture's height) and how far a stroke moves it.
+# Range of a quantity and amplitude of its strokes, as fractions of the picture's height.
 RANGES = {"height": (0.22, 0.78), "side": (-0.32, 0.32), "size": (0.09, 0.34)}
 AMPLITUDES = {"height": (0.30, 0.44), "side": (0.36, 0.50), "size": (0.16, 0.21)}
-ACTORS_APART = 0.7  # of the picture's height
+ACTORS_APART = 0.7  # distance of the actors, as a fraction of the picture's height
 _MARGIN = 4  # pixels of the scene outside the picture, for the camera's jitter
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What determines a synthetic data set, to the last bit of every file."""
+    """Everything that determines a synthetic data set, to the last bit of every file.
+
+    `digest` hashes its `repr`: renaming the class or a field would change every data set's digest.
+    """
 
     train_videos: int = 192
     test_videos: int = 32
@@ -60,14 +63,14 @@ class Settings:
     fps: int = 20
     min_duration_s: float = 20.0
     max_duration_s: float = 40.0
-    gap_s: tuple[float, float] = (1.5, 5.0)  # of background between actions
-    restless: float = 0.25  # share of background, per quantity, that drifts or swings
+    gap_s: tuple[float, float] = (1.5, 5.0)  # background between actions
+    restless: float = 0.25  # fraction of background, per quantity, that drifts or swings
     clutter: int = 2  # small shapes moving on their own
-    noise: float = 4.0  # standard deviation of the camera's, grey levels
-    jitter: int = 1  # of the camera, pixels
+    noise: float = 4.0  # standard deviation of the camera's noise, grey levels
+    jitter: int = 1  # largest shift of the camera, pixels
 
     def digest(self) -> str:
-        """Returns a short name for these settings and for how classes move."""
+        """Returns a fingerprint of these settings and of the motion of the classes."""
         motion = (CLASSES, SLOW_SHARE, PERIOD_S, STROKES, RANGES, AMPLITUDES, ACTORS_APART)
         return hashlib.sha256(repr((self, motion)).encode()).hexdigest()[:16]
 
@@ -75,21 +78,21 @@ class Settings:
 def synthesize(
     folder: str | os.PathLike[str], settings: Settings | None = None, workers: int = 0
 ) -> Path:
-    """Writes the videos and their ground truth, unless they are already there.
+    """Writes the videos and their ground truth, unless they exist.
 
     `folder` then holds videos/train/*.mp4, videos/test/*.mp4 and, written last,
     ground_truth.json in ActivityNet's format with the subsets train and test.
 
     Args:
-      folder: to write to.
-      settings: of the data set.
-      workers: processes; 0 is one for every core.
+      folder: folder to write to.
+      settings: settings of the data set; None uses the defaults.
+      workers: number of processes; 0 uses one per core.
 
     Returns:
       The path of ground_truth.json.
 
     Raises:
-      UserError: the folder holds a data set of other settings, or cannot be written.
+      UserError: the folder holds a data set with other settings, or cannot be written.
     """
     settings = settings or Settings()
     folder = Path(folder)
@@ -106,7 +109,7 @@ def synthesize(
         for subset, count in (("train", settings.train_videos), ("test", settings.test_videos))
         for i in range(count)
     ]
-    # Fresh processes: forking one that runs TensorFlow or JAX can hang.
+    # "spawn" starts new processes: forking one that runs TensorFlow or JAX can hang.
     with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:
         entries = list(
             tqdm(pool.map(_write_video, jobs), total=len(jobs), desc="videos", unit="video")
@@ -117,7 +120,7 @@ def synthesize(
 
 
 def _write_video(job: tuple[Path, str, int, Settings]) -> AnnotatedVideo:
-    """Writes one video and returns what is to be seen in it."""
+    """Writes one video and returns its annotations."""
     path, subset, index, settings = job
     rng = np.random.default_rng([settings.seed, ("train", "test").index(subset), index])
     count = round(rng.uniform(settings.min_duration_s, settings.max_duration_s) * settings.fps)
@@ -131,12 +134,12 @@ def _write_video(job: tuple[Path, str, int, Settings]) -> AnnotatedVideo:
 
 
 def script(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, float]) -> list[Action]:
-    """Draws the actions of a video; between any two lies background of `gap_s` seconds."""
+    """Draws the actions of a video at random, with background of `gap_s` seconds between them."""
     actions: list[Action] = []
     bag: list[str] = []
     start_s = rng.uniform(*gap_s)
     while True:
-        # Classes come from a shuffled bag, so that all are about equally frequent.
+        # Classes are drawn from a shuffled bag, so they are about equally frequent.
         bag = bag or list(rng.permutation(list(CLASSES)))
         end_s = start_s + rng.uniform(*STROKES) * rng.uniform(*PERIOD_S)
         if end_s + gap_s[0] > duration_s:
@@ -148,8 +151,8 @@ def script(rng: np.random.Generator, duration_s: float, gap_s: tuple[float, floa
 def wave(phase: np.ndarray, slow_share: float) -> np.ndarray:
     """Returns a periodic ramp in [0, 1]: up during `slow_share` of the period, then down.
 
-    With 1 - slow_share it runs backwards: wave(x, s) == wave(-x, 1 - s); a share of one half is
-    the even swing, the same in both directions.
+    With 1 - slow_share it runs backwards: wave(x, s) == wave(-x, 1 - s). One half gives an even
+    swing, the same in both directions.
     """
     phase = np.mod(phase, 1.0)
     return np.where(phase < slow_share, phase / slow_share, (1 - phase) / (1 - slow_share))
@@ -162,7 +165,7 @@ def trajectory(
     actions: list[Action],
     settings: Settings,
 ) -> np.ndarray:
-    """Draws a quantity's course: strokes in its own actions, other motion outside of them.
+    """Draws the course of a quantity: strokes in its own actions, other motion outside them.
 
     Returns:
       float64 [count], continuous in time, within the quantity's range.
@@ -175,7 +178,7 @@ def trajectory(
     position = 0
     for start, end, direction in [*spans, (count, count, 0)]:
         while position < start:
-            # The background is cut where it must be, so no rest announces an action.
+            # A piece of background is cut at the action, so that no rest announces the action.
             length = round(rng.uniform(0.8, 4.0) * fps)
             stop = min(position + length, start)
             course = _background(rng, quantity, now, length, settings)
@@ -191,7 +194,7 @@ def trajectory(
 def _background(
     rng: np.random.Generator, quantity: str, now: float, length: int, settings: Settings
 ) -> np.ndarray:
-    """Rests, drifts smoothly to another value, or swings evenly: [length] values from `now`."""
+    """Returns [length] values from `now` that rest, drift smoothly to another value, or swing."""
     if rng.random() >= settings.restless:
         return np.full(length, now)
     if rng.random() < 0.5:
@@ -203,22 +206,22 @@ def _background(
 def _swing(
     rng: np.random.Generator, quantity: str, now: float, length: int, fps: float, share: float
 ) -> np.ndarray:
-    """Repeats strokes whose slow share is `share`, through a stretch that holds `now`."""
+    """Returns [length] values of repeated strokes, see `wave`, in a range that includes `now`."""
     low, high = RANGES[quantity]
     amplitude = rng.uniform(*AMPLITUDES[quantity])
     bottom = rng.uniform(max(low, now - amplitude), min(high - amplitude, now))
     level = np.clip((now - bottom) / amplitude, 0, 1)
-    # The wave passes `level` twice a period, once up and once down: start at either.
+    # The wave has the value `level` twice per period, going up and going down: start at either.
     phase = level * share if rng.random() < share else 1 - level * (1 - share)
     steps = np.arange(1, length + 1) / (fps * rng.uniform(*PERIOD_S))
     return bottom + amplitude * wave(phase + steps, share)
 
 
 class Scene:
-    """How a video looks: its textured background, its actors and its clutter."""
+    """The appearance of a video: its textured background, its actors and its clutter."""
 
     def __init__(self, rng: np.random.Generator, settings: Settings):
-        """Draws the appearance."""
+        """Draws the appearance at random."""
         self.settings = settings
         shape = (settings.height + 2 * _MARGIN, settings.width + 2 * _MARGIN)
         coarse = rng.integers(20, 120, (2, *rng.integers(3, 12, 2), 3), dtype=np.uint8)
@@ -233,15 +236,15 @@ class Scene:
         """Yields `count` frames, uint8 [height, width, 3].
 
         Args:
-          rng: of clutter, noise and jitter.
-          states: [count] values of each quantity, shares of the picture's height.
-          count: frames.
+          rng: random generator of clutter, noise and jitter.
+          states: [count] values of each quantity, as fractions of the picture's height.
+          count: number of frames.
         """
         settings, height = self.settings, self.settings.height
         paths = [self._wander(rng, count) for _ in self.clutter]
         sizes = rng.uniform(0.03, 0.08, len(self.clutter)) * height
         shifts = rng.integers(-settings.jitter, settings.jitter + 1, (count, 2)) + _MARGIN
-        # Noise comes from a tile at a new place each frame, which is many times faster.
+        # Noise is cut from one tile at a random place per frame, many times faster than new noise.
         tile = rng.normal(0, settings.noise, (2 * height, 2 * settings.width, 3))
         tile = tile.astype(np.float32)
         corners = rng.integers(0, [height, settings.width], (count, 2))
@@ -256,7 +259,7 @@ class Scene:
             yield np.clip(picture, 0, 255).astype(np.uint8)
 
     def _draw_actors(self, canvas: np.ndarray, state: dict[str, float]) -> None:
-        """Draws both actors beside each other; upwards on the picture is a larger height."""
+        """Draws both actors beside each other; a larger height is further up in the picture."""
         height = self.settings.height
         y = (1 - state["height"]) * height + _MARGIN
         for apart, actor in zip((-ACTORS_APART / 2, ACTORS_APART / 2), self.actors, strict=True):
@@ -264,7 +267,7 @@ class Scene:
             actor.draw(canvas, y, x, state["size"] * height)
 
     def _wander(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """A smooth random path through the picture: float64 [count, 2], (y, x) in pixels."""
+        """Returns a smooth random path in the picture: float64 [count, 2], (y, x) in pixels."""
         times = np.arange(count)[:, None] / self.settings.fps
         speeds = rng.uniform(0.3, 2.5, (3, 2))
         phases = rng.uniform(0, 2 * math.pi, (3, 2))
@@ -276,7 +279,7 @@ class Shape:
     """A textured disc, diamond or rounded square."""
 
     def __init__(self, rng: np.random.Generator):
-        """Draws form and texture."""
+        """Draws form and texture at random."""
         self.power = float(rng.choice([1.0, 2.0, 5.0]))
         base = rng.integers(130, 226, 3)
         grain = rng.integers(-60, 61, (rng.integers(2, 5), rng.integers(2, 5), 3))
@@ -293,7 +296,7 @@ class Shape:
         v = (np.arange(top, bottom, dtype=np.float32) - y) / radius
         u = (np.arange(left, right, dtype=np.float32) - x) / radius
         far = (np.abs(v) ** self.power)[:, None] + np.abs(u) ** self.power
-        # Near the edge, where far is 1, its root is as good as linear.
+        # Near the edge, where `far` is 1, its root is almost linear.
         edge = np.clip((1 - far) * (radius / self.power) + 0.5, 0, 1)[..., None]
         rows = np.clip((v + 1) * 16, 0, 31).astype(np.intp)
         columns = np.clip((u + 1) * 16, 0, 31).astype(np.intp)
@@ -306,7 +309,7 @@ def encode_video(path: Path, frames: Iterator[np.ndarray], settings: Settings) -
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(settings.fps))
         stream.height, stream.width, stream.pix_fmt = settings.height, settings.width, "yuv420p"
-        # One thread: more would make the file depend on the number of cores.
+        # One thread, since with more the file would depend on the number of cores.
         stream.options = {"preset": "ultrafast", "crf": "23", "threads": "1"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))

@@ -1,1 +1,1 @@
-"""Where clips lie in a video, and what they teach."""
+"""Clips of a video: their positions, their frames and their training targets."""

@@ -1,4 +1,4 @@
-"""The frames of clips, read, cropped and mirrored inside a tf.data pipeline."""
+"""Reading, cropping and mirroring the frames of clips inside a tf.data pipeline."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class View(NamedTuple):
-    """Where the frames of a clip are cropped, pixels, and whether they are mirrored."""
+    """First row and column of the crop of a clip's frames, pixels, and whether it is mirrored."""
 
     y: int
     x: int
@@ -22,7 +22,7 @@ class View(NamedTuple):
 
 
 class ClipView(NamedTuple):
-    """Frames [start, stop) of a video seen in a view; scalar tensors inside tf.data."""
+    """Frames [start, stop) of a video in a view; the fields are scalar tensors inside tf.data."""
 
     video: int
     start: int
@@ -33,36 +33,36 @@ class ClipView(NamedTuple):
 
 
 class ClipReader:
-    """Reads clips of videos that are known by their number.
+    """Reads clips of videos, which are named by their numbers.
 
     Attributes:
-      shape: of a whole clip, (T, S, S, C).
+      shape: (T, S, S, C), the shape of a full clip.
     """
 
     def __init__(self, videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict):
         """Reads no frames yet.
 
         Args:
-          videos: at least one, their frames alike.
-          data: that part of a configuration.
+          videos: at least one; all have frames of the same encoding and size.
+          data: the field `data` of a configuration.
         """
         self._frames, self._data = FrameReader(videos), data
         self._folder = videos[0].path.parent
         channels = videos[0].shape[2]
         self.shape = (data.clip_length, data.crop_size, data.crop_size, channels)
 
-    def __call__(self, cut: ClipView) -> "tf.Tensor":
+    def __call__(self, clip: ClipView) -> "tf.Tensor":
         """Returns the frames of a clip: uint8 [n, S, S, C], n ≤ T."""
         import tensorflow as tf
 
         size = self._data.crop_size
-        frames = self._frames(cut.video, cut.start, cut.stop, (cut.y, cut.x, size, size))
-        return tf.cond(cut.flip > 0, lambda: self._mirror(frames), lambda: frames)
+        frames = self._frames(clip.video, clip.start, clip.stop, (clip.y, clip.x, size, size))
+        return tf.cond(clip.flip > 0, lambda: self._mirror(frames), lambda: frames)
 
     def read_batches(
-        self, cuts: Sequence[ClipView], batch_size: int
+        self, clips: Sequence[ClipView], batch_size: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the clips in their order, decoded ahead; the last batch may be smaller.
+        """Yields the clips in their order, prefetched; the last batch may be smaller.
 
         Yields:
           (frames uint8 [B, T, S, S, C], 0 after the video's end; num_frames int32 [B]).
@@ -72,20 +72,20 @@ class ClipReader:
         """
         import tensorflow as tf
 
-        rows = np.array(cuts, np.int64).reshape(-1, len(ClipView._fields))
-        clips = tf.data.Dataset.from_tensor_slices(rows).map(
+        rows = np.array(clips, np.int64).reshape(-1, len(ClipView._fields))
+        frames_of_clips = tf.data.Dataset.from_tensor_slices(rows).map(
             lambda row: self(ClipView(*tf.unstack(row))), num_parallel_calls=num_threads()
         )
         counts = (rows[:, 2] - rows[:, 1]).astype(np.int32)
         for i, frames in enumerate(
-            iterate_arrays(clips.padded_batch(batch_size, self.shape), self._folder)
+            iterate_arrays(frames_of_clips.padded_batch(batch_size, self.shape), self._folder)
         ):
             yield frames, counts[i * batch_size : (i + 1) * batch_size]
 
     def _mirror(self, frames: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf
 
-        # TensorFlow mirrors a single image of three channels several times faster than a clip.
+        # TensorFlow mirrors an image of three channels several times faster than a clip.
         rows = tf.reshape(frames, [-1, *frames.shape[2:]])
         frames = tf.reshape(tf.reverse(rows, [1]), tf.shape(frames))
         if self._data.stream == "flow" and self._data.negate_flipped_flow:

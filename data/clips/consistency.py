@@ -1,6 +1,6 @@
 """The consistency clip: a training clip with background moved into one of its actions (AFSD §3.4).
 
-It shows the same frames in another order, so it is an index into the clip's own frames.
+It shows the same frames in another order, so it is stored as an index into the clip's frames.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ class ConsistencyClip:
     """A consistency clip.
 
     Attributes:
-      index: int32 [T], the clip's frame that each of its frames shows.
-      segments: float64 [3, 2], (start, end) in frames: the action before the cut, the action after
-        it, the background in it less a frame on each side.
+      index: int32 [T], the frame of the training clip that each of its frames shows.
+      segments: float64 [3, 2], (start, end) in frames: the part of the action before the moved
+        background, the part after it, and the background itself without a frame on each side.
     """
 
     index: np.ndarray
@@ -27,10 +27,10 @@ class ConsistencyClip:
 
 
 def moved_length(min_action: float, rules: ml_collections.ConfigDict) -> int:
-    """Returns how many frames of background are moved.
+    """Returns the number of background frames to move.
 
     Args:
-      min_action: the video's shortest action over its training clips, frames.
+      min_action: the shortest action in the video's training clips, frames.
       rules: the field `data.consistency` of a configuration.
     """
     rounded = math.ceil(min_action) if rules.round_up else math.floor(min_action)
@@ -38,45 +38,45 @@ def moved_length(min_action: float, rules: ml_collections.ConfigDict) -> int:
 
 
 def consistency_clip(
-    segments: np.ndarray, length: int, cut: int, pick: Callable[[int], int]
+    segments: np.ndarray, length: int, moved: int, pick: Callable[[int], int]
 ) -> ConsistencyClip | None:
-    """Makes a consistency clip by four choices: an action, its cut, a background, its frames.
+    """Makes a consistency clip by four choices: an action, a place in it, a background, its frames.
 
     Args:
       segments: float64 [A, 2], (start, end) of the clip's actions, frames.
-      length: T.
-      cut: m, frames of background to move.
-      pick: pick(n) chooses one of n ≥ 1 options, from 0 on.
+      length: T, frames of the clip.
+      moved: m, number of background frames to move.
+      pick: pick(n) chooses an integer from 0 to n - 1, n ≥ 1.
 
     Returns:
-      The clip, or None where there is nothing to choose from.
+      The clip, or None if no action or no background is long enough.
     """
     lengths = segments[:, 1] - segments[:, 0]
-    # Both variants of the reference agree here: an action of exactly 2m has no place to cut.
-    actions = segments[lengths > 2 * cut]
-    backgrounds = _backgrounds(segments, length, cut)
+    # In both variants of the reference, an action of exactly 2m frames has no place for background.
+    actions = segments[lengths > 2 * moved]
+    backgrounds = _backgrounds(segments, length, moved)
     if not len(actions) or not backgrounds:
         return None
     start, end = actions[pick(len(actions))].tolist()
-    at = math.ceil(start) + cut + pick(math.ceil(end - start - cut) - cut)
+    at = math.ceil(start) + moved + pick(math.ceil(end - start - moved) - moved)
     first, last = backgrounds[pick(len(backgrounds))]
-    source = first + pick(last - first - cut)
+    source = first + pick(last - first - moved)
 
     index = np.arange(length, dtype=np.int32)
     if source >= end:
-        # The background comes from after the action: what lies between moves back.
-        index[at : at + cut] = np.arange(source, source + cut)
-        index[at + cut : source + cut] = np.arange(at, source)
-        regions = [(start, at), (at + cut, end + cut), (at + 1, at + cut - 1)]
+        # The background comes from after the action: the frames between move back.
+        index[at : at + moved] = np.arange(source, source + moved)
+        index[at + moved : source + moved] = np.arange(at, source)
+        regions = [(start, at), (at + moved, end + moved), (at + 1, at + moved - 1)]
     else:
-        index[source : at - cut] = np.arange(source + cut, at)
-        index[at - cut : at] = np.arange(source, source + cut)
-        regions = [(start - cut, at - cut), (at, end), (at - cut + 1, at - 1)]
+        index[source : at - moved] = np.arange(source + moved, at)
+        index[at - moved : at] = np.arange(source, source + moved)
+        regions = [(start - moved, at - moved), (at, end), (at - moved + 1, at - 1)]
     return ConsistencyClip(index, np.array(regions, np.float64))
 
 
-def _backgrounds(segments: np.ndarray, length: int, cut: int) -> list[tuple[int, int]]:
-    """Returns the whole frames (first, last) of each stretch of background longer than `cut`."""
+def _backgrounds(segments: np.ndarray, length: int, moved: int) -> list[tuple[int, int]]:
+    """Returns (first, last) frame of each stretch of background longer than `moved` frames."""
     times = sorted([*segments.ravel().tolist(), 0, length - 1])
     actions = {(start, end) for start, end in segments.tolist()}
     stretches = [
@@ -84,4 +84,4 @@ def _backgrounds(segments: np.ndarray, length: int, cut: int) -> list[tuple[int,
         for left, right in itertools.pairwise(times)
         if (left, right) not in actions
     ]
-    return [(first, last) for first, last in stretches if last - first > cut]
+    return [(first, last) for first, last in stretches if last - first > moved]

@@ -1,4 +1,4 @@
-"""Where clips of a fixed length lie in a video: training clips and the windows of a detector."""
+"""Positions of clips, windows and crops in a video, and cutting windows out of it."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ import numpy as np
 def window_offsets(
     num_frames: int, length: int, stride: int, one_window: bool = False
 ) -> list[int]:
-    """Returns the first frame of each window: every `stride` frames, and the last possible one.
+    """Returns the first frame of each window: every `stride` frames, and the last possible.
 
     Args:
-      num_frames: of the video.
-      length: of a window, frames.
-      stride: between windows, frames.
-      one_window: whether the video is a single window at 0, whatever its length.
+      num_frames: frames of the video.
+      length: frames of a window.
+      stride: distance between windows, frames.
+      one_window: whether the whole video is one window at 0, whatever its length.
 
     Returns:
       Ascending offsets in frames. A video no longer than a window has one, at 0.
@@ -35,8 +35,8 @@ def cut_windows(
       length: T, frames of a window.
 
     Returns:
-      (windows uint8 [W, T, H, W, C], num_frames int32 [W]): frames from a window's num_frames on
-      lie after the video's end and are 0; their value is set where frames are normalised.
+      (windows uint8 [W, T, H, W, C], num_frames int32 [W]): frames of a window from its num_frames
+      on are after the end of the video and are 0; normalisation sets their final value.
     """
     windows = np.zeros((len(offsets), length, *frames.shape[1:]), frames.dtype)
     counts = np.empty(len(offsets), np.int32)
@@ -48,12 +48,12 @@ def cut_windows(
 
 
 def centre_crop(size: int, crop: int) -> int:
-    """Returns the first row (and column) of the centre crop, rounded half to even."""
+    """Returns the first row (or column) of the centre crop, rounded half to even."""
     return round((size - crop) / 2)
 
 
 def crop_places(height: int, width: int, crop: int) -> list[tuple[int, int]]:
-    """Returns (y, x) of the centre crop and then of the four corners', each place once.
+    """Returns (y, x) of the centre crop, then of the crops in the four corners, without repeats.
 
     Source of the corners: Wang et al., "Temporal Segment Networks", ECCV 2016, §3.2.
     """

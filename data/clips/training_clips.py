@@ -1,4 +1,4 @@
-"""Training clips of one video: where they lie and which actions they teach."""
+"""Training clips of one video: their positions, their actions and their boundary targets."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Clip(NamedTuple):
 
     Attributes:
       offset: first frame of the clip in its video.
-      segments: float64 [A, 2], (start, end) of the actions kept, frames from the clip's start.
+      segments: float64 [A, 2], (start, end) of its actions, frames from the clip's start.
       labels: int32 [A], classes from 1 on.
     """
 
@@ -23,7 +23,7 @@ class Clip(NamedTuple):
 
 
 class VideoClips(NamedTuple):
-    """The training clips of a video, and its shortest action over all of them in frames."""
+    """The training clips of a video, and the shortest action in all of them, frames."""
 
     clips: list[Clip]
     min_action: float
@@ -34,10 +34,10 @@ def video_clips(
 ) -> VideoClips:
     """Returns the training clips of a video, as the reference implementation chooses them.
 
-    Clips start every `clip_stride` frames; the last possible one is added. A clip keeps the actions
-    of which at least `min_overlap` lies in its bounds [offset + 1, offset + T], cut at these, and
-    is itself kept if some action lies wholly inside: background alone gives no clips. With
-    `one_clip` the video is one clip at 0 that keeps every action.
+    Clips start every `clip_stride` frames, and the last possible clip is added. An action belongs
+    to a clip if at least the share `min_overlap` of it is inside the bounds [offset + 1,
+    offset + T], and is cut there. Clips without an action that is completely inside are left out.
+    With `one_clip` the video is one clip at 0 with every action.
 
     Args:
       num_frames: sampled frames of the video.
@@ -73,23 +73,23 @@ def video_clips(
 
 
 def share_inside(segments: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
-    """Returns which share of each segment [A, 2] lies in the bounds: [A], ≤ 0 is none."""
+    """Returns the share of each segment [A, 2] inside the bounds: [A], ≤ 0 is none."""
     start, end = segments.T
     return (np.minimum(bounds[1], end) - np.maximum(bounds[0], start)) / (end - start)
 
 
 def boundary_targets(segments: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the frames around the actions' starts and ends (AFSD §3.3, in float64).
+    """Marks the frames around the starts and ends of actions (AFSD §3.3, in float64).
 
-    A boundary b of an action of d frames is marked on the frames round(b - w) … round(b + w) that
-    exist, w = max(d / 10, 2) / 2; frames beyond the clip count as its first or last one.
+    A boundary b of an action of d frames marks the frames round(b - w) … round(b + w), with
+    w = max(d / 10, 2) / 2; frames outside the clip count as its first or last frame.
 
     Args:
-      segments: float64 [A, 2], frames.
-      length: T.
+      segments: float64 [A, 2], (start, end) of actions, frames.
+      length: T, frames of the clip.
 
     Returns:
-      (start, end), uint8 [T] each, 0 or 1.
+      (start targets, end targets), uint8 [T] each, 0 or 1.
     """
     half = np.maximum((segments[:, 1] - segments[:, 0]) / 10, 2) / 2
     targets = np.zeros((2, length), np.uint8)

@@ -1,1 +1,1 @@
-"""Prepared data on disk: its schema, its frames' encoding, its shards."""
+"""Prepared data on disk: its schema, the encoding of its frames, its shards."""

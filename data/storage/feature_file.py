@@ -1,6 +1,6 @@
-"""Features of clips, kept on disk: one file a video, read at random."""
+"""Features of clips on disk: one file per video, read in any order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +10,20 @@ from afsd_jax.io.files import atomic_write, naming_failure
 
 
 class FeatureFile:
-    """The features of one video's clips, each in every view: a .npy of float16 [rows, size]."""
+    """The features of one video's clips in all their views: a .npy file, float16 [rows, size]."""
 
     def __init__(self, path: Path, rows: int, size: int):
-        """Opens nothing yet; `rows` is the number of clips times that of views."""
+        """Opens nothing yet; `rows` is the number of clips times the number of views."""
         self.path, self._shape = path, (rows, size)
         self._array: np.ndarray | None = None
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the features."""
+        """Size of the features in bytes."""
         return self._shape[0] * self._shape[1] * 2
 
-    def is_whole(self) -> bool:
-        """Returns whether the file is there and holds all that it should."""
+    def is_complete(self) -> bool:
+        """Returns whether the file exists and holds all rows."""
         try:
             self._open()
         except (OSError, ValueError):
@@ -31,9 +31,9 @@ class FeatureFile:
         return True
 
     def write(self, rows: Iterator[np.ndarray]) -> None:
-        """Takes this file's rows from an iterator and writes them, all or none.
+        """Takes the rows of this file from an iterator and writes them, all or none.
 
-        Values beyond float16's range become its largest.
+        Values beyond the range of float16 are clipped to it.
 
         Raises:
           UserError: the file cannot be written.
@@ -49,13 +49,13 @@ class FeatureFile:
         """Returns the features of a clip in a view, float16 [size].
 
         Raises:
-          UserError: the file is gone or damaged.
+          UserError: the file is missing or damaged.
         """
         try:
             return self._open()[row]
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{self.path}: damaged or gone ({error}); run the same command again"
+                f"{self.path}: missing or damaged ({error}); run the same command again"
             ) from error
 
     def _open(self) -> np.ndarray:
@@ -65,8 +65,3 @@ class FeatureFile:
                 raise ValueError(f"holds {array.dtype} {array.shape}")
             self._array = array
         return self._array
-
-
-def total_bytes(files: Sequence[FeatureFile]) -> int:
-    """Returns how much the features of these files take on disk."""
-    return sum(file.num_bytes for file in files)

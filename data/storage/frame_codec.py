@@ -1,7 +1,7 @@
 """Frames as byte strings: JPEG (small), PNG (lossless) or raw (fastest to read).
 
-Flow has two channels, which no image format has: in JPEG and PNG its components stand side by side
-in one grey image of twice the width.
+No image format has the two channels of flow: in JPEG and PNG they are stored side by side in one
+grey image of twice the width.
 """
 
 import io
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("jpeg", "png", "raw")
 JPEG_QUALITY = 95
-_FRAMES_A_TURN = 16
+_FRAMES_PER_STEP = 16  # frames that one step of tf.map_fn decodes
 
 Crop = tuple["tf.Tensor | int", "tf.Tensor | int", int, int]
 
@@ -32,7 +32,7 @@ def encode(frame: np.ndarray, encoding: str) -> bytes:
     """Encodes a uint8 [H, W, C] frame, C = 3 (RGB) or 2 (flow).
 
     Raises:
-      UserError: the encoding is unknown, or the frame's type or channel count is another.
+      UserError: the encoding is unknown, or the frame has another type or number of channels.
     """
     check_encoding(encoding)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (2, 3):
@@ -70,12 +70,12 @@ def decode_tf(
 
     Args:
       frames: string [n], n not known to the graph.
-      encoding: of all of them; a Python string, as are the sizes Python integers.
-      height: of a decoded frame, pixels.
-      width: of a decoded frame, pixels.
-      channels: of a decoded frame.
-      crop: the part wanted: (first row, first column, rows, columns) in pixels, the last two being
-        Python integers; None is all of it.
+      encoding: encoding of all frames.
+      height: height of a decoded frame, pixels.
+      width: width of a decoded frame, pixels.
+      channels: channels of a decoded frame.
+      crop: the part to return: (first row, first column, rows, columns) in pixels, the last two
+        Python integers; None is the whole frame.
 
     Returns:
       uint8 [n, rows, columns, channels].
@@ -91,35 +91,44 @@ def decode_tf(
         pixels = pixels[:, y : y + rows, x : x + columns]
         return tf.ensure_shape(pixels, [None, rows, columns, channels])
 
-    # Flow: the columns of both components are neighbours in the image, `width` apart.
-    grey, span = (True, columns + width) if channels == 2 else (False, columns)
-    # A cropping decoder knows no colours beyond the crop, from which those at its edge are
-    # interpolated: a pixel more on each side gives those of the whole image.
-    left = tf.maximum(x - 1, 0)
-    right = tf.minimum(x + span + 1, 2 * width if grey else width)
-
-    def decode_image(frame: tf.Tensor) -> tf.Tensor:
-        if encoding == "jpeg":
-            # The decoder's default is faster but off by one grey level here and there.
-            image = tf.io.decode_and_crop_jpeg(
-                frame,
-                [y, left, rows, right - left],
-                1 if grey else channels,
-                dct_method="INTEGER_ACCURATE",
-            )[:, x - left :]
-        else:
-            image = tf.io.decode_png(frame, 1 if grey else channels)[y : y + rows, x:]
-        if grey:
-            image = tf.concat([image[:, :columns], image[:, width : width + columns]], axis=-1)
-        return tf.ensure_shape(image[:, :columns], [rows, columns, channels])
-
-    # A turn of map_fn costs as much as decoding a quarter of a frame: each does several frames, the
-    # first one filling up the last turn.
+    # A step of map_fn costs as much as decoding a quarter of a frame, so each step decodes several.
+    # Copies of the first frame fill the last step.
     count = tf.shape(frames)[0]
-    filled = tf.concat([frames, tf.repeat(frames[:1], -count % _FRAMES_A_TURN)], axis=0)
+    filled = tf.concat([frames, tf.repeat(frames[:1], -count % _FRAMES_PER_STEP)], axis=0)
+    crop = (y, x, rows, columns)
     images = tf.map_fn(
-        lambda turn: tf.stack([decode_image(frame) for frame in tf.unstack(turn)]),
-        tf.reshape(filled, [-1, _FRAMES_A_TURN]),
-        fn_output_signature=tf.TensorSpec([_FRAMES_A_TURN, rows, columns, channels], tf.uint8),
+        lambda step: tf.stack(
+            [_decode_image(frame, encoding, width, channels, crop) for frame in tf.unstack(step)]
+        ),
+        tf.reshape(filled, [-1, _FRAMES_PER_STEP]),
+        fn_output_signature=tf.TensorSpec([_FRAMES_PER_STEP, rows, columns, channels], tf.uint8),
     )
     return tf.reshape(images, [-1, rows, columns, channels])[:count]
+
+
+def _decode_image(
+    frame: "tf.Tensor", encoding: str, width: int, channels: int, crop: Crop
+) -> "tf.Tensor":
+    """Decodes the crop of one JPEG or PNG frame: uint8 [rows, columns, channels]."""
+    import tensorflow as tf
+
+    y, x, rows, columns = crop
+    # The two channels of flow lie `width` columns apart in the image.
+    grey, span = (True, columns + width) if channels == 2 else (False, columns)
+    if encoding == "jpeg":
+        # A cropping decoder does not know the colours outside the crop, from which those at its
+        # edge are interpolated. One more pixel on each side gives the colours of the whole image.
+        left = tf.maximum(x - 1, 0)
+        right = tf.minimum(x + span + 1, 2 * width if grey else width)
+        # The decoder's default method is faster, but off by one grey level in places.
+        image = tf.io.decode_and_crop_jpeg(
+            frame,
+            [y, left, rows, right - left],
+            1 if grey else channels,
+            dct_method="INTEGER_ACCURATE",
+        )[:, x - left :]
+    else:
+        image = tf.io.decode_png(frame, 1 if grey else channels)[y : y + rows, x:]
+    if grey:
+        image = tf.concat([image[:, :columns], image[:, width : width + columns]], axis=-1)
+    return tf.ensure_shape(image[:, :columns], [rows, columns, channels])

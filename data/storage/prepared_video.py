@@ -1,4 +1,4 @@
-"""Prepared data sets: opening them, what each video is, and its frames by their numbers."""
+"""Prepared data sets: opening them, listing their videos and reading frames by number."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,15 +22,15 @@ class PreparedVideo(NamedTuple):
     """One video of a prepared data set.
 
     Attributes:
-      name: unique in the data set.
+      name: name of the video, unique in the data set.
       fps: sampled frames per second.
-      duration_s: of the video, seconds.
-      encoding: of the frames; see `frame_codec`.
+      duration_s: length of the video, seconds.
+      encoding: encoding of the frames; see `frame_codec`.
       shape: (height, width, channels) of a decoded frame.
       segments: float64 [A, 2], (start, end) of the actions in sampled frames.
       labels: int32 [A], classes from 1 on.
-      path: of the shard.
-      positions: int64 [N + 1], of the N frames in the shard, and the last one's end.
+      path: the shard.
+      positions: int64 [N + 1], where each of the N frames begins in the shard, and the last ends.
     """
 
     name: str
@@ -50,7 +50,7 @@ class PreparedVideo(NamedTuple):
 
 
 def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
-    """Opens a prepared folder: a version of a data set, or the newest version in the folder.
+    """Opens a prepared folder: a version of a data set, or the newest version in a folder.
 
     Raises:
       UserError: nothing has been prepared there.
@@ -59,21 +59,21 @@ def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
     newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=folder)
     if not (newest / "dataset_info.json").exists():
         raise UserError(
-            f"{folder}: no prepared data set; make it with afsd prepare, or set "
-            "data.data_dir to the folder given to it as --output"
+            f"{folder}: no prepared data set; make it with afsd prepare, or set data.data_dir to "
+            "the folder into which it was prepared"
         )
     return tfds.builder_from_directory(newest)
 
 
 def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedVideo]:
-    """Returns the videos of a split in their order, without reading the frames themselves.
+    """Returns the videos of a split in their order, without reading frames.
 
     Args:
-      builder: of a prepared data set.
-      split: a name such as train, or a part of one such as train[:10%].
+      builder: builder of a prepared data set.
+      split: name of a split, such as train, or a part of one, such as train[:10%].
 
     Raises:
-      UserError: there is no such split or nothing in it, a shard is damaged, or the videos' frames
+      UserError: the split does not exist or is empty, a shard is damaged, or the videos' frames
         differ in size or encoding.
     """
     info = builder.info
@@ -101,14 +101,14 @@ def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedV
 
 
 def actions_of(video: PreparedVideo, class_names: Sequence[str]) -> list[Action]:
-    """Returns a video's true actions by their start, in seconds."""
+    """Returns the true actions of a video, sorted by their start, in seconds."""
     segments = zip(video.labels.tolist(), (video.segments / video.fps).tolist(), strict=True)
     actions = [Action(class_names[label - 1], *times) for label, times in segments]
     return sorted(actions, key=lambda action: action.start_s)
 
 
 def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[PreparedVideo]:
-    """Returns the videos of one shard, without reading the frames themselves.
+    """Returns the videos of one shard, without reading frames.
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -134,7 +134,7 @@ def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[Prepare
 
 
 def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-    """Yields frames of a video by their numbers, without TensorFlow: uint8 [H, W, C].
+    """Yields the frames with these numbers, without TensorFlow: uint8 [H, W, C].
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -145,7 +145,7 @@ def read_frames(video: PreparedVideo, numbers: Iterable[int]) -> Iterator[np.nda
 
 
 def read_all_frames(path: Path) -> Iterator[np.ndarray]:
-    """Yields all frames of a shard of one video: uint8 [H, W, C].
+    """Yields all frames of a shard that holds one video: uint8 [H, W, C].
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -157,19 +157,15 @@ def read_all_frames(path: Path) -> Iterator[np.ndarray]:
 class FrameReader:
     """Reads and decodes frames inside a tf.data pipeline.
 
-    Videos whose frames have one encoding and size are known by their number.
+    All videos have frames of the same encoding and size; a video is named by its number.
     """
 
     def __init__(self, videos: Sequence[PreparedVideo]):
-        """Holds the positions of all frames: 8 bytes each.
-
-        Args:
-          videos: at least one.
-        """
+        """Takes at least one video; stores the positions of all frames, 8 bytes each."""
         import tensorflow as tf
 
-        with contextlib.suppress(RuntimeError):  # raised where TensorFlow is in use already
-            tf.config.set_visible_devices([], "GPU")  # they are JAX's
+        with contextlib.suppress(RuntimeError):  # raised if TensorFlow is in use already
+            tf.config.set_visible_devices([], "GPU")  # JAX uses the GPUs
         self._encoding, self._shape = videos[0].encoding, videos[0].shape
         self._frame_bytes = int(np.prod(self._shape)) if self._encoding == "raw" else 0
         self._paths = tf.constant([str(video.path) for video in videos])
@@ -185,8 +181,8 @@ class FrameReader:
 
         Args:
           video: number of the video.
-          start: the first frame.
-          stop: after the last frame.
+          start: number of the first frame.
+          stop: number after the last frame.
           crop: see `frame_codec.decode_tf`.
         """
         first = self._first[video]

@@ -9,14 +9,14 @@ import tensorflow_datasets as tfds
 def features(class_names: Sequence[str] | None = None) -> tfds.features.FeaturesDict:
     """Returns the features of an example.
 
-    name: of the video, unique in the data set. fps: sampled frames per second. duration_s: of the
-    video, seconds. encoding: of the frames, jpeg, png or raw; see `frame_codec`. height, width,
-    channels: of a decoded frame (3 channels for rgb, 2 for flow). frames: one byte string each.
-    annotations: label (action classes only: the network's label is this plus 1), start and end in
-    seconds and in sampled frames.
+    name: name of the video, unique in the data set. fps: sampled frames per second. duration_s:
+    length of the video, seconds. encoding: jpeg, png or raw; see `frame_codec`. height, width,
+    channels: size of a decoded frame (3 channels for rgb, 2 for flow). frames: one byte string per
+    frame. annotations: label (the network's label minus 1), start and end in seconds and in sampled
+    frames.
 
     Args:
-      class_names: in the order of their labels; None where they are read from a prepared folder.
+      class_names: classes in the order of their labels; None to read a prepared folder.
     """
     text = tfds.features.Text()
     return tfds.features.FeaturesDict(
@@ -48,5 +48,5 @@ def class_names(builder: tfds.core.DatasetBuilder) -> list[str]:
 
 
 def _float64() -> tfds.features.Tensor:
-    """A float64 scalar stored as its bytes: the file format itself has only float32."""
+    """A float64 scalar, stored as bytes since the file format only has float32."""
     return tfds.features.Tensor(shape=(), dtype=np.float64, encoding=tfds.features.Encoding.BYTES)

@@ -1,13 +1,13 @@
-"""Prepared shards: the one module that knows their bytes, to write and to read them.
+"""Prepared shards: writing and reading their bytes. No other module knows their format.
 
-A shard is a TFRecord file, so that TFDS reads it too. It holds one record after another:
+A shard is a TFRecord file, so TFDS reads it too. It holds one record after another:
 
     length   crc of length   Example          crc of Example
     8 bytes  4 bytes         length bytes     4 bytes             little-endian; masked CRC-32C
 
 An Example, TensorFlow's tf.train.Example, is a tree of protocol buffers. Every field in it is
-written as tag, size, content. The tag is one byte: 8 · (the field's number) + 2. The size is a
-varint: seven bits a byte, the lowest first; all bytes but the last have the top bit set.
+written as tag, size, content. The tag is one byte: 8 · (number of the field) + 2. The size is a
+varint: seven bits per byte, the lowest first; all bytes but the last have the top bit set.
 
     Example    0A size Features
     Features   0A size entry, one for each feature
@@ -16,22 +16,22 @@ varint: seven bits a byte, the lowest first; all bytes but the last have the top
     BytesList  0A size frame   0A size frame   …   0A size frame
                ↑ positions[0]  ↑ positions[1]      …             ↑ positions[-1]
 
-Writing. A size stands before what it measures, so the frames are spooled to disk as they come; a
-long video never lies in memory. Their entry is the last one, in a Features of its own, for readers
-merge a field that occurs twice:
+Writing. A size stands before its content, so the frames are first written to a temporary file; a
+long video is never in memory. Their entry is the last one, in a second Features field, which is
+possible since readers merge a field that occurs twice:
 
     0A size (Features: all other entries)   0A size (Features: the entry of the frames)
 
-Reading. The positions of the frames are found once by jumping from size to size; then a clip is
-one short read, and the order of clips can be any at all.
+Reading. The positions of the frames are found once by jumping from size to size. Then a clip is one
+short read, in any order of clips.
 
-Raw frames all have one length, so their tags and sizes have one length too. From the first frame's
-content on they are records of a fixed length, each followed by the next one's tag and size, and the
+Raw frames all have the same length, and so do their tags and sizes. From the content of the first
+frame on, they are records of a fixed length: each is followed by the next one's tag and size, the
 last one by the checksum or another entry:
 
     0A size [frame 0A size] [frame 0A size] … [frame crc]
 
-TensorFlow reads such records without parsing or copying; what follows each frame is ignored.
+TensorFlow reads such records without parsing or copying; the bytes after each frame are ignored.
 """
 
 import contextlib
@@ -53,9 +53,9 @@ from afsd_jax.io import files
 if TYPE_CHECKING:
     import tensorflow as tf
 
-MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer takes less than 2 GiB, headers and all
+MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer has less than 2 GiB with its headers
 _LENGTH, _CHECKSUM = 8, 4  # bytes
-_CHUNK = 1 << 20
+_CHUNK = 1 << 20  # bytes that are copied at a time
 
 
 def write_example(
@@ -64,19 +64,19 @@ def write_example(
     example: Mapping[str, Any],
     frames: Iterable[bytes],
 ) -> int:
-    """Writes a TFRecord file that holds one example, in one piece or not at all.
+    """Writes a TFRecord file that holds one example, completely or not at all.
 
     Args:
-      path: of the file.
+      path: file to write.
       features: see `schema.features`.
-      example: every field but the frames.
-      frames: encoded, consumed once.
+      example: all fields but the frames.
+      frames: encoded frames, read once.
 
     Returns:
-      The number of bytes of the file.
+      The size of the file in bytes.
 
     Raises:
-      UserError: the example is larger than 2 GiB, which nothing could read.
+      UserError: the example is larger than 2 GiB, which no reader supports.
     """
     serialized = features.serialize_example({**example, "frames": []})
     others, _ = _split(serialized, 0, len(serialized))
@@ -94,22 +94,18 @@ def write_example(
 
 
 def check_frames(name: str, num_frames: int, frame_bytes: int) -> None:
-    """Checks before any work that an example can hold a video's frames of equal length.
-
-    Raises:
-      UserError: it cannot.
-    """
+    """Raises UserError if an example cannot hold a video's frames, all of equal length."""
     _check_size(name, num_frames * (len(_header(1, frame_bytes)) + frame_bytes))
 
 
 def read_index(
     path: Path, features: tfds.features.FeaturesDict
 ) -> list[tuple[dict[str, Any], np.ndarray]]:
-    """Reads all examples of a shard but their frames, and finds these.
+    """Reads all examples of a shard without their frames, and finds the frames' positions.
 
     Returns:
-      For each example all features but the frames, as TFDS decodes them to NumPy, and int64
-      [N + 1], where each of the N frames begins in the file, and the last one ends.
+      For each example all features but the frames, decoded to NumPy by TFDS, and int64 [N + 1],
+      where each of the N frames begins in the file, and where the last one ends.
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -129,7 +125,7 @@ def read_index(
 
 
 def read_frames(path: Path, positions: np.ndarray, numbers: Iterable[int]) -> Iterator[bytes]:
-    """Yields encoded frames by their numbers, each read when it is asked for.
+    """Yields the encoded frames with these numbers, reading one at a time.
 
     Raises:
       UserError: the shard is missing or damaged.
@@ -149,19 +145,18 @@ def read_frames_tf(
     """Reads neighbouring frames inside a tf.data pipeline.
 
     Args:
-      path: of the shard, string [].
-      size: of the shard in bytes, int64 [].
+      path: the shard, string [].
+      size: size of the shard in bytes, int64 [].
       begin: position of the first frame, int64 [].
       end: position after the last frame, int64 [].
-      frame_bytes: length of every frame if they are equally long, else 0.
+      frame_bytes: length of every frame if all are equally long, else 0.
 
     Returns:
-      string [n], the encoded frames; where `frame_bytes` is given, a few bytes to be ignored may
-      follow each.
+      string [n], the encoded frames; with `frame_bytes`, a few bytes to ignore may follow each.
     """
     import tensorflow as tf
 
-    # TensorFlow reads a part of a file as fixed-length records between a header and a footer.
+    # TensorFlow reads part of a file as fixed-length records between a header and a footer.
     header = len(_header(1, frame_bytes))
     if frame_bytes and header <= _CHECKSUM:  # at least a checksum follows the last frame
         length, begin, end = header + frame_bytes, begin + header, end + header
@@ -176,7 +171,7 @@ def read_frames_tf(
 
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
-    """Turns every error of a missing or damaged shard into a UserError that names it."""
+    """Turns the errors of a missing or damaged shard into a UserError that names the shard."""
     try:
         yield
     except (OSError, ValueError, IndexError, struct.error, DecodeError) as error:
@@ -189,14 +184,14 @@ def _check_size(name: str, size: int) -> None:
     if size > MAX_BYTES:
         raise UserError(
             f"{name}: its frames take at least {size:,} bytes, but an example holds less than "
-            "2 GiB; choose the encoding jpeg or png, a smaller --size or --fps, or cut the video"
+            "2 GiB; choose the encoding jpeg or png, a smaller size or fps, or cut the video"
         )
 
 
 def _head(others: bytes, size: int) -> bytes:
-    """Returns an Example of these other entries up to its frames, which take `size` bytes."""
+    """Returns the beginning of an Example: the other entries, up to `size` bytes of frames."""
     head, name = b"", _header(1, len(b"frames")) + b"frames"
-    # From the inside out: BytesList, Feature, entry, Features.
+    # From the inside outwards: BytesList, Feature, entry, Features.
     for number, prefix in ((1, b""), (2, name), (1, b""), (1, b"")):
         head = prefix + _header(number, size + len(head)) + head
     return _header(1, len(others)) + others + head
@@ -213,7 +208,7 @@ def _header(number: int, size: int) -> bytes:
 
 
 def _write_record(file: BinaryIO, head: bytes, spool: BinaryIO, spooled: int) -> None:
-    """Writes a record of `head` followed by the spool's content."""
+    """Writes a record of `head` followed by the content of `spool`."""
     length = struct.pack("<Q", len(head) + spooled)
     file.write(length + _masked(google_crc32c.extend(0, length)) + head)
     checksum = google_crc32c.extend(0, head)
@@ -224,7 +219,7 @@ def _write_record(file: BinaryIO, head: bytes, spool: BinaryIO, spooled: int) ->
 
 
 def _masked(checksum: int) -> bytes:
-    """Returns a CRC-32C as TFRecord stores it."""
+    """Returns a masked CRC-32C, as TFRecord stores it."""
     rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
     return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
@@ -242,26 +237,26 @@ def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
 
 
 def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, list[int]]:
-    """Splits an Example into its other entries, in the order of their names, and its frames.
+    """Splits an Example into its frames and its other entries, sorted by name.
 
     Returns:
       The entries as bytes, and the positions of the frames; see `read_index`.
     """
     others, positions = {}, [0]
-    for _, first, last in _fields(data, start, stop):  # of Example: its Features
+    for _, first, last in _fields(data, start, stop):  # the Features of an Example
         for entry, begin, end in _fields(data, first, last):
             (_, name, name_end), (_, feature, feature_end) = _fields(data, begin, end)
             if data[name:name_end] != b"frames":
                 others[data[name:name_end]] = data[entry:end]
                 continue
-            for _, first_frame, last_end in _fields(data, feature, feature_end):  # its BytesList
+            for _, first_frame, last_end in _fields(data, feature, feature_end):  # the BytesList
                 ends = (frame_end for *_, frame_end in _fields(data, first_frame, last_end))
                 positions = [first_frame, *ends]
     return b"".join(others[name] for name in sorted(others)), positions
 
 
 def _fields(data: mmap.mmap | bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """Yields where each field of a message begins, its content begins, and it ends."""
+    """Yields for each field of a message where it begins, where its content begins, and its end."""
     while start < stop:
         if data[start] & 7 != 2:
             raise ValueError("no field with a size")

@@ -587,7 +587,7 @@ def test_a_video_too_long_for_raw_frames_is_refused_before_it_is_decoded(tmp_pat
     # Writing would have stopped at the first frame too much; this is the size of all of them.
     bytes_of_all = f"{count * (size * size * 3 + 4):,}"
     assert bytes_of_all in datasets.read_report(folder)["unreadable"]["long"]
-    for part in ("long: its frames take", bytes_of_all, "jpeg", "--size", "--fps"):
+    for part in ("long: its frames take", bytes_of_all, "jpeg", "smaller size or fps"):
         assert part in result.stderr
 
 

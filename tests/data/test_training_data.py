@@ -360,7 +360,7 @@ def test_importing_the_package_does_not_import_tensorflow():
         ({"data__fps": 12.0}, r"a was prepared at 10 frames per second, but config.data.fps=12; "),
         (
             {"data__max_frames": 90},
-            r"a was prepared to 100 frames, but config.data.max_frames=90",
+            r"a was prepared with 100 frames, but config.data.max_frames=90",
         ),
         ({"data__max_actions": 1}, r"a clip of a has 2 actions; set data.max_actions \(now 1\)"),
         ({"train__batch_size": 500}, r"has \d+ clips, fewer than train.batch_size = 500"),
