@@ -1,1 +1,1 @@
-"""One configuration file per benchmark; each has `get_config`, with or without a variant."""
+"""One configuration file per data set; its `get_config` takes an optional variant."""

@@ -1,20 +1,22 @@
 """ActivityNet 1.3, one network per stream, with the hyperparameters of AFSD (CVPR 2021).
 
-Train the two streams, then detect with both:
+The commands train the two streams; detect with both together:
 
     afsd train --config anet:rgb --workdir RGB
     afsd train --config anet:flow --workdir FLOW
 
-The network finds actions of any class; a video-level classifier names them (`--video-scores` of
-`afsd detect`). Published mAP on the validation videos, at tIoU 0.5, 0.75, 0.95 and
-the mean over 0.5, 0.55, ... 0.95:
+The training time has not been measured; docs/data.md gives the time to prepare the data.
+
+The network detects actions without their class; the scores of a video-level classifier give the
+classes (`afsd detect --video-scores`). Published mAP on the validation videos, at tIoU 0.5, 0.75,
+0.95 and the mean over 0.5, 0.55, ... 0.95:
 
     both streams    52.4  35.3  6.5    34.4
     RGB alone                          32.9
     flow alone                         33.1
 
-The trunk starts from the I3D trained on Kinetics: `--config.train.init_from=kinetics` (README.md,
-"Weights"), or a file of these weights.
+Start the trunk from I3D weights trained on Kinetics, with `--config.train.init_from=kinetics`
+(README.md, "Weights") or with a file of such weights.
 """
 
 import ml_collections
@@ -29,7 +31,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.data.dataset = "activitynet"
     config.data.stream = stream
 
-    # A video is one clip: its own frame rate is lowered until it has no more than 768 frames.
+    # A video is one clip: its frame rate is lowered until it has at most 768 frames.
     config.data.fps = 0.0
     config.data.max_frames = 768
     config.data.clip_length = 768
@@ -42,7 +44,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.model.pyramid_inputs = ("Mixed_5c",)
     config.model.loc_multipliers = (4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
     config.model.head_init = "normal"
-    # The reference pools level 0 at stride 4, although its cells are 8 frames here.
+    # The reference pools level 0 at stride 4, although a cell is 8 frames here.
     config.model.consistency_stride = 4
 
     config.matching.length_ranges = (

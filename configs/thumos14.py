@@ -1,9 +1,11 @@
 """THUMOS14, one network per stream, with the hyperparameters of AFSD (CVPR 2021).
 
-Train the two streams, then detect with both:
+The commands train the two streams; detect with both together:
 
     afsd train --config thumos14:rgb --workdir RGB
     afsd train --config thumos14:flow --workdir FLOW
+
+The training time has not been measured; docs/data.md gives the time to prepare the data.
 
 Published mAP on the test videos, at tIoU 0.3, 0.4, 0.5, 0.6, 0.7 and their mean:
 
@@ -11,9 +13,9 @@ Published mAP on the test videos, at tIoU 0.3, 0.4, 0.5, 0.6, 0.7 and their mean
     RGB alone                                       43.2
     flow alone                                      44.2
 
-The trunk starts from the I3D trained on Kinetics: `--config.train.init_from=kinetics` (README.md,
-"Weights"), or a file of these weights. The published numbers are those of the best epoch among 13
-to 16.
+Start the trunk from I3D weights trained on Kinetics, with `--config.train.init_from=kinetics`
+(README.md, "Weights") or with a file of such weights. The published numbers are for the best epoch
+from 13 to 16.
 """
 
 import ml_collections

@@ -1,6 +1,6 @@
 """Boundary max pooling, the one operation of this network that no library has.
 
-Importing this package imports JAX and nothing else: Triton is loaded only where it is chosen.
+Importing this package imports JAX and nothing else: Triton is loaded only when it is chosen.
 """
 
 from afsd_jax.kernels.implementations import load_triton

@@ -1,4 +1,4 @@
-"""Functions of whole batches into which neither `vmap` nor the compiler can look."""
+"""Batching and sharding rules for functions that JAX and XLA cannot transform, such as kernels."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,24 +11,24 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 
 def over_batch(function: Callable[..., list[jax.Array]], rule: str) -> Callable:
-    """Returns the function for batches that `vmap` maps or that are sharded over devices.
+    """Returns the function with rules for `vmap` and for batches sharded over devices.
 
-    The axis of `vmap` joins the batch as its fast axis, so that a sharded batch stays so. Of a
-    sharded batch every device takes its own part; the compiler alone would gather all of it.
+    `vmap` adds its axis to the batch as the fastest axis, so a sharded batch stays sharded. Every
+    device computes its own part of a sharded batch; without a rule XLA would gather all of it.
 
     Args:
-      function: takes and returns lists of arrays [B, ...], clips being independent.
-      rule: the names of all axes as in "b t c, b n f -> b n c"; the batch is b.
+      function: takes and returns lists of arrays [B, ...]; clips are independent of each other.
+      rule: names of all axes, as in "b t c, b n f -> b n c"; b is the batch.
     """
-    sharded = _by_devices(function, rule)
+    sharded = _shard_by_batch(function, rule)
 
     @custom_vmap
     def run(first: jax.Array, *others: jax.Array) -> list[jax.Array]:
-        # Inside `shard_map` and on explicit meshes an array's type says how it varies over devices.
-        # Kernels leave that out of their results; joined to no rows of an input, they have it.
-        nothing = first[:, :0]
+        # Inside `shard_map` and on explicit meshes, the type of an array says how it varies over
+        # devices. Kernel results lose this; joining zero rows of an input restores it.
+        no_rows = first[:, :0]
         results = sharded(first, *others)
-        return [jnp.concatenate([x, nothing.astype(x.dtype)], axis=1) for x in results]
+        return [jnp.concatenate([x, no_rows.astype(x.dtype)], axis=1) for x in results]
 
     @run.def_vmap
     def fold(size: int, mapped: list[bool], *arrays: jax.Array):
@@ -44,8 +44,8 @@ def over_batch(function: Callable[..., list[jax.Array]], rule: str) -> Callable:
     return run
 
 
-def _by_devices(function: Callable, rule: str) -> Callable:
-    """The function, run by every device on its own part of a sharded batch."""
+def _shard_by_batch(function: Callable, rule: str) -> Callable:
+    """Returns the function such that every device runs it on its own part of a sharded batch."""
 
     def partition(mesh: Mesh, arguments: tuple[Any, ...], results: Any):
         spec = arguments[0].sharding.spec
@@ -57,8 +57,8 @@ def _by_devices(function: Callable, rule: str) -> Callable:
             tuple(sharding for _ in arguments),
         )
 
-    axes = dict.fromkeys(rule.replace(",", " ").replace("->", " ").split())  # in their order
+    axes = dict.fromkeys(rule.replace(",", " ").replace("->", " ").split())  # ordered, unique
     others = tuple(axis for axis in axes if axis != "b")
-    sharded = custom_partitioning(lambda *arrays: function(*arrays))  # of positions only
+    sharded = custom_partitioning(lambda *arrays: function(*arrays))  # positional arguments only
     sharded.def_partition(partition, sharding_rule=rule, need_replication_factors=others)
     return sharded

@@ -1,4 +1,4 @@
-"""Which implementation of boundary max pooling runs, and why not the other one."""
+"""Choosing the implementation of boundary max pooling, with the reason if Triton cannot run."""
 
 import functools
 import importlib
@@ -16,16 +16,16 @@ INSTALL = "install all of it with: pip install 'jax[cuda13]' jax-triton triton"
 def choose_implementation(implementation: str | None, on_cuda: bool) -> str:
     """Returns "triton" or "xla": the argument or, if it is None, the best one here.
 
-    That is Triton on CUDA GPUs and XLA elsewhere. Where Triton would be best but cannot be used,
-    it is XLA, with one warning in the life of the process that says what to do.
+    The best is Triton on CUDA GPUs and XLA elsewhere. If Triton would be the best but cannot be
+    used, the result is XLA, with one warning per process that says what to do.
 
     Args:
       implementation: "triton", "xla" or None.
       on_cuda: whether JAX's default backend is CUDA.
 
     Raises:
-      ValueError: there is no such implementation.
-      RuntimeError: "triton" is asked for but cannot be used here; the text says why and what to do.
+      ValueError: the implementation is unknown.
+      RuntimeError: "triton" is requested but cannot be used here; the text says why and what to do.
     """
     if implementation not in (None, *IMPLEMENTATIONS):
         known = ", ".join(map(repr, IMPLEMENTATIONS))
@@ -53,15 +53,15 @@ def choose_implementation(implementation: str | None, on_cuda: bool) -> str:
 def triton_obstacle(
     triton: str | None, jax_triton: str | None, loaded: Collection[str]
 ) -> str | None:
-    """Returns what keeps Triton from being used, with the remedy, or None.
+    """Returns the reason why Triton cannot be used, with the remedy, or None if it can.
 
-    TensorFlow and Triton from 3.7 on both register LLVM's options. Loading such a Triton after
+    TensorFlow and Triton 3.7 or later both register LLVM's options. Loading such a Triton after
     TensorFlow aborts the process; the other order works, and so does any order with Triton 3.6.
 
     Args:
-      triton: the installed version of Triton, None if there is none.
-      jax_triton: the same of jax-triton.
-      loaded: the names of the modules that the process has loaded.
+      triton: installed version of Triton, None if it is not installed.
+      jax_triton: installed version of jax-triton, None if it is not installed.
+      loaded: names of the modules that the process has loaded.
     """
     if triton is None:
         return f"Triton is missing; {INSTALL}"
@@ -78,10 +78,10 @@ def triton_obstacle(
 
 
 def load_triton() -> None:
-    """Loads Triton if it can be of use here, so that TensorFlow may safely be loaded later.
+    """Loads Triton if it can be used here, so that TensorFlow can safely be loaded later.
 
-    To be called before the first import of TensorFlow. Does nothing without JAX's CUDA plugin,
-    without Triton, or where loading it would not be safe any more.
+    Call it before the first import of TensorFlow. It does nothing without JAX's CUDA plugin,
+    without Triton, or if loading Triton is no longer safe.
     """
     obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
     if cuda_is_installed() and obstacle is None:
@@ -89,7 +89,7 @@ def load_triton() -> None:
 
 
 def version(package: str) -> str | None:
-    """Returns the installed version of a package, None if there is none; imports nothing."""
+    """Returns the installed version of a package, or None; does not import the package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

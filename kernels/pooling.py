@@ -1,4 +1,4 @@
-"""The public operation: checks its arguments and runs one of its two implementations."""
+"""The public operation: checks its arguments and runs one of the two implementations."""
 
 import jax
 import jax.numpy as jnp
@@ -13,27 +13,35 @@ def boundary_max_pooling(
 ) -> jax.Array:
     """Pools features around the start and the end of every segment (AFSD §3.3).
 
-    The first C // 2 channels are the maximum over the cells of the start region, the others over
-    those of the end region. Bounds are inclusive, truncated towards zero and clamped to the
-    features; where the right bound is left of the left one, the region is the cell at the left one.
-    NaN counts as larger than every number.
+    The first C // 2 channels of the result are the maximum over the cells of the start region, the
+    others the maximum over the cells of the end region. Bounds are inclusive, truncated towards
+    zero and clamped to the features. If the right bound is left of the left bound, the region is
+    the cell at the left bound. NaN counts as larger than every number.
 
-    The gradient of an output goes to the first maximal cell of its region; segments get none.
+    The gradient of an output goes to the first maximal cell of its region; segments have no
+    gradient.
+
+    >>> import jax.numpy as jnp
+    >>> from afsd_jax.kernels import boundary_max_pooling
+    >>> features = jnp.array([[[1.0, 5.0], [4.0, 2.0], [3.0, 7.0], [0.0, 6.0]]])  # 4 cells
+    >>> segments = jnp.array([[[0, 1, 2, 3]]])  # start region: cells 0 to 1, end region: 2 to 3
+    >>> print(boundary_max_pooling(features, segments, implementation="xla"))
+    [[[4. 7.]]]
 
     Args:
       features: [B, T, C] float32, bfloat16, float16 or (by XLA) float64, T >= 1.
       segments: [B, N, 4] floating point or integers: left and right bound of the start region, then
         of the end region, in cells of the features.
-      implementation: "triton" (CUDA GPUs), "xla" (everywhere), or None: Triton on CUDA GPUs where
-        it is installed and safe to load, XLA elsewhere. None is decided while the call is traced,
-        for JAX's default backend.
+      implementation: "triton" (CUDA GPUs), "xla" (everywhere), or None: Triton on CUDA GPUs if it
+        is installed and safe to load, else XLA. None is resolved for JAX's default backend while
+        the call is traced.
 
     Returns:
-      [B, N, C] of the dtype of the features.
+      [B, N, C], with the dtype of the features.
 
     Raises:
       ValueError: shapes do not fit, or the implementation is unknown.
-      TypeError: the features are not of one of the dtypes above.
+      TypeError: the features have another dtype than those above.
       RuntimeError: "triton" cannot be used here; the text says why and what to do.
     """
     features, segments = jnp.asarray(features), jnp.asarray(segments)

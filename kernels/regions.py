@@ -1,4 +1,4 @@
-"""From segments to the integer regions that are pooled over."""
+"""Converting segments to the integer regions that are pooled."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 def to_regions(segments: jax.Array, length: int) -> jax.Array:
     """Returns the first and last cell of the start region and of the end region.
 
-    Each bound is truncated towards zero and clamped to [0, length - 1]; a region whose right bound
-    is left of its left one becomes the single cell at its left bound. NaN counts as 0.
+    Each bound is truncated towards zero and clamped to [0, length - 1]. A region whose right bound
+    is left of its left bound becomes the single cell at its left bound. NaN counts as 0.
 
     Args:
       segments: [..., 4] floating point or integers: left and right bound of the start region, then
@@ -19,7 +19,8 @@ def to_regions(segments: jax.Array, length: int) -> jax.Array:
       [..., 4] int32 with 0 <= first <= last < length in both pairs.
     """
     if jnp.issubdtype(segments.dtype, jnp.floating):
-        # In float32: bfloat16 cannot hold every length. NaN first: casting it is undefined.
+        # float32, since bfloat16 cannot represent every length; NaN is removed, since casting it to
+        # an integer is undefined.
         segments = segments.astype(jnp.promote_types(segments.dtype, jnp.float32))
         segments = jnp.where(jnp.isnan(segments), 0, jnp.trunc(segments))
     else:
@@ -31,6 +32,6 @@ def to_regions(segments: jax.Array, length: int) -> jax.Array:
 
 
 def longest_regions(regions: jax.Array) -> jax.Array:
-    """Returns the cells [B] int32 of every clip's longest region, of regions [B, N, 4]."""
+    """Returns the length of every clip's longest region in cells, int32 [B], for [B, N, 4]."""
     cells = regions[..., 1::2] - regions[..., 0::2] + 1
     return jnp.max(cells, axis=(1, 2), initial=0)

@@ -1,6 +1,6 @@
-"""Boundary max pooling as a plan of Triton kernel calls.
+"""Boundary max pooling as a sequence of Triton kernel calls.
 
-The calls are made by a `launch` function, so the same plan runs through jax-triton on a GPU and in
+A `launch` function makes the calls, so the same code runs through jax-triton on a GPU and in
 Triton's interpreter without one. Importing this module loads Triton; `implementations` says when
 that is safe.
 """
@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from afsd_jax.kernels import triton_kernels as kernels
 from afsd_jax.kernels.block_table import level_rows, positions_like
 
-WARP_BYTES = 512  # read by one warp at a time, 16 bytes per lane
-SEGMENTS = 8  # regions of one program in a large problem: neighbours share rows in the cache
-LARGE = 1 << 16  # programs: more than any GPU holds at a time
+WARP_BYTES = 512  # that one warp reads at a time, 16 bytes per lane
+SEGMENTS = 8  # regions per program in a large problem: neighbouring regions share cached rows
+LARGE = 1 << 16  # programs: more than any GPU runs at a time
 
 Struct = jax.ShapeDtypeStruct
 
@@ -32,19 +32,19 @@ class Launch(Protocol):
 def forward(
     launch: Launch, features: Any, regions: Any, longest: Any, dtype: Any, track: bool
 ) -> list[Any]:
-    """Pools features [B, T, C] of `dtype` over regions [B, N, 4]; longest [B] are their cells.
+    """Pools features [B, T, C] of `dtype` over regions [B, N, 4]; see `longest_regions`.
 
     Returns:
-      The output [B, N, C] and, if `track`, the arrays of `positions_like`.
+      The output [B, N, C] and, if `track`, the positions; see `positions_like`.
     """
     clips, length, channels = features.shape
     count = regions.shape[1]
-    kept = positions_like(features, count)
+    positions = positions_like(features, count)
     levels = len(level_rows(length)) - 1
     shape = {"CHANNELS": channels, "LEVELS": levels, "TRACK": track}
     block, blocks = _channel_blocks(channels, dtype)
 
-    # Without a table, arrays that are never read take the places of its own.
+    # Without a table, arrays that are never read stand in for its two arguments.
     maxima, block_positions = features, regions
     table = []
     if levels:
@@ -53,8 +53,8 @@ def forward(
             kernels.block_maxima,
             [features, longest, length],
             dtype,
-            kept[-1],
-            clips * kept[-1].shape[1] * blocks,
+            positions[-1],
+            clips * positions[-1].shape[1] * blocks,
             BLOCK=block,
             **shape,
         )
@@ -66,7 +66,7 @@ def forward(
         kernels.pool_regions,
         [features, regions, maxima, block_positions, length, count],
         dtype,
-        kept[0],
+        positions[0],
         clips * -(-count // segments) * blocks,
         BLOCK=block,
         SEGMENTS=segments,
@@ -86,19 +86,25 @@ def backward(
 ) -> Any:
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
-    From the coarsest level down, each passes on what came to it; sums are taken in float32 and in
-    a fixed order, so that they are the same in every run.
+    Starting at the coarsest level, each level passes its gradient on to the level below. Sums are
+    in float32 and in a fixed order, so they are the same in every run.
 
     Args:
-      positions: as `forward` returned them.
+      launch: runs a kernel.
+      gradient: [B, N, C], gradient of the output.
+      regions: [B, N, 4] int32; see `to_regions`.
+      longest: [B] int32; see `longest_regions`.
+      positions: the positions that `forward` returned.
+      length: T, number of cells.
+      dtype: dtype of the result.
 
     Returns:
-      [B, T, C] of `dtype`.
+      [B, T, C], gradient of the features.
     """
     clips, count, channels = gradient.shape
     rows = level_rows(length)
     block, blocks = _channel_blocks(channels, dtype)
-    result = gradient  # a placeholder: the coarsest level reads none above it
+    result = gradient  # a placeholder: the coarsest level has no level above to read
     for level in reversed(range(len(rows))):
         tiles = -(-rows[level] // kernels.TILE.value)
         (result,) = launch(
@@ -133,7 +139,7 @@ def _tracked(
     TRACK: bool,
     **constants: Any,
 ) -> list[Any]:
-    """Launches a kernel of which the first output is of `dtype`, the second its `positions`."""
+    """Launches a kernel whose outputs are values of `dtype` and, with TRACK, their positions."""
     values = Struct(positions.shape, dtype)
     if TRACK:
         return launch(kernel, inputs, [values, positions], grid, TRACK=True, **constants)
@@ -141,7 +147,7 @@ def _tracked(
 
 
 def _channel_blocks(channels: int, dtype: Any) -> tuple[int, int]:
-    """Returns the channels of one program and the number of such blocks in both halves."""
+    """Returns the number of channels of one program, and of such blocks in both halves."""
     half = channels - channels // 2
     width = min(WARP_BYTES // jnp.dtype(dtype).itemsize, 1 << (half - 1).bit_length())
     return width, 2 * -(-half // width)

@@ -1,4 +1,4 @@
-"""Boundary max pooling by Triton kernels in JAX programs. Importing this module loads Triton."""
+"""Boundary max pooling with Triton kernels in JAX programs. Importing this loads Triton."""
 
 import inspect
 from functools import partial
@@ -13,7 +13,7 @@ from afsd_jax.kernels.batch_rules import over_batch
 from afsd_jax.kernels.block_table import positions_like
 from afsd_jax.kernels.regions import longest_regions
 
-# jax-triton 0.4 renamed it.
+# jax-triton 0.4 renamed this argument.
 OUTPUTS = "out_type"
 if OUTPUTS not in inspect.signature(jax_triton.triton_call).parameters:
     OUTPUTS = "out_shape"
@@ -21,30 +21,30 @@ if OUTPUTS not in inspect.signature(jax_triton.triton_call).parameters:
 
 @jax.custom_vjp
 def max_over_regions(features: jax.Array, regions: jax.Array) -> jax.Array:
-    """Pools features [B, T, C] over regions [B, N, 4] to [B, N, C], with a gradient."""
+    """Pools features [B, T, C] over regions [B, N, 4]: [B, N, C], differentiable."""
     return over_batch(partial(forward, track=False), "b t c, b n f -> b n c")(features, regions)[0]
 
 
-def _save(features: jax.Array, regions: jax.Array):
+def _forward_rule(features: jax.Array, regions: jax.Array):
     positions = ["b n c", "b m c"][: len(positions_like(features, regions.shape[1]))]
     rule = f"b t c, b n f -> {', '.join(['b n c', *positions])}"
     output, *tracked = over_batch(partial(forward, track=True), rule)(features, regions)
     return output, (features, regions, tracked)
 
 
-def _pull_back(saved: tuple[jax.Array, jax.Array, list[jax.Array]], gradient: jax.Array):
-    features, regions, tracked = saved  # of the features the length alone, so they are not kept
+def _backward_rule(saved: tuple[jax.Array, jax.Array, list[jax.Array]], gradient: jax.Array):
+    features, regions, tracked = saved  # only the length of the features is used
     positions = ["b n c", "b m c"][: len(tracked)]
     rule = f"b n c, b n f, {', '.join(positions)} -> b t c"
     back = over_batch(partial(backward, length=features.shape[1]), rule)
     return back(gradient, regions, *tracked)[0], None
 
 
-max_over_regions.defvjp(_save, _pull_back)
+max_over_regions.defvjp(_forward_rule, _backward_rule)
 
 
 def forward(features: jax.Array, regions: jax.Array, track: bool) -> list[jax.Array]:
-    """Returns the output and, if `track`, the arrays of `positions_like`."""
+    """Returns the output and, if `track`, the positions; see `positions_like`."""
     longest = longest_regions(regions)
     return triton_calls.forward(launch, features, regions, longest, features.dtype, track)
 
@@ -52,7 +52,7 @@ def forward(features: jax.Array, regions: jax.Array, track: bool) -> list[jax.Ar
 def backward(
     gradient: jax.Array, regions: jax.Array, *positions: jax.Array, length: int
 ) -> list[jax.Array]:
-    """Returns the gradient of the features, [B, length, C], alone in a list."""
+    """Returns a list with the gradient of the features, [B, length, C]."""
     longest = longest_regions(regions)
     dtype = gradient.dtype
     return [triton_calls.backward(launch, gradient, regions, longest, positions, length, dtype)]
@@ -66,7 +66,7 @@ def launch(
     **constants: Any,
 ) -> list[jax.Array]:
     """Calls a kernel through jax-triton; see `triton_calls.Launch`."""
-    if grid == 0:  # CUDA refuses a launch of nothing
+    if grid == 0:  # CUDA refuses an empty launch
         return [jnp.zeros(form.shape, form.dtype) for form in outputs]
     return jax_triton.triton_call(
         *inputs, kernel=kernel, grid=(grid,), num_warps=1, **{OUTPUTS: outputs}, **constants

@@ -5,10 +5,10 @@ that works on a block of neighbouring channels, so every row is read coalesced. 
 branches are scalars of the program: no lane waits for a longer region.
 
 A region of more than DIRECT cells is not read cell by cell. The block table holds the maxima of
-blocks of 16 cells (level 1) and of 256 cells (level 2). A long region is read from outside in: the
-head and the tail that fill no whole block as cells, then those that fill no whole level-2 block as
-level-1 rows, and what lies between on the coarsest level it needs. Of equal maxima the first wins;
-NaN is larger than every number.
+blocks of 16 cells (level 1) and of 256 cells (level 2). A long region is read from the outside
+inwards: the head and the tail that do not fill a block as cells, then the parts that do not fill a
+level-2 block as level-1 rows, and the middle on the coarsest level needed. The first of equal
+maxima wins; NaN is larger than every number.
 
 Arrays, row-major: features [B, T, C], regions [B, N, 4] int32, longest [B] int32 (cells in the
 clip's longest region), block maxima and their positions [B, T // 16 + T // 256, C], output and its
@@ -22,9 +22,9 @@ from afsd_jax.kernels import block_table
 
 BLOCK_CELLS = tl.constexpr(block_table.BLOCK_CELLS)
 DIRECT = tl.constexpr(block_table.DIRECT)
-UNROLL = tl.constexpr(4)  # rows in flight
+UNROLL = tl.constexpr(4)  # rows that are loaded at a time
 TILE = tl.constexpr(8)  # rows whose gradient one program sums; divides BLOCK_CELLS
-CHUNK = tl.constexpr(32)  # regions that are looked through at a time
+CHUNK = tl.constexpr(32)  # regions that are searched at a time
 
 
 @triton.jit
@@ -89,7 +89,7 @@ def pool_regions(
         last = tl.load(bounds + 1)
         best = tl.full([BLOCK], float("-inf"), tl.float32)
         position = tl.zeros([BLOCK], tl.int32) + first
-        # Up the levels and down again: rows come in the order of their cells.
+        # Going up the levels and down again reads the rows in the order of their cells.
         for level in tl.static_range(LEVELS + 1):
             begin, end = _head(first, last, level, LEVELS)
             best, position = _scan(
@@ -127,8 +127,8 @@ def sum_gradients(
 ):
     """Sums the gradient of TILE rows of a level over the regions that read them, in their order.
 
-    A winner that a region read on a coarser level has its gradient in `block_gradient`, the result
-    for the level above; the one block over the tile passes it on to the cell where its maximum is.
+    If a region read its maximum on a coarser level, the gradient is in `block_gradient`, the result
+    for the level above. The one block over the tile passes it on to the row with its maximum.
     """
     SIZE: tl.constexpr = BLOCK_CELLS**LEVEL
     level_rows = length // SIZE
@@ -137,7 +137,7 @@ def sum_gradients(
     clip = (index // tiles).to(tl.int64)
     begin = (index % tiles) * TILE
     rows = begin + tl.arange(0, TILE)
-    # Rows are loaded as [1, BLOCK] so that no layout is converted on the way to the sums.
+    # Rows are loaded as [1, BLOCK], so that the sums need no conversion of layouts.
     channels = channels[None, :]
     mask = mask[None, :]
     is_long = tl.load(longest + clip) > DIRECT
@@ -174,7 +174,7 @@ def sum_gradients(
             now = tl.min(waiting, axis=0)
             while now < count:
                 read = rows
-                if LEVEL > 0:  # a winner in the tile may be one that was read on a finer level
+                if LEVEL > 0:  # a maximum in the tile may have been read on a finer level
                     start = tl.load(bounds + now * 4)
                     low, high = _rows(start, tl.load(bounds + now * 4 + 1), LEVEL)
                     read = tl.where((rows >= low) & (rows <= high), rows, -1)
@@ -208,7 +208,7 @@ def _scan(
     LEVEL: tl.constexpr,
     TRACK: tl.constexpr,
 ):
-    """Takes the rows begin..end of a level into the running maxima and their positions."""
+    """Includes the rows begin..end of a level in the running maxima and their positions."""
     if LEVEL == 0:
         source = clip * length * CHANNELS + channels
         rows = features + source
@@ -219,7 +219,7 @@ def _scan(
     row = begin
     while row <= end:
         for i in tl.static_range(UNROLL):
-            cell = tl.minimum(row + i, end)  # the last one again and again does no harm
+            cell = tl.minimum(row + i, end)  # reading the last row again changes nothing
             offset = cell.to(tl.int64) * CHANNELS
             value = tl.load(rows + offset, mask=mask).to(tl.float32)
             if TRACK:
@@ -236,7 +236,7 @@ def _scan(
 
 @triton.jit
 def _add_to_winners(total, gradient, positions, mask, rows, SIZE: tl.constexpr):
-    """Adds a row [1, BLOCK] of gradients to those of `rows` under which the positions lie."""
+    """Adds a row [1, BLOCK] of gradients to the rows of `total` that hold the positions."""
     value = tl.load(gradient, mask=mask, other=0).to(tl.float32)
     winner = tl.load(positions, mask=mask, other=0).to(tl.int32) // SIZE
     return tl.where(winner == rows[:, None], total + value, total)
@@ -244,15 +244,15 @@ def _add_to_winners(total, gradient, positions, mask, rows, SIZE: tl.constexpr):
 
 @triton.jit
 def _channels(program, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
-    """A program's half (0 start, 1 end), its channels with their mask, and what else it is to do.
+    """Returns a program's half (0 start, 1 end), channels, their mask, and the rest of its index.
 
-    Programs of neighbouring channels are neighbours: they read the same rows at the same time.
+    Programs of neighbouring channels are neighbours, so they read the same rows at the same time.
     """
     HALF: tl.constexpr = CHANNELS // 2
     BLOCKS: tl.constexpr = (CHANNELS - HALF + BLOCK - 1) // BLOCK
     half = program // BLOCKS % 2
     channels = half * HALF + program % BLOCKS * BLOCK + tl.arange(0, BLOCK)
-    # A mask that is seen to be true while compiling lets a lane read 16 bytes at a time.
+    # If the compiler sees that the mask is true, a lane reads 16 bytes at a time.
     if CHANNELS % (2 * BLOCK) == 0:
         mask = tl.full([BLOCK], True, tl.int1)
     else:
@@ -262,7 +262,7 @@ def _channels(program, CHANNELS: tl.constexpr, BLOCK: tl.constexpr):
 
 @triton.jit
 def _table_offset(length, LEVEL: tl.constexpr):
-    """Rows of the block table before those of a level, which is 1 or more."""
+    """Returns the number of block table rows before those of a level, which is 1 or more."""
     offset = length * 0
     for level in tl.static_range(1, LEVEL):
         offset += length // BLOCK_CELLS**level
@@ -271,14 +271,14 @@ def _table_offset(length, LEVEL: tl.constexpr):
 
 @triton.jit
 def _rows(first, last, LEVEL: tl.constexpr):
-    """The first and the last row of a level that lie wholly in a region of cells."""
+    """Returns the first and last row of a level that lie completely in a region of cells."""
     SIZE: tl.constexpr = BLOCK_CELLS**LEVEL
     return (first + SIZE - 1) // SIZE, (last + 1) // SIZE - 1
 
 
 @triton.jit
 def _top_level(first, last, LEVELS: tl.constexpr):
-    """The first level on which what is left of a region is short enough to be read."""
+    """Returns the first level on which the rest of a region is short enough to read."""
     top = first * 0 + LEVELS
     for i in tl.static_range(LEVELS):
         begin, end = _rows(first, last, LEVELS - 1 - i)
@@ -288,7 +288,7 @@ def _top_level(first, last, LEVELS: tl.constexpr):
 
 @triton.jit
 def _head(first, last, LEVEL: tl.constexpr, LEVELS: tl.constexpr):
-    """The rows of a level to read on the way up: on the region's top level, all that are left."""
+    """Returns the rows of a level to read going up: on the region's top level, all remaining."""
     begin, end = _rows(first, last, LEVEL)
     above, _ = _rows(first, last, LEVEL + 1)
     top = _top_level(first, last, LEVELS)
@@ -298,7 +298,7 @@ def _head(first, last, LEVEL: tl.constexpr, LEVELS: tl.constexpr):
 
 @triton.jit
 def _tail(first, last, LEVEL: tl.constexpr, LEVELS: tl.constexpr):
-    """The rows of a level to read on the way down: none from the region's top level on."""
+    """Returns the rows of a level to read going down: none from the region's top level on."""
     _, end = _rows(first, last, LEVEL)
     _, above = _rows(first, last, LEVEL + 1)
     top = _top_level(first, last, LEVELS)

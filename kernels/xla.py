@@ -1,7 +1,7 @@
 """Boundary max pooling in plain JAX, for every backend.
 
-A sparse table holds the running maxima of every window of 1, 2, 4, ... cells. A region of any
-length is the union of two such windows, so its maximum costs two rows of the table: the cost is
+A sparse table holds the maxima over every range of 1, 2, 4, ... cells. A region of any length is
+the union of two such ranges, so its maximum needs two rows of the table. The cost is
 O(T log T + N) rows and does not depend on the lengths of the regions.
 """
 
@@ -11,24 +11,24 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-CPU_CACHE = 8 << 20  # bytes that stay near a CPU's cores
+CPU_CACHE = 8 << 20  # bytes that fit a CPU's cache
 
 
 @jax.custom_vjp
 def max_over_regions(features: jax.Array, regions: jax.Array) -> jax.Array:
-    """Pools features [B, T, C] over regions [B, N, 4] to [B, N, C], with a gradient."""
+    """Pools features [B, T, C] over regions [B, N, 4]: [B, N, C], differentiable."""
     return forward(features, regions, _cache())
 
 
-def _save(features: jax.Array, regions: jax.Array):
+def _forward_rule(features: jax.Array, regions: jax.Array):
     return forward(features, regions, _cache()), (features, regions)
 
 
-def _pull_back(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
+def _backward_rule(saved: tuple[jax.Array, jax.Array], gradient: jax.Array):
     return backward(*saved, gradient, _cache()), None
 
 
-max_over_regions.defvjp(_save, _pull_back)
+max_over_regions.defvjp(_forward_rule, _backward_rule)
 
 
 def _cache() -> int | None:
@@ -40,12 +40,12 @@ def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -
 
     Args:
       features: [B, T, C] floating point.
-      regions: [B, N, 4] int32, as `to_regions` makes them.
-      cache: bytes. If given, channels are taken in blocks whose table is no larger, one block
-        after the other. That is for CPUs, which have little cache and slow memory.
+      regions: [B, N, 4] int32; see `to_regions`.
+      cache: bytes of the cache, or None. If given, channels are processed in blocks whose table
+        fits it, one block after the other. This is for CPUs, with little cache and slow memory.
 
     Returns:
-      [B, N, C] of the dtype of the features: bit for bit the values at the first maxima.
+      [B, N, C] with the dtype of the features: bit for bit the values at the first maxima.
     """
     blocks = _channel_blocks(features, cache)
     half = features.shape[-1] // 2
@@ -59,14 +59,14 @@ def backward(
 ) -> jax.Array:
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
-    The table is built again rather than kept: it is log T times as large as the features. Sums are
-    taken in float32 at least, whatever the dtype.
+    The table is computed again, not stored, as it is log T times as large as the features. Sums are
+    in float32 at least, whatever the dtype.
 
     Returns:
-      [B, T, C] of the dtype of the features.
+      [B, T, C] with the dtype of the features.
     """
     dtype = features.dtype
-    # A cast keeps order and ties, so the same cells win.
+    # A cast preserves order and ties, so the same cells win.
     wide = jnp.promote_types(dtype, jnp.float32)
     features, gradient = features.astype(wide), gradient.astype(wide)
     blocks = _channel_blocks(features, cache)
@@ -81,19 +81,19 @@ def backward(
 
 
 def _channel_blocks(features: jax.Array, cache: int | None) -> int:
-    """The blocks in which to take one half of the channels; all of the same size."""
+    """Returns the number of equal blocks in which to process one half of the channels."""
     clips, length, channels = features.shape
     if cache is None or channels % 2:
         return 1
     half = channels // 2
     channel_bytes = clips * length * length.bit_length() * features.dtype.itemsize
     fits = [n for n in range(1, half + 1) if half % n == 0 and half // n * channel_bytes <= cache]
-    # Blocks of fewer channels than a cache line holds would gain nothing.
+    # Smaller blocks than a cache line, 16 channels, would not be faster.
     return min([n for n in fits if half // n >= 16] or [max(half // 16, 1)])
 
 
 def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array:
-    """Applies a function of arrays [..., C] to one block of the channels after the other."""
+    """Applies a function of arrays [..., C] to one block of channels after the other."""
     if blocks == 1:
         return function(*arrays)
     parts = [jnp.moveaxis(array.reshape(*array.shape[:-1], blocks, -1), -2, 0) for array in arrays]
@@ -101,24 +101,24 @@ def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array
     return results.reshape(*results.shape[:-2], -1)
 
 
-# Compiled apart, both are traced once for all calls of a shape.
+# As functions with their own jit, both are traced once for all calls of a shape.
 @jax.jit
 def _maxima(regions: jax.Array, cells: jax.Array) -> jax.Array:
-    """Maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2]."""
+    """Returns the maxima [B, N, C] of cells [B, T, C] over regions [B, N, 2]."""
     return jax.vmap(_region_max)(cells, regions)
 
 
 @jax.jit
 def _gradient(regions: jax.Array, cells: jax.Array, gradient: jax.Array) -> jax.Array:
-    """The gradient of the cells [B, T, C] from that of their maxima [B, N, C]."""
+    """Returns the gradient of the cells [B, T, C], given that of their maxima [B, N, C]."""
     return jax.vjp(partial(_maxima, regions), cells)[1](gradient)[0]
 
 
 def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:
-    """Maxima [N, C] of cells [T, C] over regions [N, 2]."""
+    """Returns the maxima [N, C] of cells [T, C] over regions [N, 2]."""
     length = cells.shape[0]
     first, last = regions[:, 0], regions[:, 1]
-    level = 31 - jax.lax.clz(last - first + 1)  # of the largest window that fits the region
+    level = 31 - jax.lax.clz(last - first + 1)  # of the largest range that fits the region
     left = level * length + first
     right = level * length + last + 1 - (1 << level)
     table = _running_maxima(cells)
@@ -126,16 +126,16 @@ def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:
 
 
 def _running_maxima(cells: jax.Array) -> jax.Array:
-    """Maxima [levels * T, C]: row k * T + t is over the 2^k cells from t on (fewer at the end)."""
+    """Returns maxima [levels * T, C]: row k * T + t is over 2^k cells from t (fewer at the end)."""
     length = cells.shape[0]
     levels = [cells]
     for k in range(length.bit_length() - 1):
-        ahead = jnp.pad(levels[-1][1 << k :], ((0, 1 << k), (0, 0)), mode="edge")
-        levels.append(_maximum(levels[-1], ahead))
+        later = jnp.pad(levels[-1][1 << k :], ((0, 1 << k), (0, 0)), mode="edge")
+        levels.append(_maximum(levels[-1], later))
     return jnp.concatenate(levels)
 
 
 def _maximum(earlier: jax.Array, later: jax.Array) -> jax.Array:
-    """The larger one, the earlier one of equals; NaN is larger than every number."""
+    """Returns the larger one, or the earlier one of equals; NaN is larger than every number."""
     later_wins = (later > earlier) | (jnp.isnan(later) & ~jnp.isnan(earlier))
     return jnp.where(later_wins, later, earlier)
