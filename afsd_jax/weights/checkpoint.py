@@ -1,8 +1,8 @@
 """Self-describing Orbax checkpoints: weights, optimiser, configuration and class names.
 
-A checkpoint is a folder with one sub-folder per saved step, each with `weights` (flat, by name),
-`description` (JSON: configuration, class names and, where it was evaluated, metrics), of a training
-run `optimizer` and, if configured, `ema` (the averaged weights), and `checksums.json`.
+A checkpoint is a folder with one sub-folder per saved step. Each has `weights` (flat, by name),
+`description` (JSON: configuration, class names and, if it was evaluated, metrics) and
+`checksums.json`. A training run adds `optimizer` and, if configured, `ema` (averaged weights).
 """
 
 import contextlib
@@ -28,10 +28,10 @@ from afsd_jax.weights import checksums
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds.
+    """A step of a checkpoint.
 
     weights: every weight and running statistic by name, float32.
-    metrics: on the validation split, if it was evaluated.
+    metrics: metrics on the validation split, if it was evaluated.
     """
 
     step: int
@@ -60,7 +60,7 @@ def open_manager(
     folder: str | os.PathLike[str],
     keep: ocp.checkpoint_managers.PreservationPolicy | None = None,
 ) -> ocp.CheckpointManager:
-    """Opens a folder of checkpoints for writing; it is made if missing. Default: all are kept."""
+    """Opens a folder of checkpoints for writing, or makes it; by default it keeps all of them."""
     options = ocp.CheckpointManagerOptions(
         preservation_policy=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
@@ -74,17 +74,17 @@ def save(
     description: Mapping[str, Any],
     **items: Any,
 ) -> None:
-    """Saves a step, in one piece or not at all, and its checksums.
+    """Saves a step and its checksums; a failed save leaves no incomplete step.
 
     Args:
-      manager: of the folder.
-      step: its number.
-      weights: by name.
+      manager: the folder's manager; see `open_manager`.
+      step: number of the step.
+      weights: weights by name.
       description: see `describe`.
-      **items: `optimizer` and `ema`; None and empty ones are left out.
+      **items: `optimizer` and `ema`; empty ones are left out.
     """
     saved: dict[str, Any] = {
-        # Small files, so that writing needs little memory beside the weights.
+        # Small files, so that writing needs little memory besides the weights.
         "weights": ocp.args.PyTreeSave(dict(weights), ocdbt_target_data_file_size=2**24),
         "description": ocp.args.JsonSave(dict(description)),
     }
@@ -101,13 +101,13 @@ def write(
     class_names: Sequence[str],
     step: int = 0,
 ) -> None:
-    """Writes a checkpoint of weights alone to a new folder, in one piece or not at all."""
+    """Writes a checkpoint of weights alone to a new folder; a failure leaves no folder."""
     with atomic_write(folder) as temporary, open_manager(temporary) as manager:
         save(manager, step, weights, describe(config, class_names))
 
 
 def steps(folder: str | os.PathLike[str]) -> list[int]:
-    """Returns the steps saved in a folder, ascending; none if it is no checkpoint folder."""
+    """Returns the steps saved in a folder, ascending; none if it is not a checkpoint folder."""
     entries = Path(folder).iterdir() if Path(folder).is_dir() else ()
     return sorted(int(entry.name) for entry in entries if entry.name.isdigit() and entry.is_dir())
 
@@ -124,7 +124,7 @@ def scores(folder: str | os.PathLike[str]) -> dict[int, float]:
 
 
 def best_step(folder: str | os.PathLike[str]) -> int | None:
-    """Returns the evaluated step of the highest average mAP, else the last one, or None."""
+    """Returns the evaluated step of the highest average mAP; else the last step, or None."""
     found = scores(folder)
     best = max(found, key=lambda step: (found[step], step), default=None)
     return max(steps(folder), default=None) if best is None else best
@@ -139,14 +139,14 @@ def read(
     """Reads a checkpoint's weights and description.
 
     Args:
-      folder: of the checkpoint, or that of one of its steps.
-      step: which one; by default the best that was evaluated, else the last.
+      folder: folder of the checkpoint or of one of its steps.
+      step: step to read; by default the best evaluated one, else the last.
       partial: whether some weights may be missing, as in a converted trunk.
-      averaged: whether averaged weights replace those that learn, if there are any.
+      averaged: whether averaged weights, if there are any, replace those that learn.
 
     Raises:
-      UserError: the folder is no checkpoint, a file is damaged, its description is of another
-        version of the package, or its weights do not fit its configuration.
+      UserError: the folder is not a checkpoint, a file is damaged, another version of the package
+        wrote its description, or its weights do not fit its configuration.
     """
     folder = Path(folder)
     if step is None and folder.name.isdigit() and (folder / "description").is_dir():
@@ -185,10 +185,10 @@ def read(
 def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:
     """Reads the `optimizer` or `ema` of a saved step, shaped and sharded like `abstract`.
 
-    What has no sharding comes whole to every device.
+    An array without a sharding in `abstract` is replicated on every device.
 
     Raises:
-      UserError: it is missing, damaged or of another configuration.
+      UserError: the item is missing, damaged or of another configuration.
     """
     _verify(Path(folder), step, item)
     return _restore(Path(folder), step, item, abstract)
@@ -219,12 +219,12 @@ def _reader() -> ocp.Checkpointer:
 
 
 def _metadata(place: Path) -> Mapping[str, Any]:
-    # Asked for by a Checkpointer, Orbax warns that a single item has no metadata of its own.
+    # A Checkpointer would warn that a single item has no metadata of its own.
     return dict(ocp.StandardCheckpointHandler().metadata(epath.Path(place)))
 
 
 def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
-    # On the devices that there are now, however many there were when it was saved.
+    # Restored to the present devices, whose number may differ from when it was saved.
     everywhere = replicated(data_mesh())
     abstract = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or everywhere),
@@ -238,7 +238,7 @@ def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
 
 @contextlib.contextmanager
 def _explained(problem: str) -> Iterator[None]:
-    """Turns whatever Orbax raises, which is of many kinds for one fact, into one line."""
+    """Turns the many exceptions that Orbax raises for one problem into a UserError of one line."""
     try:
         yield
     except Exception as error:

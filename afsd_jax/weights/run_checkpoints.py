@@ -1,4 +1,4 @@
-"""The checkpoints of a training run: which are kept, and what if one cannot be written."""
+"""The checkpoints of a training run: which are kept, failed saves, damaged ones."""
 
 import logging
 import os
@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from orbax.checkpoint.checkpoint_managers import (
+    AnyPreservationPolicy,
+    CustomSteps,
+    LatestN,
+    PreservationPolicy,
+)
 
 from afsd_jax import evaluation
 from afsd_jax.weights import checkpoint, checksums
@@ -16,39 +22,54 @@ from afsd_jax.weights import checkpoint, checksums
 log = logging.getLogger(__name__)
 
 
-class Keep:
-    """Orbax's `PreservationPolicy`: which steps outlive the next save.
+class BestScores:
+    """Orbax's `PreservationPolicy` that keeps the steps of the highest scores, later ones first.
 
-    Attributes:
-      scores: average mAP of the evaluated steps.
+    Orbax's BestN would also keep steps without a score as long as there are no more than n
+    checkpoints, and it reads scores from an item `metrics`, which our checkpoints do not have.
     """
 
-    def __init__(self, last: int, best: int, steps: Collection[int], scores: dict[int, float]):
-        """Keeps the `last` newest steps, the `best` by score, and those of `steps`."""
-        self._last, self._best, self._steps, self.scores = last, best, steps, scores
+    def __init__(self, n: int, scores: Mapping[int, float]):
+        """Keeps `n` of the steps in `scores`."""
+        self._n, self._scores = n, scores
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        """Says of each checkpoint, oldest first, whether it stays."""
+        """Returns whether each checkpoint, oldest first, is kept."""
         steps = [checkpoint.step for checkpoint in checkpoints]
-        ranked = sorted((self.scores[step], step) for step in steps if step in self.scores)
-        best = [step for _, step in ranked[::-1][: self._best]]
-        kept = {*steps[-self._last :], *best, *self._steps}
-        return [step in kept for step in steps]
+        ranked = sorted((self._scores[step], step) for step in steps if step in self._scores)
+        best = {step for _, step in ranked[::-1][: self._n]}
+        return [step in best for step in steps]
+
+
+def preservation_policy(
+    last: int, best: int, steps: Collection[int], scores: Mapping[int, float]
+) -> PreservationPolicy:
+    """Returns Orbax's policy that keeps the `last` newest steps, the `best` by score, and `steps`.
+
+    Args:
+      last: number of steps, at least 1.
+      best: number of steps.
+      steps: numbers of other steps to keep.
+      scores: average mAP of each evaluated step; read at every save.
+    """
+    return AnyPreservationPolicy(
+        [LatestN(last), CustomSteps(tuple(steps)), BestScores(best, scores)]
+    )
 
 
 class RunCheckpoints:
     """Saves the steps of a run.
 
     Attributes:
-      last: the last step saved, or None.
+      last: last step saved, or None.
       failed: whether the latest attempt to save failed.
     """
 
     def __init__(self, folder: Path, last: int, best: int, steps: Collection[int]):
-        """Opens the folder, which is made if missing; see `Keep`."""
-        self._folder = folder
-        self._keep = Keep(last, best, steps, checkpoint.scores(folder))
-        self._manager = checkpoint.open_manager(folder, self._keep)
+        """Opens the folder, or makes it; see `preservation_policy` for the other arguments."""
+        self._folder, self._scores = folder, checkpoint.scores(folder)
+        self._policy = preservation_policy(last, best, steps, self._scores)
+        self._manager = checkpoint.open_manager(folder, self._policy)
         self.last = max(checkpoint.steps(folder), default=None)
         self.failed = False
 
@@ -59,16 +80,16 @@ class RunCheckpoints:
         description: Mapping[str, Any],
         **items: Any,
     ) -> None:
-        """Saves a step, or says in one line why it cannot be; see `checkpoint.save`."""
+        """Saves a step, or warns in one line why it cannot be saved; see `checkpoint.save`."""
         if description["metrics"]:
-            self._keep.scores[step] = description["metrics"][evaluation.SCORE]
+            self._scores[step] = description["metrics"][evaluation.SCORE]
         try:
             if jax.process_count() == 1:
-                _check_room(self._folder, [weights, items])
+                _check_space(self._folder, [weights, items])
             checkpoint.save(self._manager, step, weights, description, **items)
-        except Exception as error:  # of many kinds, from Orbax, TensorStore and the system
-            self._keep.scores.pop(step, None)
-            self._start_anew(step)
+        except Exception as error:  # Orbax, TensorStore and the system raise many types
+            self._scores.pop(step, None)
+            self._remove_failed(step)
             reason = " ".join(str(error).split()) or type(error).__name__
             kept = f"step {self.last} is the last saved" if self.last else "none is saved"
             log.warning(f"{self._folder}: step {step} cannot be saved, {kept} ({reason[:200]})")
@@ -77,28 +98,28 @@ class RunCheckpoints:
             self.last, self.failed = step, False
 
     def close(self) -> None:
-        """Ends the work on the folder."""
+        """Closes the folder."""
         self._manager.close()
 
-    def _start_anew(self, step: int) -> None:
-        """Removes what is left of a failed save, in the folder and in the manager."""
+    def _remove_failed(self, step: int) -> None:
+        """Removes the files of a failed save, and opens the folder again without them."""
         for left in self._folder.glob(f"{step}*"):
             if left.name.partition(".")[0] == str(step):
                 shutil.rmtree(left, ignore_errors=True)
-        self._manager = checkpoint.open_manager(self._folder, self._keep)
+        self._manager = checkpoint.open_manager(self._folder, self._policy)
 
 
-def _check_room(folder: Path, arrays: Any) -> None:
-    """Raises OSError if there is no room for the arrays: Orbax would fail with many tracebacks."""
+def _check_space(folder: Path, arrays: Any) -> None:
+    """Raises OSError if the disk has no space for the arrays; Orbax would print many tracebacks."""
     size = sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20  # names and shapes
     with tempfile.TemporaryFile(dir=folder) as file:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
 def set_damaged_aside(folder: Path) -> list[str]:
-    """Renames the steps after the last undamaged one; returns a line about each.
+    """Renames the steps after the last undamaged one, and returns a line about each.
 
-    A run then goes on from what is undamaged, and nothing is deleted.
+    A run then resumes from the undamaged step, and nothing is deleted.
     """
     lines = []
     for step in reversed(checkpoint.steps(folder)):

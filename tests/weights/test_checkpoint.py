@@ -12,7 +12,7 @@ from afsd_jax import evaluation
 from afsd_jax.errors import UserError
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint, checksums, loading
-from afsd_jax.weights.run_checkpoints import Keep, RunCheckpoints, set_damaged_aside
+from afsd_jax.weights.run_checkpoints import RunCheckpoints, preservation_policy, set_damaged_aside
 from tests.small_run import small_config
 
 CLASSES = [f"act {i}" for i in range(20)]
@@ -134,15 +134,36 @@ def test_the_last_the_best_and_chosen_steps_are_kept(tmp_path):
     assert checkpoint.best_step(tmp_path / "c") == 4
 
 
-@pytest.mark.parametrize(("best", "kept"), [(0, []), (2, [10, 30]), (9, [10, 20, 30])])
-def test_as_many_of_the_best_are_kept_as_asked_for(best, kept):
+@pytest.mark.parametrize(
+    ("best", "scores", "kept"),
+    [
+        (0, {10: 0.5, 20: 0.1, 30: 0.7}, []),
+        (2, {10: 0.5, 20: 0.1, 30: 0.7}, [10, 30]),
+        (9, {10: 0.5, 20: 0.1, 30: 0.7}, [10, 20, 30]),
+        (1, {10: 0.5, 20: 0.5, 30: 0.5}, [30]),  # the later one of equals
+        (9, {10: 0.5}, [10]),  # without a score a step is not among the best
+        (9, {}, []),
+    ],
+)
+def test_as_many_of_the_best_are_kept_as_asked_for(best, scores, kept):
     class Info:
         def __init__(self, step: int):
             self.step = step
 
-    keep = Keep(1, best, (), {10: 0.5, 20: 0.1, 30: 0.7})
-    saved = keep.should_preserve([Info(step) for step in (10, 20, 30, 40)], context=None)
-    assert saved == [step in kept for step in (10, 20, 30)] + [True]
+    policy = preservation_policy(1, best, (), scores)
+    saved = policy.should_preserve([Info(step) for step in (10, 20, 30, 40)], context=None)
+    assert list(saved) == [step in kept for step in (10, 20, 30)] + [True]
+
+
+def test_the_score_of_a_step_that_cannot_be_saved_does_not_count(tmp_path):
+    checkpoints = RunCheckpoints(tmp_path / "c", last=1, best=1, steps=())
+    for step, score, value in ((1, 0.5, np.zeros(3)), (2, 0.9, object()), (3, None, np.zeros(3))):
+        found = None if score is None else metrics(score)
+        description = checkpoint.describe(small_config(), CLASSES, found)
+        checkpoints.save(step, {"x": np.zeros(3)}, description, optimizer={"m": value})
+        assert checkpoints.failed == (step == 2)
+    checkpoints.close()
+    assert checkpoint.steps(tmp_path / "c") == [1, 3]
 
 
 def test_weights_of_other_classes_start_training_without_their_heads(saved, caplog):
