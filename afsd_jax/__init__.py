@@ -7,7 +7,7 @@ from afsd_jax.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from afsd_jax.detection.detector import Detector as Detector
-    from afsd_jax.detection.load import load_detector as load_detector
+    from afsd_jax.detection.detector import load_detector as load_detector
     from afsd_jax.results.detections import Detections as Detections
     from afsd_jax.types import Detection as Detection
 
@@ -17,7 +17,7 @@ _HOMES = {
     "Detection": "afsd_jax.types",
     "Detections": "afsd_jax.results.detections",
     "Detector": "afsd_jax.detection.detector",
-    "load_detector": "afsd_jax.detection.load",
+    "load_detector": "afsd_jax.detection.detector",
 }
 
 

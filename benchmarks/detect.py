@@ -23,7 +23,7 @@ from prepare import write_video
 from afsd_jax import cli
 from afsd_jax.config import resolve
 from afsd_jax.configs import thumos14
-from afsd_jax.detection.batching import Batches, Decoded
+from afsd_jax.detection.batching import BatchRunner, DecodedWindow
 from afsd_jax.io import files
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
@@ -43,16 +43,16 @@ def write_checkpoint(folder: Path) -> Path:
 def detect_here(arguments: list[str], report: Path) -> int:
     """Runs `afsd detect` in this process, and writes the seconds spent in the network."""
     spent = 0.0
-    compute = Batches.compute
+    compute = BatchRunner.compute
 
-    def timed(*args: Any) -> list[Decoded]:
+    def timed(*args: Any) -> list[DecodedWindow]:
         nonlocal spent
         start = time.perf_counter()
         decoded = list(compute(*args))
         spent += time.perf_counter() - start
         return decoded
 
-    Batches.compute = timed  # type: ignore[method-assign,assignment]
+    BatchRunner.compute = timed  # type: ignore[method-assign,assignment]
     code = cli.main(["detect", *arguments])
     files.write_json(report, {"network_s": spent})
     return code

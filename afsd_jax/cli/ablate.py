@@ -113,13 +113,13 @@ def ablate(
       UserError: a run failed, or the folder holds a study of another configuration.
     """
     from afsd_jax import evaluation
-    from afsd_jax.data.whole_videos import PreparedSplit
+    from afsd_jax.inputs.prepared import PreparedSplit
     from afsd_jax.io.activitynet_json import read_predictions
     from afsd_jax.training.validation import truth_of
 
     tious = tious or evaluation.tious_of(config.data.dataset)
     _claim(workdir, json.loads(config.to_json()))
-    truth = truth_of(config, PreparedSplit(config.data, config.data.test_split))
+    truth = truth_of(config, PreparedSplit([config], config.data.test_split))
     results: dict[str, Any] = {}
     for row in rows:
         fields = fields_of(row, config)

@@ -1,9 +1,8 @@
-"""The networks' way from frames to decoded windows, by XLA alone or with OpenVINO's trunk."""
+"""The forward pass of detection, from windows of frames to segments and scores."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,45 +16,22 @@ from afsd_jax.models import PADDING, Network, normalise, openvino_trunk, paramet
 from afsd_jax.runtime.compilation import compiled
 
 BACKENDS = ("xla", "openvino", "openvino-bfloat16")
-Weights = dict[str, jax.Array]
-
-
-class Forward(Protocol):
-    """The way from windows to (segments, scores), as `decode_streams` gives them."""
-
-    def __call__(
-        self, weights: list[Weights], videos: Sequence[ArrayLike], num_frames: ArrayLike
-    ) -> tuple[jax.Array, jax.Array]:
-        """Computes a batch.
-
-        Args:
-          weights: of each network, by name.
-          videos: of each network uint8 windows [B,T,H,W,channels].
-          num_frames: int32 [B], how many frames of each window the video has.
-        """
-
-    def prepare(
-        self,
-        weights: list[Weights],
-        videos: Sequence[jax.ShapeDtypeStruct],
-        num_frames: jax.ShapeDtypeStruct,
-    ) -> None:
-        """Compiles what batches of these shapes need, so that the first of them need not wait."""
+NamedWeights = Mapping[str, jax.Array]  # of a network, by their paths; see `models.parameters`
 
 
 def chosen_backend(backend: str | None, dtype: str = "float32") -> str:
-    """Returns the backend to detect with; None is OpenVINO where it is installed and of use.
+    """Returns the backend to detect with; None means OpenVINO where it is installed and faster.
 
     Args:
       backend: one of `BACKENDS`, or None.
-      dtype: of the configuration; a network in bfloat16 is left to XLA.
+      dtype: the network's; a network in bfloat16 is left to XLA.
 
     Raises:
       UserError: there is no such backend, or it is not installed.
     """
     if backend is None:
-        of_use = jax.default_backend() == "cpu" and jax.device_count() == 1 and dtype == "float32"
-        return "openvino" if of_use and openvino_trunk.is_installed() else "xla"
+        faster = jax.default_backend() == "cpu" and jax.device_count() == 1 and dtype == "float32"
+        return "openvino" if faster and openvino_trunk.is_installed() else "xla"
     if backend not in BACKENDS:
         raise UserError(f"backend {backend!r}: must be one of {', '.join(BACKENDS)}")
     if backend != "xla" and not openvino_trunk.is_installed():
@@ -66,94 +42,90 @@ def chosen_backend(backend: str | None, dtype: str = "float32") -> str:
     return backend
 
 
-def make_forward(
-    networks: Sequence[Network], config: ml_collections.ConfigDict, backend: str
-) -> Forward:
-    """Returns the forward pass of one network or two to fuse.
+class ForwardPass:
+    """The networks, one for each stream: trunk, heads, and decoding of their fused predictions.
 
-    Args:
-      networks: one a stream; their weights are not used.
-      config: of the first.
-      backend: one of `BACKENDS`.
-    """
-    if backend == "xla":
-        return _ByXla(networks, config)
-    return _ByOpenVino(networks, config, backend)
-
-
-class _ByXla:
-    """One program.
+    Each trunk is XLA's, in one program with the rest, or OpenVINO's, between two programs of XLA.
 
     Attributes:
-      program: what JAX has compiled of it.
+      program: compiled by JAX: the whole pass, or what follows OpenVINO's trunks.
     """
-
-    def __init__(self, networks: Sequence[Network], config: ml_collections.ConfigDict):
-        def whole(
-            weights: list[Weights], videos: list[jax.Array], num_frames: jax.Array
-        ) -> tuple[jax.Array, jax.Array]:
-            features = [
-                parameters.replace(network, values).features(_normalised(frames, num_frames))
-                for network, values, frames in zip(networks, weights, videos, strict=True)
-            ]
-            return _decoded(networks, config, weights, features)
-
-        self.program = compiled(whole)
-
-    def __call__(
-        self, weights: list[Weights], videos: Sequence[ArrayLike], num_frames: ArrayLike
-    ) -> tuple[jax.Array, jax.Array]:
-        return self.program(weights, videos, num_frames)
-
-    def prepare(
-        self,
-        weights: list[Weights],
-        videos: Sequence[jax.ShapeDtypeStruct],
-        num_frames: jax.ShapeDtypeStruct,
-    ) -> None:
-        self.program.lower(weights, videos, num_frames).compile()
-
-
-class _ByOpenVino:
-    """XLA's programs around OpenVINO's trunks."""
 
     def __init__(
         self, networks: Sequence[Network], config: ml_collections.ConfigDict, backend: str
     ):
+        """Compiles nothing yet.
+
+        Args:
+          networks: one for each stream; their weights are not used.
+          config: configuration of the first network.
+          backend: one of `BACKENDS`.
+        """
         self._networks = networks
-        self._trunks = [_Trunk(network.endpoints, backend) for network in networks]
-        self._before = compiled(_normalised)
-        self._after = compiled(functools.partial(_decoded, networks, config))
+        decode = functools.partial(decode_features, networks, config)
+
+        def whole(
+            weights: Sequence[NamedWeights], frames: list[jax.Array], num_frames: jax.Array
+        ) -> tuple[jax.Array, jax.Array]:
+            features = [
+                parameters.replace(network, values).features(_normalised(stream, num_frames))
+                for network, values, stream in zip(networks, weights, frames, strict=True)
+            ]
+            return decode(weights, features)
+
+        self._trunks: list[_OpenVinoTrunk] | None = None
+        if backend == "xla":
+            self.program = compiled(whole)
+        else:
+            self._trunks = [_OpenVinoTrunk(network.endpoints, backend) for network in networks]
+            self._normalise = compiled(_normalised)
+            self.program = compiled(decode)
 
     def __call__(
-        self, weights: list[Weights], videos: Sequence[ArrayLike], num_frames: ArrayLike
+        self, weights: Sequence[NamedWeights], frames: Sequence[ArrayLike], num_frames: ArrayLike
     ) -> tuple[jax.Array, jax.Array]:
+        """Computes a batch of windows.
+
+        Args:
+          weights: weights of each network.
+          frames: for each network uint8 [B, T, H, W, channels].
+          num_frames: int32 [B], number of each window's frames that lie in the video.
+
+        Returns:
+          Segments [B, K, 2] and scores [B, K, C], as `decode_streams` gives them.
+        """
+        if self._trunks is None:
+            return self.program(weights, frames, num_frames)
         features = [
-            trunk(values, np.asarray(self._before(frames, num_frames)))
-            for trunk, values, frames in zip(self._trunks, weights, videos, strict=True)
+            trunk(values, np.asarray(self._normalise(stream, num_frames)))
+            for trunk, values, stream in zip(self._trunks, weights, frames, strict=True)
         ]
-        return self._after(weights, features)
+        return self.program(weights, features)
 
     def prepare(
         self,
-        weights: list[Weights],
-        videos: Sequence[jax.ShapeDtypeStruct],
+        weights: Sequence[NamedWeights],
+        frames: Sequence[jax.ShapeDtypeStruct],
         num_frames: jax.ShapeDtypeStruct,
     ) -> None:
-        # OpenVINO builds on one core while JAX, which is Python here, traces on another.
+        """Compiles the programs for batches of these shapes, before the first batch is there."""
+        if self._trunks is None:
+            self.program.lower(weights, frames, num_frames).compile()
+            return
+        # OpenVINO builds on one core while JAX traces, in Python, on another.
         with ThreadPoolExecutor() as pool:
-            pairs = zip(self._trunks, weights, videos, strict=True)
+            pairs = zip(self._trunks, weights, frames, strict=True)
             built = [pool.submit(trunk.build, values, x.shape) for trunk, values, x in pairs]
             features = [
                 [
                     jax.ShapeDtypeStruct((x.shape[0], *shape), np.float32)
                     for shape in network.feature_shapes
                 ]
-                for network, x in zip(self._networks, videos, strict=True)
+                for network, x in zip(self._networks, frames, strict=True)
             ]
-            for x in videos:
-                self._before.lower(x, num_frames).compile()
-            self._after.lower(weights, features).compile()
+            for x in frames:
+                self._normalise.lower(x, num_frames).compile()
+            self.program.lower(weights, features).compile()
             for trunk in built:
                 trunk.result()
 
@@ -162,13 +134,23 @@ def _normalised(frames: jax.Array, num_frames: jax.Array) -> jax.Array:
     return normalise(frames, num_frames, PADDING["grey"])
 
 
-def _decoded(
+def decode_features(
     networks: Sequence[Network],
     config: ml_collections.ConfigDict,
-    weights: list[Weights],
-    features: list[list[jax.Array]],
+    weights: Sequence[NamedWeights],
+    features: Sequence[Sequence[jax.Array]],
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns segments and scores of what the trunks hand on."""
+    """Computes the heads of each stream's network, and decodes their fused predictions.
+
+    Args:
+      networks: one for each stream; their weights are not used.
+      config: configuration of the first network.
+      weights: weights of each network.
+      features: outputs of each network's trunk, [B, …] each.
+
+    Returns:
+      Segments [B, K, 2] and scores [B, K, C], as `decode_streams` gives them.
+    """
     predictions = [
         parameters.replace(network, values).heads(of_stream).predictions
         for network, values, of_stream in zip(networks, weights, features, strict=True)
@@ -177,26 +159,27 @@ def _decoded(
     return decode_streams(predictions, priors, config.data.clip_length, config.inference.fusion)
 
 
-class _Trunk:
-    """OpenVINO's trunk, built at the first clips of a shape, and anew for other weights."""
+class _OpenVinoTrunk:
+    """OpenVINO's trunk, built for the first batch of each shape, and again for other weights."""
 
     def __init__(self, endpoints: Sequence[str], backend: str):
         self._endpoints = endpoints
         self._precision = "bfloat16" if backend.endswith("bfloat16") else "float32"
         self._built: dict[tuple[int, ...], openvino_trunk.Trunk] = {}
-        self._weights: Weights = {}
+        self._weights: NamedWeights = {}
 
-    def __call__(self, weights: Weights, clips: np.ndarray) -> list[np.ndarray]:
-        return self.build(weights, clips.shape)(clips)
+    def __call__(self, weights: NamedWeights, frames: np.ndarray) -> list[np.ndarray]:
+        return self.build(weights, frames.shape)(frames)
 
-    def build(self, weights: Weights, shape: tuple[int, ...]) -> openvino_trunk.Trunk:
-        """Returns the trunk for clips of a shape, which is built if it is not yet."""
+    def build(self, weights: NamedWeights, shape: tuple[int, ...]) -> openvino_trunk.Trunk:
+        """Returns the trunk for frames of a shape [B, T, H, W, channels]."""
         same = self._weights.keys() == weights.keys() and all(
             weights[name] is value for name, value in self._weights.items()
         )
         if not same:
             self._built, self._weights = {}, weights
         if shape not in self._built:
-            details = self._endpoints, self._precision
-            self._built[shape] = openvino_trunk.build(weights, shape, *details)
+            self._built[shape] = openvino_trunk.build(
+                weights, shape, self._endpoints, self._precision
+            )
         return self._built[shape]

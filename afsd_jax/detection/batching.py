@@ -1,31 +1,45 @@
-"""Windows on their way through the networks, in batches of one compiled shape."""
+"""The forward pass over windows, in batches of one compiled shape."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from afsd_jax.detection.backends import Forward, Weights
-from afsd_jax.inputs.windows import Window
+from afsd_jax.detection.backends import ForwardPass, NamedWeights
+from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, Window
 from afsd_jax.runtime.prefetch import in_short_turns
 from afsd_jax.runtime.sharding import data_sharded
 
-Decoded = tuple[NDArray[np.float32], NDArray[np.float32]]  # segments [K,2], scores [K,C]
 
-
-class Batches:
-    """Runs the networks on the windows of one run.
+class DecodedWindow(NamedTuple):
+    """What the networks predict in a window.
 
     Attributes:
-      size: windows of a whole batch: a multiple of the number of devices.
+      offset: the window's first frame in the video.
+      segments: float32 [K, 2], frames of the window.
+      scores: float32 [K, C]; class 0 is the background.
+    """
+
+    offset: int
+    segments: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+class BatchRunner:
+    """Computes the forward pass over windows.
+
+    Attributes:
+      size: windows of a full batch: a multiple of the number of devices.
     """
 
     def __init__(
         self,
-        forward: Forward,
-        weights: list[Weights],
+        forward: ForwardPass,
+        weights: Sequence[NamedWeights],
         shapes: Sequence[tuple[int, ...]],
         size: int,
         mesh: Mesh | None,
@@ -33,53 +47,83 @@ class Batches:
         """Computes nothing yet.
 
         Args:
-          forward: the networks' pass.
-          weights: of each network, where `mesh` wants them.
-          shapes: (T,S,S,channels) of a window, for each network.
+          forward: the networks.
+          weights: weights of each network, placed on the devices of `mesh`.
+          shapes: (T, S, S, channels) of a window, for each network.
           size: windows of a batch; is rounded up.
-          mesh: devices over which a batch is spread; None: there is one.
+          mesh: devices that share each batch; None: there is one device.
         """
         self._forward, self._weights, self._mesh = forward, weights, mesh
         self._shapes = shapes
         self._least = mesh.size if mesh else 1
         self.size = -(-size // self._least) * self._least
-        self._shape = 0  # of the batches that have run
+        self._shape = 0  # windows of the batches computed so far
         self._prepared = False
 
-    def prepare(self) -> None:
-        """Compiles for the first batch, if it is known how many windows that will have.
+    def run(self, events: Iterable[Event]) -> Iterator[VideoStart | DecodedWindow | VideoEnd]:
+        """Yields the events in their order, with each window decoded.
 
-        Meanwhile a thread may read them.
+        Windows of different videos share batches. An event that follows a window waits until that
+        window's batch is full, or until the events end.
+
+        Args:
+          events: as `read_windows` yields them.
+        """
+        waiting: deque[Event] = deque()
+        windows: list[Window] = []
+
+        def computed() -> Iterator[VideoStart | DecodedWindow | VideoEnd]:
+            decoded = iter(list(self.compute(windows)))
+            windows.clear()
+            while waiting:
+                event = waiting.popleft()
+                yield next(decoded) if isinstance(event, Window) else event
+
+        for event in events:
+            waiting.append(event)
+            if isinstance(event, VideoStart):
+                self.prepare()  # while the first window is read
+            elif isinstance(event, Window):
+                windows.append(event)
+            if len(windows) in (0, self.size):
+                yield from computed()
+        yield from computed()
+
+    def prepare(self) -> None:
+        """Compiles for the first batch, if its number of windows is known.
+
+        Meanwhile another thread may read the windows.
         """
         if self._prepared or self.size > self._least:
             return
         self._prepared = True
         where = data_sharded(self._mesh) if self._mesh else None
-        clips = [
+        frames = [
             jax.ShapeDtypeStruct((self.size, *shape), np.uint8, sharding=where)
             for shape in self._shapes
         ]
-        valid = jax.ShapeDtypeStruct((self.size,), np.int32, sharding=where)
+        num_frames = jax.ShapeDtypeStruct((self.size,), np.int32, sharding=where)
         with in_short_turns():
-            self._forward.prepare(self._weights, clips, valid)
+            self._forward.prepare(self._weights, frames, num_frames)
 
-    def compute(self, windows: Sequence[Window]) -> Iterator[Decoded]:
-        """Yields what the networks find in each window; at most `size` of them.
+    def compute(self, windows: Sequence[Window]) -> Iterator[DecodedWindow]:
+        """Yields what the networks predict in each window; at most `size` windows.
 
-        Fewer windows than a batch go through one by one (one a device). After whole batches they
-        are filled up by repetition instead: a few windows are less work than another compilation.
+        Before any full batch, fewer windows than a batch are computed one by one (one per device).
+        Later they are filled up by repetition, which costs less than another compilation.
         """
         if len(windows) == self.size:
             self._shape = self.size
         shape = self._shape = self._shape or self._least
         for start in range(0, len(windows), shape):
-            yield from self._run(windows[start : start + shape], shape)
+            yield from self._compute_batch(windows[start : start + shape], shape)
 
-    def _run(self, windows: Sequence[Window], shape: int) -> Iterator[Decoded]:
+    def _compute_batch(self, windows: Sequence[Window], shape: int) -> Iterator[DecodedWindow]:
         filled = [*windows, *[windows[-1]] * (shape - len(windows))]
-        clips = [np.concatenate(parts) for parts in zip(*(w.clips for w in filled), strict=True)]
-        valid = np.concatenate([window.num_frames for window in filled])
+        frames = [np.stack(parts) for parts in zip(*(w.frames for w in filled), strict=True)]
+        num_frames = np.array([window.num_frames for window in filled], np.int32)
         if self._mesh:
-            clips, valid = jax.device_put((clips, valid), data_sharded(self._mesh))
-        segments, scores = map(np.asarray, self._forward(self._weights, clips, valid))
-        yield from zip(segments[: len(windows)], scores[: len(windows)], strict=True)
+            frames, num_frames = jax.device_put((frames, num_frames), data_sharded(self._mesh))
+        segments, scores = map(np.asarray, self._forward(self._weights, frames, num_frames))
+        for row, window in enumerate(windows):
+            yield DecodedWindow(window.offset, segments[row], scores[row])

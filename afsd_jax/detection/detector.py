@@ -1,4 +1,4 @@
-"""Videos in, actions out: a trained network (or two, RGB and flow) applied to whole videos."""
+"""Videos in, actions out: a trained network (or two, RGB and flow) applied to videos."""
 
 import contextlib
 import functools
@@ -17,16 +17,13 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from afsd_jax.data.clips.geometry import window_offsets
-from afsd_jax.detection import nms
-from afsd_jax.detection.backends import chosen_backend, make_forward
-from afsd_jax.detection.batching import Batches
-from afsd_jax.detection.candidates import Candidates
-from afsd_jax.detection.postprocess import detections_of_video
+from afsd_jax.detection.backends import ForwardPass, chosen_backend
+from afsd_jax.detection.batching import BatchRunner, DecodedWindow
+from afsd_jax.detection.postprocess import Candidates, Postprocessing, candidates_of_window
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video as inputs
-from afsd_jax.inputs.arrays import check_video, from_array
-from afsd_jax.inputs.video import Input, Source
-from afsd_jax.inputs.windows import End, Event, Opened, Window, read_windows, unexpected
+from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
+from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
+from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, read_windows, unexpected_error
 from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
 from afsd_jax.results.detections import Detections
@@ -34,19 +31,48 @@ from afsd_jax.results.footage import ArrayFootage, DetectedVideo, FileFootage, F
 from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import Detection, VideoLabel
-from afsd_jax.weights import checkpoint
+from afsd_jax.weights import loading
+from afsd_jax.weights.checkpoint import Checkpoint
 
 
-class Found(NamedTuple):
-    """What came of one video.
+def load_detector(
+    path: str | os.PathLike[str],
+    flow_path: str | os.PathLike[str] | None = None,
+    backend: str | None = None,
+) -> "Detector":
+    """Loads a trained detector.
 
-    video: None if it could not be opened.
-    detections: best first; none if it failed.
-    error: why it failed, if it did.
+    Args:
+      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
+        wrote, or an official PyTorch checkpoint file.
+      flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
+      backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
+        little; None: openvino on CPUs where it is installed, else xla.
+
+    Raises:
+      UserError: a path is neither, the two do not fit together, or there is no such backend.
+    """
+    streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
+    if len(streams) > 1 and streams[1].config.data.stream != "flow":
+        raise UserError(
+            f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
+            "must be one on optical flow"
+        )
+    return Detector(streams, backend)
+
+
+class VideoResult(NamedTuple):
+    """The outcome of detecting in one video.
+
+    Attributes:
+      name: name of the video's source.
+      video: None if it could not be opened.
+      detections: best first; empty if the video failed.
+      error: why it failed, if it did.
     """
 
     name: str
-    video: Input | None
+    video: OpenVideo | None
     detections: list[Detection]
     error: UserError | None = None
 
@@ -55,55 +81,39 @@ class Detector:
     """Finds the actions in videos.
 
     Attributes:
-      checkpoints: what each network was read from, without its weights.
-      configs: of each stream's network.
+      checkpoints: the checkpoint of each network, without its weights.
+      configs: configuration of each stream's network.
       config: the first of them; its `data` and `inference` parts are used.
-      class_names: C-1 names of the actions.
-      weights: of each network; others of the same shapes may take their place.
+      class_names: names of the C-1 actions.
+      weights: weights of each network; others of the same shapes may take their place.
       backend: what computes the trunk.
-      mesh: devices that share a batch of windows, by default all of them; None: there is one.
+      mesh: devices that share each batch of windows, by default all of them; None: there is one.
+      postprocessing: turns decoded windows into detections.
     """
 
-    def __init__(self, streams: Sequence[checkpoint.Checkpoint], backend: str | None = None):
+    def __init__(self, streams: Sequence[Checkpoint], backend: str | None = None):
         """Fuses the streams' networks, which must share everything but their input.
 
         Args:
-          streams: the networks.
-          backend: one of `forward.BACKENDS`; None: OpenVINO on CPUs where it is installed.
+          streams: checkpoint of each stream's network.
+          backend: one of `backends.BACKENDS`; None: OpenVINO on CPUs where it is installed.
 
         Raises:
           UserError: the streams do not fit together, or there is no such backend.
         """
-        first = streams[0]
-        for other in streams[1:]:
-            for field in (
-                *("fps", "max_frames", "clip_length", "crop_size", "frame_size"),
-                "class_agnostic",
-            ):
-                if first.config.data[field] != other.config.data[field]:
-                    raise UserError(
-                        f"the streams' checkpoints differ in config.data.{field}: "
-                        f"{first.config.data[field]} and {other.config.data[field]}"
-                    )
-            for field in ("refinement", "quality"):
-                if first.config.model[field] != other.config.model[field]:
-                    raise UserError(
-                        f"the streams' checkpoints differ in config.model.{field}; fuse networks "
-                        "that predict the same"
-                    )
-            if first.class_names != other.class_names:
-                raise UserError("the streams' checkpoints were trained on different classes")
+        _check_fusible(streams)
         self.checkpoints = [stream._replace(weights={}) for stream in streams]
         self.configs = [stream.config for stream in streams]
-        self.config = first.config
-        self.class_names = first.class_names
-        networks = [parameters.abstract_network(stream.config) for stream in streams]
+        self.config = streams[0].config
+        self.class_names = streams[0].class_names
         self.weights = [stream.weights for stream in streams]
-        # Of several hosts each looks at all videos.
+        # Of several hosts each detects in all videos.
         shared = jax.process_count() == 1 and jax.device_count() > 1
         self.mesh: Mesh | None = data_mesh() if shared else None
-        self.backend = chosen_backend(backend, first.config.model.dtype)
-        self._forward = make_forward(networks, first.config, self.backend)
+        self.backend = chosen_backend(backend, self.config.model.dtype)
+        networks = [parameters.abstract_network(config) for config in self.configs]
+        self._forward = ForwardPass(networks, self.config, self.backend)
+        self.postprocessing = Postprocessing(self.config, self.class_names, len(streams) > 1)
 
     def __repr__(self) -> str:
         data, names = self.config.data, self.class_names
@@ -125,10 +135,10 @@ class Detector:
 
         Args:
           video: the file, or its frames: uint8 [N, H, W, 3], RGB, of any size; they are sampled and
-            resized as a file's are, and not copied.
+            resized as those of a file, and not copied.
           fps: frames per second of an array; a file states its own.
-          flow_method: tvl1 or dis, of the optical flow if a network wants it; None: what it was
-            trained on, by its configuration.
+          flow_method: tvl1 or dis, the method of optical flow if a network needs it; None: the one
+            it was trained on, by its configuration.
 
         Raises:
           UserError: the file is missing, damaged or no video, the array is no video, or `fps` is
@@ -137,12 +147,10 @@ class Detector:
         if isinstance(video, str | os.PathLike):
             if fps is not None:
                 raise UserError(f"{video}: a file states its own frame rate; leave fps= out")
-            found = self._detect_one(self._file(video, flow_method))
-            return self._result(found, FileFootage(Path(video)))
-        frames = check_video(video, fps)
-        rate = float(fps or 0.0)
-        source = Source("video", lambda: from_array(frames, rate, self.configs, flow_method))
-        return self._result(self._detect_one(source), ArrayFootage(frames, rate))
+            return self._detect_one(self._source(video, flow_method), FileFootage(Path(video)))
+        frames, rate = checked_array(video, fps)
+        open_video = functools.partial(open_array, frames, rate, self.configs, flow_method)
+        return self._detect_one(VideoSource("video", open_video), ArrayFootage(frames, rate))
 
     def detect_many(
         self, videos: Iterable[str | os.PathLike[str]], flow_method: str | None = None
@@ -153,26 +161,26 @@ class Detector:
 
         Args:
           videos: the files.
-          flow_method: tvl1 or dis, of the optical flow if a network wants it; None: what it was
-            trained on, by its configuration.
+          flow_method: tvl1 or dis, the method of optical flow if a network needs it; None: the one
+            it was trained on, by its configuration.
 
         Raises:
           UserError: some files are missing, damaged or no videos; after all others are yielded.
         """
-        given: deque[str | os.PathLike[str]] = deque()
+        opened: deque[str | os.PathLike[str]] = deque()
         failed: list[str] = []
 
-        def sources() -> Iterator[Source]:
+        def sources() -> Iterator[VideoSource]:
             for path in videos:
-                given.append(path)
-                yield self._file(path, flow_method)
+                opened.append(path)
+                yield self._source(path, flow_method)
 
-        for found in self.detect_sources(sources()):
-            path = given.popleft()
-            if found.error:
-                failed.append(str(found.error))
+        for result in self.detect_sources(sources()):
+            path = opened.popleft()
+            if result.error:
+                failed.append(str(result.error))
             else:
-                yield path, self._result(found, FileFootage(Path(path)))
+                yield path, self._detections(result, FileFootage(Path(path)))
         if failed:
             raise UserError("; ".join(failed))
 
@@ -183,181 +191,124 @@ class Detector:
         duration_s: float | None = None,
         video_label: VideoLabel | None = None,
     ) -> Detections:
-        """Returns the actions in a video given as frames, best first.
+        """Returns the actions in a video given as sampled frames, best first.
 
         Args:
-          streams: for each network uint8 [N,H,W,channels], sampled at `fps`; they are not copied.
+          streams: for each network uint8 [N, H, W, channels], sampled at `fps`; they are not
+            copied.
           fps: frames per second.
-          duration_s: of the video; detections are cut there.
-          video_label: class and score factor of a video-level classifier.
+          duration_s: length of the video, seconds; detections are clipped to it.
+          video_label: class and score factor from a video-level classifier.
 
         Raises:
           UserError: the frames' type or shape does not fit the networks.
         """
         length_s = float("inf") if duration_s is None else duration_s
 
-        def opened() -> Input:
-            video = inputs.of_arrays(streams, fps, length_s, self.configs)
+        def open_video() -> OpenVideo:
+            video = open_sampled(streams, fps, length_s, self.configs)
             return video._replace(label=video_label)
 
-        found = self._detect_one(Source("frames", opened))
         rgb = next((frames for frames in streams if frames.shape[-1] == 3), None)
-        return self._result(found, None if rgb is None else ArrayFootage(rgb, fps))
+        footage = None if rgb is None else ArrayFootage(rgb, fps)
+        return self._detect_one(VideoSource("frames", open_video), footage)
 
-    def detect_sources(self, sources: Iterable[Source]) -> Iterator[Found]:
-        """Yields what is found in each video, in order, as each is done.
+    def detect_sources(self, sources: Iterable[VideoSource]) -> Iterator[VideoResult]:
+        """Yields the result of each video, in order, as soon as it is done.
 
-        Frames are read in a thread, while the network computes and at most a batch ahead of it.
-        Windows of different videos share batches of one shape; see `Batches`.
+        A thread reads frames, at most a batch of windows in advance, while the network computes.
+        Windows of different videos share batches of one shape; see `BatchRunner`.
 
         Args:
-          sources: of the videos; iterated and opened in the thread. A failure to open or to read
-            one is in its `Found`.
+          sources: the videos; the thread iterates over them and opens them. A failure to open or to
+            read a video is in its result.
 
         Raises:
-          Exception: what iterating over `sources` itself raises.
+          Exception: any that iterating over `sources` itself raises.
         """
-        data, batches = self.config.data, self.batches(self.config.inference.batch_size)
-        batch: list[tuple[Window, Candidates]] = []
-        ended: deque[tuple[End, Candidates]] = deque()
-        candidates = Candidates()
+        data, runner = self.config.data, self.batch_runner(self.config.inference.batch_size)
 
-        def compute() -> None:
-            decoded = batches.compute([window for window, _ in batch])
-            for (window, found), outputs in zip(batch, decoded, strict=True):
-                found.add(window.offset, *outputs, self.score_threshold)
-            batch.clear()
+        def read(cancelled: threading.Event) -> Iterator[Event]:
+            window = data.clip_length, data.crop_size
+            return read_windows(sources, self.window_offsets, *window, cancelled)
 
-        def done() -> Iterator[Found]:
-            while ended and not (batch and batch[0][1] is ended[0][1]):
-                yield self._found(*ended.popleft())
-
-        def events(unwanted: threading.Event) -> Iterator[Event]:
-            args = self.window_offsets, data.clip_length, data.crop_size, unwanted
-            return read_windows(sources, *args)
-
-        with contextlib.closing(prefetch(events, batches.size)) as coming:
-            for event in coming:
-                if isinstance(event, Opened):
-                    batches.prepare()  # while the first window is read
-                elif isinstance(event, Window):
-                    batch.append((event, candidates))
+        threshold = self.postprocessing.score_threshold
+        fps, candidates = 0.0, list[Candidates]()  # of the current video
+        with contextlib.closing(prefetch(read, runner.size)) as events:
+            for event in runner.run(events):
+                if isinstance(event, VideoStart):
+                    fps = event.video.fps
+                elif isinstance(event, DecodedWindow):
+                    candidates.append(candidates_of_window(*event, fps, threshold))
                 else:
-                    ended.append((event, candidates))
-                    candidates = Candidates()
-                if len(batch) == batches.size:
-                    compute()
-                yield from done()
-        if batch:
-            compute()
-        yield from done()
+                    yield self._result(event, candidates)
+                    candidates = []
 
-    def batches(self, size: int) -> Batches:
-        """Returns what runs the networks on windows, so many at a time."""
+    def batch_runner(self, size: int) -> BatchRunner:
+        """Returns what computes the networks on batches of `size` windows."""
         mesh = self.mesh
         self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
         length, side = self.config.data.clip_length, self.config.data.crop_size
         shapes = [(length, side, side, config.model.in_channels) for config in self.configs]
-        return Batches(self._forward, self.weights, shapes, size, mesh)
+        return BatchRunner(self._forward, self.weights, shapes, size, mesh)
 
-    def _found(self, end: End, candidates: Candidates) -> Found:
-        name, video, error = end
-        if error or video is None:
-            return Found(name, video, [], error)
-        try:
-            times = video.fps, video.duration_s, video.label
-            detections = self.detections(*candidates.gathered(), *times)
-        except Exception as raised:  # such as too little memory: of this video
-            return Found(name, video, [], unexpected(name, raised))
-        return Found(name, video, detections)
-
-    def _file(self, path: str | os.PathLike[str], flow_method: str | None) -> Source:
-        open_video = functools.partial(inputs.from_video, path, self.configs, flow_method)
-        return Source(os.fspath(path), open_video)
-
-    def _detect_one(self, source: Source) -> Found:
-        (found,) = self.detect_sources([source])
-        if found.error:
-            raise found.error
-        return found
-
-    def _result(self, found: Found, footage: Footage | None) -> Detections:
-        video = found.video
-        assert video is not None  # it did not fail
-        # Whoever does not say how long frames last has as many seconds as there are frames for.
-        known = math.isfinite(video.duration_s)
-        duration_s = video.duration_s if known else video.num_frames / video.fps
-        name = video.name or found.name
-        seen = DetectedVideo(name, duration_s, self.class_names, footage)
-        return Detections(found.detections, seen)
+    def window_offsets(self, num_frames: int) -> list[int]:
+        """Returns the first frame of each window of a video with so many frames."""
+        inference = self.config.inference
+        length, stride = self.config.data.clip_length, inference.window_stride
+        return window_offsets(num_frames, length, stride, inference.one_window)
 
     def fingerprint(self) -> str:
         """Returns a digest of the networks' weights, configurations, classes and backend."""
         configs = [json.loads(config.to_json()) for config in self.configs]
         return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
-    @property
-    def score_threshold(self) -> float:
-        """Only candidates above it count."""
-        return self._threshold("score_threshold")
+    def _source(self, path: str | os.PathLike[str], flow_method: str | None) -> VideoSource:
+        open_video = functools.partial(open_file, path, self.configs, flow_method)
+        return VideoSource(os.fspath(path), open_video)
 
-    @property
-    def nms_threshold(self) -> float:
-        """Candidates whose score falls below it are dropped."""
-        return self._threshold("nms_threshold")
+    def _result(self, end: VideoEnd, candidates: Sequence[Candidates]) -> VideoResult:
+        name, video, error = end
+        if error or video is None:
+            return VideoResult(name, video, [], error)
+        try:
+            found = self.postprocessing.detections(candidates, video.duration_s, video.label)
+        except Exception as raised:  # such as too little memory for this video
+            return VideoResult(name, video, [], unexpected_error(name, raised))
+        return VideoResult(name, video, found)
 
-    def _threshold(self, name: str) -> float:
-        return self.config.inference[f"fusion_{name}" if len(self.configs) > 1 else name]
+    def _detect_one(self, source: VideoSource, footage: Footage | None) -> Detections:
+        (result,) = self.detect_sources([source])
+        if result.error:
+            raise result.error
+        return self._detections(result, footage)
 
-    @property
-    def nms_factor(self) -> nms.Factor:
-        """What suppresses overlapping candidates of a class."""
-        inference = self.config.inference
-        if inference.nms == "plain":
-            return nms.plain(inference.nms_tiou)
-        return nms.gaussian(inference.nms_sigma)
+    def _detections(self, result: VideoResult, footage: Footage | None) -> Detections:
+        video = result.video
+        assert video is not None  # it did not fail
+        known = math.isfinite(video.duration_s)
+        duration_s = video.duration_s if known else video.num_frames / video.fps
+        name = video.name or result.name
+        detected = DetectedVideo(name, duration_s, self.class_names, footage)
+        return Detections(result.detections, detected)
 
-    def window_offsets(self, num_frames: int) -> list[int]:
-        """Returns the first frame of each window of a video of so many frames."""
-        inference = self.config.inference
-        return window_offsets(
-            num_frames,
-            self.config.data.clip_length,
-            inference.window_stride,
-            inference.one_window,
-        )
 
-    def detections(
-        self,
-        segments: np.ndarray,
-        scores: np.ndarray,
-        offsets: Sequence[int],
-        fps: float,
-        duration_s: float | None = None,
-        video_label: VideoLabel | None = None,
-    ) -> list[Detection]:
-        """Returns a video's actions, best first, of what `decode_streams` gives of its windows.
-
-        Args:
-          segments: float32 [W,K,2], frames from each window's start.
-          scores: float32 [W,K,C].
-          offsets: of the W windows, frames.
-          fps: frames per second.
-          duration_s: of the video; detections are cut there.
-          video_label: class and score factor of a video-level classifier.
-        """
-        inference = self.config.inference
-        return detections_of_video(
-            segments,
-            scores,
-            np.array(offsets),
-            fps,
-            self.class_names,
-            score_threshold=self.score_threshold,
-            factor=self.nms_factor,
-            nms_threshold=self.nms_threshold,
-            max_detections=inference.max_detections,
-            voting_tiou=inference.voting_tiou,
-            duration_s=duration_s if inference.clip_to_video else None,
-            video_label=video_label,
-        )
+def _check_fusible(streams: Sequence[Checkpoint]) -> None:
+    """Raises UserError if the networks differ in more than their input."""
+    first = streams[0]
+    data_fields = "fps", "max_frames", "clip_length", "crop_size", "frame_size", "class_agnostic"
+    for other in streams[1:]:
+        for field in data_fields:
+            if first.config.data[field] != other.config.data[field]:
+                raise UserError(
+                    f"the streams' checkpoints differ in config.data.{field}: "
+                    f"{first.config.data[field]} and {other.config.data[field]}"
+                )
+        for field in ("refinement", "quality"):
+            if first.config.model[field] != other.config.model[field]:
+                raise UserError(
+                    f"the streams' checkpoints differ in config.model.{field}; fuse networks "
+                    "that predict the same"
+                )
+        if first.class_names != other.class_names:
+            raise UserError("the streams' checkpoints were trained on different classes")

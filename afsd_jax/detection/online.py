@@ -1,4 +1,4 @@
-"""Detection in a stream: actions are told as soon as nothing that is still to come changes them."""
+"""Online detection in a pipe: each action is reported once no later window can change it."""
 
 import contextlib
 import itertools
@@ -8,115 +8,121 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from afsd_jax.detection.batching import Decoded
-from afsd_jax.detection.detector import Detector, Found
+from afsd_jax.detection.batching import DecodedWindow
+from afsd_jax.detection.detector import Detector, VideoResult
 from afsd_jax.detection.nms import Floats
-from afsd_jax.detection.online_nms import Settling
-from afsd_jax.detection.postprocess import as_detections, in_seconds
+from afsd_jax.detection.online_nms import OnlineNms
+from afsd_jax.detection.postprocess import candidates_of_window, detections_of_class
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Input, Source
-from afsd_jax.inputs.windows import End, Event, Opened, read_windows
+from afsd_jax.inputs.video import OpenVideo, VideoSource
+from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, Window, read_windows
 from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import Detection
 
-_AHEAD = 2  # windows that wait for the network
+_PREFETCHED = 2  # windows that wait for the network
 
 
-def detect_live(
-    detector: Detector, source: Source, tell: Callable[[Detection], None], keep: bool = True
-) -> Found:
-    """Detects in one video whose end nobody knows, a window at a time, as it comes.
+def detect_online(
+    detector: Detector,
+    source: VideoSource,
+    on_detection: Callable[[Detection], None],
+    keep: bool = True,
+) -> VideoResult:
+    """Detects in one video of unknown length while it is read, one window at a time.
 
     Args:
-      detector: whose network looks at windows, not at whole videos.
-      source: of the stream.
-      tell: is called with each detection as soon as it is certain, in no order.
-      keep: whether to return them, too; memory does not grow where they are not kept.
+      detector: a detector whose network sees windows, not whole videos.
+      source: the video.
+      on_detection: called with each detection once it is final, in no particular order.
+      keep: whether to return the detections, too; otherwise memory does not grow with the video.
 
     Returns:
-      What `Detector.detect_sources` would find in the same video: the same detections.
+      The result that `Detector.detect_sources` would give: the same detections.
 
     Raises:
-      UserError: the ends of the detections are voted on.
+      UserError: `config.inference.voting_tiou` is set.
     """
     data, inference = detector.config.data, detector.config.inference
     if inference.voting_tiou > 0:
-        raise UserError("--voting-tiou: not of a stream, where votes are still to come")
-    opened: list[Input] = []
-
-    def open_source() -> Input:
-        opened.append(source.open())
-        return opened[0]
+        raise UserError(
+            f"config.inference.voting_tiou={inference.voting_tiou:g}: voting needs all candidates "
+            "of a video, which a pipe does not have before its end; set it to 0"
+        )
 
     def offsets(_: int) -> Iterable[int]:
         return [0] if inference.one_window else itertools.count(0, inference.window_stride)
 
-    def events(unwanted: threading.Event) -> Iterator[Event]:
-        sources = [Source(source.name, open_source)]
-        return read_windows(sources, offsets, data.clip_length, data.crop_size, unwanted)
+    def read(cancelled: threading.Event) -> Iterator[Event]:
+        return read_windows([source], offsets, data.clip_length, data.crop_size, cancelled)
 
-    batches, classes = detector.batches(1), _Classes(detector, keep)
-    with contextlib.closing(prefetch(events, _AHEAD)) as coming:
-        for event in coming:
-            if isinstance(event, Opened):
-                batches.prepare()  # while the first window is read
-                continue
-            if isinstance(event, End):
-                end = event
-                break
-            (decoded,) = batches.compute([event])
-            classes.add(event.offset, decoded, opened[0].fps)
-            for detection in classes.settled(event.offset + 1, opened[0]):
-                tell(detection)
-    name, video, error = end
+    runner = detector.batch_runner(1)
+    with contextlib.closing(prefetch(read, _PREFETCHED)) as events:
+        for event in events:
+            if isinstance(event, VideoStart):
+                suppression = _OnlineSuppression(detector, event.video)
+                runner.prepare()  # while the first window is read
+            elif isinstance(event, Window):
+                suppression.add(*runner.compute([event]))
+                for detection in suppression.finalize(event.offset + 1, keep):
+                    on_detection(detection)
+    assert isinstance(event, VideoEnd)  # the last event of a video
+    name, video, error = event
     if error or video is None:
-        return Found(name, video, [], error)
-    for detection in classes.settled(math.inf, video):
-        tell(detection)
-    return Found(name, video, classes.all(video))
+        return VideoResult(name, video, [], error)
+    suppression.video = video  # now with its duration
+    for detection in suppression.finalize(math.inf, keep):
+        on_detection(detection)
+    return VideoResult(name, video, suppression.detections())
 
 
-class _Classes:
-    """What is found of each class, settled or not."""
+class _OnlineSuppression:
+    """Online NMS of the candidates of a video, in each class.
 
-    def __init__(self, detector: Detector, keep: bool):
-        self._detector, self._keep = detector, keep
-        rule = detector.nms_factor, detector.nms_threshold
-        self._open = [Settling(*rule) for _ in detector.class_names]
-        self._found: list[list[tuple[Floats, Floats]]] = [[] for _ in detector.class_names]
+    Attributes:
+      video: the video; its duration is known at its end only.
+    """
 
-    def add(self, offset: int, decoded: Decoded, fps: float) -> None:
-        """Takes what was found in the window that begins at a frame."""
-        segments, scores = decoded
-        seconds = in_seconds(segments[None], np.array([offset]), fps)[0]
-        for settling, column in zip(self._open, scores.T[1:], strict=True):
-            rows = np.flatnonzero(column > self._detector.score_threshold)
-            settling.add(seconds[rows], column[rows])
+    def __init__(self, detector: Detector, video: OpenVideo):
+        self.video = video
+        self._postprocessing = detector.postprocessing
+        self._inference, self._names = detector.config.inference, detector.class_names
+        rule = self._postprocessing.factor, self._postprocessing.nms_threshold
+        self._classes = [OnlineNms(*rule) for _ in self._names]
+        self._kept: list[list[tuple[Floats, Floats]]] = [[] for _ in self._names]
 
-    def settled(self, next_frame: float, video: Input) -> Iterator[Detection]:
-        """Yields what is certain if no later window begins before a frame."""
-        horizon_s = float(np.float32(next_frame) / np.float32(video.fps))
-        for number, settling in enumerate(self._open):
-            new = settling.settle(horizon_s)
-            if self._keep and len(new[0]):
-                self._found[number].append(new)
-            yield from self._detections(number, *new, video)
+    def add(self, window: DecodedWindow) -> None:
+        """Adds a window's candidates."""
+        threshold = self._postprocessing.score_threshold
+        segments, scores = candidates_of_window(*window, self.video.fps, threshold)
+        for online_nms, column in zip(self._classes, scores.T[1:], strict=True):
+            rows = np.flatnonzero(column > threshold)
+            online_nms.add(segments[rows], column[rows])
 
-    def all(self, video: Input) -> list[Detection]:
-        """Returns all that was kept, best first."""
-        detections = []
-        for number, parts in enumerate(self._found):
+    def finalize(self, next_frame: float, keep: bool) -> Iterator[Detection]:
+        """Yields the detections that become final if no later window begins before a frame.
+
+        Args:
+          next_frame: that frame; infinity at the end of the video.
+          keep: whether `detections` is to return them, too.
+        """
+        horizon_s = float(np.float32(next_frame) / np.float32(self.video.fps))
+        for number, online_nms in enumerate(self._classes):
+            final = online_nms.finalize(horizon_s)
+            if keep and len(final[0]):
+                self._kept[number].append(final)
+            yield from self._detections(number, *final)
+
+    def detections(self) -> list[Detection]:
+        """Returns all final detections that were kept, best first."""
+        found = []
+        for number, parts in enumerate(self._kept):
             if parts:
-                ends, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-                most = self._detector.config.inference.max_detections
-                best = np.lexsort((ends[:, 0], -scores))[:most]
-                detections += self._detections(number, ends[best], scores[best], video)
-        return sorted(detections, key=lambda detection: -detection.score)
+                segments, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+                best = np.lexsort((segments[:, 0], -scores))[: self._inference.max_detections]
+                found += self._detections(number, segments[best], scores[best])
+        return sorted(found, key=lambda detection: -detection.score)
 
-    def _detections(
-        self, number: int, ends: Floats, scores: Floats, video: Input
-    ) -> list[Detection]:
-        cut = self._detector.config.inference.clip_to_video and video.duration_s > 0
-        duration_s = video.duration_s if cut else None
-        name = self._detector.class_names[number]
-        return as_detections(ends, scores, name, duration_s, video.label)
+    def _detections(self, number: int, segments: Floats, scores: Floats) -> list[Detection]:
+        clip = self._inference.clip_to_video and self.video.duration_s > 0
+        duration_s, label = self.video.duration_s if clip else None, self.video.label
+        return detections_of_class(segments, scores, self._names[number], duration_s, label)

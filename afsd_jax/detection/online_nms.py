@@ -1,4 +1,4 @@
-"""Non-maximum suppression in a stream: what no candidate that is still to come can change."""
+"""Online non-maximum suppression: finds candidates that no future candidate can change."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,57 +7,57 @@ from afsd_jax.detection.nms import MIN_WIDTH_S, Factor, Floats, weaken
 from afsd_jax.evaluation import tiou
 
 
-class Settling:
-    """The candidates of one class, of which some are not settled yet.
+class OnlineNms:
+    """The candidates of one class that are not final yet, and the final ones that affect them.
 
-    A candidate's score is settled when none can change it that is still to come: directly, or by
-    weakening one which scores higher and overlaps it, and so on. What is settled is exactly what
-    `nms.suppress` gives of all candidates together.
+    A candidate is final once no future candidate can change its score: neither directly, nor by
+    weakening another one that scores higher and overlaps it, and so on. The final candidates are
+    exactly those that `nms.suppress` returns for all candidates together.
     """
 
     def __init__(self, factor: Factor, threshold: float):
         """Holds no candidates yet; the arguments are those of `nms.suppress`."""
         self._factor, self._threshold = factor, threshold
         self._start, self._end, self._score = (np.empty(0, np.float32) for _ in range(3))
-        self._settled = np.empty(0, np.bool_)
+        self._final = np.empty(0, np.bool_)
 
     def __len__(self) -> int:
-        """Returns how many candidates are held."""
+        """Returns the number of candidates held."""
         return len(self._start)
 
     def add(self, segments: Floats, scores: Floats) -> None:
-        """Takes candidates: segments [N, 2], seconds, and scores [N]."""
+        """Adds candidates: segments [N, 2], seconds, and scores [N]."""
         start = np.concatenate([self._start, segments[:, 0]])
         order = np.argsort(start, kind="stable")
         self._start = start[order]
         self._end = np.concatenate([self._end, segments[:, 1]])[order]
         self._score = np.concatenate([self._score, scores])[order]
-        self._settled = np.concatenate([self._settled, np.zeros(len(scores), np.bool_)])[order]
+        self._final = np.concatenate([self._final, np.zeros(len(scores), np.bool_)])[order]
 
-    def settle(self, horizon_s: float) -> tuple[Floats, Floats]:
-        """Returns what is newly settled, if all that is to come starts at `horizon_s` or later.
+    def finalize(self, horizon_s: float) -> tuple[Floats, Floats]:
+        """Returns the candidates that become final if future ones start at `horizon_s` or later.
 
         Returns:
-          segments [M, 2], seconds, in the order of picking, and scores [M].
+          Segments [M, 2], seconds, in the order of picking, and scores [M].
         """
-        score = self._score.copy()  # of what is in doubt: an upper bound
+        score = self._score.copy()  # an upper bound for candidates that are not final
         score[~(score >= self._threshold)] = -np.inf
-        doubtful = (self._end > horizon_s) & ~self._settled
+        uncertain = (self._end > horizon_s) & ~self._final
         needed = np.zeros(len(score), np.bool_)
         new: list[int] = []
         waiting = score.copy()
         while len(waiting) and waiting[top := int(np.argmax(waiting))] > -np.inf:
             pick = self._start[top], self._end[top]
             overlap = tiou(self._start, self._end, *pick, MIN_WIDTH_S)
-            others = (overlap > 0) & ~self._settled
+            others = (overlap > 0) & ~self._final
             others[top] = False
-            if doubtful[top]:
+            if uncertain[top]:
                 # It may be picked now, or later, or never.
                 needed[top] = True
-                doubtful |= others & (waiting > -np.inf)
+                uncertain |= others & (waiting > -np.inf)
                 waiting[top] = -np.inf
                 continue
-            if not self._settled[top]:
+            if not self._final[top]:
                 new.append(top)
                 score[top] = waiting[top]
             waiting[top] = -np.inf
@@ -65,16 +65,16 @@ class Settling:
             waiting = np.where(weak >= self._threshold, weak, np.float32(-np.inf))
         segments = np.stack([self._start[new], self._end[new]], -1)
         scores = score[new]
-        self._keep(new, needed, score)
+        self._discard(new, needed, score)
         return segments, scores
 
-    def _keep(self, new: list[int], needed: NDArray[np.bool_], score: Floats) -> None:
-        """Keeps what is in doubt, and what is settled and weakens it."""
-        self._settled[new] = True
+    def _discard(self, new: list[int], needed: NDArray[np.bool_], score: Floats) -> None:
+        """Discards all but the uncertain candidates and the final ones that weaken them."""
+        self._final[new] = True
         self._score[new] = score[new]
         start, end = self._start[needed], self._end[needed]
-        for place in np.flatnonzero(self._settled):
-            overlaps = (start < self._end[place]) & (end > self._start[place])
-            needed[place] = overlaps.any()
+        for row in np.flatnonzero(self._final):
+            overlaps = (start < self._end[row]) & (end > self._start[row])
+            needed[row] = overlaps.any()
         self._start, self._end = self._start[needed], self._end[needed]
-        self._score, self._settled = self._score[needed], self._settled[needed]
+        self._score, self._final = self._score[needed], self._final[needed]

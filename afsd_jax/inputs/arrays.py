@@ -1,7 +1,8 @@
-"""A video in memory, as it came from a camera or a reader, for the networks."""
+"""Videos given as arrays of frames, in memory or in .npy files, opened for the networks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import ml_collections
@@ -9,27 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
+from afsd_jax.data.decode import sources
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Input, with_flow
+from afsd_jax.inputs.video import OpenVideo, frames_for_networks
 
 
-def check_video(video: Any, fps: Any) -> NDArray[np.uint8]:
-    """Returns a video given as an array, if it is one.
+def checked_array(video: Any, fps: Any) -> tuple[NDArray[np.uint8], float]:
+    """Returns the frames and the frame rate, after checking their types and values.
 
     Args:
-      video: should be uint8 [N, H, W, 3], RGB.
-      fps: its frames per second.
+      video: must be uint8 [N, H, W, 3], RGB.
+      fps: must be a positive number, frames per second.
 
     Raises:
-      UserError: it is of another type or shape, has no frames, or `fps` is no positive number.
+      UserError: the array has another type or shape or no frames, or `fps` is no positive number.
     """
-    wanted = "a path, or a NumPy array, uint8 [frames, height, width, 3]"
+    expected = "a path, or a NumPy array, uint8 [frames, height, width, 3]"
     if not isinstance(video, np.ndarray):
-        raise UserError(f"a video must be {wanted}, not a {type(video).__name__}")
+        raise UserError(f"a video must be {expected}, not a {type(video).__name__}")
     if video.dtype != np.uint8 or video.ndim != 4 or video.shape[-1] != 3:
-        raise UserError(f"a video must be {wanted}, not {video.dtype} {list(video.shape)}")
+        raise UserError(f"a video must be {expected}, not {video.dtype} {list(video.shape)}")
     if not video.size:
         raise UserError(f"the video has no frames or no pixels: its shape is {list(video.shape)}")
     if fps is None:
@@ -38,37 +40,121 @@ def check_video(video: Any, fps: Any) -> NDArray[np.uint8]:
         raise UserError(f"fps={fps!r}: must be a positive number")
     if not math.isfinite(fps):
         raise UserError(f"fps={fps!r}: must be a finite number")
-    return video
+    return video, float(fps)
 
 
-def from_array(
-    video: NDArray[np.uint8],
+def open_array(
+    frames: NDArray[np.uint8],
     fps: float,
     configs: Sequence[ml_collections.ConfigDict],
     flow_method: str | None = None,
-) -> Input:
-    """Samples and resizes frames for networks of these configurations, as `inputs.from_video` does.
+) -> OpenVideo:
+    """Opens RGB frames of any size and rate: samples and resizes them as those of a file.
 
     Args:
-      video: uint8 [N, H, W, 3], RGB, of any size; `check_video` has passed it.
-      fps: its frames per second, constant.
-      configs: of the networks, sampling alike.
-      flow_method: tvl1 or dis, of the flow where a network wants it; None: as it was trained.
+      frames: uint8 [N, H, W, 3], RGB; passed `checked_array`.
+      fps: frames per second, constant.
+      configs: configurations of the networks, which sample alike.
+      flow_method: tvl1 or dis; None: the method in each network's configuration.
 
     Raises:
-      UserError: it is shorter than one sampled frame, or `fps` is far below the networks' rate.
+      UserError: the video is shorter than one sampled frame, or `fps` is far below the networks'
+        rate.
     """
-    data, count = configs[0].data, len(video)
+    data, count = configs[0].data, len(frames)
     rate, size = sampled_rate(fps, count, data.fps, data.max_frames), (data.frame_size,) * 2
     duration_s = count / fps
     if rate > MAX_REPEATS * fps or not math.isfinite(duration_s):
         raise UserError(f"fps={fps:g}: too low for a network that sees {rate:g} frames a second")
     timing = FrameTimes(np.empty(0, np.int64), np.arange(count) / fps, fps, True, duration_s)
-    kept = sample_indices(timing, rate)
-    if not len(kept):
+    indices = sample_indices(timing, rate)
+    if not len(indices):
         raise UserError(
             f"the video, {duration_s:.3f} s, is too short for one frame at {rate:g} frames per "
             "second"
         )
-    frames = with_flow((resize(video[index], size) for index in kept), configs, flow_method)
-    return Input("video", frames, len(kept), rate, duration_s)
+    sampled = (resize(frames[index], size) for index in indices)
+    seen = frames_for_networks(sampled, configs, flow_method)
+    return OpenVideo("video", seen, len(indices), rate, duration_s)
+
+
+def open_sampled(
+    streams: Sequence[NDArray[np.uint8]],
+    fps: float,
+    duration_s: float,
+    configs: Sequence[ml_collections.ConfigDict],
+    name: str = "",
+) -> OpenVideo:
+    """Opens frames that are already sampled and resized for the networks.
+
+    Args:
+      streams: for each network uint8 [N, H, W, channels], sampled at `fps`.
+      fps: frames per second.
+      duration_s: length of the video, seconds.
+      configs: configurations of the networks.
+      name: name of the video.
+
+    Raises:
+      UserError: the frames' type or shape does not fit the networks.
+    """
+    place = f"{name}: " if name else ""
+    for frames, config in zip(streams, configs, strict=True):
+        channels, size = config.model.in_channels, config.data.crop_size
+        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != channels:
+            raise UserError(
+                f"{place}frames must be uint8 [frames, height, width, {channels}], "
+                f"not {frames.dtype} {list(frames.shape)}"
+            )
+        if min(frames.shape[1:3]) < size:
+            raise UserError(
+                f"{place}frames of {frames.shape[2]}x{frames.shape[1]} pixels are smaller than the "
+                f"network's {size}x{size}; resize them to {config.data.frame_size}"
+            )
+    count = common_length(name, [len(frames) for frames in streams])
+    return OpenVideo(name, zip(*streams, strict=True), count, fps, duration_s)
+
+
+def open_array_files(
+    paths: Sequence[Path],
+    configs: Sequence[ml_collections.ConfigDict],
+    fps: float | None = None,
+    durations: Mapping[str, float] | None = None,
+) -> OpenVideo:
+    """Opens sampled frames in .npy files, one for each network; they are read as they are used.
+
+    Args:
+      paths: .npy files, uint8 [N, H, W, channels].
+      configs: configurations of the networks.
+      fps: frames per second; None: number of frames / duration.
+      durations: seconds by video name; default: number of frames / fps.
+
+    Raises:
+      UserError: a file is missing or no such array, does not fit the networks, or has neither a
+        rate nor a duration.
+    """
+    streams = [sources.open_array(path) for path in paths]
+    name, count = paths[0].stem, len(streams[0])
+    duration_s = (durations or {}).get(name)
+    if duration_s is not None and not (
+        isinstance(duration_s, int | float) and 0 < duration_s < float("inf")
+    ):
+        raise UserError(f"{name}: its duration must be a positive number, not {duration_s!r}")
+    fps = fps or (duration_s and count / duration_s)
+    if not fps:
+        raise UserError(
+            f"{paths[0]}: an array has no frame rate; give its frame rate or its duration"
+        )
+    video = open_sampled(streams, fps, duration_s or count / fps, configs, name)
+    return video._replace(frames=zip(*map(sources.iterate_array, paths), strict=True))
+
+
+def common_length(name: str, counts: Sequence[int]) -> int:
+    """Returns the number of frames that a video's streams all have.
+
+    Raises:
+      UserError: the streams differ.
+    """
+    if len(set(counts)) > 1:
+        place, numbers = f"{name}: " if name else "", ", ".join(map(str, counts))
+        raise UserError(f"{place}the streams have different numbers of frames: {numbers}")
+    return counts[0]

@@ -1,4 +1,4 @@
-"""The windows of many videos, one after another, cut as soon as their last frame has come."""
+"""The windows of videos, one video after another; each is cut once its last frame is read."""
 
 import threading
 from collections import deque
@@ -10,132 +10,139 @@ from numpy.typing import NDArray
 
 from afsd_jax.data.clips.geometry import centre_crop, cut_windows
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Frames, Input, Source
+from afsd_jax.inputs.video import OpenVideo, VideoSource
 
 
-class Opened(NamedTuple):
-    """Before the first window of a video: frames will come."""
+class VideoStart(NamedTuple):
+    """A video is open; its windows follow."""
 
-    name: str
+    video: OpenVideo
 
 
 class Window(NamedTuple):
     """A window of a video.
 
-    offset: its first frame in the video.
-    clips: for each network uint8 [1,T,S,S,channels].
-    num_frames: int32 [1], frames of it that lie in the video.
+    Attributes:
+      offset: its first frame in the video.
+      frames: for each network uint8 [T, S, S, channels]; 0 after the video's end.
+      num_frames: number of its frames that lie in the video.
     """
 
     offset: int
-    clips: list[NDArray[np.uint8]]
-    num_frames: NDArray[np.int32]
+    frames: list[NDArray[np.uint8]]
+    num_frames: int
 
 
-class End(NamedTuple):
-    """After the last window of a video: what is known of it, and why it failed if it did."""
+class VideoEnd(NamedTuple):
+    """All windows of a video have been read, or it failed.
+
+    Attributes:
+      name: name of the video, for messages.
+      video: None if it could not be opened; of a pipe with the length that it had.
+      error: why it failed, if it did.
+    """
 
     name: str
-    video: Input | None
+    video: OpenVideo | None
     error: UserError | None
 
 
-Event = Opened | Window | End
+Event = VideoStart | Window | VideoEnd
 
 
 def read_windows(
-    sources: Iterable[Source],
+    sources: Iterable[VideoSource],
     offsets_of: Callable[[int], Iterable[int]],
     length: int,
     crop_size: int,
-    unwanted: threading.Event,
+    cancelled: threading.Event,
 ) -> Iterator[Event]:
-    """Yields of each video that it is open, its windows, then its end.
+    """Yields for each video its start, its windows and its end.
 
-    Whatever goes wrong with one video is in its `End`; the others go on.
+    Any failure of a video is reported in its `VideoEnd`; the next videos follow.
 
     Args:
-      sources: of the videos.
-      offsets_of: returns the windows' first frames of a video of so many frames.
-      length: T, of a window, frames.
-      crop_size: S; the frames' centres are cut out.
-      unwanted: reading ends when it is set.
+      sources: the videos.
+      offsets_of: maps a video's number of frames to the first frames of its windows.
+      length: T, frames of a window.
+      crop_size: S; the frames are cropped to the centre.
+      cancelled: once it is set, reading stops.
     """
     for source in sources:
         video, failure = None, None
         try:
             video = source.open()
-            yield Opened(source.name)
-            wanted = video._replace(frames=_while_wanted(video.frames, unwanted))
-            count = yield from cut(wanted, offsets_of(video.num_frames), length, crop_size)
-            if video.passed_s is not None:
-                video = video._replace(num_frames=count, duration_s=video.passed_s())
+            yield VideoStart(video)
+            offsets = offsets_of(video.num_frames)
+            count = yield from cut(video, offsets, length, crop_size, cancelled)
+            if video.seconds_read is not None:
+                video = video._replace(num_frames=count, duration_s=video.seconds_read())
         except UserError as error:
             failure = error
-        except Exception as error:  # one video of many must not cost the others
-            failure = unexpected(source.name, error)
-        yield End(source.name, video, failure)
+        except Exception as error:  # the other videos are not affected
+            failure = unexpected_error(source.name, error)
+        yield VideoEnd(source.name, video, failure)
 
 
-def unexpected(name: str, error: Exception) -> UserError:
-    """Returns the line that says what went wrong with a video where nobody expected it."""
+def unexpected_error(name: str, error: Exception) -> UserError:
+    """Returns a UserError that describes an unexpected exception in one line."""
     return UserError(f"{name}: {type(error).__name__}: {' '.join(str(error).split())}".rstrip(": "))
 
 
 def cut(
-    video: Input, offsets: Iterable[int], length: int, crop_size: int
+    video: OpenVideo,
+    offsets: Iterable[int],
+    length: int,
+    crop_size: int,
+    cancelled: threading.Event | None = None,
 ) -> Generator[Window, None, int]:
-    """Cuts windows out of a video's frames as they pass, each as its last frame comes.
+    """Cuts windows out of a video, each as soon as its last frame is read.
 
-    At most `length` frames are kept. A window that has not come when the frames end is cut so that
-    it ends with them.
+    At most `length` frames are held. If the video ends inside a window, that window is moved back
+    so that it ends with the video.
 
     Args:
-      video: whose frames pass.
-      offsets: ascending, of the windows; of a stream without end.
-      length: T, of a window, frames.
-      crop_size: S; the frames' centres are cut out.
+      video: an open video.
+      offsets: first frames of the windows, ascending; endless for a pipe.
+      length: T, frames of a window.
+      crop_size: S; the frames are cropped to the centre.
+      cancelled: once it is set, reading stops.
 
     Returns:
-      The number of frames that passed.
+      The number of frames read.
 
     Raises:
-      UserError: more or fewer frames come than a video that is no stream has.
+      UserError: a video that is no pipe has more or fewer frames than `num_frames`.
     """
-    kept: deque[list[NDArray[np.uint8]]] = deque(maxlen=length)
-    coming = iter(offsets)
-    offset = next(coming, None)
-    count, seen = 0, 0
+    latest: deque[list[NDArray[np.uint8]]] = deque(maxlen=length)
+    offsets = iter(offsets)
+    offset = next(offsets, None)
+    count, windowed = 0, 0  # frames read, and those of them before the last window's end
 
     def window(first: int) -> Window:
-        parts = [cut_windows(np.stack(images), [0], length) for images in zip(*kept, strict=True)]
-        return Window(first, [clip for clip, _ in parts], parts[0][1])
+        parts = [cut_windows(np.stack(part), [0], length) for part in zip(*latest, strict=True)]
+        return Window(first, [frames[0] for frames, _ in parts], int(parts[0][1][0]))
 
-    for frame in video.frames:
+    for frames in video.frames:
+        if cancelled is not None and cancelled.is_set():
+            return count
         count += 1
-        if video.passed_s is None and count > video.num_frames:
+        if not video.is_pipe and count > video.num_frames:
             break
         if offset is None:
             continue
-        kept.append([_centre(image, crop_size) for image in frame])
+        latest.append([_centre(frame, crop_size) for frame in frames])
         if count == offset + length:
             yield window(offset)
-            offset, seen = next(coming, None), count
-    if video.passed_s is None and count != video.num_frames:
+            offset, windowed = next(offsets, None), count
+    if not video.is_pipe and count != video.num_frames:
         came = "more" if count > video.num_frames else f"only {count}"
         raise UserError(f"{video.name}: has {video.num_frames} frames by its times; {came} came")
-    if offset is not None and count > seen:
+    if offset is not None and count > windowed:
         yield window(max(count - length, 0))
     return count
 
 
-def _centre(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    top, left = (centre_crop(side, size) for side in image.shape[:2])
-    return image[top : top + size, left : left + size]
-
-
-def _while_wanted(frames: Iterable[Frames], unwanted: threading.Event) -> Iterator[Frames]:
-    for frame in frames:
-        if unwanted.is_set():
-            return
-        yield frame
+def _centre(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    top, left = (centre_crop(side, size) for side in frame.shape[:2])
+    return frame[top : top + size, left : left + size]

@@ -1,7 +1,6 @@
 """Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,11 +16,11 @@ from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.splits import open_split
 from afsd_jax.data.training_data import TrainingData
-from afsd_jax.data.whole_videos import PreparedSplit
+from afsd_jax.detection.backends import decode_features
 from afsd_jax.detection.detector import Detector
-from afsd_jax.detection.postprocess import decode_streams
+from afsd_jax.detection.postprocess import candidates_of_window
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Source, of_prepared
+from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.activitynet_json import read_ground_truth
 from afsd_jax.models import PADDING, parameters
 from afsd_jax.runtime.compilation import compiled
@@ -48,15 +47,10 @@ class FramePredictor:
 
     def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
         self._detector.weights = [dict(weights)]
-
-        def sources() -> Iterator[Source]:
-            for video in self._split:
-                yield Source(video.name, functools.partial(of_prepared, [video]))
-
-        for found in self._detector.detect_sources(sources()):
-            if found.error:
-                raise found.error
-            yield found.name, found.detections
+        for result in self._detector.detect_sources(self._split.sources()):
+            if result.error:
+                raise result.error
+            yield result.name, result.detections
 
 
 class FeaturePredictor:
@@ -73,7 +67,7 @@ class FeaturePredictor:
         Raises:
           UserError: as `open_split` and `trunk_features.cached` do.
         """
-        data, inference = config.data, config.inference
+        data = config.data
         _, self._videos = open_split(data, data.validation_split)
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
         self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
@@ -84,25 +78,25 @@ class FeaturePredictor:
             config, weights, self._videos, self._offsets, [view], grey
         )
         template = parameters.abstract_network(config)
-        priors, dtype = jnp.asarray(template.priors), jnp.dtype(config.model.dtype)
+        dtype = jnp.dtype(config.model.dtype)
 
         def forward(weights: Weights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
-            network = parameters.replace(template, weights)
-            inputs = feature_cache.split(features[None], network.feature_shapes, dtype)
-            predictions = network.heads(inputs).predictions
-            return decode_streams([predictions], priors, data.clip_length, inference.fusion)
+            of_trunk = feature_cache.split(features[None], template.feature_shapes, dtype)
+            return decode_features([template], config, [weights], [of_trunk])
 
         self._forward = compiled(forward)
 
     def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+        rule = self._detector.postprocessing
+        threshold = rule.score_threshold
         for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
             windows = [self._features(number, window, 0) for window in range(len(offsets))]
-            decoded = [self._forward(weights, features) for features in windows]
-            segments, scores = (np.concatenate(parts) for parts in zip(*decoded, strict=True))
-            yield (
-                video.name,
-                self._detector.detections(segments, scores, offsets, video.fps, video.duration_s),
-            )
+            decoded = jax.device_get([self._forward(weights, features) for features in windows])
+            candidates = [
+                candidates_of_window(offset, segments[0], scores[0], video.fps, threshold)
+                for offset, (segments, scores) in zip(offsets, decoded, strict=True)
+            ]
+            yield video.name, rule.detections(candidates, video.duration_s)
 
 
 class ClipLosses:
@@ -179,13 +173,13 @@ class Validator:
         Raises:
           UserError: there is no such split, or no action in it.
         """
-        split = PreparedSplit(config.data, config.data.validation_split)
+        split = PreparedSplit([config], config.data.validation_split)
         self._predict = predict or FramePredictor(config, class_names, split)
         self._count = len(split.names)
         self._truth = truth_of(config, split)
         if not any(video.actions for video in self._truth.values()):
             raise UserError(
-                f"{split.folder}: no action is in config.data.validation_split="
+                f"{split.folders[0]}: no action is in config.data.validation_split="
                 f"{config.data.validation_split!r}; choose another"
             )
         self._tious = evaluation.tious_of(config.data.dataset)
@@ -204,7 +198,7 @@ class Validator:
 
 def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:
     """Returns what is annotated of a split's videos, under the classes of the network."""
-    annotated = read_ground_truth(split.folder / GROUND_TRUTH)
+    annotated = read_ground_truth(split.folders[0] / GROUND_TRUTH)
     truth = {name: annotated[name] for name in split.names}
     if not config.data.class_agnostic:
         return truth

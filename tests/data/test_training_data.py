@@ -16,8 +16,8 @@ from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
 from afsd_jax.data.storage import frame_codec, prepared_video, schema
 from afsd_jax.data.training_data import TrainingData
-from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
+from afsd_jax.inputs.prepared import PreparedSplit
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
 CROP, T = 16, 32
@@ -275,22 +275,24 @@ def test_mirrored_flow_changes_the_sign_of_x_only_on_request(tmp_path, negate, k
 
 
 def test_whole_videos_come_centre_cropped(data_dir):
-    split = PreparedSplit(configuration(data_dir).data, "train")
+    split = PreparedSplit([configuration(data_dir)], "train")
     assert split.names == NAMES
     first = (SIZE - CROP) // 2
-    for name, video in zip(NAMES, split, strict=True):
-        assert video.name == name
+    for name, source in zip(NAMES, split.sources(), strict=True):
+        video = source.open()
+        assert (source.name, video.name) == (name, name)
         expected = pixels(name)[:, first : first + CROP, first : first + CROP]
-        np.testing.assert_array_equal(list(video.frames), expected)
+        np.testing.assert_array_equal([frame for (frame,) in video.frames], expected)
         assert (video.fps, video.duration_s) == (FPS, len(expected) / FPS)
 
 
 def test_hosts_share_the_videos(data_dir):
-    data = configuration(data_dir).data
-    shares = [PreparedSplit(data, "train", i, 3) for i in range(3)]
+    configs = [configuration(data_dir)]
+    shares = [PreparedSplit(configs, "train", None, i, 3) for i in range(3)]
     assert [share.names for share in shares] == [["a", "d"], ["b"], ["c"]]
-    assert [[video.name for video in share] for share in shares] == [["a", "d"], ["b"], ["c"]]
-    assert list(PreparedSplit(data, "train", 5, 6)) == []
+    read = [[source.name for source in share.sources()] for share in shares]
+    assert read == [["a", "d"], ["b"], ["c"]]
+    assert list(PreparedSplit(configs, "train", None, 5, 6).sources()) == []
 
 
 def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
@@ -386,7 +388,7 @@ def test_a_missing_shard_is_named(tmp_path):
     shard = sorted((data_dir / "videos/rgb/1.0.0").glob("*.tfrecord*"))[2]
     shard.unlink()
     with pytest.raises(UserError, match=rf"{shard.name}: the shard is missing or damaged"):
-        PreparedSplit(configuration(data_dir).data, "train")
+        PreparedSplit([configuration(data_dir)], "train")
 
 
 def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
@@ -394,7 +396,7 @@ def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
     data = TrainingData(config)
     for shard in (tmp_path / "data/videos/rgb/1.0.0").glob("*.tfrecord*"):
         shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
-    first = next(iter(PreparedSplit(config.data, "train")))
+    first = next(PreparedSplit([config], "train").sources()).open()
     for reading in (data.batches(), first.frames):
         with pytest.raises(UserError, match=r"1.0.0: frames cannot be read \(.*\); prepare the"):
             next(iter(reading))
@@ -405,7 +407,8 @@ def test_a_damaged_video_does_not_cost_the_others(tmp_path):
     shards = sorted((tmp_path / "data/videos/rgb/1.0.0").glob("*train*.tfrecord*"))
     shards[1].write_bytes(shards[1].read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
     read = {}
-    for video in PreparedSplit(config.data, "train"):
+    for source in PreparedSplit([config], "train").sources():
+        video = source.open()
         try:
             read[video.name] = len(list(video.frames)) == video.num_frames
         except UserError:
@@ -415,7 +418,7 @@ def test_a_damaged_video_does_not_cost_the_others(tmp_path):
 
 
 def test_frames_that_are_not_wanted_are_passed_over(data_dir):
-    split = PreparedSplit(configuration(data_dir).data, "train")
-    firsts = {video.name: next(video.frames) for video in split}
-    for video in split:
-        np.testing.assert_array_equal(firsts[video.name], next(video.frames))
+    split = PreparedSplit([configuration(data_dir)], "train")
+    firsts = {source.name: next(iter(source.open().frames)) for source in split.sources()}
+    for source in split.sources():
+        np.testing.assert_array_equal(firsts[source.name], next(iter(source.open().frames)))

@@ -13,7 +13,7 @@ from afsd_jax.data.builders import generator
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.data.training_data import TrainingData
-from afsd_jax.data.whole_videos import PreparedSplit
+from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io import activitynet_json
 from tests.video_files import numbered_frames, write_video
 
@@ -128,10 +128,10 @@ def test_an_epoch_shows_every_annotation_where_it_was_made(tmp_path, name):
     if name == "activitynet":
         config.data.update(clip_length=768, one_clip=True, fps=0.0, max_frames=768)
     data = TrainingData(config)
-    whole = {
-        video.name: video._replace(frames=np.stack(list(video.frames)))
-        for video in PreparedSplit(config.data, "train")
-    }
+    whole = {}
+    for source in PreparedSplit([config], "train").sources():
+        video = source.open()
+        whole[source.name] = video._replace(frames=np.stack([frame for (frame,) in video.frames]))
     assert set(whole) == {video for video, *_ in actions}
 
     seen = []

@@ -1,10 +1,10 @@
-"""What is settled in a stream is what all candidates together give, and soon."""
+"""Online NMS gives what `nms.suppress` gives for all candidates together, and soon."""
 
 import numpy as np
 import pytest
 
 from afsd_jax.detection import nms
-from afsd_jax.detection.online_nms import Settling
+from afsd_jax.detection.online_nms import OnlineNms
 
 STRIDE_S, WINDOW_S = 10, 20
 
@@ -20,16 +20,16 @@ def windows(count: int, seed: int):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("factor", [nms.gaussian(0.5), nms.gaussian(0.02), nms.plain(0.3)])
-def test_what_is_settled_early_is_what_all_candidates_together_give(factor, seed):
+def test_early_results_are_those_of_all_candidates_together(factor, seed):
     given = list(windows(30, seed))
-    settling, found, early = Settling(factor, 0.001), [], []
+    online, found, early = OnlineNms(factor, 0.001), [], []
     for begin_s, segments, scores in given:
-        settling.add(segments, scores)
-        new, new_scores = settling.settle(begin_s + STRIDE_S)
+        online.add(segments, scores)
+        new, new_scores = online.finalize(begin_s + STRIDE_S)
         found += [(*ends, score) for ends, score in zip(new.tolist(), new_scores, strict=True)]
         early.append(len(found))
     assert 0 < early[5] < early[15] < early[25]
-    new, new_scores = settling.settle(float("inf"))
+    new, new_scores = online.finalize(float("inf"))
     found += [(*ends, score) for ends, score in zip(new.tolist(), new_scores, strict=True)]
     segments, scores = (np.concatenate(column) for column in list(zip(*given, strict=True))[1:])
     ((kept, decayed),) = nms.suppress([segments], [scores], factor, 0.001, len(scores))
@@ -37,24 +37,24 @@ def test_what_is_settled_early_is_what_all_candidates_together_give(factor, seed
     assert sorted(found) == sorted(expected)
 
 
-def test_few_candidates_are_held_however_long_the_stream_is():
-    settling, held = Settling(nms.gaussian(0.5), 0.001), []
+def test_few_candidates_are_held_whatever_the_length():
+    online, held = OnlineNms(nms.gaussian(0.5), 0.001), []
     for begin_s, segments, scores in windows(100, 0):
-        settling.add(segments, scores)
-        settling.settle(begin_s + STRIDE_S)
-        held.append(len(settling))
+        online.add(segments, scores)
+        online.finalize(begin_s + STRIDE_S)
+        held.append(len(online))
     assert max(held[50:]) <= 1.5 * max(held[:50])
-    settling.settle(float("inf"))
-    assert len(settling) == 0
+    online.finalize(float("inf"))
+    assert len(online) == 0
 
 
-def test_what_overlaps_the_future_waits_and_what_it_could_change_waits_too():
-    settling = Settling(nms.gaussian(0.5), 0.001)
+def test_candidates_wait_that_future_ones_could_change_directly_or_through_others():
+    online = OnlineNms(nms.gaussian(0.5), 0.001)
     segments = np.array([[0, 4], [3, 8], [7, 12], [1, 2]], np.float32)
     # The last but one may be weakened; then the second is no longer, and the first is, by it.
-    settling.add(segments, np.array([0.5, 0.6, 0.7, 0.9], np.float32))
-    new, scores = settling.settle(10)
+    online.add(segments, np.array([0.5, 0.6, 0.7, 0.9], np.float32))
+    new, scores = online.finalize(10)
     assert new.tolist() == [[1, 2]]
     np.testing.assert_allclose(scores, [0.9])
-    new, _ = settling.settle(12)
+    new, _ = online.finalize(12)
     assert new.tolist() == [[7, 12], [3, 8], [0, 4]]

@@ -137,10 +137,12 @@ def candidates(*windows, classes=2):
 
 
 def detect(windows, offsets=(0,), names=("run", "jump"), fps=10, **changes):
-    segments, scores = candidates(*windows, classes=len(names))
-    return postprocess.detections_of_video(
-        segments, scores, offsets, fps, names, **(SETTINGS | changes)
-    )
+    settings = SETTINGS | changes
+    windows = zip(offsets, *candidates(*windows, classes=len(names)), strict=True)
+    threshold = settings["score_threshold"]
+    rows = [postprocess.candidates_of_window(*window, fps, threshold) for window in windows]
+    segments, scores = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    return postprocess.detections_of_video(segments, scores, names, **settings)
 
 
 def test_windows_are_pooled_in_seconds_and_sorted_by_score():
@@ -209,15 +211,16 @@ def test_a_video_without_candidates_yields_nothing():
 
 def test_detections_take_arrays_of_jax_too():
     segments, scores = candidates([(10, 20, 1, 0.5)])
-    arguments = (jnp.asarray(segments), jnp.asarray(scores), jnp.asarray([0]), 10.0)
-    found = postprocess.detections_of_video(*arguments, ("run", "jump"), **SETTINGS)
+    window = 0, jnp.asarray(segments)[0], jnp.asarray(scores)[0]
+    rows = map(jnp.asarray, postprocess.candidates_of_window(*window, 10.0, 0.01))
+    found = postprocess.detections_of_video(*rows, ("run", "jump"), **SETTINGS)
     assert found == [Detection("run", 0.5, 1.0, 2.0)]
 
 
 def test_names_that_do_not_fit_the_scores_are_refused():
     segments, scores = candidates([(10, 20, 1, 0.5)])
     with pytest.raises(ValueError, match="1 class names for 3 scores"):
-        postprocess.detections_of_video(segments, scores, [0], 10, ("run",), **SETTINGS)
+        postprocess.detections_of_video(segments[0], scores[0], ("run",), **SETTINGS)
 
 
 # The video-level classifier

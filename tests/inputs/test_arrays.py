@@ -8,8 +8,8 @@ import pytest
 
 from afsd_jax.config import FLOW_METHODS
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video as inputs
-from afsd_jax.inputs.arrays import check_video, from_array
+from afsd_jax.inputs.arrays import checked_array, open_array, open_array_files
+from afsd_jax.inputs.video import open_file
 from tests import small_run
 from tests.video_files import numbered_frames, write_video
 
@@ -50,7 +50,7 @@ def test_an_array_is_seen_as_a_file_with_the_same_frames(tmp_path, rate, data):
     options = {"codec": "libx264rgb", "pixels": "rgb24", "options": {"crf": "0"}}
     path = write_video(tmp_path / "x.mkv", frames, rate=rate, **options)
     configs = [config_of(**data)]
-    same(inputs.from_video(path, configs), from_array(frames, rate, configs))
+    same(open_file(path, configs), open_array(frames, rate, configs))
 
 
 def test_flow_is_computed_of_arrays_as_of_files(tmp_path):
@@ -58,15 +58,15 @@ def test_flow_is_computed_of_arrays_as_of_files(tmp_path):
     options = {"codec": "libx264rgb", "pixels": "rgb24", "options": {"crf": "0"}}
     path = write_video(tmp_path / "x.mkv", frames, **options)
     configs = [config_of(), config_of("flow")]
-    same(inputs.from_video(path, configs, "dis"), from_array(frames, 30, configs, "dis"))
+    same(open_file(path, configs, "dis"), open_array(frames, 30, configs, "dis"))
 
 
 @pytest.mark.parametrize("trained", ["tvl1", "dis"])
 def test_flow_is_computed_as_the_network_was_trained_unless_another_method_is_given(trained):
     frames, configs = numbered_frames(6, height=50, width=70), [config_of("flow")]
     configs[0].data.flow_method = trained
-    (found,) = seen(from_array(frames, 10.0, configs))
-    by_method = {name: seen(from_array(frames, 10.0, configs, name))[0] for name in FLOW_METHODS}
+    (found,) = seen(open_array(frames, 10.0, configs))
+    by_method = {name: seen(open_array(frames, 10.0, configs, name))[0] for name in FLOW_METHODS}
     np.testing.assert_array_equal(found, by_method[trained])
     assert (by_method["tvl1"] != by_method["dis"]).any()
 
@@ -75,7 +75,7 @@ def test_frames_are_taken_one_after_another():
     """A view of one frame that would fill any memory, were it copied."""
     frame = np.zeros((1, 500, 500, 3), np.uint8)
     frames = np.broadcast_to(frame, (10**6, 500, 500, 3))
-    video = from_array(frames, 10.0, [config_of()])
+    video = open_array(frames, 10.0, [config_of()])
     assert (video.num_frames, video.duration_s) == (10**6, 1e5)
     assert next(iter(video.frames))[0].shape == (38, 38, 3)
 
@@ -90,7 +90,7 @@ def mapped_mib() -> float:
 def test_of_an_array_in_a_file_few_frames_are_in_memory(tmp_path):
     path, count, side = tmp_path / "long.npy", 3000, 200  # 343 MiB, all of them a hole on the disk
     np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3)).flush()
-    video = inputs.from_arrays([path], [config_of()], fps=10.0)
+    video = open_array_files([path], [config_of()], fps=10.0)
     before, most = mapped_mib(), 0.0
     for number, _ in enumerate(video.frames):
         if number % 50 == 0:
@@ -124,7 +124,7 @@ FINE = np.zeros((40, 20, 30, 3), np.uint8)
 )
 def test_what_is_no_video_is_refused_in_one_line(video, fps, message):
     with pytest.raises(UserError, match=message):
-        check_video(video, fps)
+        checked_array(video, fps)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +133,12 @@ def test_what_is_no_video_is_refused_in_one_line(video, fps, message):
 )
 def test_rates_that_cannot_be_sampled_are_refused(fps, message):
     with pytest.raises(UserError, match=message):
-        from_array(FINE, fps, [config_of()])
+        open_array(FINE, fps, [config_of()])
 
 
 def test_a_network_that_takes_every_frame_takes_any_rate():
     configs = [config_of(fps=0.0)]
     for fps in (1e-4, 1e9):
-        assert from_array(FINE, fps, configs).num_frames == len(FINE)
+        assert open_array(FINE, fps, configs).num_frames == len(FINE)
     with pytest.raises(UserError, match="too low"):
-        from_array(FINE, 1e-308, configs)  # lasts longer than numbers reach
+        open_array(FINE, 1e-308, configs)  # lasts longer than numbers reach

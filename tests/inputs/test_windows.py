@@ -10,11 +10,11 @@ import pytest
 
 from afsd_jax.data.clips.geometry import centre_crop, cut_windows, window_offsets
 from afsd_jax.detection import nms
-from afsd_jax.detection.candidates import Candidates
 from afsd_jax.detection.detector import Detector
-from afsd_jax.detection.postprocess import detections_of_video
+from afsd_jax.detection.postprocess import candidates_of_window, detections_of_video
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Input, Source, of_arrays
+from afsd_jax.inputs.arrays import open_sampled
+from afsd_jax.inputs.video import OpenVideo, VideoSource
 from afsd_jax.inputs.windows import cut
 from afsd_jax.models import parameters
 from afsd_jax.runtime.prefetch import prefetch
@@ -55,9 +55,10 @@ def detector() -> Detector:
     return detector_of(1)
 
 
-def source(name: str, detector: Detector) -> Source:
+def source(name: str, detector: Detector) -> VideoSource:
     frames = frames_of(name)
-    return Source(name, lambda: of_arrays([frames], FPS, len(frames) / FPS, detector.configs, name))
+    given = [frames], FPS, len(frames) / FPS, detector.configs, name
+    return VideoSource(name, lambda: open_sampled(*given))
 
 
 def whole_video_at_once(detector: Detector, frames: np.ndarray):
@@ -70,8 +71,11 @@ def whole_video_at_once(detector: Detector, frames: np.ndarray):
     for offset in offsets:
         clips, valid = cut_windows(cropped, [offset], data.clip_length)
         outputs.append(detector._forward(detector.weights, [clips], valid))
-    segments, scores = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
-    return detector.detections(segments, scores, offsets, FPS, len(frames) / FPS)
+    candidates = [
+        candidates_of_window(offset, segments[0], scores[0], FPS, threshold=-1.0)
+        for offset, (segments, scores) in zip(offsets, outputs, strict=True)
+    ]
+    return detector.postprocessing.detections(candidates, len(frames) / FPS)
 
 
 @pytest.mark.parametrize("name", LENGTHS)
@@ -157,7 +161,7 @@ def test_nothing_is_prepared_for_a_video_that_cannot_be_opened():
 
     alone, order = detector_of(1), []
     alone._forward.prepare = lambda *args: order.append("prepared")
-    (found,) = alone.detect_sources([Source("x.mp4", refuse)])
+    (found,) = alone.detect_sources([VideoSource("x.mp4", refuse)])
     assert found.error
     assert not order
 
@@ -171,7 +175,7 @@ def test_a_video_that_is_one_window_is_cut_at_the_windows_end(detector):
 def test_each_video_is_yielded_before_the_next_but_one_is_read(detector):
     opened = []
 
-    def sources() -> Iterator[Source]:
+    def sources() -> Iterator[VideoSource]:
         for number in range(20):
             opened.append(number)
             yield source("one", detector)
@@ -182,12 +186,12 @@ def test_each_video_is_yielded_before_the_next_but_one_is_read(detector):
     found.close()
 
 
-def broken(error: Exception, after: int) -> Source:
+def broken(error: Exception, after: int) -> VideoSource:
     def frames() -> Iterator[list[np.ndarray]]:
         yield from ([frame] for frame in frames_of("four")[:after])
         raise error
 
-    return Source("broken", lambda: Input("broken", frames(), 200, FPS, 20.0))
+    return VideoSource("broken", lambda: OpenVideo("broken", frames(), 200, FPS, 20.0))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +200,7 @@ def broken(error: Exception, after: int) -> Source:
         (broken(MemoryError("no room\nleft"), 100), "broken: MemoryError: no room left"),
         (broken(MemoryError(), 0), "broken: MemoryError"),
         (broken(UserError("x.mp4: damaged"), 70), "x.mp4: damaged"),
-        (Source("gone", lambda: 1 / 0), "gone: ZeroDivisionError: division by zero"),  # type: ignore
+        (VideoSource("gone", lambda: 1 / 0), "gone: ZeroDivisionError: division by zero"),  # type: ignore
     ],
 )
 def test_a_video_that_fails_in_any_way_does_not_cost_the_others(detector, failing, message):
@@ -212,7 +216,7 @@ def test_a_video_that_fails_in_any_way_does_not_cost_the_others(detector, failin
 
 def test_frames_that_are_not_as_many_as_announced_are_refused(detector):
     for count, came in ((100, "more came"), (201, "only 200 came")):
-        video = Input("v", ([frame] for frame in frames_of("four")), count, FPS, count / FPS)
+        video = OpenVideo("v", ([frame] for frame in frames_of("four")), count, FPS, count / FPS)
         with pytest.raises(UserError, match=rf"v: has {count} frames by its times; {came}"):
             list(cut(video, detector.window_offsets(count), 64, 32))
 
@@ -222,21 +226,21 @@ def test_frames_that_are_not_as_many_as_announced_are_refused(detector):
 def test_windows_are_those_of_the_whole_video(num_frames, length, stride):
     frames = np.random.default_rng(0).integers(0, 256, (num_frames, 9, 12, 3), np.uint8)
     offsets = window_offsets(num_frames, length, stride)
-    video = Input("v", ([frame, frame[..., :2]] for frame in frames), num_frames, FPS, 1.0)
+    video = OpenVideo("v", ([frame, frame[..., :2]] for frame in frames), num_frames, FPS, 1.0)
     windows = list(cut(video, offsets, length, 8))
     assert [window.offset for window in windows] == offsets
     y, x = centre_crop(9, 8), centre_crop(12, 8)
     expected, counts = cut_windows(frames[:, y : y + 8, x : x + 8], offsets, length)
     for window, clip, count in zip(windows, expected, counts, strict=True):
-        np.testing.assert_array_equal(window.clips[0][0], clip)
-        np.testing.assert_array_equal(window.clips[1][0], clip[..., :2])
-        assert window.num_frames.tolist() == [count]
+        np.testing.assert_array_equal(window.frames[0], clip)
+        np.testing.assert_array_equal(window.frames[1], clip[..., :2])
+        assert window.num_frames == count
 
 
 def test_memory_does_not_grow_with_the_length_of_a_video():
     def peak(num_frames: int) -> int:
         frames = ([np.zeros((64, 64, 3), np.uint8)] for _ in range(num_frames))
-        video = Input("v", frames, num_frames, FPS, 1.0)
+        video = OpenVideo("v", frames, num_frames, FPS, 1.0)
         tracemalloc.start()
         for _ in cut(video, window_offsets(num_frames, 64, 32), 64, 64):
             pass
@@ -252,16 +256,20 @@ def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
     segments = np.sort(rng.uniform(0, 64, (7, 50, 2)).astype(np.float32), -1)
     scores = rng.uniform(0, 1, (7, 50, 4)).astype(np.float32) ** 8
     scores[2] = 0
-    offsets, kept = list(range(0, 70, 10)), Candidates()
-    for window in zip(offsets, segments, scores, strict=True):
-        kept.add(*window, threshold=0.3)
+    windows = list(zip(range(0, 70, 10), segments, scores, strict=True))
+
+    def candidates(threshold):
+        parts = [candidates_of_window(*window, FPS, threshold) for window in windows]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
     settings = {"score_threshold": 0.3, "factor": nms.gaussian(0.5), "nms_threshold": 0.01}
     settings |= {"max_detections": 100, "video_label": VideoLabel("jump", 0.5)}
-    few = kept.gathered()
-    assert 0 < len(few[2]) < 300
+    few, whole = candidates(0.3), candidates(-1.0)
+    assert 0 < len(few[0]) < 300
+    assert len(whole[0]) == 350
     names = ["a", "b", "c"]
-    whole = detections_of_video(segments, scores, offsets, FPS, names, **settings)
-    assert detections_of_video(*few, FPS, names, **settings) == whole
+    expected = detections_of_video(*whole, names, **settings)
+    assert detections_of_video(*few, names, **settings) == expected
 
 
 def test_a_thread_works_ahead_a_little_and_ends_with_its_reader():

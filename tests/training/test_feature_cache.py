@@ -14,8 +14,8 @@ from afsd_jax.config import default_config, resolve
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.training_data import TrainingData
-from afsd_jax.data.whole_videos import PreparedSplit
 from afsd_jax.errors import UserError
+from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.models import i3d, normalise, parameters
 from afsd_jax.training import feature_cache
 from afsd_jax.training.optimizer import make_optimizer
@@ -162,7 +162,7 @@ def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
     config = configuration(folder, data__validation_split="train", inference__window_stride=20)
     names = TrainingData(config).class_names
     weights = parameters.flatten(parameters.build_network(config))
-    split = PreparedSplit(config.data, "train")
+    split = PreparedSplit([config], "train")
     of_frames = dict(FramePredictor(config, names, split)(weights))
     of_features = dict(FeaturePredictor(config, names, weights)(weights))
     assert list(of_frames) == list(of_features) == split.names

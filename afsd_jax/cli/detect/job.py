@@ -21,11 +21,10 @@ from afsd_jax.cli.detect.video_list import (
 )
 from afsd_jax.cli.printing import print_damaged, print_failed, print_written
 from afsd_jax.data.decode.container import ByteSource
-from afsd_jax.detection.detector import Detector, Found
-from afsd_jax.detection.load import load_detector
+from afsd_jax.detection.detector import Detector, VideoResult, load_detector
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
-from afsd_jax.inputs.video import Source
+from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io import fingerprint
 from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
@@ -52,7 +51,7 @@ class Job:
     """
 
     detector: Detector
-    find: Callable[[Iterable[Source]], Iterator[Found]]
+    find: Callable[[Iterable[VideoSource]], Iterator[VideoResult]]
     scores: Mapping[str, VideoLabel] | None
     videos: VideoList
     names: Sequence[str]

@@ -12,10 +12,10 @@ from typing import TextIO
 
 from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
 from afsd_jax.cli.detect.options import DetectOptions
-from afsd_jax.detection.detector import Found
-from afsd_jax.detection.online import detect_live
+from afsd_jax.detection.detector import VideoResult
+from afsd_jax.detection.online import detect_online
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import Source
+from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io.activitynet_json import detection_fields
 from afsd_jax.runtime.signals import Interruption
 from afsd_jax.types import Detection
@@ -49,9 +49,9 @@ def detect_in_pipe(options: DetectOptions) -> int:
                 "-: starts and ends cannot be averaged before the video ends; give --voting-tiou 0"
             )
 
-        def find(sources: Iterable[Source]) -> Iterator[Found]:
+        def find(sources: Iterable[VideoSource]) -> Iterator[VideoResult]:
             for source in sources:
-                yield detect_live(job.detector, source, lines.write, bool(options.output))
+                yield detect_online(job.detector, source, lines.write, bool(options.output))
 
         try:
             with interruption:

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from afsd_jax.cli.detect.video_list import VideoList
 from afsd_jax.cli.progress_bar import SecondsBar
-from afsd_jax.inputs.video import Frames, Input, Source
+from afsd_jax.inputs.video import Frames, OpenVideo, VideoSource
 from afsd_jax.io.video_scores import label_of
 from afsd_jax.report.page import VideoReport
-from afsd_jax.report.thumbnails import StreamThumbnails, Thumbnails
+from afsd_jax.report.thumbnails import Thumbnails
 from afsd_jax.report.tracks import Track
 from afsd_jax.types import Detection, VideoLabel
 
@@ -35,7 +35,7 @@ class Progress:
         """
         self._videos, self._scores, self._with_thumbnails = videos, scores, with_thumbnails
         self._stated_s = {name: videos.stated_s(name) for name in names}
-        self._thumbnails: dict[str, Thumbnails | StreamThumbnails] = {}
+        self._thumbnails: dict[str, Thumbnails] = {}
         self._bar = SecondsBar(sum(self._stated_s.values()), quiet)
 
     def __enter__(self) -> "Progress":
@@ -44,12 +44,12 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def sources(self) -> Iterator[Source]:
+    def sources(self) -> Iterator[VideoSource]:
         """Yields the videos, each to be opened when its turn comes."""
         for source in self._videos.sources(list(self._stated_s)):
-            yield Source(source.name, functools.partial(self._open, source))
+            yield VideoSource(source.name, functools.partial(self._open, source))
 
-    def _open(self, source: Source) -> Input:
+    def _open(self, source: VideoSource) -> OpenVideo:
         self._bar.set_description_str(source.name, refresh=False)
         stated_s, actual_s = self._stated_s[source.name], 0.0
         try:
@@ -60,19 +60,17 @@ class Progress:
             self._bar.correct(actual_s - stated_s)
         return video._replace(frames=self._read(video), label=label)
 
-    def _read(self, video: Input) -> Iterator[Frames]:
-        thumbnails: Thumbnails | StreamThumbnails
-        thumbnails = Thumbnails(video.num_frames if self._with_thumbnails else 0)
-        if self._with_thumbnails and video.passed_s is not None:
-            thumbnails = StreamThumbnails()
+    def _read(self, video: OpenVideo) -> Iterator[Frames]:
+        num_frames = None if video.is_pipe else video.num_frames
+        thumbnails = Thumbnails(num_frames if self._with_thumbnails else 0)
         self._thumbnails[video.name] = thumbnails
         for position, frames in enumerate(self._bar.counted(video.frames, video.fps)):
             rgb = next((frame for frame in frames if frame.shape[-1] == 3), None)
             if rgb is not None:
-                thumbnails.see(position, rgb)
+                thumbnails.add(position, rgb)
             yield frames
 
-    def report(self, video: Input, detections: Sequence[Detection]) -> VideoReport:
+    def report(self, video: OpenVideo, detections: Sequence[Detection]) -> VideoReport:
         """Returns a video whose frames have been read, with its detections and thumbnails."""
         name, videos = video.name, self._videos
         track = Track(name, video.duration_s, detections, videos.actions(name))

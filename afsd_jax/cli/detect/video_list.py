@@ -12,8 +12,8 @@ from afsd_jax.cli.detect.options import PIPE_NAME, DetectOptions
 from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.errors import UserError
-from afsd_jax.inputs import video as inputs
-from afsd_jax.inputs.video import Input, Source
+from afsd_jax.inputs.arrays import open_array_files
+from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file, open_pipe
 from afsd_jax.io import files, fingerprint
 from afsd_jax.types import Action
 
@@ -26,7 +26,7 @@ class VideoList(Protocol):
     def stated_s(self, name: str) -> float:
         """Returns about how many seconds a video lasts; 0: not known before it is opened."""
 
-    def sources(self, names: Sequence[str]) -> Iterator[Source]:
+    def sources(self, names: Sequence[str]) -> Iterator[VideoSource]:
         """Yields the videos of these names, each to be opened when its turn comes."""
 
     def state(self, name: str) -> str:
@@ -66,8 +66,8 @@ class VideoFiles:
         path = self._paths[name]
         return 0.0 if path.suffix == ".npy" else stated_duration(path)
 
-    def sources(self, names: Sequence[str]) -> Iterator[Source]:
-        return (Source(name, functools.partial(self._open, name)) for name in names)
+    def sources(self, names: Sequence[str]) -> Iterator[VideoSource]:
+        return (VideoSource(name, functools.partial(self._open, name)) for name in names)
 
     def state(self, name: str) -> str:
         paths, options = self._read_from(name), self._options
@@ -83,11 +83,11 @@ class VideoFiles:
     def actions(self, name: str) -> Sequence[Action] | None:
         return self._truth.get(name)
 
-    def _open(self, name: str) -> Input:
+    def _open(self, name: str) -> OpenVideo:
         paths = self._read_from(name)
         if paths[0].suffix != ".npy":
-            return inputs.from_video(paths[0], self._configs, self._options.flow_method)
-        return inputs.from_arrays(paths, self._configs, self._options.fps, self._durations)
+            return open_file(paths[0], self._configs, self._options.flow_method)
+        return open_array_files(paths, self._configs, self._options.fps, self._durations)
 
     def _read_from(self, name: str) -> list[Path]:
         path, flow_dir = self._paths[name], self._options.flow_dir
@@ -111,13 +111,13 @@ class PipedVideo:
           flow_method: how optical flow is computed; None: as each configuration says.
         """
         self.names = [PIPE_NAME]
-        self._open = functools.partial(inputs.from_stream, source, PIPE_NAME, configs, flow_method)
+        self._open = functools.partial(open_pipe, source, PIPE_NAME, configs, flow_method)
 
     def stated_s(self, name: str) -> float:
         return 0.0
 
-    def sources(self, names: Sequence[str]) -> Iterator[Source]:
-        return (Source(name, self._open) for name in names)
+    def sources(self, names: Sequence[str]) -> Iterator[VideoSource]:
+        return (VideoSource(name, self._open) for name in names)
 
     def state(self, name: str) -> str:
         return uuid.uuid4().hex  # no other video is the same
@@ -140,17 +140,20 @@ class PreparedVideos:
           configs: configurations of the networks.
 
         Raises:
-          UserError: as `inputs.Prepared` does, or `ground_truth` has no annotations of these
+          UserError: as `PreparedSplit` does, or `ground_truth` has no annotations of these
             videos.
         """
-        assert options.data_dir is not None
-        prepared = inputs.Prepared(configs, options.data_dir, options.split or "")
-        self.sources = prepared.sources
-        self.names = list(prepared.durations_s)
-        self.stated_s = prepared.durations_s.__getitem__
-        self._files = fingerprint.of_files(prepared.files)
+        from afsd_jax.inputs.prepared import PreparedSplit  # loads TensorFlow, which takes seconds
+
+        self._split = PreparedSplit(configs, options.split or "", options.data_dir)
+        self.names = self._split.names
+        self.stated_s = self._split.durations_s.__getitem__
+        self._files = fingerprint.of_files(self._split.files)
         truth = options.ground_truth
-        self.actions = (_read_truth(truth, self.names) if truth else prepared.actions).get
+        self.actions = (_read_truth(truth, self.names) if truth else self._split.actions).get
+
+    def sources(self, names: Sequence[str]) -> Iterator[VideoSource]:
+        return self._split.choose(names).sources()
 
     def state(self, name: str) -> str:
         return self._files
