@@ -1,7 +1,7 @@
 """The command `afsd look`: recognises actions in videos without training, as a baseline."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from afsd_jax.io.files import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from afsd_jax.cli.progress_bar import SecondsBar
-    from afsd_jax.detection.recognition import Recognizer
+    from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.report.page import VideoReport
 
 SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
@@ -59,7 +59,7 @@ def run(args: Namespace) -> int:
     from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.data.decode.video_reader import stated_duration
-    from afsd_jax.detection.recognition import Recognizer
+    from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.io.video_scores import write_video_scores
     from afsd_jax.results.writers import Selection, write_results
 
@@ -131,7 +131,7 @@ def recognize(
       UserError: the video cannot be read.
     """
     from afsd_jax.data.decode.video_reader import VideoReader
-    from afsd_jax.detection import recognition
+    from afsd_jax.detection.recognizer import STEP, probabilities, segments, video_scores
     from afsd_jax.report.page import VideoReport
     from afsd_jax.report.thumbnails import Thumbnails
     from afsd_jax.report.tracks import Track
@@ -139,12 +139,15 @@ def recognize(
     reader = VideoReader(path, fps, (size, size), square=True)
     bar.correct(reader.duration_s - stated_s)
     thumbnails = Thumbnails(reader.num_frames if with_thumbnails else 0)
-    frames = thumbnails.passing(bar.counted(reader, reader.fps))
-    step_s = recognition.MOMENT / reader.fps
-    likely = recognition.probabilities(recognizer.logits(frames, reader.num_frames), step_s)
-    detections = recognition.segments(
-        likely, recognizer.class_names, step_s, reader.duration_s, threshold
-    )
+
+    def frames() -> Iterator[Any]:
+        for position, frame in enumerate(bar.counted(reader, reader.fps)):
+            thumbnails.add(position, frame)
+            yield frame
+
+    step_s = STEP / reader.fps
+    likely = probabilities(recognizer.logits(frames(), reader.num_frames), step_s)
+    detections = segments(likely, recognizer.class_names, step_s, reader.duration_s, threshold)
     track = Track(path.stem, reader.duration_s, detections)
     report = VideoReport(track, *thumbnails.shown(reader.fps), path)
-    return report, recognition.video_scores(likely)
+    return report, video_scores(likely)

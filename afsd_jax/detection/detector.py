@@ -26,8 +26,8 @@ from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
 from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, read_windows, unexpected_error
 from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
+from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
-from afsd_jax.results.footage import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import Detection, VideoLabel

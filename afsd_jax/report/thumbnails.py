@@ -1,61 +1,69 @@
-"""A few small frames of a video, kept while all of them are read."""
+"""A few small frames of a video, spread over its length, for pages."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 
-THUMBNAILS = 8  # frames of each video on the page
+THUMBNAILS = 8  # frames of each video
+HEIGHT = 144  # pixels, of frames in their video's proportions
 
-
-class StreamThumbnails:
-    """Keeps a few small frames, spread over a video whose length nobody knows."""
-
-    def __init__(self) -> None:
-        self._kept: list[tuple[int, NDArray[np.uint8]]] = []
-        self._step = 1
-
-    def see(self, position: int, frame: NDArray[np.uint8]) -> None:
-        """Takes the next frame, RGB, and its place in the video; most are not kept."""
-        if position % self._step:
-            return
-        self._kept.append((position, resize(frame, FRAME_SIZE)))
-        if len(self._kept) == 2 * THUMBNAILS:
-            self._kept, self._step = self._kept[::2], 2 * self._step
-
-    def shown(self, fps: float) -> tuple[NDArray[np.uint8] | None, list[float]]:
-        """Returns frames and times as `Thumbnails.shown` does."""
-        if not self._kept:
-            return None, []
-        count = min(THUMBNAILS, len(self._kept))
-        chosen = [self._kept[i] for i in np.linspace(0, len(self._kept) - 1, count).astype(int)]
-        return np.stack([frame for _, frame in chosen]), [place / fps for place, _ in chosen]
+# Frames [N, H, W, 3] and their times in seconds, as a `VideoReport` takes them; None without any.
+Shown = tuple[NDArray[np.uint8] | None, list[float]]
 
 
 class Thumbnails:
-    """Keeps a few small frames, spread over a video, of those that pass."""
+    """Collects thumbnails while all frames of a video are read, from the first to the last."""
 
-    def __init__(self, num_frames: int):
-        count = min(THUMBNAILS, num_frames)
-        self.positions = np.linspace(0, num_frames - 1, count).astype(int)
-        self.frames: list[NDArray[np.uint8]] = []
+    def __init__(self, num_frames: int | None):
+        """Holds no frames yet.
 
-    def passing(self, frames: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-        """Yields frames."""
-        for position, frame in enumerate(frames):
-            self.see(position, frame)
-            yield frame
+        Args:
+          num_frames: number of frames that will be read; None: unknown, as for a pipe; 0: no
+            thumbnails are wanted.
+        """
+        self._positions = None if num_frames is None else set(_spread(num_frames))
+        self._step = 1  # without known positions, each `_step`-th frame is collected
+        self._frames: list[tuple[int, NDArray[np.uint8]]] = []
 
-    def see(self, position: int, frame: NDArray[np.uint8]) -> None:
-        """Takes the next frame, RGB, and its place in the video; most are not kept."""
-        index = len(self.frames)
-        if index < len(self.positions) and position == self.positions[index]:
-            self.frames.append(resize(frame, FRAME_SIZE))
+    def add(self, position: int, frame: NDArray[np.uint8]) -> None:
+        """Takes the next frame, RGB, and its position in the video; most are not stored."""
+        if self._positions is not None:
+            if position in self._positions:
+                self._frames.append((position, resize(frame, FRAME_SIZE)))
+        elif position % self._step == 0:
+            self._frames.append((position, resize(frame, FRAME_SIZE)))
+            if len(self._frames) == 2 * THUMBNAILS:
+                self._frames, self._step = self._frames[::2], 2 * self._step
 
-    def shown(self, fps: float) -> tuple[NDArray[np.uint8] | None, list[float]]:
-        """Returns the frames kept and their times in seconds, as a `VideoReport` takes them."""
-        if not self.frames:
-            return None, []
-        return np.stack(self.frames), (self.positions / fps).tolist()
+    def shown(self, fps: float) -> Shown:
+        """Returns the thumbnails of a video with this frame rate."""
+        chosen = [self._frames[index] for index in _spread(len(self._frames))]
+        return _stacked([(position / fps, frame) for position, frame in chosen])
+
+
+def thumbnail_times(duration_s: float) -> list[float]:
+    """Returns the times of thumbnails that are read one by one: middles of equal parts, seconds."""
+    return ((np.arange(THUMBNAILS) + 0.5) * duration_s / THUMBNAILS).tolist()
+
+
+def shrink(frames: Sequence[tuple[float, NDArray[np.uint8]]]) -> Shown:
+    """Returns frames of one size, with their times, as thumbnails of at most `HEIGHT` pixels."""
+    if not frames:
+        return None, []
+    height, width = frames[0][1].shape[:2]
+    size = min(height, HEIGHT), max(round(width * min(1, HEIGHT / height)), 1)
+    return _stacked([(time_s, resize(frame, size)) for time_s, frame in frames])
+
+
+def _stacked(frames: Sequence[tuple[float, NDArray[np.uint8]]]) -> Shown:
+    if not frames:
+        return None, []
+    return np.stack([frame for _, frame in frames]), [time_s for time_s, _ in frames]
+
+
+def _spread(count: int) -> list[int]:
+    """Returns indices from 0 to count - 1, at most `THUMBNAILS`, evenly spread."""
+    return np.linspace(0, count - 1, min(THUMBNAILS, count)).astype(int).tolist()

@@ -1,6 +1,8 @@
-"""What is found in one video: a list of detections that can be looked at and written down."""
+"""The detections of one video: a list that can be shown, and written in several formats."""
 
+import logging
 import os
+import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterable, Sequence
@@ -14,9 +16,7 @@ from afsd_jax.report.inline import inline_html
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.timeline import timeline_figure
 from afsd_jax.report.tracks import Track, classes_of
-from afsd_jax.results import notebook
-from afsd_jax.results.clips import write_clip
-from afsd_jax.results.footage import DetectedVideo
+from afsd_jax.results.clips import DetectedVideo, write_clip
 from afsd_jax.results.writers import FORMATS, TITLE, Selection, write_shown
 from afsd_jax.types import Detection
 
@@ -26,21 +26,23 @@ if TYPE_CHECKING:
 
 MIN_SCORE = Selection().min_score
 
+log = logging.getLogger(__name__)
+
 
 class Detections(list[Detection]):
-    """The detections of one video, best first; as a list it equals a plain list of the same.
+    """The detections of one video, best first; equal to a plain list of the same detections.
 
-    A notebook shows it as a timeline. `to_json`, `to_csv` and `to_df` hold every detection; what is
-    made for people leaves out those that score less than `min_score`. Slices and `above` keep the
-    video; other operations of lists give plain lists.
+    A notebook shows it as a timeline. `to_json`, `to_csv` and `to_df` contain every detection; the
+    formats for people leave out those that score less than `min_score`. Slices and `above` return
+    `Detections` of the same video; other list operations return plain lists.
 
     Attributes:
       video: name, path, duration and classes of the video.
     """
 
-    def __init__(self, found: Iterable[Detection], video: DetectedVideo):
+    def __init__(self, detections: Iterable[Detection], video: DetectedVideo):
         """Takes the detections in their order, and their video."""
-        super().__init__(found)
+        super().__init__(detections)
         self.video = video
 
     @overload
@@ -62,19 +64,20 @@ class Detections(list[Detection]):
         return f"Detections({text})"
 
     def above(self, min_score: float) -> "Detections":
-        """Returns the detections that reach a score."""
-        return Detections((found for found in self if found.score >= min_score), self.video)
+        """Returns the detections with at least this score."""
+        reach = (detection for detection in self if detection.score >= min_score)
+        return Detections(reach, self.video)
 
     def to_json(self) -> str:
         """Returns the text of an ActivityNet predictions file, as `afsd detect` writes it."""
         return files.json_text(activitynet_json.predictions({self.video.name: self}))
 
     def to_csv(self) -> str:
-        """Returns comma-separated values: a line `label,score,start_s,end_s` for each detection."""
+        """Returns comma-separated values: one line `label,score,start_s,end_s` per detection."""
         return table.csv_text(self)
 
     def to_df(self) -> "pd.DataFrame":
-        """Returns a pandas table: a row label, score, start_s, end_s for each detection.
+        """Returns a pandas table: one row label, score, start_s, end_s per detection.
 
         Raises:
           UserError: pandas is not installed.
@@ -86,27 +89,29 @@ class Detections(list[Detection]):
         return subtitles.srt(self._cues(min_score))
 
     def to_vtt(self, min_score: float = MIN_SCORE) -> str:
-        """Returns subtitles in the format WebVTT, of browsers."""
+        """Returns subtitles in WebVTT, the format of browsers."""
         return subtitles.vtt(self._cues(min_score))
 
     def plot(self, min_score: float = MIN_SCORE) -> "Figure":
-        """Returns a Matplotlib figure of the timeline; its `savefig` writes a picture."""
+        """Returns a Matplotlib figure of the timeline; `savefig` writes it as a picture."""
         return timeline_figure([self._report().track], min_score=min_score, labels=self._labels)
 
     def show(self, min_score: float = MIN_SCORE) -> None:
         """Shows the timeline below a notebook's cell; elsewhere opens a page in the browser.
 
         On the page weaker detections can be made visible. It is written into a new temporary
-        folder, whose path is printed where no browser can be opened.
+        folder; if no browser can be opened, a warning names it.
         """
-        if notebook.running():
-            notebook.show_html(self._html(min_score))
+        if in_notebook():
+            from IPython.display import HTML, display
+
+            display(HTML(self._html(min_score)))
             return
         page = Path(tempfile.mkdtemp(prefix="afsd-")) / "detections.html"
         video = self._report(with_frames=True)
         write_page(page, [video], title=TITLE, min_score=min_score, labels=self._labels)
         if not webbrowser.open(page.as_uri()):
-            print(f"no browser can be opened here; open {page}")
+            log.warning("no browser can be opened here; open %s", page)
 
     def save(
         self,
@@ -117,10 +122,10 @@ class Detections(list[Detection]):
         """Writes one file of each format into a folder, NAME.json, NAME.html, …
 
         Args:
-          folder: is made where it is missing; files of these names in it are replaced.
-          formats: some of json, csv, vtt, srt, html, png; all by default. The JSON file holds all
-            detections.
-          min_score: of what the other files show.
+          folder: created if missing; files of these names in it are replaced.
+          formats: some of json, csv, vtt, srt, html, png; all by default. The JSON file contains
+            all detections.
+          min_score: least score of the detections in the other files.
 
         Returns:
           The files, in the order of `formats`.
@@ -150,11 +155,11 @@ class Detections(list[Detection]):
         path: str | os.PathLike[str] | None = None,
         margin_s: float = 0.0,
     ) -> Path:
-        """Cuts one action out of the video; a notebook shows it below the cell, too.
+        """Writes one action as a short video; a notebook shows it below the cell, too.
 
         Args:
-          index: of the detection in this list.
-          path: of the mp4 file to write; default: a new one in a temporary folder. It has H.264 at
+          index: index of the detection in this list.
+          path: mp4 file to write; default: a new one in a temporary folder. It contains H.264 in
             the video's own size, and no sound.
           margin_s: seconds to show before and after the action.
 
@@ -163,18 +168,20 @@ class Detections(list[Detection]):
 
         Raises:
           IndexError: there is no such detection.
-          UserError: the video is not there any more, or the file cannot be written.
+          UserError: the video no longer exists, or the file cannot be written.
         """
-        found, footage = self[index], self.video.footage
+        detection, footage = self[index], self.video.footage
         if footage is None:
             raise UserError("there are no pictures to cut a clip from: the video was given as flow")
         if path is None:
             path = Path(tempfile.mkdtemp(prefix="afsd-")) / f"clip_{index}.mp4"
         files.check_apart([path], [self.video.path])
-        start_s = max(found.start_s - margin_s, 0.0)
-        write_clip(path, footage.between(start_s, found.end_s + margin_s))
-        if notebook.running():
-            notebook.show_video(Path(path))
+        start_s = max(detection.start_s - margin_s, 0.0)
+        write_clip(path, footage.between(start_s, detection.end_s + margin_s))
+        if in_notebook():
+            from IPython.display import Video, display
+
+            display(Video(str(path), embed=True))
         return Path(path)
 
     def _repr_html_(self) -> str:
@@ -196,3 +203,10 @@ class Detections(list[Detection]):
     def _labels(self) -> list[str]:
         """All classes in the order that fixes their colours; a video-level classifier adds some."""
         return classes_of([self._report().track], self.video.class_names)
+
+
+def in_notebook() -> bool:
+    """Returns whether this code runs in a notebook (Jupyter, Colab, …)."""
+    interactive = sys.modules.get("IPython")  # a notebook has imported it
+    shell = interactive.get_ipython() if interactive else None
+    return hasattr(shell, "kernel")

@@ -12,7 +12,7 @@ import pytest
 
 from afsd_jax import cli
 from afsd_jax.cli.process import REFUSED
-from afsd_jax.detection import recognition
+from afsd_jax.detection.recognizer import STEP
 from afsd_jax.io.video_scores import label_of, read_video_scores
 from afsd_jax.report.thumbnails import Thumbnails
 from tests import small_run
@@ -100,12 +100,13 @@ def test_the_scores_name_the_actions_of_detectors_that_know_no_classes(folder):
 def test_thumbnails_are_few_and_spread_whatever_the_length():
     frames = np.arange(1000, dtype=np.uint8)[:, None, None, None] + np.zeros((8, 8, 3), np.uint8)
     for num_frames in (1, 3, 8, 1000):
-        kept = Thumbnails(num_frames)
-        assert sum(1 for _ in kept.passing(frames[:num_frames])) == num_frames
-        assert len(kept.frames) == len(kept.positions) == min(8, num_frames)
-        shown = [int(frame[0, 0, 0]) for frame in kept.frames]
-        assert shown == [position % 256 for position in kept.positions]
-        assert (kept.positions[0], kept.positions[-1]) == (0, num_frames - 1)
+        thumbnails = Thumbnails(num_frames)
+        for position, frame in enumerate(frames[:num_frames]):
+            thumbnails.add(position, frame)
+        shown, positions = thumbnails.shown(fps=1.0)
+        assert len(shown) == len(positions) == min(8, num_frames)
+        assert [int(frame[0, 0, 0]) for frame in shown] == [at % 256 for at in positions]
+        assert (positions[0], positions[-1]) == (0, num_frames - 1)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
 
 
 def test_a_missing_package_is_one_line_with_the_pip_command(tmp_path, monkeypatch, capsys, tiny):
-    assert recognition.MOMENT == 8  # everything is imported
+    assert STEP == 8  # everything is imported
     monkeypatch.setattr(sys, "path", [])
     assert cli.main(["look", str(tiny), f"--output={tmp_path / 'x.json'}"]) == REFUSED
     message = capsys.readouterr().err

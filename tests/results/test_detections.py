@@ -22,8 +22,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.io.activitynet_json import read_predictions, write_predictions
 from afsd_jax.models import parameters
 from afsd_jax.report.colors import class_colors
+from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage
 from afsd_jax.results.detections import Detections
-from afsd_jax.results.footage import ArrayFootage, DetectedVideo, FileFootage
 from afsd_jax.types import Detection
 from afsd_jax.weights.checkpoint import Checkpoint
 from tests import small_run
@@ -125,7 +125,7 @@ def test_without_pandas_a_table_says_what_to_install():
 import sys
 sys.modules["pandas"] = None
 from afsd_jax.results.detections import Detections
-from afsd_jax.results.footage import DetectedVideo
+from afsd_jax.results.clips import DetectedVideo
 Detections([], DetectedVideo("video", 1.0)).to_df()
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -267,7 +267,7 @@ def test_show_opens_a_page_in_the_browser(path, tmp_path):
 from pathlib import Path
 from afsd_jax import Detection
 from afsd_jax.results.detections import Detections
-from afsd_jax.results.footage import DetectedVideo, FileFootage
+from afsd_jax.results.clips import DetectedVideo, FileFootage
 video = DetectedVideo("video", 4.0, ["rise"], FileFootage(Path({str(path)!r})))
 Detections([Detection("rise", 0.9, 1.0, 2.0)], video).show()
 """
@@ -283,7 +283,7 @@ Detections([Detection("rise", 0.9, 1.0, 2.0)], video).show()
     assert "rise" in page.read_text()
     nowhere = environment | {"BROWSER": "/bin/false %s"}
     result = subprocess.run(command, env=nowhere, capture_output=True, text=True)
-    assert re.fullmatch(r"no browser can be opened here; open \S+\.html\n", result.stdout)
+    assert re.fullmatch(r"no browser can be opened here; open \S+\.html\n", result.stderr)
 
 
 # Clips

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import cli
-from afsd_jax.report.thumbnails import THUMBNAILS, StreamThumbnails
+from afsd_jax.report.thumbnails import THUMBNAILS, Thumbnails
 from tests.support import ROOT
 from tests.untrained_checkpoints import write_untrained
 from tests.video_files import write_video
@@ -160,10 +160,10 @@ def test_what_a_stream_cannot_have_is_refused(arguments, message, capsys):
 
 
 def test_a_few_frames_of_a_stream_are_kept_wherever_it_ends():
-    kept = StreamThumbnails()
+    kept = Thumbnails(None)
     assert kept.shown(10.0) == (None, [])
     for position in range(1000):
-        kept.see(position, np.full((8, 8, 3), position % 250, np.uint8))
+        kept.add(position, np.full((8, 8, 3), position % 250, np.uint8))
         if position in (0, 5, 100, 999):
             frames, times_s = kept.shown(10.0)
             assert len(frames) == len(times_s) == min(THUMBNAILS, position + 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from afsd_jax.detection import recognition
+from afsd_jax.detection.recognizer import Recognizer, probabilities, segments, video_scores
 from afsd_jax.models import parameters, streaming
 from afsd_jax.weights import kinetics
 from tests.real_videos import TOP_5, frames_of
@@ -19,8 +19,8 @@ NAMES = ["a", "b", "c"]
 
 
 @pytest.fixture(scope="module")
-def recognizer() -> recognition.Recognizer:
-    return recognition.Recognizer(SIZE)
+def recognizer() -> Recognizer:
+    return Recognizer(SIZE)
 
 
 def noise(num_frames: int) -> np.ndarray:
@@ -51,7 +51,7 @@ def test_logits_are_those_of_the_trunk_on_the_whole_video(recognizer, num_frames
 
 
 def test_real_frames_give_what_the_usual_head_gives():
-    recognizer = recognition.Recognizer()
+    recognizer = Recognizer()
     cells = recognizer.logits(frames_of("bikes.mp4"), 32)
     logits = ((cells[1:] + cells[:-1]) / 2).mean(0)
     top = TOP_5["bikes.mp4"]
@@ -87,7 +87,7 @@ def test_frames_are_not_held(recognizer):
 def test_a_clip_of_64_frames_is_averaged_around_each_moment():
     logits = np.zeros((40, 3), np.float32)
     logits[20, 1] = 80
-    found = np.log(recognition.probabilities(logits, 8 / 25))
+    found = np.log(probabilities(logits, 8 / 25))
     raised = found[:, 1] - found[:, 0]
     # Eight pairs of cells see a moment: the outermost of its nine cells count half.
     np.testing.assert_allclose(raised[16:25], [5, *[10] * 7, 5], atol=1e-4)
@@ -97,11 +97,11 @@ def test_a_clip_of_64_frames_is_averaged_around_each_moment():
 @pytest.mark.parametrize("moments", [1, 2, 5, 8, 30])
 def test_clips_stay_within_the_video(moments):
     logits = np.random.default_rng(0).normal(size=(moments, 3)).astype(np.float32)
-    found = recognition.probabilities(logits, 8 / 25)
+    found = probabilities(logits, 8 / 25)
     assert found.shape == (moments, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
     assert all((moment == found[0]).all() for moment in found[:4])
-    constant = recognition.probabilities(np.ones((moments, 1)) * [0.0, 1.0, 2.0], 8 / 25)
+    constant = probabilities(np.ones((moments, 1)) * [0.0, 1.0, 2.0], 8 / 25)
     expected = np.exp([0.0, 1, 2]) / np.exp([0.0, 1, 2]).sum()
     np.testing.assert_allclose(constant, np.broadcast_to(expected, constant.shape), 1e-5)
 
@@ -111,13 +111,13 @@ def test_runs_of_a_likely_class_become_segments_that_score_their_mean():
     likely[1:4, 0] = 0.5, 0.9, 0.7
     likely[6:, 0] = 0.3
     likely[8:, 2] = 0.65
-    found = recognition.segments(likely, NAMES, 0.32, 3.1, threshold=0.3)
+    found = segments(likely, NAMES, 0.32, 3.1, threshold=0.3)
     assert [(d.label, round(d.start_s, 6), round(d.end_s, 6)) for d in found] == [
         ("a", 0.32, 1.28),
         ("c", 2.56, 3.1),
     ]
     assert [d.score for d in found] == pytest.approx([0.7, 0.65])
-    low = recognition.segments(likely, NAMES, 0.32, 3.1, threshold=0.1)
+    low = segments(likely, NAMES, 0.32, 3.1, threshold=0.1)
     assert [d.label for d in low] == ["a", "c", "a"]
     # The weaker run overlaps with that of another class: soft-NMS lowers its score.
     overlap = (3.1 - 2.56) / (3.1 - 1.92)
@@ -125,12 +125,12 @@ def test_runs_of_a_likely_class_become_segments_that_score_their_mean():
 
 
 def test_nothing_likely_is_no_segment():
-    assert recognition.segments(np.full((5, 3), 0.1), NAMES, 0.32, 1.6, 0.2) == []
+    assert segments(np.full((5, 3), 0.1), NAMES, 0.32, 1.6, 0.2) == []
 
 
 def test_a_video_scores_the_mean_of_each_class_in_its_best_eighth():
     likely = np.zeros((20, 2))
     likely[[3, 9, 15], 0] = 0.9, 0.6, 0.3
     likely[:, 1] = 0.5
-    np.testing.assert_allclose(recognition.video_scores(likely), [0.6, 0.5])
-    np.testing.assert_allclose(recognition.video_scores(likely[:1]), [0, 0.5])
+    np.testing.assert_allclose(video_scores(likely), [0.6, 0.5])
+    np.testing.assert_allclose(video_scores(likely[:1]), [0, 0.5])
