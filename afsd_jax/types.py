@@ -70,7 +70,19 @@ class Predictions(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """A detected action: its class, its score and its ends in seconds."""
+    """A detected action.
+
+    Attributes:
+      label: class name.
+      score: from 0 to 1.
+      start_s: from the video's start, seconds.
+      end_s: from the video's start, seconds.
+
+    Example:
+      >>> detection = Detection("jump", 0.9, start_s=1.0, end_s=2.5)
+      >>> detection.end_s - detection.start_s
+      1.5
+    """
 
     label: str
     score: float

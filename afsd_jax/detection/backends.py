@@ -88,7 +88,7 @@ class ForwardPass:
 
         Args:
           weights: weights of each network.
-          frames: for each network uint8 [B, T, H, W, channels].
+          frames: one batch of windows for each network, uint8 [B, T, H, W, channels].
           num_frames: int32 [B], number of each window's frames that lie in the video.
 
         Returns:

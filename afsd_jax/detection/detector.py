@@ -51,6 +51,23 @@ def load_detector(
 
     Raises:
       UserError: a path is neither, the two do not fit together, or there is no such backend.
+
+    Example:
+      An untrained network stands in for a trained one here.
+
+      >>> import tempfile
+      >>> from afsd_jax.config import default_config, resolve
+      >>> from afsd_jax.models import parameters
+      >>> from afsd_jax.weights import checkpoint
+      >>> config = default_config()
+      >>> config.data.update(clip_length=64, crop_size=32, frame_size=32)
+      >>> config.model.update(trunk_width=0.05, channels=16, groups=4)
+      >>> config = resolve(config, num_actions=2)
+      >>> weights = parameters.flatten(parameters.build_network(config))
+      >>> folder = tempfile.mkdtemp() + "/checkpoint"
+      >>> checkpoint.write(folder, weights, config, ["jump", "run"])
+      >>> load_detector(folder)
+      Detector(rgb, 2 classes: jump, run, clips of 64 frames at 10 fps)
     """
     streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
     if len(streams) > 1 and streams[1].config.data.stream != "flow":
@@ -80,6 +97,8 @@ class VideoResult(NamedTuple):
 class Detector:
     """Finds the actions in videos.
 
+    `load_detector` makes one from files. `detector.detect("video.mp4")` then returns `Detections`.
+
     Attributes:
       checkpoints: the checkpoint of each network, without its weights.
       configs: configuration of each stream's network.
@@ -89,6 +108,21 @@ class Detector:
       backend: what computes the trunk.
       mesh: devices that share each batch of windows, by default all of them; None: there is one.
       postprocessing: turns decoded windows into detections.
+
+    Example:
+      >>> from afsd_jax.config import default_config, resolve
+      >>> from afsd_jax.models import parameters
+      >>> from afsd_jax.weights.checkpoint import Checkpoint
+      >>> config = default_config()
+      >>> config.data.update(clip_length=64, crop_size=32, frame_size=32)
+      >>> config.model.update(trunk_width=0.05, channels=16, groups=4)
+      >>> config = resolve(config, num_actions=2)
+      >>> weights = parameters.flatten(parameters.build_network(config))
+      >>> detector = Detector([Checkpoint(0, config, ["jump", "run"], weights)])
+      >>> detector
+      Detector(rgb, 2 classes: jump, run, clips of 64 frames at 10 fps)
+      >>> detector.window_offsets(num_frames=100)  # of a video of 10 s
+      [0, 36]
     """
 
     def __init__(self, streams: Sequence[Checkpoint], backend: str | None = None):
@@ -194,8 +228,8 @@ class Detector:
         """Returns the actions in a video given as sampled frames, best first.
 
         Args:
-          streams: for each network uint8 [N, H, W, channels], sampled at `fps`; they are not
-            copied.
+          streams: one array for each network, uint8 [N, H, W, channels], sampled at `fps`; they
+            are not copied.
           fps: frames per second.
           duration_s: length of the video, seconds; detections are clipped to it.
           video_label: class and score factor from a video-level classifier.
@@ -272,10 +306,11 @@ class Detector:
         if error or video is None:
             return VideoResult(name, video, [], error)
         try:
-            found = self.postprocessing.detections(candidates, video.duration_s, video.label)
+            rule = self.postprocessing
+            detections = rule.detections(candidates, video.duration_s, video.label)
         except Exception as raised:  # such as too little memory for this video
             return VideoResult(name, video, [], unexpected_error(name, raised))
-        return VideoResult(name, video, found)
+        return VideoResult(name, video, detections)
 
     def _detect_one(self, source: VideoSource, footage: Footage | None) -> Detections:
         (result,) = self.detect_sources([source])

@@ -114,13 +114,13 @@ class _OnlineSuppression:
 
     def detections(self) -> list[Detection]:
         """Returns all final detections that were kept, best first."""
-        found = []
+        detections: list[Detection] = []
         for number, parts in enumerate(self._kept):
             if parts:
                 segments, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
                 best = np.lexsort((segments[:, 0], -scores))[: self._inference.max_detections]
-                found += self._detections(number, segments[best], scores[best])
-        return sorted(found, key=lambda detection: -detection.score)
+                detections += self._detections(number, segments[best], scores[best])
+        return sorted(detections, key=lambda detection: -detection.score)
 
     def _detections(self, number: int, segments: Floats, scores: Floats) -> list[Detection]:
         clip = self._inference.clip_to_video and self.video.duration_s > 0

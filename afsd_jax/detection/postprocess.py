@@ -154,13 +154,11 @@ def detections_of_video(
     weights = (action_scores * counts).sum(1)
 
     detections = []
-    for name, rows, (kept, kept_scores) in zip(
-        class_names, rows_of_classes, suppressed, strict=True
-    ):
-        picked = segments[rows[kept]]
+    for name, rows, (picks, decayed) in zip(class_names, rows_of_classes, suppressed, strict=True):
+        picked = segments[rows[picks]]
         if voting_tiou > 0:
             picked = nms.vote(picked, segments, weights, voting_tiou)
-        detections += detections_of_class(picked, kept_scores, name, duration_s, video_label)
+        detections += detections_of_class(picked, decayed, name, duration_s, video_label)
     return sorted(detections, key=lambda detection: -detection.score)
 
 

@@ -88,7 +88,7 @@ def open_sampled(
     """Opens frames that are already sampled and resized for the networks.
 
     Args:
-      streams: for each network uint8 [N, H, W, channels], sampled at `fps`.
+      streams: one array for each network, uint8 [N, H, W, channels], sampled at `fps`.
       fps: frames per second.
       duration_s: length of the video, seconds.
       configs: configurations of the networks.

@@ -24,7 +24,7 @@ class Window(NamedTuple):
 
     Attributes:
       offset: its first frame in the video.
-      frames: for each network uint8 [T, S, S, channels]; 0 after the video's end.
+      frames: one array for each network, uint8 [T, S, S, channels]; 0 after the video's end.
       num_frames: number of its frames that lie in the video.
     """
 

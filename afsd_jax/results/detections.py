@@ -38,6 +38,21 @@ class Detections(list[Detection]):
 
     Attributes:
       video: name, path, duration and classes of the video.
+
+    Example:
+      >>> from afsd_jax import Detection
+      >>> from afsd_jax.results.clips import DetectedVideo
+      >>> video = DetectedVideo("dog", duration_s=10.0, class_names=["jump", "run"])
+      >>> found = [Detection("jump", 0.9, 1.0, 2.5), Detection("run", 0.2, 3.0, 9.0)]
+      >>> detections = Detections(found, video)
+      >>> detections
+      Detections(dog, 10.0 s: 2 found, best jump 0.90, 1.0–2.5 s)
+      >>> [detection.label for detection in detections.above(0.5)]
+      ['jump']
+      >>> print(detections.to_csv().strip().replace("\\r", ""))
+      label,score,start_s,end_s
+      jump,0.900000,1.000,2.500
+      run,0.200000,3.000,9.000
     """
 
     def __init__(self, detections: Iterable[Detection], video: DetectedVideo):
