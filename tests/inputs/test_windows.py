@@ -79,7 +79,7 @@ def whole_video_at_once(detector: Detector, frames: np.ndarray):
 
 
 @pytest.mark.parametrize("name", LENGTHS)
-def test_a_stream_gives_exactly_what_the_whole_video_in_memory_gives(detector, name):
+def test_windows_one_by_one_give_exactly_what_all_in_memory_give(detector, name):
     frames = frames_of(name)
     expected = whole_video_at_once(detector, frames)
     assert len(expected) > 20
