@@ -9,8 +9,8 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
 from afsd_jax.data.decode import sources
+from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS
 from afsd_jax.errors import UserError
