@@ -49,7 +49,7 @@ class Recognizer:
             return cells[0].mean((1, 2)) @ kernel + bias, state
 
         self._step = compiled(step, donate_argnums=1)
-        self._initial_state = streaming.empty(self._weights[0], self._shape)
+        self._initial_state = streaming.empty_cache(self._weights[0], self._shape)
 
     def logits(self, frames: Iterable[NDArray[np.uint8]], num_frames: int) -> NDArray[np.float32]:
         """Returns logits [ceil(num_frames / STEP), 400] of a video.

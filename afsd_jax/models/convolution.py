@@ -1,4 +1,4 @@
-"""3-D convolutions and products with kernels, in the forms that are fastest where they run."""
+"""Convolutions and matrix products in the forms that are fastest on CPUs and GPUs."""
 
 import functools
 
@@ -31,8 +31,8 @@ def unfold(x: jax.Array, axis: int, kernel_size: int, stride: int) -> list[jax.A
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns x @ kernel for x [...,C] and kernel [C,D].
 
-    Its gradients are products of matrices as they lie in memory. Of `x @ kernel`, JAX's own
-    gradient by the kernel lets XLA copy the transposed cotangent first, on one core.
+    Its gradients are products of matrices in their memory order. With JAX's own gradient of
+    `x @ kernel` by the kernel, XLA first copies the transposed cotangent, on one core.
     """
     return x @ kernel
 
@@ -45,9 +45,9 @@ def _product_backward(
     residuals: tuple[jax.Array, ...], cotangent: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = residuals
-    rows, of_rows = x.reshape(-1, kernel.shape[0]), cotangent.reshape(-1, kernel.shape[1])
-    by_kernel = jax.lax.dot_general(rows, of_rows, (((0,), (0,)), ((), ())))
-    return (of_rows @ kernel.T).reshape(x.shape), by_kernel
+    rows, cotangent_rows = x.reshape(-1, kernel.shape[0]), cotangent.reshape(-1, kernel.shape[1])
+    by_kernel = jax.lax.dot_general(rows, cotangent_rows, (((0,), (0,)), ((), ())))
+    return (cotangent_rows @ kernel.T).reshape(x.shape), by_kernel
 
 
 product.defvjp(_product_forward, _product_backward)
@@ -57,8 +57,8 @@ product.defvjp(_product_forward, _product_backward)
 def conv2d(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.Array:
     """Convolves [N,H,W,C] with a kernel [h,w,C,D], "SAME"-padded, to [N,H',W',D].
 
-    Its gradients are convolutions of the same layout, the only one that XLA has a fast convolution
-    for on CPUs. It changes others into that itself, but not inside of loops.
+    Its gradients are convolutions of the same layout, the only one for which XLA has a fast
+    convolution on CPUs. XLA converts other layouts to it, but not inside loops.
     """
     return _conv2d(x, kernel, "SAME", strides)
 
@@ -89,19 +89,19 @@ def _conv2d_backward(
     x, kernel = residuals
     taps, sizes = kernel.shape[:2], x.shape[1:3]
     before = [low for low, _ in jax.lax.padtype_to_pads(sizes, taps, strides, "SAME")]
-    # From the first cell that the dilated cotangent has to the last: what is convolved with what.
-    spread = [(n - 1) * stride + 1 for n, stride in zip(cotangent.shape[1:3], strides, strict=True)]
-    ends = list(zip(taps, sizes, spread, before, strict=True))
+    # Extent of the dilated cotangent along each axis.
+    extents = [(n - 1) * s + 1 for n, s in zip(cotangent.shape[1:3], strides, strict=True)]
+    axes = list(zip(taps, sizes, extents, before, strict=True))
     by_x = _conv2d(
         cotangent,
         kernel[::-1, ::-1].swapaxes(2, 3),
-        [(tap - 1 - low, size + low - wide) for tap, size, wide, low in ends],
+        [(tap - 1 - low, size + low - extent) for tap, size, extent, low in axes],
         x_dilation=strides,
     )
     by_kernel = _conv2d(
         x.transpose(3, 1, 2, 0),
         cotangent.transpose(1, 2, 0, 3),
-        [(low, tap - 1 + wide - size - low) for tap, size, wide, low in ends],
+        [(low, tap - 1 + extent - size - low) for tap, size, extent, low in axes],
         kernel_dilation=strides,
     )
     return by_x, by_kernel.transpose(1, 2, 0, 3)
@@ -120,9 +120,9 @@ def conv3d(
     """Convolves [B,T,H,W,C] with a kernel [t,h,w,C,D], "SAME"-padded, to [B,T',H',W',D].
 
     Args:
-      pad_time: whether time is padded, too, or the frames given are all there is to see.
       implementation: "native" is XLA's 3-D convolution; "folded" concatenates the temporal taps as
-        channels of one 2-D convolution. None takes what is fast on the default backend.
+        channels of one 2-D convolution. None: the faster one on the default backend.
+      pad_time: whether time is padded as well as space.
     """
     if implementation is None:
         implementation = "folded" if jax.default_backend() == "cpu" else "native"

@@ -1,4 +1,4 @@
-"""The trunk: I3D (Inception-v1 inflated to three dimensions), up to Mixed_5c.
+"""The trunk: I3D (Inception-v1 inflated to three dimensions) up to Mixed_5c.
 
 Source: Carreira & Zisserman, "Quo Vadis, Action Recognition?", CVPR 2017; AFSD §3.2.
 """
@@ -64,18 +64,18 @@ def scaled(channels: int, width: float) -> int:
 
 
 def endpoint_channels(endpoint: str, width: float) -> int:
-    """Returns the number of channels of a Mixed endpoint of a trunk of this width."""
+    """Returns the number of channels of a Mixed endpoint in a trunk of this width."""
     b0, _, b1b, _, b2b, b3b = MIXED[endpoint]
     return sum(scaled(channels, width) for channels in (b0, b1b, b2b, b3b))
 
 
 def endpoints_until(*endpoints: str) -> tuple[str, ...]:
-    """Returns the endpoints up to the last of these, with it."""
+    """Returns the endpoints up to and including the last of these."""
     return ENDPOINTS[: max(map(ENDPOINTS.index, endpoints)) + 1]
 
 
 def endpoint_stride(endpoint: str) -> tuple[int, int]:
-    """Returns an endpoint's stride (frames, pixels) on the clip."""
+    """Returns an endpoint's stride (frames, pixels)."""
     time, space = 1, 1
     for name in endpoints_until(endpoint):
         strides = UNITS[name][2] if name in UNITS else POOLS.get(name, ((), (1, 1, 1)))[1]
@@ -84,10 +84,10 @@ def endpoint_stride(endpoint: str) -> tuple[int, int]:
 
 
 def frozen_endpoints(frozen_until: str) -> tuple[str, ...]:
-    """Returns the endpoints up to `frozen_until` with it, none for "".
+    """Returns the endpoints up to and including `frozen_until`, none for "".
 
     Raises:
-      UserError: it is no endpoint.
+      UserError: `frozen_until` is not an endpoint.
     """
     if frozen_until and frozen_until not in ENDPOINTS:
         raise UserError(
@@ -122,7 +122,7 @@ def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
 
 
 class Learning(NamedTuple):
-    """What of a unit is trained: its kernels, and its BatchNorms with statistics of the batch."""
+    """Whether a unit's kernels are trained, and its BatchNorms (with statistics of the batch)."""
 
     kernel: bool
     norm: bool
@@ -151,7 +151,7 @@ class Unit3D(nnx.Module):
 
 
 class Mixed(nnx.Module):
-    """An Inception block: four branches on the same input, concatenated along channels."""
+    """An Inception block: four branches with the same input, concatenated along channels."""
 
     def __init__(
         self,
@@ -185,10 +185,10 @@ class Mixed(nnx.Module):
 
 
 class I3D(nnx.Module):
-    """The trunk. Its units are attributes under their official names.
+    """The trunk, whose units are attributes with their official names.
 
     Attributes:
-      endpoints: that it computes.
+      endpoints: names of the endpoints that it computes.
     """
 
     remat = ""  # policy, see `rematerialise`
@@ -203,10 +203,10 @@ class I3D(nnx.Module):
         rng: layers.Rng,
         until: Sequence[str] = ENDPOINTS,
     ):
-        """Builds the trunk up to the last of `until`; up to `frozen_until` it is not trained.
+        """Builds the trunk up to the last of `until`, frozen up to `frozen_until`.
 
         Raises:
-          UserError: there is no endpoint `frozen_until`.
+          UserError: `frozen_until` is not an endpoint.
         """
         channels, frozen = in_channels, frozen_endpoints(frozen_until)
         self.endpoints = endpoints_until(*until)

@@ -1,4 +1,4 @@
-"""The building blocks: convolutions and norms, channels last, padded "SAME" as XLA does."""
+"""The network's convolutions and norms: channels last, padded "SAME" as in XLA."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -11,16 +11,15 @@ from jax.typing import DTypeLike
 
 from afsd_jax.models.convolution import conv3d, pad_same, product, unfold
 
-# Weights are drawn by NumPy, all of the full network in 2 s. One jitted constructor that draws by
-# nnx.initializers compiles for 12 s or more on two cores.
-# None draws nothing, for networks whose weights come from elsewhere.
+# NumPy draws all weights of the full network in 2 s. A jitted constructor with nnx.initializers
+# compiles for 12 s or more on two cores. None: weights are zero, to be replaced by others.
 Rng = np.random.Generator | None
 Initializer = Callable[[Rng, tuple[int, ...]], np.ndarray]
 Lengths = tuple[int, ...]
 
 
 def normal(std: float) -> Initializer:
-    """Returns the initialiser by a normal distribution of this standard deviation."""
+    """Returns an initialiser with a normal distribution of this standard deviation."""
 
     def init(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
         if rng is None:
@@ -64,8 +63,9 @@ def upsample(x: jax.Array, length: int) -> jax.Array:
 class BatchNorm(nnx.Module):
     """Batch normalisation over all axes but the last, eps 1e-3.
 
-    Frozen (the default of AFSD) it applies its running statistics and has no trainable parameter.
-    Trained, it normalises by the statistics of the global batch, which XLA gathers over devices.
+    If frozen (the default of AFSD), it applies its running statistics and has no trainable
+    parameter. If trained, it uses the statistics of the global batch, which XLA reduces over all
+    devices.
     """
 
     def __init__(self, channels: int, trained: bool, momentum: float = 0.98, eps: float = 1e-3):
@@ -92,7 +92,7 @@ class BatchNorm(nnx.Module):
 
 
 class Conv3D(nnx.Module):
-    """A 3-D convolution without bias, kernel [t,h,w,in,out], that learns or is frozen."""
+    """A 3-D convolution without bias, kernel [t,h,w,in,out], trained or frozen."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class Conv3D(nnx.Module):
 
 
 class SpatialConv(nnx.Module):
-    """Collapses space: a "valid" convolution as large as H×W, [B,T,H,W,C] → [B,T,D]."""
+    """Collapses space by a "valid" convolution with an H×W kernel: [B,T,H,W,C] → [B,T,D]."""
 
     def __init__(self, size: int, in_channels: int, out_channels: int, dtype: DTypeLike, rng: Rng):
         kernel = glorot_uniform(rng, (1, size, size, in_channels, out_channels))
@@ -133,7 +133,7 @@ class SpatialConv(nnx.Module):
 class Conv1D(nnx.Module):
     """A 1-D convolution over time, [B,t,C] → [B,ceil(t/stride),D], kernel [size,in,out].
 
-    With `lengths`, the sequence is several ones concatenated along time, each convolved by itself.
+    With `lengths`, the input is several sequences concatenated along time, convolved separately.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Conv1D(nnx.Module):
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         kernel = self.kernel[...].astype(self.dtype)
-        # As one matrix product: the lengths are small and the channels many.
+        # As one matrix product, because there are few cells and many channels.
         padded = pad_same(x.astype(self.dtype), 1, kernel.shape[0], self.stride)
         taps = unfold(padded, 1, kernel.shape[0], self.stride)
         if len(lengths) > 1 and len(taps) > 1:
@@ -164,7 +164,7 @@ class Conv1D(nnx.Module):
 
 
 def _inside(lengths: Lengths, kernel_size: int) -> np.ndarray:
-    """Returns, for each tap, whether it stays within a cell's own sequence, float32 [taps,K]."""
+    """Returns float32 [taps,K]: 1 where a tap reads the cell's own sequence, else 0."""
     index = np.concatenate([np.arange(length) for length in lengths])
     size = np.repeat(lengths, lengths)
     shifts = np.arange(kernel_size)[:, None] - (kernel_size - 1) // 2
@@ -174,7 +174,8 @@ def _inside(lengths: Lengths, kernel_size: int) -> np.ndarray:
 class GroupNorm(nnx.Module):
     """Group normalisation of [B,t,C] over channel group × time, eps 1e-5.
 
-    With `lengths`, it is several sequences concatenated along time, each with its own statistics.
+    With `lengths`, the input is several sequences concatenated along time, each with its own
+    statistics.
     """
 
     def __init__(self, channels: int, groups: int, eps: float = 1e-5):
@@ -184,51 +185,51 @@ class GroupNorm(nnx.Module):
 
     def __call__(self, x: jax.Array, lengths: Lengths = ()) -> jax.Array:
         lengths = lengths or (x.shape[1],)
-        # Compiled apart, it is traced once for all units of a shape.
-        normalise = jax.jit(_normal_form, static_argnums=(1, 2, 3))
-        normal_form = normalise(to_float32(x), lengths, self.groups, self.eps)
-        return normal_form * self.scale[...] + self.bias[...]
+        # Jitted separately, so that it is traced once for all units of the same shape.
+        normalise = jax.jit(_normalised, static_argnums=(1, 2, 3))
+        normalised = normalise(to_float32(x), lengths, self.groups, self.eps)
+        return normalised * self.scale[...] + self.bias[...]
 
 
-# With a gradient of half the operations that JAX would derive.
+# This gradient has half the operations of the one that JAX derives.
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _normal_form(x: jax.Array, lengths: Lengths, groups: int, eps: float) -> jax.Array:
-    """Returns x [B,K,C] less the means of sequence and group, over their deviations."""
-    return _normal_form_forward(x, lengths, groups, eps)[0]
+def _normalised(x: jax.Array, lengths: Lengths, groups: int, eps: float) -> jax.Array:
+    """Returns x [B,K,C] normalised to mean 0 and variance 1 by sequence and group."""
+    return _normalised_forward(x, lengths, groups, eps)[0]
 
 
-def _normal_form_forward(
+def _normalised_forward(
     x: jax.Array, lengths: Lengths, groups: int, eps: float
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     grouped = x.reshape(*x.shape[:2], groups, -1)
     centred = grouped - _means(grouped, lengths)
     scale = jax.lax.rsqrt(_means(jnp.square(centred), lengths) + eps)
-    normal_form = centred * scale
-    return normal_form.reshape(x.shape), (normal_form, scale)
+    normalised = centred * scale
+    return normalised.reshape(x.shape), (normalised, scale)
 
 
-def _normal_form_backward(
+def _normalised_backward(
     lengths: Lengths,
     groups: int,
     eps: float,
     saved: tuple[jax.Array, jax.Array],
     gradient: jax.Array,
 ) -> tuple[jax.Array]:
-    normal_form, scale = saved
-    grouped = gradient.reshape(normal_form.shape)
-    along = normal_form * _means(grouped * normal_form, lengths)
+    normalised, scale = saved
+    grouped = gradient.reshape(normalised.shape)
+    along = normalised * _means(grouped * normalised, lengths)
     return (((grouped - _means(grouped, lengths) - along) * scale).reshape(gradient.shape),)
 
 
-_normal_form.defvjp(_normal_form_forward, _normal_form_backward)
+_normalised.defvjp(_normalised_forward, _normalised_backward)
 
 
 def _means(values: jax.Array, lengths: Lengths) -> jax.Array:
-    """Returns each cell's mean over its sequence and group, [B,K,G,1], of values [B,K,G,c]."""
-    of_cells = values.mean(-1)
+    """Returns the mean [B,K,G,1] of values [B,K,G,c] over each cell's sequence and group."""
+    cell_means = values.mean(-1)
     same = np.repeat(np.repeat(np.eye(len(lengths)), lengths, axis=0), lengths, axis=1)
     share = (same / np.repeat(lengths, lengths)).astype(np.float32)  # [K,K]
-    return jnp.einsum("jk,bkg->bjg", share, of_cells, precision="highest")[..., None]
+    return jnp.einsum("jk,bkg->bjg", share, cell_means, precision="highest")[..., None]
 
 
 class NormReLU(nnx.Module):
@@ -253,7 +254,7 @@ def conv_norm_relu(
     rng: Rng,
     init: Initializer = glorot_uniform,
 ) -> NormReLU:
-    """Returns the unit of the pyramid, towers and branches: Conv1D → GroupNorm → ReLU."""
+    """Returns Conv1D → GroupNorm → ReLU, the unit of pyramid, towers and branches."""
     conv = Conv1D(in_channels, out_channels, kernel_size, stride, dtype, rng, init)
     return NormReLU(conv, out_channels, groups)
 

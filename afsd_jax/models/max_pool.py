@@ -1,4 +1,4 @@
-"""Maximum pooling in three dimensions, with a gradient that is cheap, too."""
+"""Max pooling in three dimensions, with a cheap gradient."""
 
 import functools
 
@@ -14,13 +14,18 @@ def max_pool3d(
     strides: tuple[int, int, int],
     pad_time: bool = True,
 ) -> jax.Array:
-    """Max-pools [B,T,H,W,C] "SAME"-padded with zeros, which is -inf for inputs that are ≥ 0.
+    """Max-pools [B,T,H,W,C], "SAME"-padded with zeros, which for inputs ≥ 0 equals -inf.
 
     A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
-    Of equal cells the first one, by time, then height, then width, gets the gradient.
+    Among equal cells, the first by time, then height, then width gets the gradient.
 
     Args:
-      pad_time: whether time is padded, too, or the frames given are all there is to see.
+      pad_time: whether time is padded as well as space.
+
+    Example:
+      >>> x = jnp.arange(6.0).reshape(1, 6, 1, 1, 1)
+      >>> max_pool3d(x, (2, 1, 1), (2, 1, 1)).ravel().tolist()
+      [1.0, 3.0, 5.0]
     """
     for axis in (3, 2, 1):
         taps, stride = kernel_size[axis - 1], strides[axis - 1]
@@ -58,7 +63,7 @@ def _maxima_backward(
         equal = cells == y
         share = jnp.where(free & equal, cotangent, 0)
         free = free & ~equal
-        # A tap sees each stride-th cell: those of one phase, some groups of `stride` further on.
+        # A tap reads every stride-th cell, that is one phase of each group of `stride` cells.
         group, phase = divmod(tap, stride)
         padding = [(0, 0)] * x.ndim
         padding[axis] = (group, groups - group - share.shape[axis])

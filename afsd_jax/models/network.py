@@ -14,15 +14,15 @@ from afsd_jax.models import i3d, layers, refinement
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
 from afsd_jax.types import Predictions
 
-# What frames after a video's end are, once normalised.
+# Normalised value of the frames after a video's end.
 PADDING = {"black": -1.0, "grey": 0.0}
 
 
 class BoundaryFeatures(NamedTuple):
-    """Features whose first half of channels is sensitive to starts, the second to ends; float32.
+    """Features of which half the channels are sensitive to starts, the other half to ends; float32.
 
-    frame_level: [B,T,N] at every frame.
-    level_loc, level_conf: [B,t,2N] of level 0.
+    frame_level: [B,T,N] feature at every frame.
+    level_loc, level_conf: [B,t,2N] features of both towers at level 0.
     """
 
     frame_level: jax.Array
@@ -31,10 +31,10 @@ class BoundaryFeatures(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the network says of B clips; float32.
+    """The network's outputs for B clips; float32.
 
-    predictions: of all levels' K priors, concatenated along time.
-    boundary: what refinement reads; None without it.
+    predictions: predictions for the K priors of all levels, concatenated along time.
+    boundary: features that refinement pools; None without refinement.
     """
 
     predictions: Predictions
@@ -42,15 +42,17 @@ class Outputs(NamedTuple):
 
 
 def normalise(frames: jax.Array, num_frames: jax.Array, padding: float) -> jax.Array:
-    """Maps uint8 frames [B,T,H,W,C] to float32 [-1, 1]; frames from `num_frames` [B] on are
-    `padding`."""
+    """Maps uint8 frames [B,T,H,W,C] to float32 [-1, 1].
+
+    Frames after the first `num_frames` [B] become `padding`.
+    """
     clips = frames.astype(jnp.float32) / 255 * 2 - 1
     valid = jnp.arange(frames.shape[1]) < num_frames[:, None]
     return jnp.where(valid[:, :, None, None, None], clips, padding)
 
 
 def lengths_of(model: ml_collections.ConfigDict, clip_length: int) -> tuple[int, ...]:
-    """Returns the number of cells of each pyramid level of this model."""
+    """Returns the number of cells in each pyramid level of this model."""
     stride, _ = i3d.endpoint_stride(model.pyramid_inputs[0])
     return level_lengths(clip_length, stride, model.levels)
 
@@ -77,10 +79,10 @@ class Network(nnx.Module):
         crop_size: int,
         rng: layers.Rng = None,
     ):
-        """Builds the network with random weights, or without `rng` zero kernels.
+        """Builds the network with random weights, or with zero kernels if `rng` is None.
 
         Args:
-          model: the `model` part of the configuration.
+          model: section `model` of the configuration.
           clip_length: T, frames, a multiple of the coarsest trunk endpoint's stride.
           crop_size: height and width of the frames, pixels.
         """
@@ -135,7 +137,7 @@ class Network(nnx.Module):
         return self.heads(self.features(clips, training))
 
     def features(self, clips: jax.Array, training: bool = False) -> list[jax.Array]:
-        """Returns what the trunk hands on, [B,*shape] for each of `feature_shapes`."""
+        """Returns the trunk's features, one array [B,*shape] for each of `feature_shapes`."""
 
         def run(trunk: i3d.I3D, clips: jax.Array) -> list[jax.Array]:
             endpoints = trunk(clips, training)
@@ -144,10 +146,10 @@ class Network(nnx.Module):
         return i3d.rematerialise(run, "trunk", self.remat)(self.trunk, clips)
 
     def heads(self, features: Sequence[jax.Array]) -> Outputs:
-        """Returns the predictions for the trunk's features, see `features`."""
+        """Returns the outputs for the trunk's features (see `features`)."""
         levels = self.pyramid(features)
 
-        # The heads are shared by all levels, which therefore pass them concatenated along time.
+        # All levels share the heads, so they are concatenated along time.
         lengths = self.lengths
         cells = jnp.concatenate(levels, axis=1)
         loc_tower = layers.apply_all(self.loc_tower, cells, lengths)
@@ -171,8 +173,8 @@ class Network(nnx.Module):
     def _refine(
         self, level: jax.Array, loc: jax.Array, loc_tower: jax.Array, conf_tower: jax.Array
     ) -> tuple[jax.Array, jax.Array, BoundaryFeatures]:
-        """Returns the towers' features [B,K,N] refined at the ends of the coarse proposals `loc`,
-        and what was read there; `level` is the pyramid's first."""
+        """Returns both towers' features [B,K,N], refined at the ends of the coarse proposals `loc`,
+        and the boundary features that were pooled; `level` is the pyramid's first level."""
         lengths, pool = self.lengths, self._pool
         frame_level = self.frame_level(level)
         level_regions, frame_regions = refinement.proposal_regions(

@@ -1,6 +1,6 @@
-"""The trunk for inference on CPUs, by OpenVINO: the same network from the same weights.
+"""The trunk in OpenVINO, for inference on CPUs.
 
-OpenVINO's convolutions for CPUs are about twice as fast as XLA's. It is an extra:
+OpenVINO's convolutions on CPUs are about twice as fast as XLA's. It is optional:
 `pip install "afsd-jax[openvino]"`.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from afsd_jax.models import i3d
 from afsd_jax.models.convolution import same_padding
-from afsd_jax.models.streaming import Weights, fold_norms
+from afsd_jax.models.streaming import FoldedWeights, fold_norms
 
 Trunk = Callable[[np.ndarray], list[np.ndarray]]
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -33,14 +33,14 @@ def build(
     """Compiles the trunk for clips of one shape.
 
     Args:
-      parameters: of the network by name, `trunk.Mixed_3b.b0.conv.kernel`.
-      shape: of the clips, [B,T,H,W,channels].
-      endpoints: what to return.
-      precision: of the products, float32 or bfloat16.
+      parameters: weights of the network by name, such as `trunk.Mixed_3b.b0.conv.kernel`.
+      shape: shape of the clips, [B,T,H,W,channels].
+      endpoints: names of the endpoints to return.
+      precision: precision of matrix products, float32 or bfloat16.
 
     Returns:
-      From float32 clips in [-1, 1] the endpoints, float32 [B,T',H',W',C']. The arrays are valid
-      until the next call.
+      A function from float32 clips in [-1, 1] to the endpoints, float32 [B,T',H',W',C']. Its arrays
+      are valid until the next call.
     """
     openvino = _openvino()
     trunk_only = {k: np.asarray(v) for k, v in parameters.items() if k.startswith("trunk.")}
@@ -61,7 +61,7 @@ def build(
 
 
 def _openvino() -> Any:
-    # Importing it would fork a process that reports the import over the network.
+    # Without this, importing OpenVINO starts a process that reports the import over the network.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
@@ -69,14 +69,14 @@ def _openvino() -> Any:
 
 
 class _Graph:
-    """OpenVINO's operations of the trunk.
+    """The trunk as operations of OpenVINO.
 
     Attributes:
       clips: the input.
-      outputs: the endpoints up to the last one asked for, by name, channels last.
+      outputs: endpoints by name up to the last requested one, channels last.
     """
 
-    def __init__(self, weights: Weights, shape: Sequence[int], endpoints: Sequence[str]):
+    def __init__(self, weights: FoldedWeights, shape: Sequence[int], endpoints: Sequence[str]):
         self._ops, self._weights = _openvino().opset13, weights
         self.clips = self._ops.parameter(list(shape), np.float32)
         self.outputs: dict[str, Any] = {}
@@ -108,7 +108,7 @@ class _Graph:
         return self._ops.relu(self._ops.add(x, bias.reshape(1, -1, 1, 1, 1)))
 
     def _pool(self, x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> Any:
-        # Nothing that is pooled is negative, so that padding with -inf is padding with zeros.
+        # Inputs are never negative, so padding with -inf equals padding with zeros.
         before, after = _padding(x, kernel_size, strides)
         pool = self._ops.max_pool(x, list(strides), [1, 1, 1], before, after, list(kernel_size))
         return pool.output(0)

@@ -1,4 +1,4 @@
-"""A network's weights as one flat dictionary, so that files and converters need no module tree."""
+"""A network's weights as a flat dictionary, for files and converters without a module tree."""
 
 import functools
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from afsd_jax.models import Network
 
 
 def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
-    """Returns the configuration's network with random weights."""
+    """Returns the configured network with random weights."""
     rng = np.random.default_rng(seed)
     network = Network(config.model, config.data.clip_length, config.data.crop_size, rng)
     return replace(network, jax.device_put(flatten(network)))
 
 
 def abstract_network(config: ml_collections.ConfigDict) -> Network:
-    """Returns the configuration's network with shapes in place of weights, always the same one."""
+    """Returns the configured network with shapes instead of weights, the same object each time."""
     model = ml_collections.FrozenConfigDict(config.model)
     return _abstract_network(model, config.data.clip_length, config.data.crop_size)
 
@@ -37,12 +37,12 @@ def _path_name(path: tuple[Any, ...]) -> str:
 
 
 def names(network: Network, kind: type[nnx.Variable] = nnx.Variable) -> list[str]:
-    """Returns the paths of the weights of a kind: nnx.Param are those that learn."""
+    """Returns the paths of weights of one kind; nnx.Param are those that are trained."""
     return [_path_name(path) for path, _ in nnx.to_flat_state(nnx.state(network, kind))]
 
 
 def flatten(network: Network) -> dict[str, Any]:
-    """Returns every weight and running statistic by its path: `trunk.Mixed_3b.b0.conv.kernel`."""
+    """Returns every weight and statistic by its path, such as `trunk.Mixed_3b.b0.conv.kernel`."""
     return {
         _path_name(path): variable.get_value()
         for path, variable in nnx.to_flat_state(nnx.state(network))
@@ -50,7 +50,7 @@ def flatten(network: Network) -> dict[str, Any]:
 
 
 def replace(network: Network, parameters: Mapping[str, Any]) -> Network:
-    """Returns a network like this one (which may be abstract) with exactly these weights."""
+    """Returns a network like this one (which may be abstract) with these weights."""
     graph, state = nnx.split(network)
     flat = {
         path: variable.replace(parameters[_path_name(path)])
@@ -65,7 +65,7 @@ def shapes(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]
 
 
 def learned_shapes(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns the shape and dtype of every weight that learns."""
+    """Returns the shape and dtype of every weight that is trained."""
     network = abstract_network(config)
     learned = set(names(network, nnx.Param))
     return {name: value for name, value in flatten(network).items() if name in learned}

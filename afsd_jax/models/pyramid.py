@@ -11,7 +11,7 @@ from afsd_jax.models import layers
 
 
 def level_lengths(clip_length: int, first_stride: int, levels: int) -> tuple[int, ...]:
-    """Returns the number of cells of each level of a clip of `clip_length` frames."""
+    """Returns the number of cells in each level for clips of `clip_length` frames."""
     lengths = [-(-clip_length // first_stride)]
     while len(lengths) < levels:
         lengths.append(-(-lengths[-1] // 2))
@@ -25,10 +25,10 @@ def priors(lengths: Sequence[int]) -> np.ndarray:
 
 
 class Pyramid(nnx.Module):
-    """Levels of ever coarser features over a clip.
+    """Temporal features of a clip in increasingly coarse levels.
 
-    The first levels come from trunk endpoints, whose space a convolution collapses; each then
-    adds the next coarser one, upsampled. Every further level halves the one below it.
+    The first levels come from trunk endpoints: a convolution collapses space, then the next coarser
+    level is upsampled and added. Each further level has half the cells of the one before.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Pyramid(nnx.Module):
         dtype: DTypeLike,
         rng: layers.Rng,
     ):
-        """`inputs` holds (height = width, channels) of each trunk endpoint used."""
+        """`inputs` holds (height = width, channels) of each trunk endpoint that is read."""
         units = [
             layers.NormReLU(
                 layers.SpatialConv(size, in_channels, channels, dtype, rng), channels, groups
@@ -54,7 +54,7 @@ class Pyramid(nnx.Module):
         self.levels = nnx.List(units)
 
     def __call__(self, endpoints: Sequence[jax.Array]) -> list[jax.Array]:
-        """Returns the levels [B,t,channels] of trunk endpoints [B,t,H,W,C], finest first."""
+        """Returns the levels [B,t,channels] for trunk endpoints [B,t,H,W,C], finest first."""
         features = [unit(x) for unit, x in zip(self.levels, endpoints, strict=False)]
         for coarse in reversed(range(1, len(features))):
             fine = features[coarse - 1]
@@ -65,7 +65,7 @@ class Pyramid(nnx.Module):
 
 
 class FrameLevel(nnx.Module):
-    """The feature at every frame: [B,t,C] → [B,T,C], its halves start- and end-sensitive."""
+    """The frame-level feature: [B,t,C] → [B,T,C], start-sensitive then end-sensitive half."""
 
     def __init__(
         self, channels: int, groups: int, clip_length: int, dtype: DTypeLike, rng: layers.Rng

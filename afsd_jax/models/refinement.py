@@ -1,4 +1,4 @@
-"""Saliency-based refinement: features from the ends of coarse proposals. Source: AFSD §3.4."""
+"""Saliency-based refinement: features at the ends of coarse proposals. Source: AFSD §3.4."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from afsd_jax.models import layers
 
-# The shares of a proposal's width by which a region reaches inside and outside of it.
+# A region reaches 1/INSIDE of a proposal's width into it and 1/OUTSIDE out of it.
 INSIDE, OUTSIDE = 4, 10
 
 
@@ -19,7 +19,7 @@ def boundary_regions(start: jax.Array, end: jax.Array, width: jax.Array) -> jax.
 
     Args:
       start, end: [...] first and last position, in cells or frames.
-      width: [...] the width of which the regions take a share, at least one cell.
+      width: [...] width of the segments, which determines that of the regions (at least a cell).
 
     Returns:
       [..., 4]: the start's region (from, to) and the end's region (from, to), both inclusive.
@@ -38,35 +38,35 @@ def frame_regions(start: jax.Array, end: jax.Array) -> jax.Array:
 def proposal_regions(
     loc: jax.Array, priors: jax.Array, lengths: Sequence[int], clip_length: int
 ) -> tuple[jax.Array, jax.Array]:
-    """Returns where to pool for coarse predictions; no gradient flows through it.
+    """Returns the regions to pool for coarse predictions, without gradients.
 
     Args:
       loc: [B,K,2] distances to start and end, frames.
       priors: [K] fractions of the clip.
-      lengths: cells of each level.
+      lengths: number of cells in each level.
 
     Returns:
-      The regions [B,K,4] on the levels, in cells of all levels concatenated along time, and the
-      regions [B,K,4] in frames.
+      The regions [B,K,4] in cells of all levels concatenated along time, and the regions [B,K,4] in
+      frames.
     """
     loc = jax.lax.stop_gradient(layers.to_float32(loc))
-    cells_of = np.repeat(lengths, lengths)  # [K], of each prior's level
-    index_of = np.concatenate([np.arange(length) for length in lengths])
-    length = jnp.asarray(cells_of, jnp.float32)
-    index = jnp.asarray(index_of, jnp.float32)
-    first = jnp.asarray(np.arange(len(index_of)) - index_of, jnp.float32)
+    level_cells = np.repeat(lengths, lengths)  # [K], cells in each prior's level
+    level_index = np.concatenate([np.arange(length) for length in lengths])
+    length = jnp.asarray(level_cells, jnp.float32)
+    index = jnp.asarray(level_index, jnp.float32)
+    first = jnp.asarray(np.arange(len(level_index)) - level_index, jnp.float32)
     left, right = loc[..., 0] / clip_length * length, loc[..., 1] / clip_length * length
     cells = boundary_regions(index - left, index + right, left + right)
-    # Clamped to its own level, a region cannot reach into the neighbouring one.
+    # A region is clamped to its own level, so as not to reach into the next one.
     levels = jnp.clip(cells, 0, length[:, None] - 1) + first[:, None]
     centre = priors * clip_length
     return levels, frame_regions(centre - loc[..., 0], centre + loc[..., 1])
 
 
 class SaliencyBranch(nnx.Module):
-    """Refines a tower's feature by what boundary max pooling finds at the proposal's ends.
+    """Refines a tower's feature with features pooled at the proposal's ends.
 
-    All levels are concatenated along time, K = sum of `lengths`.
+    All levels are concatenated along time; K is the sum of `lengths`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class SaliencyBranch(nnx.Module):
         self.fuse = unit(4 * channels, channels)
 
     def boundary_features(self, tower: jax.Array, lengths: layers.Lengths) -> jax.Array:
-        """Returns [B,K,2C] of a tower's [B,K,C]: start-sensitive half, end-sensitive half."""
+        """Returns boundary features [B,K,2C] of a tower [B,K,C]: start-, then end-sensitive."""
         return self.lr(tower, lengths)
 
     def __call__(
@@ -95,9 +95,10 @@ class SaliencyBranch(nnx.Module):
         """Returns the refined feature [B,K,C].
 
         Args:
-          tower: [B,K,C] the tower's feature.
-          level: [B,K,2C] its boundary features, pooled for the proposals.
-          frame: [B,K,C] the frame-level feature, pooled for the proposals.
+          tower: [B,K,C] feature of the tower.
+          level: [B,K,2C] boundary features of the tower, pooled for the proposals.
+          frame: [B,K,C] frame-level feature, pooled for the proposals.
+          lengths: number of cells in each level.
         """
         parts = [self.frame(frame, lengths), level, self.cur(tower, lengths)]
         return self.fuse(jnp.concatenate(parts, axis=-1), lengths)

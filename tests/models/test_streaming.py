@@ -40,7 +40,7 @@ def stream(trunk):
         total = len(frames)
         behind = np.full((PIECE + streaming.DELAY * streaming.STRIDE, SIZE, SIZE, 3), 9, np.float32)
         frames = np.concatenate([frames, behind])  # must not be seen
-        kept = streaming.empty(weights, (1, PIECE, SIZE, SIZE, 3))
+        kept = streaming.empty_cache(weights, (1, PIECE, SIZE, SIZE, 3))
         found = []
         for first in range(0, total + streaming.DELAY * streaming.STRIDE, PIECE):
             piece = frames[None, first : first + PIECE]
