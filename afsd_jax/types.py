@@ -1,4 +1,4 @@
-"""What passes between the rooms: annotated actions and videos, predictions, detections.
+"""Types that several rooms use: annotated actions and videos, predictions, detections.
 
 Times are seconds, unless a field says frames.
 """
@@ -18,9 +18,9 @@ class Action:
       label: class name.
       start_s: from the video's start, seconds.
       end_s: from the video's start, seconds.
-      source_frames: (start, end) in frames of the original video, where the annotations count in
-        these; they take precedence over the seconds.
-      place: where it was read, for messages.
+      source_frames: (start, end) in frames of the original video, if the annotations use these;
+        they take precedence over the seconds.
+      place: file and position in it, for messages.
     """
 
     label: str
@@ -32,14 +32,14 @@ class Action:
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedVideo:
-    """What annotations say of one video.
+    """The annotations of one video.
 
     Attributes:
-      subset: the part of the data set it belongs to; "" where none is given.
-      duration_s: seconds; None where it is not given.
-      actions: in the order of the file.
-      place: where it was read, for messages.
-      notes: what of it was left out in reading.
+      subset: subset of the data set; "" if unknown.
+      duration_s: length, seconds; None if unknown.
+      actions: actions in the order of the file.
+      place: file and position in it, for messages.
+      notes: what was left out in reading.
     """
 
     subset: str
@@ -49,11 +49,11 @@ class AnnotatedVideo:
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
-ANY_ACTION = "action"  # the only class of networks that say where something happens, not what
+ANY_ACTION = "action"  # the only class of networks that locate actions of any class
 
 
 class Predictions(NamedTuple):
-    """What a network predicts for K priors and C classes, raw.
+    """Raw predictions of a network for K priors and C classes.
 
     loc: [..., K, 2] coarse distances from the prior to start and end, frames.
     conf: [..., K, C] coarse class logits, class 0 the background.
@@ -91,7 +91,7 @@ class Detection(NamedTuple):
 
 
 class VideoLabel(NamedTuple):
-    """A video-level classifier's verdict: the class of all its actions and a score factor."""
+    """A video-level classifier's result: the class of all actions and a factor of their scores."""
 
     label: str
     score: float

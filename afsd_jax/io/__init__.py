@@ -1,1 +1,1 @@
-"""File formats, and writing files in one piece."""
+"""File formats, and writing files completely or not at all."""

@@ -1,13 +1,13 @@
-"""ActivityNet's JSON: ground truth and predictions, read strictly and written whole.
+"""ActivityNet's JSON files, ground truth and predictions, read strictly.
 
-The field's two file formats, the one way in which annotations enter and detections leave:
+All annotations are read from, and all detections written to, these two formats:
 
     {"database": {video: {"subset": …, "duration": …,
                           "annotations": [{"segment": [start_s, end_s], "label": …}]}}}
     {"version": …, "external_data": {},
      "results": {video: [{"label": …, "score": …, "segment": [start_s, end_s]}]}}
 
-Published files write numbers as strings now and then, so both are read.
+Some published files write numbers as strings, so both are read.
 """
 
 import json
@@ -34,19 +34,19 @@ def read_ground_truth(
       subset: if given, only the videos of this subset are returned, and every video must have one.
 
     Returns:
-      The videos by name, in the file's order. An action may end before it starts or after the
-      video's end, as some published ones do: judging that is the reader's part.
+      The videos by name, in the file's order. As in some published files, an action may end before
+      it starts or after the video's end: callers must check that.
 
     Raises:
-      UserError: the file is missing, no JSON, or malformed anywhere (the message says where), or
-        no video belongs to `subset`.
+      UserError: the file is missing, not JSON or malformed (the message says where), or no video
+        belongs to `subset`.
     """
     videos = parse_ground_truth(files.read_json(path), path)
     return videos if subset is None else choose_subset(videos, subset, path)
 
 
 def parse_ground_truth(content: Any, path: str | os.PathLike[str]) -> dict[str, AnnotatedVideo]:
-    """Returns the videos of a ground truth file's content; see `read_ground_truth`."""
+    """Returns the videos in the content of a ground truth file; see `read_ground_truth`."""
     return {
         name: _video(entry, f"{path}: database[{name!r}]")
         for name, entry in _table(content, "database", path).items()
@@ -59,7 +59,7 @@ def choose_subset(
     """Returns the videos of a subset.
 
     Raises:
-      UserError: a video has no subset, or none has this one.
+      UserError: a video has no subset, or no video has this one.
     """
     for video in videos.values():
         if not video.subset:
@@ -78,16 +78,16 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, list[Detection]]
       Each video's detections, in the file's order.
 
     Raises:
-      UserError: the file is missing, no JSON, or malformed anywhere (the message says where).
+      UserError: the file is missing, not JSON or malformed (the message says where).
     """
     return predictions_of(files.read_json(path), path)
 
 
 def predictions_of(content: Any, path: str | os.PathLike[str]) -> dict[str, list[Detection]]:
-    """Returns what `read_predictions` does, given the content of the JSON file at `path`.
+    """Returns each video's detections in the content of the predictions file at `path`.
 
     Raises:
-      UserError: it is malformed anywhere.
+      UserError: the content is malformed.
     """
     return {
         name: read_list(entries, f"{path}: results[{name!r}]", _detection)
@@ -98,7 +98,7 @@ def predictions_of(content: Any, path: str | os.PathLike[str]) -> dict[str, list
 def write_ground_truth(
     path: str | os.PathLike[str], videos: Mapping[str, AnnotatedVideo], version: str = ""
 ) -> None:
-    """Writes annotated videos as an ActivityNet ground truth file, in one piece or not at all.
+    """Writes annotated videos as an ActivityNet ground truth file, completely or not at all.
 
     Raises:
       UserError: the file cannot be written.
@@ -123,13 +123,13 @@ def write_predictions(
     version: str = VERSION,
     external_data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes detections by video as an ActivityNet predictions file, in one piece or not at all.
+    """Writes detections by video as an ActivityNet predictions file, completely or not at all.
 
     Args:
-      path: of the file.
+      path: file to write.
       results: detections by video.
-      version: what the file says of its format.
-      external_data: what the file says of how they were made, JSON values.
+      version: the file's field of this name.
+      external_data: JSON values that describe how the detections were made.
 
     Raises:
       UserError: the file cannot be written.
@@ -163,19 +163,19 @@ def detection_fields(detection: Detection) -> dict[str, Any]:
 
 
 def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) -> int:
-    """Writes the detections of many predictions files into one, in one piece or not at all.
+    """Joins many predictions files, and their notes about damaged videos, into one.
 
-    Only one file's are in memory at a time. What they say of damage is joined, too.
+    The file is written completely or not at all; only one of the others is in memory at a time.
 
     Args:
-      path: of the file.
-      parts: for each video the file that holds its detections.
+      path: file to write.
+      parts: for each video, the file with its detections.
 
     Returns:
-      Their number.
+      The number of detections.
 
     Raises:
-      UserError: a file cannot be read, or the one not be written.
+      UserError: a file cannot be read or written.
     """
     count = 0
     damaged: dict[str, int] = {}
@@ -193,8 +193,8 @@ def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) ->
             lines = ",\n".join(f"   {json.dumps(detection)}" for detection in detections)
             listed = f"[\n{lines}\n  ]" if lines else "[]"
             file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {listed}")
-        made = {"damaged": damaged} if damaged else {}
-        file.write(f'\n }},\n "external_data": {json.dumps(made)}\n}}\n')
+        notes = {"damaged": damaged} if damaged else {}
+        file.write(f'\n }},\n "external_data": {json.dumps(notes)}\n}}\n')
     return count
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever half-written."""
+"""Reading JSON files, and writing files completely or not at all."""
 
 import contextlib
 import json
@@ -14,10 +14,10 @@ from afsd_jax.errors import UserError
 
 
 def check_output_file(path: str | os.PathLike[str] | None) -> None:
-    """Checks, before any work, that a file can be written at `path`; None is no file to write.
+    """Checks, before any work, that a file can be written at `path` (None: no file).
 
     Raises:
-      UserError: it is a folder or a device, its folder does not exist or cannot be written to.
+      UserError: `path` is a folder or a device, or its folder is missing or cannot be written to.
     """
     if path is None:
         return
@@ -30,14 +30,14 @@ def check_output_file(path: str | os.PathLike[str] | None) -> None:
 
 
 def check_output_folder(path: str | os.PathLike[str] | None, parents: bool = False) -> None:
-    """Checks, before any work, that a folder can be made at `path` or written to.
+    """Checks, before any work, that the folder `path` can be created or written to.
 
     Args:
-      path: of the folder; None: there is none to write.
-      parents: whether the folders above it may be missing, too.
+      path: folder to check; None: no folder.
+      parents: whether folders above it may be missing as well.
 
     Raises:
-      UserError: it is a file, the folder above it does not exist, or cannot be written to.
+      UserError: `path` is a file, or the folder above it is missing or cannot be written to.
     """
     if path is None:
         return
@@ -53,11 +53,11 @@ def check_apart(
     outputs: Iterable[str | os.PathLike[str] | None],
     inputs: Iterable[str | os.PathLike[str] | None],
 ) -> None:
-    """Checks, before any work, that every output is a file of its own.
+    """Checks, before any work, that outputs are neither inputs nor the same file twice.
 
     Args:
-      outputs: files to write; None is none.
-      inputs: files that are read.
+      outputs: files to write; None is ignored.
+      inputs: files to read; None is ignored.
 
     Raises:
       UserError: an output is one of the inputs, or two outputs are the same file.
@@ -69,7 +69,7 @@ def check_apart(
         if place in read:
             raise UserError(f"{path}: is one of the inputs; give another path to write to")
         if place in written:
-            raise UserError(f"{path}: would be written twice; give another path to one of the two")
+            raise UserError(f"{path}: would be written twice; give another path for one of the two")
         written.add(place)
 
 
@@ -86,7 +86,7 @@ def _check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming_failure(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns a failure to write, such as a full disk, into a UserError that names `path`."""
+    """Turns an error in writing, such as a full disk, into a UserError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -95,13 +95,13 @@ def naming_failure(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Gives a temporary path beside `path` that replaces it when the block ends without error.
+    """Yields a temporary path beside `path`, which replaces `path` if the block raises nothing.
 
-    The block may create a file or a folder there. On any error the temporary is removed and
-    whatever stood at `path` stays as it was. Parent folders are created.
+    The block may create a file or a folder there. After an error the temporary is removed and
+    `path` remains unchanged. Parent folders are created.
 
     Raises:
-      UserError: the folder cannot be written.
+      UserError: the folder cannot be written to.
     """
     target = Path(path)
     with naming_failure(target):
@@ -121,8 +121,8 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """Returns the content of a JSON file.
 
     Raises:
-      UserError: the file is missing, unreadable or no JSON, or gives a name twice: readers of JSON
-        would silently keep the last one.
+      UserError: the file is missing, unreadable or not JSON, or has a name twice (Python's reader
+        would silently use the last one).
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -146,11 +146,11 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def json_text(value: Any) -> str:
-    """Returns `value` as JSON, as it stands in files."""
+    """Returns `value` as JSON text, formatted as in files."""
     return json.dumps(value, indent=1) + "\n"
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes `value` as JSON, in one piece or not at all."""
+    """Writes `value` as JSON, completely or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json_text(value), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Short digests by which a result tells what it was made from."""
+"""Short digests that identify the inputs of a result."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ _HEX_DIGITS = 32
 
 
 def of_arrays(arrays: Sequence[Mapping[str, Any]], *values: Any) -> str:
-    """Returns a digest of dictionaries of arrays by name, and of JSON values."""
+    """Returns a digest of dictionaries of named arrays and of JSON values."""
     digest = hashlib.sha256(_bytes(values))
     for named in arrays:
         for name in sorted(named):
@@ -28,13 +28,13 @@ def of_values(*values: Any) -> str:
 
 
 def file_fingerprint(path: Path) -> str:
-    """Returns a text that changes when another file takes a file's place, wherever its folder."""
+    """Returns a text that changes when a file is replaced, but not when its folder moves."""
     state = path.stat()
     return f"{path.name} {state.st_size} {state.st_mtime_ns}"
 
 
 def of_files(paths: Iterable[Path]) -> str:
-    """Returns a digest of files' names, sizes and times of change, not of their content."""
+    """Returns a digest of files' names, sizes and modification times, not of their content."""
     return of_values(*(file_fingerprint(path) for path in paths if path.exists()))
 
 

@@ -1,6 +1,6 @@
-"""Reading the parts of a JSON file strictly: every complaint says where in the file.
+"""Reading values of a JSON file strictly: every error message says where in the file.
 
-`place` is the file and the way to the value, such as: labels.json: database['a'].annotations[0].
+`place` is the file and the path to the value, such as: labels.json: database['a'].annotations[0].
 """
 
 import math
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 def require_dict(value: Any, place: str) -> dict[str, Any]:
-    """Returns an object.
+    """Returns `value`, which must be an object.
 
     Raises:
-      UserError: it is none; so do all functions here.
+      UserError: the value is something else. All functions here raise it.
     """
     if not isinstance(value, dict):
         raise UserError(f"{place} must be an object {{…}}, not {shown(value)}")
@@ -24,21 +24,21 @@ def require_dict(value: Any, place: str) -> dict[str, Any]:
 
 
 def read_list(value: Any, place: str, parse: Callable[[Any, str], T]) -> list[T]:
-    """Returns what `parse` makes of each item of a list and its place."""
+    """Returns the results of `parse(item, place)` for the items of a list."""
     if not isinstance(value, list):
         raise UserError(f"{place} must be a list, not {shown(value)}")
     return [parse(item, f"{place}[{index}]") for index, item in enumerate(value)]
 
 
 def field(entry: dict[str, Any], name: str, place: str) -> Any:
-    """Returns a field that must be there."""
+    """Returns a required field."""
     if name not in entry:
         raise UserError(f"{place}.{name} is missing")
     return entry[name]
 
 
 def text(entry: dict[str, Any], name: str, place: str) -> str:
-    """Returns a field that is a non-empty text."""
+    """Returns a required field, which must be a non-empty text."""
     value = field(entry, name, place)
     if not isinstance(value, str) or not value or not _encodable(value):
         raise UserError(f"{place}.{name} must be a non-empty text, not {shown(value)}")
@@ -46,7 +46,7 @@ def text(entry: dict[str, Any], name: str, place: str) -> str:
 
 
 def number(value: Any, place: str) -> float:
-    """Returns a finite number, which may be written as a text."""
+    """Returns a finite number, which may be written as text."""
     if isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             result = float(value)
@@ -58,11 +58,11 @@ def number(value: Any, place: str) -> float:
 
 
 def shown(value: Any) -> str:
-    """Returns a value as messages show it."""
+    """Returns a value as text for messages, at most 40 characters."""
     shortened = repr(value)
     return shortened if len(shortened) <= 40 else shortened[:39] + "…"
 
 
 def _encodable(value: str) -> bool:
-    """JSON can smuggle in lone surrogates, which could be written nowhere later."""
+    """Returns False for lone surrogates, which JSON allows but no file can hold."""
     return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -1,4 +1,4 @@
-"""What a run writes down: TensorBoard's scalars, and the same as lines of JSON."""
+"""The log of a training run: TensorBoard's scalars, and the same numbers as lines of JSON."""
 
 import json
 import logging
@@ -19,14 +19,15 @@ from afsd_jax.io.files import atomic_write
 log = logging.getLogger(__name__)
 
 LINES = "metrics.jsonl"
-VALIDATION = "validation"  # the entry of an evaluation: `evaluation.Metrics.as_dict`, and
-LOSS = "loss/"  # before the name of each loss term on validation clips
+# The entry of an evaluation: `evaluation.Metrics.as_dict`, and loss terms on validation clips.
+VALIDATION = "validation"
+LOSS = "loss/"  # prefix of those terms' names
 
 Record = dict[str, Any]
 
 
 def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
-    """Returns the records of a run, in their order; a line cut short by a crash is left out."""
+    """Returns the records of a run in order, without a line that a crash has truncated."""
     return list(_records(Path(workdir) / LINES))
 
 
@@ -43,19 +44,19 @@ def _records(path: Path) -> Iterator[Record]:
 
 
 class RunLog:
-    """Writes records, and holds them.
+    """Stores records in memory and writes them to files.
 
     Attributes:
-      records: since the run began; each has a `step`.
+      records: all records of the run; each has a `step`.
     """
 
     def __init__(self, workdir: str | os.PathLike[str], first: int, writes: bool = True):
-        """Goes on after step `first`; what an earlier run wrote of later steps is dropped.
+        """Continues the log after step `first`, without an earlier run's records of later steps.
 
         Args:
-          workdir: of the run.
-          first: the step that the run goes on from.
-          writes: whether this process does, or only holds them.
+          workdir: folder of the run.
+          first: step from which the run continues.
+          writes: whether this process writes files; else it only stores records in memory.
         """
         self._path = Path(workdir) / LINES
         self.records = [record for record in _records(self._path) if record["step"] <= first]
@@ -66,16 +67,16 @@ class RunLog:
     def _open(self, workdir: str, first: int) -> None:
         with atomic_write(self._path) as temporary:
             temporary.write_text("".join(map(_line, self.records)), encoding="utf-8")
-        # Writes at once: SummaryWriter's thread would die of a full disk and block the run.
+        # Unbuffered: SummaryWriter's thread would die of a full disk and block the run.
         self._events = EventsWriter(os.path.join(workdir, "events"))
-        if first:  # TensorBoard then forgets what was written of later steps
+        if first:  # makes TensorBoard drop earlier records of later steps
             start = SessionLog(status=SessionLog.START)
             self._events.write_event(Event(step=first + 1, session_log=start))
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Adds a record; a mapping among the values is a group, whose numbers TensorBoard shows.
+        """Adds a record. A mapping among the values is a group of numbers, also for TensorBoard.
 
-        Where it cannot be written, one warning says so, and the record is only held.
+        If the files cannot be written, this warns once and only stores the record in memory.
         """
         self.records.append({"step": step, **values})
         self.attempt(lambda: self._append(step, values))
@@ -94,12 +95,12 @@ class RunLog:
         self._events.flush()
 
     def close(self) -> None:
-        """Ends the writing."""
+        """Closes the files."""
         if self._events is not None:
             self.attempt(self._events.close)
 
     def attempt(self, write: Callable[[], object]) -> None:
-        """Calls what writes, if this process does. What cannot be written does not end training."""
+        """Calls `write` if this process writes files. An error in writing does not end training."""
         if not self._writes:
             return
         try:
@@ -111,7 +112,7 @@ class RunLog:
 
 
 def _line(record: Record) -> str:
-    # JSON has no word for what is not finite.
+    # JSON cannot represent numbers that are not finite.
     plain = {
         name: None if isinstance(value, float) and not math.isfinite(value) else value
         for name, value in record.items()

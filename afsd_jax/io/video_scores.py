@@ -1,7 +1,7 @@
-"""The video-level classifier's scores with which ActivityNet's actions are named.
+"""Scores of a video-level classifier, which determine the class of ActivityNet's actions.
 
-The file's format: {"class": [name, …], "results": {video: [score of each class]}}, where a video's
-name stands without its leading "v_".
+The format is {"class": [name, …], "results": {video: [score of each class]}}. Video names have no
+leading "v_".
 """
 
 import os
@@ -16,10 +16,10 @@ from afsd_jax.types import VideoLabel
 
 
 def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
-    """Reads each video's best class and its score; names as they are in the file.
+    """Reads each video's best class and its score, with names as in the file.
 
     Raises:
-      UserError: the file is missing, no JSON, or malformed.
+      UserError: the file is missing, not JSON or malformed.
     """
     content = files.read_json(path)
     if not isinstance(content, dict):
@@ -49,7 +49,7 @@ def write_video_scores(
     class_names: Sequence[str],
     scores: Mapping[str, NDArray[np.floating]],
 ) -> None:
-    """Writes each video's score of each class, in one piece or not at all."""
+    """Writes each video's score of each class, completely or not at all."""
     results = {
         video.removeprefix("v_"): np.round(values, 6).tolist() for video, values in scores.items()
     }
@@ -57,15 +57,15 @@ def write_video_scores(
 
 
 def find_label(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel | None:
-    """Looks a video up by its name, with or without the leading "v_"; None: it is not there."""
+    """Returns the label of a video by its name with or without "v_", or None."""
     return labels.get(video.removeprefix("v_")) or labels.get(video)
 
 
 def label_of(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel:
-    """Looks a video up as `find_label` does.
+    """Returns the label of a video; see `find_label`.
 
     Raises:
-      UserError: no scores are known for it.
+      UserError: the video has no scores.
     """
     found = find_label(video, labels)
     if found is None:
