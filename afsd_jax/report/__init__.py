@@ -1,4 +1,4 @@
-"""Detections for people: a timeline picture, HTML pages, subtitles."""
+"""Detections for people: timeline pictures, HTML pages, subtitles."""
 
 from afsd_jax.report.index_page import IndexEntry, index_entry, write_index
 from afsd_jax.report.page import VideoReport, write_page

@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, which takes its colours from the page."""
+"""Line charts as inline SVG in the colours of the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,16 @@ from afsd_jax.report.colors import class_colors
 
 WIDTH, HEIGHT = 520, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 24, 8, 24  # pixels
-MOST_POINTS = 400  # of a line
+MAX_POINTS = 400  # per line
 
 Points = Sequence[tuple[float, float]]
 
 
 class Chart(NamedTuple):
-    """What run_page.html needs of a chart.
+    """A chart as run_page.html needs it.
 
-    lines: (name, colour, points of an SVG polyline, last value).
-    rows, columns: (position in pixels, text) of the grid.
+    lines: (name, colour, points of an SVG polyline, last value) of each line.
+    rows, columns: (position in pixels, text) of each grid line.
     """
 
     title: str
@@ -27,29 +27,29 @@ class Chart(NamedTuple):
 
 
 def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
-    """Lays out lines over one axis from 0 up; None if there is nothing to show.
+    """Returns a chart of lines whose x axis begins at 0, or None if there is nothing to show.
 
     Args:
-      title: of the chart.
-      series: (x, y) of each line, x ascending; points that are not finite are left out.
+      title: title of the chart.
+      series: (x, y) points of each line, x ascending; points that are not finite are left out.
     """
-    kept = {
+    finite = {
         name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()
     }
-    kept = {name: _thinned(points) for name, points in kept.items() if points}
-    if not kept:
+    shown = {name: _thinned(points) for name, points in finite.items() if points}
+    if not shown:
         return None
-    values = [y for points in kept.values() for _, y in points]
+    values = [y for points in shown.values() for _, y in points]
     bottom, top = min(0.0, *values), max(values)
     marks = _marks(bottom, top)
     bottom, top = min(bottom, marks[0]), max(top, marks[-1])
-    last = max(points[-1][0] for points in kept.values()) or 1.0
+    last = max(points[-1][0] for points in shown.values()) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
         share = (y - bottom) / (top - bottom)
         return LEFT + (WIDTH - LEFT - RIGHT) * x / last, TOP + (HEIGHT - BOTTOM - TOP) * (1 - share)
 
-    colors = class_colors(list(kept))
+    colors = class_colors(list(shown))
     lines = [
         (
             name,
@@ -57,7 +57,7 @@ def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
             " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points)),
             f"{points[-1][1]:.4g}",
         )
-        for name, points in kept.items()
+        for name, points in shown.items()
     ]
     rows = [(place(0, mark)[1], f"{mark:g}") for mark in marks]
     columns = [(place(mark, 0)[0], f"{mark:,.0f}") for mark in _marks(0, last) if mark <= last]
@@ -74,7 +74,7 @@ def _marks(low: float, high: float) -> list[float]:
 
 
 def _thinned(points: list[Any]) -> list[Any]:
-    """Averages neighbours until there are few enough points."""
-    size = -(-len(points) // MOST_POINTS)
+    """Averages groups of neighbours, so that at most `MAX_POINTS` remain."""
+    size = -(-len(points) // MAX_POINTS)
     groups = [points[i : i + size] for i in range(0, len(points), size)]
     return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]

@@ -1,9 +1,9 @@
-"""Colours of classes, alike in every picture and page."""
+"""Colours of classes, the same in every picture and page."""
 
 import colorsys
 from collections.abc import Sequence
 
-# Ten hues that stay apart for most colour-blind readers and carry white text.
+# Ten hues that most colour-blind readers can distinguish, with enough contrast to white text.
 PALETTE = (
     "#3b6fb6", "#d9722e", "#2f9284", "#c4424f", "#7f5fb0",
     "#a8842c", "#c2578f", "#4d8f3a", "#2c8fb5", "#8a6250",
@@ -11,7 +11,7 @@ PALETTE = (
 
 
 def class_colors(labels: Sequence[str]) -> dict[str, str]:
-    """Gives each class a colour, #rrggbb; beyond ten the hues return lighter, then darker."""
+    """Returns each class's colour, #rrggbb; after ten, hues repeat lighter, then darker."""
     shades = (0.0, 0.35, -0.3)
     return {
         label: _shade(PALETTE[i % len(PALETTE)], shades[i // len(PALETTE) % len(shades)])
@@ -20,12 +20,12 @@ def class_colors(labels: Sequence[str]) -> dict[str, str]:
 
 
 def fade(color: str, strength: float) -> str:
-    """Mixes a colour with white: at strength 1 it stays, at 0 it is white."""
+    """Mixes a colour with white: strength 1 is the colour, 0 is white."""
     return _hex([255 + (channel - 255) * strength for channel in _rgb(color)])
 
 
 def text_on(color: str) -> str:
-    """Returns the text colour, near-white or near-black, that reads better on `color`."""
+    """Returns the text colour, white or near-black, that is easier to read on `color`."""
     red, green, blue = (channel / 255 for channel in _rgb(color))
     return "#1d2330" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.62 else "#ffffff"
 

@@ -23,17 +23,17 @@ from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import jpeg_url, write_html
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
 
-FRAMES_SHOWN = 10  # of each video
+FRAMES_SHOWN = 10  # per video
 
 
 class DataSet(NamedTuple):
-    """A prepared data set, opened.
+    """An open prepared data set.
 
     Attributes:
       title: name and stream.
-      folder: where it lies.
-      class_names: in the order of their labels.
-      videos: of each split.
+      folder: folder of the data set.
+      class_names: class names in the order of their labels.
+      videos: videos of each split.
     """
 
     title: str
@@ -46,16 +46,16 @@ def open_data_set(folder: str | os.PathLike[str]) -> DataSet:
     """Opens a prepared data set without reading its frames.
 
     Args:
-      folder: of the data set, or any folder above if there is no other in it.
+      folder: folder of the data set, or a folder above it that contains no other data set.
 
     Raises:
-      UserError: there is none, or there are several.
+      UserError: the folder contains no data set, or several.
     """
     folder = Path(folder)
     if not (folder / "dataset_info.json").exists():
         streams = sorted({path.parent.parent for path in folder.rglob("dataset_info.json")})
         if len(streams) > 1:
-            raise UserError(f"{folder}: holds {len(streams)} data sets; name one, as {streams[0]}")
+            raise UserError(f"{folder}: contains {len(streams)} data sets; give {streams[0]}")
         folder = streams[0] if streams else folder
     builder = open_folder(folder)
     stream = builder.builder_config.name if builder.builder_config else ""
@@ -76,12 +76,12 @@ def summarize(data: DataSet) -> dict[str, SplitSummary]:
 def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12) -> None:
     """Writes one HTML file with statistics, histograms, frames and annotated timelines.
 
-    It needs nothing but a browser: images and style are inside.
+    The page contains its images and styles, so a browser is enough.
 
     Args:
-      path: where to write it, in one piece or not at all.
+      path: file to write, completely or not at all.
       data: the data set.
-      max_videos: as many are shown with frames and timeline, spread evenly over the splits.
+      max_videos: maximum number of videos shown with frames and timeline, evenly from all splits.
 
     Raises:
       UserError: a shard is damaged, or the page cannot be written.
@@ -91,7 +91,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
     colors = class_colors(data.class_names)
     shown = [
         _video(video, split, data.class_names, colors)
-        for split, video in _spread(data.videos, max_videos)
+        for split, video in _pick_evenly(data.videos, max_videos)
     ]
     write_html(
         path,
@@ -110,7 +110,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
 
 
 def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:
-    """The numbers at the top of the page, and what they count."""
+    """Returns the numbers at the top of the page and their names."""
     videos, hours, _, actions, background = summary.split_row(total)
     median = summary.length_range(total.lengths_s)[1]
     values = (videos, hours, f"{len(data.class_names):,}", actions, median, background)
@@ -135,7 +135,7 @@ def _classes(
     splits: Mapping[str, SplitSummary],
     total: SplitSummary,
 ) -> list[dict[str, Any]]:
-    """A row of the class histogram for each class."""
+    """Returns a row of the class histogram for each class."""
     counts = np.bincount(total.labels, minlength=len(names))
     most = max(counts.max(initial=0), 1)
     return [
@@ -154,16 +154,16 @@ def _classes(
 
 
 def _lengths(lengths_s: np.ndarray) -> list[tuple[str, str, str, float]]:
-    """Start, end, count and height in percent of each bin of the length histogram."""
+    """Returns start, end, count and height in percent of each bin of the length histogram."""
     bins = summary.length_histogram(lengths_s)
     most = max((count for *_, count in bins), default=1)
     return [(f"{start:g}", f"{stop:g}", f"{n:,}", 100 * n / most) for start, stop, n in bins]
 
 
-def _spread(
+def _pick_evenly(
     videos: Mapping[str, Sequence[PreparedVideo]], limit: int
 ) -> list[tuple[str, PreparedVideo]]:
-    """Picks videos evenly: as many of each split, as far as there are, from all over it."""
+    """Picks an equal number of videos from each split if possible, evenly from its whole range."""
     picked: list[tuple[str, PreparedVideo]] = []
     for done, (split, members) in enumerate(sorted(videos.items(), key=lambda item: len(item[1]))):
         count = min(len(members), (limit - len(picked)) // (len(videos) - done))
@@ -176,7 +176,7 @@ def _spread(
 def _video(
     video: PreparedVideo, split: str, class_names: Sequence[str], colors: dict[str, str]
 ) -> dict[str, Any]:
-    """What the template needs of one video."""
+    """Returns the template's values for one video."""
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
@@ -198,8 +198,8 @@ def _video(
 def _as_rgb(frame: np.ndarray) -> np.ndarray:
     """Returns a frame as uint8 [H, W, 3] RGB.
 
-    Flow, [H, W, 2], is shown with its direction as hue and its speed as saturation: what stands
-    still is white.
+    Flow, [H, W, 2], is shown with its direction as hue and its speed as saturation, so that no
+    motion is white.
     """
     if frame.shape[2] == 3:
         return frame

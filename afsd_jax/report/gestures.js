@@ -1,17 +1,17 @@
-// What mouse, wheel and fingers do on a time axis.
+// Mouse, wheel and touch gestures on a timeline.
 
-const CLICK = 5; // pixels; who moves farther drags
+const CLICK = 5; // pixels; a longer movement is a drag
 
 Timeline.prototype.gestures = function () {
   const { canvas, scroll } = this, held = new Map();
-  let start = null, moved = 0; // pixels from where the first finger came down
+  let start = null, moved = 0; // distance in pixels from where the first finger touched
 
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
 
-  const spread = () => {
+  const fingers = () => {
     const [a, b] = [...held.values()];
     return { size: Math.max(Math.hypot(a.x - b.x, a.y - b.y), 1), x: (a.x + b.x) / 2 };
   };
@@ -32,9 +32,9 @@ Timeline.prototype.gestures = function () {
     const now = place(event), before = held.get(event.pointerId);
     if (!before) return this.point(now);
     if (held.size === 2) {
-      const old = spread();
+      const old = fingers();
       held.set(event.pointerId, now);
-      const fresh = spread();
+      const fresh = fingers();
       pan(fresh.x - old.x);
       this.zoom(old.size / fresh.size, this.timeAt(fresh.x));
       moved = Infinity;
@@ -60,7 +60,7 @@ Timeline.prototype.gestures = function () {
   canvas.addEventListener("wheel", (event) => {
     const { x } = place(event), whole = this.to - this.from >= this.video.duration;
     const aside = event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY);
-    // Who sees all of it and turns on wants to scroll the page.
+    // If the whole video is visible, zooming out or sideways scrolls the page instead.
     if (whole && (aside || event.deltaY > 0)) return;
     event.preventDefault();
     if (aside) pan(-(event.deltaX || event.deltaY));
@@ -68,7 +68,7 @@ Timeline.prototype.gestures = function () {
   }, { passive: false });
 };
 
-// The best segment at a place, or one that is at most some pixels away, or null.
+// The best segment at a point, else one at most some pixels away, else null.
 Timeline.prototype.segmentAt = function (x, y) {
   const label = this.lanes[Math.floor((y - AXIS + this.scroll.scrollTop) / this.laneHeight)];
   if (x < this.left || y < AXIS || label === undefined) return null;
@@ -83,7 +83,7 @@ Timeline.prototype.segmentAt = function (x, y) {
   return null;
 };
 
-// Shows what is under the pointer.
+// Describes the segment under the pointer.
 Timeline.prototype.point = function ({ x, y }) {
   const segment = this.segmentAt(x, y);
   this.canvas.style.cursor = segment ? "pointer" : "grab";

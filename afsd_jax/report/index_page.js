@@ -18,7 +18,7 @@ function sort(column, descending) {
 }
 
 headers.forEach((header, column) => {
-  const numbers = column === 1 || column === 2; // one looks for the largest first
+  const numbers = column === 1 || column === 2; // the largest first
   header.querySelector("button").addEventListener("click", () => {
     const turned = header.ariaSort === "ascending" || (numbers && header.ariaSort !== "descending");
     sort(column, turned);

@@ -1,4 +1,4 @@
-"""A page that lists the pages of many videos, to search and to sort."""
+"""A page that lists the pages of many videos and can be searched and sorted."""
 
 import os
 from collections import Counter
@@ -10,18 +10,18 @@ from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import Script, relative_url, write_html
 from afsd_jax.report.tracks import Track, clock, known_first, strongest
 
-TOP = 3  # classes named of each video
+TOP = 3  # classes listed per video
 
 
 class IndexEntry(NamedTuple):
-    """What the list says of one video.
+    """The entry of one video in the list.
 
     Attributes:
-      name: of the video.
-      page: its page.
-      duration_s: seconds.
-      num_detections: that reach the least score.
-      classes: those detected most often, and how often.
+      name: name of the video.
+      page: path of its page.
+      duration_s: length, seconds.
+      num_detections: number of detections that reach the minimum score.
+      classes: the classes detected most often, with their numbers of detections.
     """
 
     name: str
@@ -32,7 +32,7 @@ class IndexEntry(NamedTuple):
 
 
 def index_entry(page: str | os.PathLike[str], track: Track, min_score: float) -> IndexEntry:
-    """Returns what the list says of a video: of its detections that reach a score."""
+    """Returns the entry of a video; it counts detections that reach `min_score`."""
     shown = strongest(track.detections, min_score, len(track.detections))
     classes = Counter(detection.label for detection in shown).most_common(TOP)
     return IndexEntry(track.name, Path(page), track.duration_s, len(shown), classes)
@@ -49,11 +49,11 @@ def write_index(
     """Writes one HTML file that links to the pages of many videos.
 
     Args:
-      path: where to write it, in one piece or not at all.
+      path: file to write, completely or not at all.
       entries: the videos.
-      title: the page's heading.
-      min_score: that the detections reach which were counted.
-      labels: all classes, to fix their colours; default: those that are named.
+      title: heading of the page.
+      min_score: minimum score of the counted detections.
+      labels: all classes, which fix the colours; default: the classes of the entries.
     """
     named = sorted({label for entry in entries for label, _ in entry.classes})
     colors = class_colors(known_first(labels, named))

@@ -1,4 +1,4 @@
-"""A video's detections in a few lines of HTML, for a notebook: frames above a timeline."""
+"""A video's detections as HTML for a notebook: frames above a timeline."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,20 @@ MAX_BARS = 200
 def inline_html(
     video: VideoReport, *, min_score: float, labels: Sequence[str], max_lanes: int = 4
 ) -> str:
-    """Returns a `<div>` that needs nothing from elsewhere and holds no script.
+    """Returns a self-contained `<div>` without scripts.
 
     Args:
-      video: its detections, and frames, if any, uint8 [N, H, W, 3].
-      min_score: weaker detections are left out.
-      labels: all classes, to fix their colours.
-      max_lanes: a detection that overlaps with so many better ones is left out.
+      video: detections and, if available, frames, uint8 [N, H, W, 3].
+      min_score: detections with a lower score are left out.
+      labels: all classes, which fix the colours.
+      max_lanes: maximum number of lanes; weaker detections without a free lane are left out.
     """
     track = video.track
     reaching = strongest(track.detections, min_score, len(track.detections))
     lanes = bar_lanes(reaching[:MAX_BARS], max_lanes, track.duration_s, class_colors(labels))
     return render(
         "inline.html",
-        # A file's name may be no UTF-8; notebooks are.
+        # A file's name may not be valid UTF-8, which notebooks need.
         name=track.name.encode("utf-8", "replace").decode(),
         duration=clock(track.duration_s),
         count=len(reaching),

@@ -1,9 +1,9 @@
-// A page of detections: videos, each with player, time axis and table, and what all of them share,
-// the least score and the choice of classes. `data` is what page.py made.
+// A page of detections: for each video a player, a timeline and a table; for all videos a minimum
+// score and a selection of classes. page.py writes `data`.
 
-const ROWS = 10; // of a table's page
+const ROWS = 10; // per page of a table
 
-// Plays segments of one video, where there is one, and stops at their ends.
+// Plays segments of one video, if it has a file, and stops at their ends.
 class Player {
   constructor(element, onTime, onMissing) {
     Object.assign(this, { element, onTime, time: 0, end: null, goal: null });
@@ -19,7 +19,7 @@ class Player {
     };
     for (const event of ["play", "timeupdate", "seeked"]) element.addEventListener(event, tick);
     element.addEventListener("seeking", () => {
-      if (Math.abs(element.currentTime - this.goal) > 0.01) this.end = null; // by the reader
+      if (Math.abs(element.currentTime - this.goal) > 0.01) this.end = null; // the reader moved
     });
     element.addEventListener("error", () => {
       this.element = null;
@@ -43,7 +43,7 @@ class Player {
 
   play(start, end) {
     this.seek(start, end);
-    this.element?.play().catch(() => {}); // the browser may refuse: the reader can press play
+    this.element?.play().catch(() => {}); // the browser may refuse; the reader can press play
   }
 
   toggle() {
@@ -83,7 +83,7 @@ class VideoView {
     });
   }
 
-  // Where to zoom: at the playhead if it is in view.
+  // Centre of zooming: the playhead if it is in view.
   get middle() {
     const { from, to } = this.timeline, { time } = this.player;
     return time > from && time < to ? time : (from + to) / 2;
@@ -98,7 +98,7 @@ class VideoView {
     return (this.inOrder ??= [...this.shown].sort((a, b) => a.start - b.start));
   }
 
-  // Shows the detections that reach a score, of some classes.
+  // Shows the detections of the chosen classes that reach a score.
   choose(least, chosen) {
     this.shown = this.video.detections.filter((d) => d.score >= least && chosen.has(d.label));
     this.inOrder = null;
@@ -122,7 +122,7 @@ class VideoView {
     this.turn(0);
   }
 
-  // Shows the page of the table that begins with a row.
+  // Shows the page of the table that contains a row.
   turn(first) {
     const count = this.listed.length;
     this.first = first = Math.max(0, Math.min(first, Math.floor((count - 1) / ROWS) * ROWS));
@@ -157,7 +157,7 @@ class VideoView {
     [...this.find("tbody").rows].forEach((row, i) => (row.ariaSelected = this.first + i === place));
   }
 
-  // Goes to the next detection in time (1) or the one before (-1).
+  // Goes to the next (1) or previous (-1) detection in time.
   step(direction) {
     const place = this.byStart.indexOf(this.timeline.selected), { time } = this.player;
     let next = this.byStart[place + direction];
@@ -169,7 +169,7 @@ class VideoView {
   }
 }
 
-// Rows from the columns of numbers that keep the page small.
+// Objects from the columns, which keep the page small.
 function segments({ labels, starts, ends, scores }) {
   return labels.map((label, i) => {
     return { label, start: starts[i], end: ends[i], score: scores[i] ?? null };
@@ -199,7 +199,7 @@ function main(data) {
       update();
     });
 
-  // Keys are for the video that was touched last.
+  // Keys apply to the video that was used last.
   articles.forEach((article, i) => {
     for (const event of ["pointerdown", "focusin"])
       article.addEventListener(event, () => (current = views[i]));

@@ -1,4 +1,4 @@
-"""A self-contained HTML page of detections: player, time axis, table, subtitles."""
+"""A self-contained HTML page of detections: player, timeline, table, subtitles."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "page.js")
 class VideoReport(NamedTuple):
     """A video's track and some of its frames.
 
-    frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times.
-    path: the video file, to be played beside the page; None: there is none.
-    damaged: packets and frames of it that are damaged.
+    frames: uint8 [N, height, width, 3], of any size; frames_s: [N], their times in seconds.
+    path: video file to play in the page; None: no file.
+    damaged: number of damaged packets and frames.
     """
 
     track: Track
@@ -42,19 +42,19 @@ def write_page(
 ) -> None:
     """Writes one HTML file that shows the detections of one or several videos.
 
-    It needs nothing but a browser: images, style and script are inside. Only the videos are not:
-    they are found from where the page lies, so that a folder with both can be moved.
+    The page contains its images, styles and scripts, so a browser is enough. It refers to the video
+    files by relative paths, so a folder with the page and the videos can be moved.
 
     Args:
-      path: where to write it, in one piece or not at all.
-      videos: what to show.
-      title: the page's heading.
-      min_score: weaker detections are hidden at first; the reader can change it.
-      max_detections: only so many of a video, the best, are on the page.
-      labels: all classes, to fix their colours; default: those that occur.
+      path: file to write, completely or not at all.
+      videos: the videos to show.
+      title: heading of the page.
+      min_score: initial minimum score; the reader can change it.
+      max_detections: maximum number of detections per video; only the best are on the page.
+      labels: all classes, which fix the colours; default: the classes that occur.
 
     Raises:
-      ValueError: frames of another dtype or shape.
+      ValueError: frames have another dtype or shape.
     """
     tracks = [video.track for video in videos]
     colors = class_colors(classes_of(tracks, labels))
@@ -80,7 +80,7 @@ def write_page(
 def _video(
     video: VideoReport, page: str | os.PathLike[str], min_score: float, max_detections: int
 ) -> dict[str, Any]:
-    """What the template needs of one video."""
+    """Returns the template's values for one video."""
     track = video.track
     cues = subtitles.readable_cues(track.detections, min_score, track.duration_s)
     left_out = len(track.detections) - max_detections
@@ -99,7 +99,7 @@ def _video(
 
 
 def _data(track: Track, numbers: Mapping[str, int], max_detections: int) -> dict[str, Any]:
-    """What the script needs of one video: its segments, detections best first."""
+    """Returns the script's data of one video: its segments, detections best first."""
     detections = strongest(track.detections, 0.0, max_detections)
     return {
         "duration": track.duration_s,
@@ -111,7 +111,7 @@ def _data(track: Track, numbers: Mapping[str, int], max_detections: int) -> dict
 def _columns(
     segments: Sequence[Action | Detection], numbers: Mapping[str, int]
 ) -> dict[str, list[Any]]:
-    """Returns segments as columns, a third of the size of rows with names."""
+    """Returns segments as columns, which take a third of the size of named rows."""
     return {
         "labels": [numbers[segment.label] for segment in segments],
         "starts": [round(segment.start_s, 3) for segment in segments],
@@ -121,10 +121,10 @@ def _columns(
 
 
 def sample_frames(video: VideoReport) -> list[tuple[str, str]]:
-    """Returns each frame's time, as text, and data URL.
+    """Returns the time, as text, and the data URL of each frame.
 
     Raises:
-      ValueError: frames of another dtype or shape.
+      ValueError: frames have another dtype or shape.
     """
     if video.frames is None:
         return []

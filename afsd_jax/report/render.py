@@ -1,4 +1,4 @@
-"""Pages from Jinja templates that share one base: a page needs nothing but a browser."""
+"""Renders self-contained pages from Jinja templates with a common base."""
 
 import base64
 import hashlib
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Script(NamedTuple):
-    """A page's script, and the content security policy that allows it alone.
+    """A page's script, and the content security policy that allows only this script.
 
-    Besides, such a page may show images that are inside it and play media files beside it; it can
-    neither run anything else nor ask a network.
+    The page can also show images that it contains and play local media files. It cannot run other
+    scripts or use a network.
     """
 
     text: "Markup"
@@ -29,7 +29,7 @@ class Script(NamedTuple):
 
     @classmethod
     def of_files(cls, *names: str) -> "Script":
-        """Joins files of this package."""
+        """Returns the script that consists of these files of the package."""
         from markupsafe import Markup
 
         parts = (resources.files(__package__) / name for name in names)
@@ -40,11 +40,11 @@ class Script(NamedTuple):
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills a template; whatever is put into it is escaped.
+    """Returns a template filled with escaped values.
 
     Args:
-      template: its file name in this package.
-      **values: what the template needs; all of it, or it raises `jinja2.UndefinedError`.
+      template: file name in this package.
+      **values: all values of the template; `jinja2.UndefinedError` is raised if one is missing.
     """
     import jinja2
 
@@ -60,15 +60,15 @@ def render(template: str, **values: Any) -> str:
 
 
 def write_html(path: str | os.PathLike[str], template: str, **values: Any) -> None:
-    """Fills a template, as `render` does, and writes it, in one piece or not at all."""
+    """Renders a template and writes it to a file, completely or not at all."""
     content = render(template, **values)
     with atomic_write(path) as temporary:
-        # Names of files may hold bytes that are no UTF-8.
+        # File names may contain bytes that are not UTF-8.
         temporary.write_bytes(content.encode("utf-8", "backslashreplace"))
 
 
 def data_url(media_type: str, data: bytes) -> str:
-    """Returns a data URL that holds the bytes themselves."""
+    """Returns a data URL that contains the bytes."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

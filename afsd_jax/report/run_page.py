@@ -1,4 +1,4 @@
-"""Self-contained HTML pages of training runs: one in detail, or several in a table."""
+"""Self-contained HTML pages of training runs: one run in detail, or a comparison."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,11 +18,11 @@ TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "trip
 
 
 class Run(NamedTuple):
-    """What a run's folder tells.
+    """A training run.
 
     Attributes:
-      name: of the folder.
-      changes: fields of the configuration that are not the default, with their values.
+      name: name of the folder.
+      changes: fields of the configuration that differ from the default, with their values.
       records: see `run_log`.
     """
 
@@ -37,20 +37,20 @@ class Run(NamedTuple):
 
     @property
     def best(self) -> Record | None:
-        """The evaluation of the highest average mAP."""
+        """The evaluation with the highest average mAP."""
         ranked = [(r[VALIDATION][SCORE], r["step"], r) for r in self.evaluations]
         return max(ranked, key=lambda entry: entry[:2], default=(0, 0, None))[-1]
 
 
 def read_run(workdir: str | os.PathLike[str]) -> Run:
-    """Reads what `afsd train` wrote.
+    """Reads a folder that `afsd train` wrote.
 
     Raises:
-      UserError: the folder holds no run.
+      UserError: the folder contains no run.
     """
     path = Path(workdir) / "config.json"
     if not path.exists():
-        raise UserError(f"{workdir}: no training run; give the --workdir of one (no config.json)")
+        raise UserError(f"{workdir}: no training run (no config.json); give the folder of one")
     default = _flat(default_config().to_dict())
     fields = _flat(files.read_json(path))
     changes = {
@@ -102,7 +102,7 @@ def write_page(workdir: str | os.PathLike[str]) -> None:
 
 
 def write_comparison(path: str | os.PathLike[str], runs: Sequence[Run]) -> None:
-    """Writes a page that compares runs: their figures, curves and what differs in configuration."""
+    """Writes a page that compares runs: figures, curves and differing configuration fields."""
     charts = [
         line_chart("Loss", {run.name: _series(run.records, "total") for run in runs}),
         line_chart(
@@ -125,10 +125,10 @@ def write_comparison(path: str | os.PathLike[str], runs: Sequence[Run]) -> None:
 
 
 def figures(run: Run) -> dict[str, str]:
-    """Returns what is asked first about a run."""
+    """Returns the most important numbers of a run."""
     logged = [record for record in run.records if "total" in record]
     last, best = (logged or [{}])[-1], run.best
-    found = {
+    return {
         "steps": f"{run.records[-1]['step']:,}" if run.records else "0",
         "loss": _number(last.get("total"), ".4g"),
         "clips/s": _number(last.get("clips_per_s"), ".1f"),
@@ -136,11 +136,10 @@ def figures(run: Run) -> dict[str, str]:
         "best mAP": _number(best and 100 * best[VALIDATION][SCORE], ".2f"),
         "at step": _number(best and best["step"], ",d"),
     }
-    return found
 
 
 def compare(runs: Sequence[Run]) -> list[list[str]]:
-    """Returns a table: names, then a row a run, with the configuration's fields that differ."""
+    """Returns a table: a header, then one row per run with the configuration fields that differ."""
     differing = sorted(
         {
             name
@@ -172,12 +171,12 @@ def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
 
 
 def _evaluated(run: Run, name: str) -> list[tuple[float, float]]:
-    """Returns one of the metrics in percent over the steps."""
+    """Returns (step, percent) of one metric."""
     return [(r["step"], 100 * r[VALIDATION][name]) for r in run.evaluations]
 
 
 def _validation_loss(run: Run, term: str) -> list[tuple[float, float]]:
-    """Returns a loss term on validation clips over the steps; earlier versions logged none."""
+    """Returns (step, value) of a loss term on validation clips, if the run has this term."""
     found = [(r["step"], r[VALIDATION].get(LOSS + term)) for r in run.evaluations]
     return [(step, value) for step, value in found if value is not None]
 
@@ -188,7 +187,7 @@ def _thresholds(evaluation: Record) -> list[str]:
 
 
 def _class_rows(evaluation: Record) -> list[tuple[str, list[str]]]:
-    """A row for each class and, last, their mean: average precision in percent."""
+    """Returns rows of average precision in percent: one for each class, then the mean."""
     found = evaluation[VALIDATION]
     rows = [(label, [*values, sum(values) / len(values)]) for label, values in found["ap"].items()]
     rows.append(("mean", [found[name] for name in _thresholds(evaluation)]))
@@ -208,5 +207,5 @@ def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Returns the value as JSON has it."""
+    """Returns the value as JSON represents it."""
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

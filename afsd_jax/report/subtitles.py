@@ -1,4 +1,4 @@
-"""Detections as subtitles, SubRip (.srt) or WebVTT (.vtt), for any video player."""
+"""Detections as subtitles for any video player: SubRip (.srt) or WebVTT (.vtt)."""
 
 import html
 import math
@@ -12,12 +12,12 @@ from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write
 from afsd_jax.types import Detection
 
-# Milliseconds: text shown for a shorter time is not read, a shorter pause is a flicker.
+# Milliseconds: a shorter text cannot be read, a shorter pause flickers.
 SHORTEST, PAUSE = 1000, 500
 
 
 class Cue(NamedTuple):
-    """A class shown during a span of milliseconds, and the best score of what it stands for."""
+    """A class shown for some milliseconds, with the best score of its detections."""
 
     start_ms: int
     end_ms: int
@@ -31,16 +31,16 @@ def write_subtitles(
     min_score: float = 0.1,
     duration_s: float | None = None,
 ) -> None:
-    """Writes a video's detections as subtitles, in one piece or not at all.
+    """Writes a video's detections as subtitles, completely or not at all.
 
     Args:
-      path: ends in .srt or .vtt, which chooses the format.
-      detections: of one video.
-      min_score: detections below it are left out.
-      duration_s: of the video, seconds, where it is known.
+      path: file to write, which ends in .srt or .vtt.
+      detections: detections of one video.
+      min_score: detections with a lower score are left out.
+      duration_s: length of the video, seconds; None: unknown.
 
     Raises:
-      UserError: the path ends otherwise or cannot be written.
+      UserError: the path has another ending or cannot be written.
     """
     formats = {".srt": srt, ".vtt": vtt}
     suffix = Path(path).suffix.lower()
@@ -54,16 +54,16 @@ def write_subtitles(
 def readable_cues(
     detections: Sequence[Detection], min_score: float, duration_s: float | None = None
 ) -> list[Cue]:
-    """Turns detections into cues that people can read, in the order of their start.
+    """Returns cues that are shown long enough to be read, in the order of their start.
 
-    Each detection is grown to a second, evenly on both sides as far as the video goes; those of a
-    class that then overlap, or leave a pause of less than half a second, become one cue. So cues
-    of a class never overlap, while those of different classes may: players stack them.
+    Each detection is extended to at least a second, evenly on both sides but within the video.
+    Detections of a class that then overlap, or leave a pause below half a second, become one cue.
+    So cues of one class never overlap; those of different classes may, and players stack them.
 
     Args:
-      detections: of one video.
-      min_score: detections below it are left out, as are those that lie outside the video.
-      duration_s: of the video, seconds; None: it is not known.
+      detections: detections of one video; those outside the video are left out.
+      min_score: detections with a lower score are left out.
+      duration_s: length of the video, seconds; None: unknown.
     """
     length = sys.maxsize if duration_s is None else math.ceil(duration_s * 1000)
     spans: dict[str, list[Cue]] = {}
@@ -72,14 +72,14 @@ def readable_cues(
         end = min(math.ceil(detection.end_s * 1000), length)
         if detection.score >= min_score and start < end:
             label = " ".join(detection.label.split())
-            cue = Cue(*_grown(start, end, length), label, detection.score)
+            cue = Cue(*_extended(start, end, length), label, detection.score)
             spans.setdefault(label, []).append(cue)
     merged = (cue for cues in spans.values() for cue in _merged(cues))
     return sorted(merged, key=lambda cue: (cue.start_ms, -cue.score))
 
 
-def _grown(start: int, end: int, length: int) -> tuple[int, int]:
-    """Returns a span within [0, length] of at least `SHORTEST`, if there is so much."""
+def _extended(start: int, end: int, length: int) -> tuple[int, int]:
+    """Returns a span in [0, length] that is at least `SHORTEST` long, if `length` is."""
     least = min(SHORTEST, length)
     missing = max(least - (end - start), 0)
     start = max(min(start - missing // 2, length - least), 0)
@@ -87,7 +87,7 @@ def _grown(start: int, end: int, length: int) -> tuple[int, int]:
 
 
 def _merged(cues: Sequence[Cue]) -> list[Cue]:
-    """Joins cues of one class that overlap or are too near."""
+    """Joins cues of one class that overlap or leave too short a pause."""
     result: list[Cue] = []
     for cue in sorted(cues):
         if result and cue.start_ms - result[-1].end_ms < PAUSE:

@@ -1,4 +1,4 @@
-"""Detections as a table: comma-separated values, and pandas where it is installed."""
+"""Detections as a table: comma-separated values, or pandas if it is installed."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def csv_text(detections: Sequence[Detection]) -> str:
-    """Returns a line for each detection, in their order, below a line of the columns' names."""
+    """Returns comma-separated values: column names, then one line per detection in order."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(Detection._fields)
@@ -23,7 +23,7 @@ def csv_text(detections: Sequence[Detection]) -> str:
 
 
 def data_frame(detections: Sequence[Detection]) -> "pd.DataFrame":
-    """Returns a row for each detection, in their order: label, score, start_s, end_s.
+    """Returns a data frame with one row per detection in order: label, score, start_s, end_s.
 
     Raises:
       UserError: pandas is not installed.

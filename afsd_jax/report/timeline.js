@@ -1,5 +1,5 @@
-// A video's time axis on a canvas: a lane for each class, true segments as thin bars above the
-// detected ones. Only what is in view is drawn. Times are seconds.
+// A video's timeline on a canvas: a lane for each class, with true segments as thin bars above the
+// detected ones. Only the visible part is drawn. Times are seconds.
 
 const AXIS = 26, BAR = 20, TRUE_BAR = 8, GAP = 6, NAME = 16, PAD = 10, MOST_HEIGHT = 380;
 const STEPS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
@@ -26,7 +26,7 @@ class Timeline {
       this.palettes = null;
       this.redraw();
     });
-    // A page of many videos keeps pixels only of those that are seen.
+    // On a page of many videos, only visible ones have pixels.
     new IntersectionObserver(([entry]) => {
       this.inView = entry.isIntersecting;
       if (this.inView) this.redraw();
@@ -57,7 +57,7 @@ class Timeline {
     this.redraw();
   }
 
-  // Moves the playhead; while a video plays the view follows it.
+  // Moves the playhead; while a video plays, the view follows it.
   setTime(time, follow) {
     this.time = time;
     const span = this.to - this.from;
@@ -81,7 +81,7 @@ class Timeline {
 
   layout() {
     this.width = this.scroll.clientWidth;
-    this.narrow = this.width < 600; // names are above the bars, not beside them
+    this.narrow = this.width < 600; // names are above the bars instead of beside them
     this.left = this.narrow ? PAD : Math.min(150, 0.16 * this.width);
     this.top = this.narrow ? NAME : 0;
     this.laneHeight = this.top + (this.video.truth ? TRUE_BAR + 2 : 0) + BAR + GAP;
@@ -176,8 +176,8 @@ class Timeline {
     return end >= this.from && start <= this.to;
   }
 
-  // The detections in view, best first, without those that better ones of their lane hide: a lane
-  // draws no more bars than it has pixels, however many there are.
+  // The visible detections, best first, without those that better ones in their lane hide. So a
+  // lane draws at most as many bars as it has pixels.
   uncovered() {
     const covered = new Map(this.lanes.map((label) => [label, new Uint8Array(this.width + 8)]));
     return this.shown.filter((segment) => {

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# All in inches. A video's axes are drawn in inches too, so that corners are round and text fits.
+# Inches, also the unit of a video's axes, so that corners are round and text fits.
 WIDTH = 11.0
 LEFT, RIGHT, TOP, BOTTOM = 0.95, 0.3, 0.02, 0.15
 LANE, GAP = 0.3, 0.05
 HEADING, AXIS = 0.42, 0.34
 LEGEND_LINE, LEGEND_CHARACTER, LEGEND_HANDLE = 0.26, 0.078, 0.48
-CHARACTER = 0.066  # width of one at the bars' font size
+CHARACTER = 0.066  # width at the bars' font size
 
 INK, MUTED, GRID = "#1d2330", "#6b7280", "#e3e6ec"
 
@@ -33,7 +33,7 @@ def draw_timeline(
     max_lanes: int = 4,
     labels: Sequence[str] | None = None,
 ) -> None:
-    """Writes the picture that `timeline_figure` draws as a PNG, in one piece or not at all."""
+    """Writes the picture of `timeline_figure` as a PNG file, completely or not at all."""
     figure = timeline_figure(tracks, min_score=min_score, max_lanes=max_lanes, labels=labels)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
@@ -48,14 +48,14 @@ def timeline_figure(
 ) -> "Figure":
     """Draws one or several videos: true actions above, detections with their scores below.
 
-    A class has one colour throughout; a detection is the paler the lower its score. Where
-    detections overlap, the best take the upper lanes.
+    Each class has one colour; detections with lower scores are paler. Where detections overlap, the
+    best are in the upper lanes.
 
     Args:
-      tracks: the videos, drawn one below the other, each on its own time axis.
-      min_score: detections below it are not drawn.
-      max_lanes: a detection that overlaps with so many better ones is not drawn.
-      labels: all classes, to fix their colours; default: those that occur.
+      tracks: the videos, drawn one below the other, each with its own time axis.
+      min_score: detections with a lower score are not drawn.
+      max_lanes: maximum number of lanes; weaker detections without a free lane are not drawn.
+      labels: all classes, which fix the colours; default: the classes that occur.
     """
     colors = class_colors(classes_of(tracks, labels))
     rows = [_rows(track, min_score, max_lanes) for track in tracks]
@@ -83,9 +83,10 @@ def timeline_figure(
 
 @functools.cache
 def _figure_class() -> "type[Figure]":
-    """Returns a figure that notebooks show with any backend; imports Matplotlib only here.
+    """Returns a class of figures that notebooks show with any backend.
 
-    Such a figure belongs to no window and to no list of open figures.
+    Its figures are not in pyplot's list of open figures, so they need not be closed. Defining it
+    here imports Matplotlib only if it is used.
     """
     from matplotlib.figure import Figure
 
@@ -115,13 +116,13 @@ def _draw_legend(
         handlelength=1.4,
         borderaxespad=0.4,
     )
-    # Set afterwards, so that neither a dollar nor a leading underscore means anything.
+    # Set afterwards, because legend() gives dollars and leading underscores a meaning.
     for text, label in zip(drawn.get_texts(), labels, strict=True):
         text.set(parse_math=False, text=label)
 
 
 def _rows(track: Track, min_score: float, max_lanes: int) -> list[tuple[str, list[list[Any]]]]:
-    """The named groups of lanes of one video, from above."""
+    """Returns the named groups of lanes of one video, from top to bottom."""
     rows: list[tuple[str, list[list[Any]]]] = []
     if track.actions is not None:
         by_start = sorted(track.actions, key=lambda action: action.start_s)

@@ -8,7 +8,7 @@ from afsd_jax.types import Action, Detection
 
 
 class Track(NamedTuple):
-    """A video's name, duration (> 0), detections, and its true actions where they are known."""
+    """A video's name, duration (> 0), detections, and true actions if they are known."""
 
     name: str
     duration_s: float
@@ -26,10 +26,10 @@ def strongest(detections: Iterable[Detection], min_score: float, limit: int) -> 
 
 
 def in_lanes(segments: Iterable[Segment], max_lanes: int) -> list[list[Segment]]:
-    """Lays segments out so that none overlap within a lane.
+    """Returns lanes of segments that do not overlap within a lane.
 
-    Each goes, in the given order, to the first lane with room for it; one that finds none in
-    `max_lanes` is left out.
+    In the given order, each segment goes to the first lane with room for it; a segment without room
+    in `max_lanes` lanes is left out.
     """
     lanes: list[list[Segment]] = []
     for segment in segments:
@@ -44,18 +44,18 @@ def in_lanes(segments: Iterable[Segment], max_lanes: int) -> list[list[Segment]]
 
 
 def labels_of(tracks: Sequence[Track]) -> list[str]:
-    """Returns every class that occurs, true or detected, sorted."""
+    """Returns the classes of all true and detected actions, sorted."""
     detected = {detection.label for track in tracks for detection in track.detections}
     return sorted(detected.union(a.label for track in tracks for a in track.actions or ()))
 
 
 def classes_of(tracks: Sequence[Track], known: Sequence[str] | None) -> list[str]:
-    """Returns the known classes in their order, then every other that occurs, sorted."""
+    """Returns the known classes in their order, then other classes that occur, sorted."""
     return known_first(known, labels_of(tracks))
 
 
 def known_first(known: Sequence[str] | None, occurring: Iterable[str]) -> list[str]:
-    """Returns the known classes in their order, then the others that occur in theirs."""
+    """Returns the known classes in their order, then other occurring classes in theirs."""
     classes = list(known or ())
     return classes + [label for label in occurring if label not in classes]
 
@@ -74,7 +74,7 @@ def clock_tenths(seconds: float) -> str:
 
 
 def ticks(duration_s: float) -> list[tuple[float, str]]:
-    """Returns the marks of a time axis, at most about a dozen: each one's time and its text."""
+    """Returns time and text of each mark of a time axis, at most about a dozen."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
     step: float = next((step for step in steps if duration_s / step <= 12), 3600)
     times = [index * step for index in range(int(duration_s / step + 1e-9) + 1)]

@@ -109,7 +109,7 @@ def test_pages_show_as_many_videos_as_asked_for_of_every_split(data_dir, tmp_pat
     ("folder", "message"),
     [
         ("nowhere", "nowhere: no prepared data set; make it with afsd prepare"),
-        (".", "holds 2 data sets; name one, as"),
+        (".", "contains 2 data sets; give "),
     ],
 )
 def test_what_is_no_data_set_is_refused_in_one_line(data_dir, tmp_path, folder, message):

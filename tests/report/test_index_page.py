@@ -56,7 +56,7 @@ def test_each_video_is_listed_with_what_is_in_it(page):
         ("Video", ["quiet", "clip 10", "clip 2", HOSTILE]),
         ("Length", ["clip 2", "clip 10", "quiet", HOSTILE]),
         ("Detections", [HOSTILE, "clip 10", "clip 2", "quiet"]),
-        ("Most frequent", ["quiet", HOSTILE, "clip 2", "clip 10"]),
+        ("Most frequent classes", ["quiet", HOSTILE, "clip 2", "clip 10"]),
     ],
 )
 def test_columns_sort(page, header, lengths):

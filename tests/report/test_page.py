@@ -335,11 +335,11 @@ def test_everything_can_be_reached_by_tab_and_has_a_name(page):
                 " || e.localName)(document.activeElement)"
             )
         )
-    wanted = ["all", "jump", "video", "Score", "jump", "next detection", "zoom in", "whole"]
+    wanted = ["all", "jump", "video", "Score", "jump", "next detection", "zoom in", "whole video"]
     places = [reached.index(name) for name in wanted if name != "jump"]
     assert places == sorted(places)
     assert reached.count("jump") == 2  # the class, and its row
-    assert any(name.startswith("time axis of jumps.mp4") for name in reached)
+    assert any(name.startswith("timeline of jumps.mp4") for name in reached)
 
 
 def test_the_wheel_zooms_where_the_pointer_is_and_dragging_moves(page):
