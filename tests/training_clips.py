@@ -19,7 +19,7 @@ def training_clip(
     for start_frame, end_frame in actions:
         frames[int(start_frame) : int(end_frame)] += 100
     segments = np.array(actions)
-    consistency = consistency_clip(segments, length, cut=8, pick=lambda options: options // 2)
+    consistency = consistency_clip(segments, length, moved=8, pick=lambda options: options // 2)
     start, end = boundary_targets(segments, length)
     clip = {
         "frames": frames,

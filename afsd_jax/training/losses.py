@@ -1,8 +1,8 @@
-"""Targets and outputs → scalars. Source: AFSD §3.5; each function gives its formula.
+"""The losses. Source: AFSD §3.5; each function gives its formula.
 
-(l, r) are coarse distances of width w = l + r, (l*, r*) their target of width w*. The losses of
-predictions stay per prior until `normalised_sum`, so that counting positives over the batch and
-over each clip are one path.
+(l, r) are coarse distances with width w = l + r, (l*, r*) their target with width w*. Losses of
+predictions stay per prior until `normalised_sum`, which counts positives over the batch or in each
+clip. The examples use names of this module.
 """
 
 import jax
@@ -26,10 +26,15 @@ from afsd_jax.types import Predictions
 
 
 def giou_loss(loc: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the GIoU loss [...] of distance pairs [..., 2] around one prior (AFSD §3.5).
+    """Returns the GIoU loss [...] of distance pairs [..., 2] from the same prior (AFSD §3.5).
 
     1 - (tIoU - (hull - union) / hull), hull = max(l, l*) + max(r, r*), union = w + w* - inter,
     inter = min(l, l*) + min(r, r*); hull and union are at least the float32 eps.
+
+    Example:
+      >>> loc = jnp.array([[2.0, 2.0], [2.0, 6.0], [0.0, 0.0]])
+      >>> giou_loss(loc, jnp.array([2.0, 2.0])).tolist()
+      [0.0, 0.5, 1.0]
     """
     hull = jnp.maximum(jnp.maximum(loc, target).sum(-1), EPS)
     union = jnp.maximum(loc.sum(-1) + target.sum(-1) - jnp.minimum(loc, target).sum(-1), EPS)
@@ -41,6 +46,11 @@ def focal_loss(logits: jax.Array, labels: jax.Array, alpha: float, gamma: float)
 
     -a (1 - p)^gamma log p, p = softmax(logits)[label] + 1e-6, a = alpha for actions and 1 - alpha
     for class 0, the background.
+
+    Example:
+      >>> logits, labels = jnp.zeros((2, 2)), jnp.array([1, 0])
+      >>> [f"{x:.4f}" for x in focal_loss(logits, labels, alpha=0.75, gamma=2.0)]
+      ['0.1300', '0.0433']
     """
     chosen = jnp.take_along_axis(jax.nn.softmax(logits), labels[..., None], axis=-1)[..., 0]
     p = chosen + 1e-6
@@ -52,6 +62,11 @@ def offset_loss(offsets: jax.Array, target: jax.Array, kind: str) -> jax.Array:
     """Returns the loss [...] of offset pairs [..., 2], summed over the pair (AFSD §3.5).
 
     With the error e, "l1" is |e|; "smooth_l1" is e² / 2 where |e| < 1 and |e| - 1/2 elsewhere.
+
+    Example:
+      >>> offsets, target = jnp.array([0.5, 2.0]), jnp.zeros(2)
+      >>> tuple(float(offset_loss(offsets, target, kind)) for kind in ("l1", "smooth_l1"))
+      (2.5, 1.625)
     """
     if kind == "smooth_l1":
         return optax.losses.huber_loss(offsets, target).sum(-1)
@@ -65,12 +80,18 @@ def boundary_loss(features: jax.Array, target: jax.Array) -> jax.Array:
     y the target; logarithms are at least -100.
 
     Args:
-      target: [B,t] 1 near a boundary, else 0.
+      features: [B,t,C], boundary-sensitive features.
+      target: [B,t], 1 near a boundary, else 0.
+
+    Example:
+      >>> features = jnp.arctanh(jnp.array([[[0.9], [0.1]]]))  # one clip, two cells, one channel
+      >>> print(f"{boundary_loss(features, jnp.array([[1.0, 0.0]])):.4f}")
+      0.1054
     """
     p = jnp.tanh(features).mean(-1)
 
     def log(x: jax.Array) -> jax.Array:
-        # A double where, so that the gradient of log 0 is no NaN.
+        # Two wheres, so that the gradient of log 0 is not NaN.
         positive = x > 0
         return jnp.where(positive, jnp.maximum(jnp.log(jnp.where(positive, x, 1)), -100), -100)
 
@@ -82,15 +103,23 @@ def triplet_loss(
 ) -> jax.Array:
     """Returns the boundary consistency loss [B] of consistency clips (AFSD §3.6).
 
-    max(|a - p + 1e-6| - |a - n + 1e-6| + margin, 0) with L2 norms over the pooled channels. Two
-    parts of one cut action should meet alike, and unlike the background put between them: the
-    anchor a is the end of the first part, the positive p the start of the second, the negative n
-    the start of the background.
+    max(|a - p + 1e-6| - |a - n + 1e-6| + margin, 0) with L2 norms over the pooled channels. An
+    action is cut in two and background is put between the parts. The end of the first part (anchor
+    a) should resemble the start of the second part (positive p), but not the start of the
+    background (negative n).
 
     Args:
-      features: [B,t,C] boundary features, start-sensitive half first.
-      segments: [B,3,2] first part, second part, background; frames of the clip.
+      features: [B,t,C], boundary features, start-sensitive half first.
+      segments: [B,3,2], first part, second part and background; frames of the clip.
       divisor: frames per cell of `features`.
+      margin: margin of the loss.
+      pooling: implementation of boundary max pooling; None: the backend's fastest.
+
+    Example:
+      >>> segments = jnp.array([[[0.0, 8.0], [16.0, 24.0], [8.0, 16.0]]])
+      >>> features = jnp.ones((1, 32, 4))  # alike everywhere: the loss is the margin
+      >>> triplet_loss(features, segments, divisor=1.0, margin=0.5, pooling="xla").tolist()
+      [0.5]
     """
     regions = frame_regions(segments[..., 0], segments[..., 1]) / divisor
     pooled = boundary_max_pooling(features, regions, pooling)
@@ -107,6 +136,12 @@ def normalised_sum(terms: jax.Array, positive: jax.Array, normalise: str) -> jax
     """Sums per-prior terms [B,K] and divides by the number of positives, at least 1.
 
     `normalise` is "batch": sum / N over the batch; or "clip": the mean of each clip's sum / N.
+
+    Example:
+      >>> terms = jnp.array([[1.0, 2.0, 3.0], [4.0, 0.0, 0.0]])
+      >>> positive = jnp.array([[True, True, True], [True, False, False]])
+      >>> [float(normalised_sum(terms, positive, by)) for by in ("batch", "clip")]
+      [2.5, 3.0]
     """
     if normalise == "batch":
         return terms.sum() / jnp.maximum(positive.sum(), 1)
@@ -126,14 +161,21 @@ def detection_losses(
       conf: focal loss over all priors / N.
       prop_loc: offset loss over positive proposals / PN, target (l* - l) / (w / 2), r alike.
       prop_conf: focal loss over all proposals / PN.
-      center: binary cross-entropy over positive priors / N, its target the tIoU, at least 0, of
-        the refined distances l + (w / 2) prop_loc, r alike; the target passes gradient on.
-    Terms of what the network does not predict are 0.
+      center: binary cross-entropy over positive priors / N; its target is the tIoU, at least 0,
+        of the refined distances l + (w / 2) prop_loc, r alike; gradients flow through the target.
+    Terms of predictions that the network does not make are 0.
 
     Args:
-      predictions: [B,K,...].
-      targets: of the priors.
-      loss, matching: those parts of the configuration.
+      predictions, targets: predictions [B,K,...], and the targets of the priors.
+      loss, matching: these sections of the configuration.
+
+    Example:
+      >>> from afsd_jax.config import default_config
+      >>> target = Targets(jnp.array([[[2.0, 2.0], [0.0, 0.0]]]), jnp.array([[1, 0]]))
+      >>> exact = Predictions(target.loc, jnp.zeros((1, 2, 2)), None, None, None)
+      >>> config = default_config()
+      >>> print(f"{detection_losses(exact, target, config.loss, config.matching)['conf']:.3f}")
+      0.173
     """
     prior_positive = targets.labels > 0
     loc, conf, prop_loc, prop_conf, center = predictions
@@ -142,7 +184,7 @@ def detection_losses(
         terms = terms if where is None else jnp.where(where, terms, 0)
         return normalised_sum(terms, counted, loss.normalise)
 
-    # Unmatched priors have targets far away; keep them out of the gradient, not only of the sum.
+    # Targets of unmatched priors can be huge; keep them out of the gradient, not only of the sum.
     safe_target = jnp.where(prior_positive[..., None], targets.loc, 1.0)
     focal = (loss.focal_alpha, loss.focal_gamma)
     terms = {
@@ -177,7 +219,15 @@ def boundary_losses(
     conf, whose target is taken at every (T / t)-th frame.
 
     Args:
-      start_target, end_target: [B,T] 1 near a boundary, else 0.
+      boundary: boundary features.
+      start_target, end_target: [B,T], 1 near a boundary, else 0.
+
+    Example:
+      >>> features = jnp.full((1, 4, 2), jnp.arctanh(0.5))  # 0.5 everywhere: log 2 in each cell
+      >>> target = jnp.array([[1.0, 0.0, 0.0, 0.0]])
+      >>> both = boundary_losses(BoundaryFeatures(features, features, features), target, 1 - target)
+      >>> [round(float(loss), 4) for loss in both]  # (1 + 0.1 + 0.1) log 2
+      [0.8318, 0.8318]
     """
     step = start_target.shape[1] // boundary.level_loc.shape[1]
     levels = (boundary.level_loc, boundary.level_conf)
@@ -203,12 +253,21 @@ def consistency_loss(
 ) -> jax.Array:
     """Returns the mean triplet loss of the consistency clips of a batch (AFSD §3.6); 0 without any.
 
-    Of each clip: frame_level + 0.1 (level_loc + level_conf).
+    The loss of a clip is that of frame_level + 0.1 times those of level_loc and level_conf.
 
     Args:
       boundary: features of the consistency clips.
-      segments: [B,3,2] frames; mask: bool [B], whether there is such a clip.
-      stride: frames per cell at which level 0 is pooled.
+      segments: [B,3,2], frames; see `triplet_loss`.
+      mask: bool [B], whether a clip has a consistency clip.
+      stride: frames per cell when level 0 is pooled.
+      margin, pooling: see `triplet_loss`.
+
+    Example:
+      >>> segments = jnp.array([[[0.0, 8.0], [16.0, 24.0], [8.0, 16.0]]] * 2)
+      >>> features = BoundaryFeatures(*[jnp.ones((2, size, 4)) for size in (32, 8, 8)])
+      >>> mask = jnp.array([True, False])
+      >>> print(f"{consistency_loss(features, segments, mask, 4.0, 0.5, 'xla'):.4f}")  # 1.2 margins
+      0.6000
     """
 
     def loss(features: jax.Array, divisor: float) -> jax.Array:
@@ -234,14 +293,22 @@ def losses(
     + boundary_weight (start + end) + consistency_weight triplet.
 
     Args:
-      outputs: of the batch's clips, or of its consistency clips. Without boundary features there
-        are no start, end and triplet losses.
-      is_consistency: bool [], which of them: a consistency clip has the triplet loss and no other,
-        a clip all others. None: of clips, and there are no consistency clips.
+      outputs: outputs for the batch's clips or for its consistency clips. Without boundary
+        features there are no start, end and triplet losses.
+      is_consistency: bool [], whether the outputs are for consistency clips, which have the triplet
+        loss alone; clips have all other losses. None: for clips, without consistency clips.
       batch: `segments` [B,M,2] frames, `labels` [B,M], `start_target`, `end_target` [B,T],
         `consistency_segments` [B,3,2], `consistency_mask` [B].
-      priors: [K]; lengths: cells of each level.
-      config: the whole configuration.
+      priors: [K], fractions of the clip; lengths: number of cells of each level.
+      config: the configuration.
+
+    Example:
+      >>> from afsd_jax.config import default_config
+      >>> batch = {"segments": jnp.array([[[64.0, 192.0]]]), "labels": jnp.array([[1]])}
+      >>> exact = Predictions(jnp.full((1, 1, 2), 64.0), jnp.zeros((1, 1, 2)), None, None, None)
+      >>> config, outputs = default_config(), Outputs(exact, boundary=None)
+      >>> print(f"{losses(outputs, None, batch, jnp.array([0.5]), (1,), config)['total']:.3f}")
+      0.130
     """
     loss = config.loss
     ranges = prior_length_ranges(config.matching.length_ranges, lengths)

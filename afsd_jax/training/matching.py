@@ -1,4 +1,4 @@
-"""Ground truth → what each prior and each proposal should say. Source: AFSD §3.5.
+"""Ground truth → targets of each prior and each proposal. Source: AFSD §3.5.
 
 Distances are (left, right) pairs in frames, both measured from a prior outwards.
 """
@@ -13,14 +13,18 @@ EPS = np.finfo(np.float32).eps
 
 
 class Targets(NamedTuple):
-    """loc: [B,K,2] distances to the matched action's ends; labels: int32 [B,K], 0 = none."""
+    """Targets of priors.
+
+    loc: [B,K,2] distances to the ends of the matched action, frames.
+    labels: int32 [B,K], 0 without a matched action.
+    """
 
     loc: jax.Array
     labels: jax.Array
 
 
 def prior_length_ranges(length_ranges: tuple, lengths: tuple[int, ...]) -> np.ndarray | None:
-    """Spreads one (above, up to) pair per level, in frames, over the priors: [K,2], or None."""
+    """Repeats each level's (above, up to) pair, in frames, for its priors: [K,2], or None."""
     if not length_ranges:
         return None
     return np.repeat(np.asarray(length_ranges, np.float32), lengths, axis=0)
@@ -33,15 +37,15 @@ def match(
     clip_length: int,
     length_ranges: np.ndarray | None = None,
 ) -> Targets:
-    """Gives each prior the shortest action that contains it, the first among equals.
+    """Matches each prior with the shortest action that contains it, the first among equals.
 
     Args:
-      priors: [K] fractions of the clip.
-      segments: [B,M,2] actions (start, end) in frames.
+      priors: [K], fractions of the clip.
+      segments: [B,M,2], (start, end) of actions, frames.
       labels: int32 [B,M], 0 where there is no action.
       clip_length: frames.
-      length_ranges: [K,2] or None; an action is a candidate only if its farther end lies at a
-        distance in (range[0], range[1]].
+      length_ranges: [K,2], frames, or None; an action is a candidate only if the distance of its
+        farther end lies in (range[0], range[1]].
     """
     centre = priors[:, None] * clip_length
     distances = jnp.stack(
@@ -59,19 +63,20 @@ def match(
 
 
 def tiou(loc: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the temporal IoU [...] of distance pairs [..., 2] around one prior."""
+    """Returns the temporal IoU [...] of distance pairs [..., 2] from the same prior."""
     intersection = jnp.minimum(loc, target).sum(-1)
     union = loc.sum(-1) + target.sum(-1) - intersection
     return intersection / jnp.maximum(union, EPS)
 
 
 def proposal_labels(loc: jax.Array, targets: Targets, min_tiou: float, best: bool) -> jax.Array:
-    """Returns the labels [B,K] of coarse proposals: the prior's, where the proposal is good enough.
+    """Returns the labels [B,K] of coarse proposals: the prior's label, or 0 if the tIoU is too low.
 
     Args:
-      loc: [B,K,2] coarse distances.
-      min_tiou: a proposal is positive from this tIoU with its action on.
-      best: also from the best tIoU among the clip's positive priors on, if that is lower.
+      loc: [B,K,2], coarse distances.
+      targets: targets of the priors.
+      min_tiou: a proposal is positive if its tIoU with its action is at least this.
+      best: True: the highest tIoU of the clip's positive priors suffices, if that is lower.
     """
     positive = targets.labels > 0
     overlap = jax.lax.stop_gradient(tiou(loc, targets.loc))

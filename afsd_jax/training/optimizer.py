@@ -1,4 +1,4 @@
-"""The optimiser: Adam or AdamW, with learning rates of its own for the trunk."""
+"""The optimiser: Adam or AdamW, with separate learning rates for the trunk."""
 
 import ml_collections
 import optax
@@ -9,7 +9,7 @@ _UNITS = [name for name in i3d.ENDPOINTS if name not in i3d.POOLS]
 
 
 def is_trunk(name: str) -> bool:
-    """Says whether a weight, by its flattened name, is one of the trunk's."""
+    """Returns whether a weight belongs to the trunk, by its flattened name."""
     return name.startswith("trunk.")
 
 
@@ -19,8 +19,8 @@ def learning_rates(
     """Returns the schedules of the learning rates of `heads` and `trunk`.
 
     Args:
-      optimizer: that part of the configuration.
-      total_steps: at which the cosine schedule reaches zero.
+      optimizer: section `optimizer` of the configuration.
+      total_steps: step at which the cosine schedule reaches zero.
     """
 
     def schedule(peak: float) -> optax.Schedule:
@@ -44,14 +44,14 @@ def learning_rates(
 def make_optimizer(
     optimizer: ml_collections.ConfigDict, total_steps: int
 ) -> optax.GradientTransformation:
-    """Returns Adam (0.9, 0.999, 1e-8), with weight decay, on gradients by flattened name.
+    """Returns Adam (0.9, 0.999, 1e-8) with weight decay, for gradients by flattened name.
 
     `adam` adds `weight_decay` times the weight to the gradient, as the reference does. `adamw` adds
-    it to the update (Loshchilov & Hutter 2019), and leaves biases and norms alone. A unit of the
-    trunk learns `trunk_decay` times as fast as the one after it.
+    it to the update (Loshchilov & Hutter 2019), but not for biases and norms. Each unit of the
+    trunk learns `trunk_decay` times as fast as the next one.
 
     Args:
-      optimizer: that part of the configuration.
+      optimizer: section `optimizer` of the configuration.
       total_steps: see `learning_rates`.
     """
     clip = optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None
@@ -82,7 +82,7 @@ def make_optimizer(
 
 
 def _scale_units(decay: float) -> optax.GradientTransformation:
-    """Scales the updates of the trunk's units by powers of `decay`; the last unit's by 1."""
+    """Scales the updates of the trunk's units by powers of `decay`; that of the last unit by 1."""
 
     def factor(name: str) -> float:
         if not is_trunk(name):

@@ -231,6 +231,7 @@ def _make_update(
         def change(state: TrainState) -> TrainState:
             changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
             trainable = optax.apply_updates(state.trainable, changes)
+            # optax.incremental_update rounds differently.
             average = {
                 name: ema * value + (1 - ema) * trainable[name] for name, value in state.ema.items()
             }
@@ -238,7 +239,7 @@ def _make_update(
             return TrainState(state.step, trainable, fixed, opt_state, average)
 
         # The norm sums squares, as Adam's second moments do: if it is finite, they are, too.
-        finite = jnp.isfinite(total) & jnp.isfinite(norm(grads))
+        finite = jnp.isfinite(total) & jnp.isfinite(optax.tree.norm(grads))
         after = _changed_if(finite, change, state)
         return layout.sharded(after._replace(step=state.step + 1)), finite
 
@@ -266,6 +267,7 @@ def _norms(grads: Arrays, before: Arrays, after: Arrays, clip_norm: jax.Array) -
     """Returns the norms, by part, of a step's clipped gradients, its update and its weights."""
     changes = {name: value - before[name] for name, value in after.items()}
     trees = {"gradient": grads, "update": changes, "weight": after}
+    norm = optax.tree.norm
     norms = {
         f"{name}_norm/{part}": norm({k: v for k, v in tree.items() if is_trunk(k) == trunk})
         for name, tree in trees.items()
@@ -273,8 +275,3 @@ def _norms(grads: Arrays, before: Arrays, after: Arrays, clip_norm: jax.Array) -
     }
     factor = jnp.where(clip_norm > 0, jnp.minimum(1, clip_norm / norm(grads)), 1)
     return {name: factor * x if name.startswith("gradient") else x for name, x in norms.items()}
-
-
-def norm(tree: Arrays) -> jax.Array:
-    """Returns the L2 norm of all values together."""
-    return jnp.sqrt(sum((jnp.square(x).sum() for x in tree.values()), jnp.zeros(())))
