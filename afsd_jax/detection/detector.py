@@ -1,15 +1,12 @@
 """Videos in, actions out: a trained network (or two, RGB and flow) applied to videos."""
 
-import contextlib
 import functools
 import json
 import math
 import os
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -18,19 +15,18 @@ from numpy.typing import NDArray
 
 from afsd_jax.data.clips.geometry import window_offsets
 from afsd_jax.detection.backends import ForwardPass, chosen_backend
-from afsd_jax.detection.batching import BatchRunner, DecodedWindow
-from afsd_jax.detection.postprocess import Candidates, Postprocessing, candidates_of_window
+from afsd_jax.detection.batching import BatchRunner
+from afsd_jax.detection.pipeline import VideoResult, detect_videos
+from afsd_jax.detection.postprocess import Postprocessing
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
-from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, read_windows, unexpected_error
 from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
-from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.runtime.sharding import data_mesh, place
-from afsd_jax.types import Detection, VideoLabel
+from afsd_jax.types import VideoLabel
 from afsd_jax.weights import loading
 from afsd_jax.weights.checkpoint import Checkpoint
 
@@ -76,22 +72,6 @@ def load_detector(
             "must be one on optical flow"
         )
     return Detector(streams, backend)
-
-
-class VideoResult(NamedTuple):
-    """The outcome of detecting in one video.
-
-    Attributes:
-      name: name of the video's source.
-      video: None if it could not be opened.
-      detections: best first; empty if the video failed.
-      error: why it failed, if it did.
-    """
-
-    name: str
-    video: OpenVideo | None
-    detections: list[Detection]
-    error: UserError | None = None
 
 
 class Detector:
@@ -260,23 +240,9 @@ class Detector:
         Raises:
           Exception: any that iterating over `sources` itself raises.
         """
-        data, runner = self.config.data, self.batch_runner(self.config.inference.batch_size)
-
-        def read(cancelled: threading.Event) -> Iterator[Event]:
-            window = data.clip_length, data.crop_size
-            return read_windows(sources, self.window_offsets, *window, cancelled)
-
-        threshold = self.postprocessing.score_threshold
-        fps, candidates = 0.0, list[Candidates]()  # of the current video
-        with contextlib.closing(prefetch(read, runner.size)) as events:
-            for event in runner.run(events):
-                if isinstance(event, VideoStart):
-                    fps = event.video.fps
-                elif isinstance(event, DecodedWindow):
-                    candidates.append(candidates_of_window(*event, fps, threshold))
-                else:
-                    yield self._result(event, candidates)
-                    candidates = []
+        runner = self.batch_runner(self.config.inference.batch_size)
+        rule = self.postprocessing
+        return detect_videos(sources, self.window_offsets, self.config.data, runner, rule)
 
     def batch_runner(self, size: int) -> BatchRunner:
         """Returns what computes the networks on batches of `size` windows."""
@@ -300,17 +266,6 @@ class Detector:
     def _source(self, path: str | os.PathLike[str], flow_method: str | None) -> VideoSource:
         open_video = functools.partial(open_file, path, self.configs, flow_method)
         return VideoSource(os.fspath(path), open_video)
-
-    def _result(self, end: VideoEnd, candidates: Sequence[Candidates]) -> VideoResult:
-        name, video, error = end
-        if error or video is None:
-            return VideoResult(name, video, [], error)
-        try:
-            rule = self.postprocessing
-            detections = rule.detections(candidates, video.duration_s, video.label)
-        except Exception as raised:  # such as too little memory for this video
-            return VideoResult(name, video, [], unexpected_error(name, raised))
-        return VideoResult(name, video, detections)
 
     def _detect_one(self, source: VideoSource, footage: Footage | None) -> Detections:
         (result,) = self.detect_sources([source])

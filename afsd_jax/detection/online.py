@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from afsd_jax.detection.batching import DecodedWindow
-from afsd_jax.detection.detector import Detector, VideoResult
+from afsd_jax.detection.detector import Detector
 from afsd_jax.detection.nms import Floats
 from afsd_jax.detection.online_nms import OnlineNms
+from afsd_jax.detection.pipeline import VideoResult
 from afsd_jax.detection.postprocess import candidates_of_window, detections_of_class
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import OpenVideo, VideoSource

@@ -12,8 +12,8 @@ from typing import TextIO
 
 from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
 from afsd_jax.cli.detect.options import DetectOptions
-from afsd_jax.detection.detector import VideoResult
 from afsd_jax.detection.online import detect_online
+from afsd_jax.detection.pipeline import VideoResult
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io.activitynet_json import detection_fields
