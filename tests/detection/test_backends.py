@@ -1,4 +1,4 @@
-"""OpenVINO's trunk in the network's place changes nothing but rounding."""
+"""OpenVINO's trunk gives the same results as XLA's, apart from rounding."""
 
 import subprocess
 import sys
@@ -64,7 +64,7 @@ def test_the_trunk_is_built_once_for_the_same_weights(monkeypatch):
     assert len(built) == 1
 
 
-def test_openvino_is_taken_where_it_is_installed_and_the_network_is_in_float32():
+def test_openvino_is_the_default_where_it_is_installed_for_a_network_in_float32():
     alone = jax.default_backend() == "cpu" and jax.device_count() == 1
     assert chosen_backend(None) == ("openvino" if alone else "xla")
     assert chosen_backend(None, "bfloat16") == "xla"
@@ -75,7 +75,7 @@ def test_an_unknown_backend_is_refused():
         chosen_backend("onnx")
 
 
-def test_without_openvino_xla_is_taken_and_a_wish_for_it_answered():
+def test_without_openvino_xla_is_the_default_and_openvino_is_refused():
     program = (
         "import sys; sys.modules['openvino'] = None\n"
         "from afsd_jax.detection.backends import chosen_backend\n"

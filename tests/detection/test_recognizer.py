@@ -84,24 +84,24 @@ def test_frames_are_not_held(recognizer):
     assert growth < 1800 * SIZE * SIZE * 3 / 4
 
 
-def test_a_clip_of_64_frames_is_averaged_around_each_moment():
+def test_a_clip_of_64_frames_is_averaged_around_each_time_step():
     logits = np.zeros((40, 3), np.float32)
     logits[20, 1] = 80
     found = np.log(probabilities(logits, 8 / 25))
     raised = found[:, 1] - found[:, 0]
-    # Eight pairs of cells see a moment: the outermost of its nine cells count half.
+    # Eight pairs of cells see a time step: the outermost of its nine cells count half.
     np.testing.assert_allclose(raised[16:25], [5, *[10] * 7, 5], atol=1e-4)
     np.testing.assert_allclose(np.delete(raised, slice(16, 25)), 0, atol=1e-4)
 
 
-@pytest.mark.parametrize("moments", [1, 2, 5, 8, 30])
-def test_clips_stay_within_the_video(moments):
-    logits = np.random.default_rng(0).normal(size=(moments, 3)).astype(np.float32)
+@pytest.mark.parametrize("steps", [1, 2, 5, 8, 30])
+def test_clips_stay_within_the_video(steps):
+    logits = np.random.default_rng(0).normal(size=(steps, 3)).astype(np.float32)
     found = probabilities(logits, 8 / 25)
-    assert found.shape == (moments, 3)
+    assert found.shape == (steps, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
-    assert all((moment == found[0]).all() for moment in found[:4])
-    constant = probabilities(np.ones((moments, 1)) * [0.0, 1.0, 2.0], 8 / 25)
+    assert all((step == found[0]).all() for step in found[:4])
+    constant = probabilities(np.ones((steps, 1)) * [0.0, 1.0, 2.0], 8 / 25)
     expected = np.exp([0.0, 1, 2]) / np.exp([0.0, 1, 2]).sum()
     np.testing.assert_allclose(constant, np.broadcast_to(expected, constant.shape), 1e-5)
 

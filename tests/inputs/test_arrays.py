@@ -45,7 +45,7 @@ def same(file, array):
         (30, {"fps": 0.0, "max_frames": 16}),
     ],
 )
-def test_an_array_is_seen_as_a_file_with_the_same_frames(tmp_path, rate, data):
+def test_an_array_gives_the_same_frames_as_a_file(tmp_path, rate, data):
     frames = numbered_frames(75, height=50, width=70)
     options = {"codec": "libx264rgb", "pixels": "rgb24", "options": {"crf": "0"}}
     path = write_video(tmp_path / "x.mkv", frames, rate=rate, **options)
@@ -53,7 +53,7 @@ def test_an_array_is_seen_as_a_file_with_the_same_frames(tmp_path, rate, data):
     same(open_file(path, configs), open_array(frames, rate, configs))
 
 
-def test_flow_is_computed_of_arrays_as_of_files(tmp_path):
+def test_flow_is_computed_from_arrays_as_from_files(tmp_path):
     frames = numbered_frames(30, height=50, width=70)
     options = {"codec": "libx264rgb", "pixels": "rgb24", "options": {"crf": "0"}}
     path = write_video(tmp_path / "x.mkv", frames, **options)
@@ -71,8 +71,8 @@ def test_flow_is_computed_as_the_network_was_trained_unless_another_method_is_gi
     assert (by_method["tvl1"] != by_method["dis"]).any()
 
 
-def test_frames_are_taken_one_after_another():
-    """A view of one frame that would fill any memory, were it copied."""
+def test_frames_are_read_one_after_another():
+    """The array is a view of one frame; a copy of it would fill any memory."""
     frame = np.zeros((1, 500, 500, 3), np.uint8)
     frames = np.broadcast_to(frame, (10**6, 500, 500, 3))
     video = open_array(frames, 10.0, [config_of()])
@@ -81,13 +81,13 @@ def test_frames_are_taken_one_after_another():
 
 
 def mapped_mib() -> float:
-    """Returns how much of mapped files this process holds in memory."""
+    """Returns how much of the mapped files is in this process's memory."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) / 1024
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc: not Linux")
-def test_of_an_array_in_a_file_few_frames_are_in_memory(tmp_path):
+def test_few_frames_of_an_array_file_are_in_memory(tmp_path):
     path, count, side = tmp_path / "long.npy", 3000, 200  # 343 MiB, all of them a hole on the disk
     np.lib.format.open_memmap(path, "w+", np.uint8, (count, side, side, 3)).flush()
     video = open_array_files([path], [config_of()], fps=10.0)
@@ -122,7 +122,7 @@ FINE = np.zeros((40, 20, 30, 3), np.uint8)
         (FINE, float("inf"), "finite"),
     ],
 )
-def test_what_is_no_video_is_refused_in_one_line(video, fps, message):
+def test_arguments_that_are_no_video_are_refused_in_one_line(video, fps, message):
     with pytest.raises(UserError, match=message):
         checked_array(video, fps)
 

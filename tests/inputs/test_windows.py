@@ -1,4 +1,4 @@
-"""Windows are cut while frames pass, and videos share batches without a change in what is found."""
+"""Windows are cut while frames are read; sharing batches between videos changes no result."""
 
 import threading
 import tracemalloc
@@ -57,8 +57,8 @@ def detector() -> Detector:
 
 def source(name: str, detector: Detector) -> VideoSource:
     frames = frames_of(name)
-    given = [frames], FPS, len(frames) / FPS, detector.configs, name
-    return VideoSource(name, lambda: open_sampled(*given))
+    arguments = [frames], FPS, len(frames) / FPS, detector.configs, name
+    return VideoSource(name, lambda: open_sampled(*arguments))
 
 
 def whole_video_at_once(detector: Detector, frames: np.ndarray):
@@ -87,7 +87,7 @@ def test_windows_one_by_one_give_exactly_what_all_in_memory_give(detector, name)
 
 
 def count_windows(detector: Detector) -> list[int]:
-    """Returns what will hold the number of windows of each pass through the network."""
+    """Returns a list that receives the number of windows of each forward pass."""
     forward, shapes = detector._forward, []
 
     class Counted:
@@ -134,7 +134,7 @@ def test_videos_of_any_length_compile_the_network_at_most_twice():
 
 
 @pytest.mark.parametrize("backend", ["xla", "openvino"])
-def test_what_is_prepared_while_a_video_is_read_is_what_its_windows_need(backend):
+def test_what_is_compiled_while_a_video_is_read_is_all_that_its_windows_need(backend):
     alone, order = detector_of(1, backend=backend), []
     forward = alone._forward
 
@@ -203,7 +203,7 @@ def broken(error: Exception, after: int) -> VideoSource:
         (VideoSource("gone", lambda: 1 / 0), "gone: ZeroDivisionError: division by zero"),  # type: ignore
     ],
 )
-def test_a_video_that_fails_in_any_way_does_not_cost_the_others(detector, failing, message):
+def test_a_video_that_fails_in_any_way_does_not_affect_the_others(detector, failing, message):
     given = [source("two", detector), failing, source("one", detector)]
     before, failed, after = detector.detect_sources(given)
     assert str(failed.error) == message
@@ -214,7 +214,7 @@ def test_a_video_that_fails_in_any_way_does_not_cost_the_others(detector, failin
         assert found.detections == detector.detect_frames([frames], FPS, len(frames) / FPS)
 
 
-def test_frames_that_are_not_as_many_as_announced_are_refused(detector):
+def test_a_wrong_number_of_frames_is_refused(detector):
     for count, came in ((100, "more came"), (201, "only 200 came")):
         video = OpenVideo("v", ([frame] for frame in frames_of("four")), count, FPS, count / FPS)
         with pytest.raises(UserError, match=rf"v: has {count} frames by its times; {came}"):
@@ -251,7 +251,7 @@ def test_memory_does_not_grow_with_the_length_of_a_video():
     assert peak(3000) < 1.1 * peak(300)
 
 
-def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
+def test_dropping_priors_below_the_threshold_changes_no_detection():
     rng = np.random.default_rng(1)
     segments = np.sort(rng.uniform(0, 64, (7, 50, 2)).astype(np.float32), -1)
     scores = rng.uniform(0, 1, (7, 50, 4)).astype(np.float32) ** 8
@@ -272,7 +272,7 @@ def test_what_no_class_scores_high_enough_is_dropped_without_a_change():
     assert detections_of_video(*few, names, **settings) == expected
 
 
-def test_a_thread_works_ahead_a_little_and_ends_with_its_reader():
+def test_prefetching_is_bounded_and_ends_with_its_reader():
     made, ended = [], threading.Event()
 
     def numbers(unwanted: threading.Event) -> Iterator[int]:
@@ -291,7 +291,7 @@ def test_a_thread_works_ahead_a_little_and_ends_with_its_reader():
     assert len(made) <= 5 + 3 + 1
 
 
-def test_what_is_raised_ahead_is_raised_after_what_came_before():
+def test_an_error_in_prefetching_is_raised_after_the_items_before_it():
     def numbers(unwanted: threading.Event) -> Iterator[int]:
         yield 1
         raise UserError("broken")
@@ -302,7 +302,7 @@ def test_what_is_raised_ahead_is_raised_after_what_came_before():
         next(reader)
 
 
-def test_files_are_detected_in_as_they_come_and_failures_are_named_last(detector, tmp_path):
+def test_detect_many_yields_files_in_order_and_names_failures_last(detector, tmp_path):
     good = [write_video(tmp_path / f"{n}.mp4", frames_of(n), rate=10) for n in ("one", "two")]
     paths = [good[0], tmp_path / "none.mp4", str(good[1])]
     found = detector.detect_many(paths)

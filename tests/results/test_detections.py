@@ -1,4 +1,4 @@
-"""What a detector returns: a list of detections that can be looked at and written down."""
+"""What a detector returns: a list of detections that can be shown, and written in files."""
 
 import csv
 import io
@@ -176,7 +176,7 @@ def test_nothing_found_is_shown_and_written_too(nothing, tmp_path):
     assert "0 of 0 detections" in nothing._repr_html_()
 
 
-# Looked at
+# Shown
 
 
 def test_a_plot_is_a_figure_that_notebooks_show(found, tmp_path):
@@ -198,7 +198,7 @@ def test_classes_have_the_detectors_colours(found, nothing):
 
 
 def opened(browser, html: str):
-    """Returns a page that holds the HTML, and what it complains of or asks the network for."""
+    """Returns a page with the HTML, and a list of its errors and of its network requests."""
     page, complaints = browser.new_page(), []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -239,7 +239,7 @@ def test_a_name_that_is_no_utf8_is_shown(nothing):
     assert "caf?" in html.encode("utf-8").decode()
 
 
-def test_pictures_come_from_the_video_and_are_left_out_when_it_is_gone(found, path, tmp_path):
+def test_pictures_come_from_the_video_and_are_left_out_once_it_is_deleted(found, path, tmp_path):
     frames, times_s = found.video.pictures
     expected = [7, 22, 37, 52, 67, 82, 97, 112]
     for number, numbers in zip(frame_numbers(frames), expected, strict=True):
@@ -321,7 +321,7 @@ def test_frames_of_odd_sizes_become_clips(tmp_path):
         assert frames.shape[1:3] == (height // 2 * 2, width // 2 * 2)
 
 
-def test_what_cannot_be_clipped_is_said_and_nothing_is_written(found, nothing, path, tmp_path):
+def test_clips_that_cannot_be_cut_are_refused_and_not_written(found, nothing, path, tmp_path):
     before = path.read_bytes()
     gone = Detections(FOUND, DetectedVideo("x", 4.0, CLASSES, FileFootage(tmp_path / "x.mp4")))
     dots = ArrayFootage(np.zeros((COUNT, 1, 1, 3), np.uint8), RATE)
@@ -343,7 +343,7 @@ def test_what_cannot_be_clipped_is_said_and_nothing_is_written(found, nothing, p
     assert path.read_bytes() == before
 
 
-# Of a detector
+# From a detector
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +381,7 @@ def test_sampled_frames_give_detections_too(detector):
     assert frame_numbers(found.video.pictures[0])[0] == 5
 
 
-def test_a_rate_belongs_to_an_array_and_to_nothing_else(detector, path):
+def test_a_frame_rate_is_required_for_arrays_and_refused_for_files(detector, path):
     with pytest.raises(UserError, match="a file states its own frame rate"):
         detector.detect(path, fps=25)
     with pytest.raises(UserError, match="give fps="):
