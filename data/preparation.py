@@ -131,17 +131,9 @@ def _copy_frames(task: Task, folder: Path) -> TaskResult | None:
 def _decode(task: Task, folder: Path, threads: int) -> TaskResult:
     source = open_source(task, threads)
     frames = (frame_codec.encode(frame, task.encoding) for frame in source)
-    return TaskResult(
-        task.name,
-        task.split,
-        None,
-        _write_shard(task, folder, source, frames),
-        source.fps,
-        source.num_frames,
-        source.duration_s,
-        source.source_frames,
-        source.damaged,
-    )
+    num_bytes = _write_shard(task, folder, source, frames)
+    timeline = (source.fps, source.num_frames, source.duration_s, source.source_frames)
+    return TaskResult(task.name, task.split, None, num_bytes, *timeline, source.damaged)
 
 
 def _write_shard(

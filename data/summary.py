@@ -43,14 +43,9 @@ def summarize(videos: Sequence[PreparedVideo]) -> SplitSummary:
 
 def combine(splits: Sequence[SplitSummary]) -> SplitSummary:
     """Returns the statistics of all splits together."""
-    return SplitSummary(
-        sum(split.videos for split in splits),
-        sum(split.frames for split in splits),
-        sum(split.duration_s for split in splits),
-        sum(split.background_s for split in splits),
-        np.concatenate([split.labels for split in splits]),
-        np.concatenate([split.lengths_s for split in splits]),
-    )
+    videos, frames, durations_s, background_s, labels, lengths_s = zip(*splits, strict=True)
+    totals = sum(videos), sum(frames), sum(durations_s), sum(background_s)
+    return SplitSummary(*totals, np.concatenate(labels), np.concatenate(lengths_s))
 
 
 def length_histogram(lengths_s: np.ndarray) -> list[tuple[float, float, int]]:

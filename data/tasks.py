@@ -97,7 +97,7 @@ def _fingerprint(*values: Any) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class PreparationPlan:
+class Plan:
     """The tasks of a preparation.
 
     Attributes:

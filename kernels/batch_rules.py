@@ -50,12 +50,8 @@ def _shard_by_batch(function: Callable, rule: str) -> Callable:
     def partition(mesh: Mesh, arguments: tuple[Any, ...], results: Any):
         spec = arguments[0].sharding.spec
         sharding = NamedSharding(mesh, PartitionSpec(spec[0] if spec else None))
-        return (
-            mesh,
-            function,
-            jax.tree.map(lambda _: sharding, results),
-            tuple(sharding for _ in arguments),
-        )
+        shardings = jax.tree.map(lambda _: sharding, results)
+        return mesh, function, shardings, (sharding,) * len(arguments)
 
     axes = dict.fromkeys(rule.replace(",", " ").replace("->", " ").split())  # ordered, unique
     others = tuple(axis for axis in axes if axis != "b")

@@ -109,16 +109,7 @@ def backward(
         tiles = -(-rows[level] // kernels.TILE.value)
         (result,) = launch(
             kernels.sum_gradients,
-            [
-                gradient,
-                positions[0],
-                regions,
-                longest,
-                result,
-                positions[-1],
-                length,
-                count,
-            ],
+            [gradient, positions[0], regions, longest, result, positions[-1], length, count],
             [Struct((clips, rows[level], channels), jnp.float32 if level else dtype)],
             clips * tiles * blocks,
             CHANNELS=channels,

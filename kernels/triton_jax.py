@@ -59,11 +59,7 @@ def backward(
 
 
 def launch(
-    kernel: Any,
-    inputs: list[Any],
-    outputs: list[jax.ShapeDtypeStruct],
-    grid: int,
-    **constants: Any,
+    kernel: Any, inputs: list[Any], outputs: list[jax.ShapeDtypeStruct], grid: int, **constants: Any
 ) -> list[jax.Array]:
     """Calls a kernel through jax-triton; see `triton_calls.Launch`."""
     if grid == 0:  # CUDA refuses an empty launch

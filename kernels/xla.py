@@ -47,11 +47,7 @@ def forward(features: jax.Array, regions: jax.Array, cache: int | None = None) -
     Returns:
       [B, N, C] with the dtype of the features: bit for bit the values at the first maxima.
     """
-    blocks = _channel_blocks(features, cache)
-    half = features.shape[-1] // 2
-    start = _by_blocks(partial(_maxima, regions[..., :2]), blocks, features[..., :half])
-    end = _by_blocks(partial(_maxima, regions[..., 2:]), blocks, features[..., half:])
-    return jnp.concatenate([start, end], axis=-1)
+    return _by_halves(_maxima, regions, _channel_blocks(features, cache), features)
 
 
 def backward(
@@ -70,14 +66,7 @@ def backward(
     wide = jnp.promote_types(dtype, jnp.float32)
     features, gradient = features.astype(wide), gradient.astype(wide)
     blocks = _channel_blocks(features, cache)
-    half = features.shape[-1] // 2
-    start = _by_blocks(
-        partial(_gradient, regions[..., :2]), blocks, features[..., :half], gradient[..., :half]
-    )
-    end = _by_blocks(
-        partial(_gradient, regions[..., 2:]), blocks, features[..., half:], gradient[..., half:]
-    )
-    return jnp.concatenate([start, end], axis=-1).astype(dtype)
+    return _by_halves(_gradient, regions, blocks, features, gradient).astype(dtype)
 
 
 def _channel_blocks(features: jax.Array, cache: int | None) -> int:
@@ -90,6 +79,19 @@ def _channel_blocks(features: jax.Array, cache: int | None) -> int:
     fits = [n for n in range(1, half + 1) if half % n == 0 and half // n * channel_bytes <= cache]
     # Smaller blocks than a cache line, 16 channels, would not be faster.
     return min([n for n in fits if half // n >= 16] or [max(half // 16, 1)])
+
+
+def _by_halves(
+    function: Callable, regions: jax.Array, blocks: int, *arrays: jax.Array
+) -> jax.Array:
+    """Applies a function of regions [B, N, 2] and arrays [..., C] to each half of the channels."""
+    half = arrays[0].shape[-1] // 2
+    start, end = partial(function, regions[..., :2]), partial(function, regions[..., 2:])
+    results = [
+        _by_blocks(start, blocks, *(array[..., :half] for array in arrays)),
+        _by_blocks(end, blocks, *(array[..., half:] for array in arrays)),
+    ]
+    return jnp.concatenate(results, axis=-1)
 
 
 def _by_blocks(function: Callable, blocks: int, *arrays: jax.Array) -> jax.Array:

@@ -4,12 +4,7 @@ import os
 from pathlib import Path
 
 from afsd_jax.data.annotations.boris import find_header, read_boris
-from afsd_jax.data.annotations.checks import (
-    check_names,
-    check_order,
-    class_names,
-    read_class_list,
-)
+from afsd_jax.data.annotations.checks import check_names, check_order, class_names, read_class_list
 from afsd_jax.data.annotations.collector import Annotations
 from afsd_jax.data.annotations.elan import read_elan
 from afsd_jax.data.annotations.label_studio import read_label_studio

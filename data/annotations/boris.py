@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from afsd_jax.data.annotations.collector import Annotations, Collector, unknown_video
+from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.data.annotations.tables import Line, cell_number, named_rows
 from afsd_jax.errors import UserError
 
@@ -87,5 +87,5 @@ def _media(row: Mapping[str, str], place: str) -> str:
         if player not in _NONE:
             paths.append(player)
     if not paths:
-        raise unknown_video(place, "only observations of videos can be read")
+        raise UserError(f"{place}: names no video file; only observations of videos can be read")
     return paths[0]

@@ -1,9 +1,6 @@
 """Collecting the annotations of each video while a file is read."""
 
-from pathlib import Path
-
 from afsd_jax.data.annotations.checks import check_name, without_suffix
-from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
 
 Annotations = dict[str, AnnotatedVideo]  # by the name of the video
@@ -51,8 +48,3 @@ class Collector:
                 tuple(f"{first}: left out{more}" for first in left_out[:1]),
             )
         return videos
-
-
-def unknown_video(path: Path | str, remedy: str) -> UserError:
-    """Returns the error for annotations that do not name their video."""
-    return UserError(f"{path}: names no video file; {remedy}")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from afsd_jax.data.annotations.checks import without_suffix
-from afsd_jax.data.annotations.collector import Annotations, Collector, unknown_video
+from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown
 
@@ -153,4 +153,7 @@ def _video(data: dict[str, Any], place: str) -> str:
             name = path.rpartition("/")[2]
             if without_suffix(name) != name:
                 return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else name
-    raise unknown_video(place, 'the task\'s data must name it, as in "video": "kitchen_1.mp4"')
+    raise UserError(
+        f"{place}: names no video file; the task's data must name it, as in "
+        '"video": "kitchen_1.mp4"'
+    )

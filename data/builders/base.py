@@ -30,12 +30,11 @@ from afsd_jax.data.builders.dataset_folder import (
     with_earlier_shards,
     write_folder,
 )
-from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.builders.prepare_options import PrepareOptions, check_options
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.frame_codec import check_encoding
-from afsd_jax.data.tasks import PreparationPlan, Task, TaskResult
+from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
@@ -71,7 +70,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
           **kwargs: data_dir, config (rgb or flow) and TFDS's other arguments.
         """
         self._options = options
-        self._plan: PreparationPlan | None = None
+        self._plan: Plan | None = None
         super().__init__(**kwargs)
 
     @property
@@ -112,7 +111,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 timelines[name] = Timeline(rate, count, seconds or count / rate, 0)
         return timelines
 
-    def plan(self) -> PreparationPlan:
+    def plan(self) -> Plan:
         """Reads all annotations and finds all files; writes nothing.
 
         Raises:
@@ -122,9 +121,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             self._plan = self._make_plan()
         return self._plan
 
-    def _make_plan(self) -> PreparationPlan:
+    def _make_plan(self) -> Plan:
         options = self.options
-        _check_options(options)
+        check_options(options)
         videos = {name: v for name, v in self.read_annotations().items() if v.subset}
         names = self.class_names(videos)
         notes = [note for video in videos.values() for note in video.notes]
@@ -140,25 +139,16 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
         tasks = tuple(
             Task(
-                name,
-                split,
-                paths[name],
-                videos[name].actions,
-                self._stream,
-                self._fps,
-                self._max_frames,
-                options.size,
-                options.encoding,
-                options.flow_method,
-                timelines.get(name),
-                tuple(names),
+                *(name, split, paths[name], videos[name].actions, self._stream),
+                *(self._fps, self._max_frames, options.size, options.encoding, options.flow_method),
+                *(timelines.get(name), tuple(names)),
                 fingerprints.get(name) or file_fingerprint(paths[name]),
             )
             for split, name in order
         )
         notes += self.check_splits({task.split for task in tasks})
         _check_sources(tasks)
-        return PreparationPlan(tasks, tuple(names), missing, tuple(notes))
+        return Plan(tasks, tuple(names), missing, tuple(notes))
 
     def stored_options(self) -> dict[str, Any]:
         """Returns the options that determine the stored frames, as in `preparation.json`."""
@@ -314,10 +304,10 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 info.write_to_directory(temporary)
         self._remove_parts()
 
-    def _report(self, plan: PreparationPlan, results: Sequence[TaskResult]) -> dict[str, Any]:
+    def _report(self, plan: Plan, results: Sequence[TaskResult]) -> dict[str, Any]:
         return make_report(plan, results, self.name, self._stream, self.stored_options())
 
-    def _prepare_shards(self, plan: PreparationPlan) -> list[TaskResult]:
+    def _prepare_shards(self, plan: Plan) -> list[TaskResult]:
         results = preparation.prepare_videos(
             plan.tasks, self._parts, self.options.workers, self.options.beam_options
         )
@@ -333,18 +323,6 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # TFDS makes it, empty, for downloads
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
-
-
-def _check_options(options: PrepareOptions) -> None:
-    """Raises UserError for a negative number, an unknown encoding or a missing folder."""
-    check_encoding(options.encoding)
-    for field in ("fps", "max_frames", "workers"):
-        if (getattr(options, field) or 0) < 0:
-            raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
-    if options.size < 1:
-        raise UserError(f"size must be positive, is {options.size}")
-    if not options.source.is_dir():
-        raise UserError(f"{options.source}: no such folder")
 
 
 def _check_sources(tasks: Sequence[Task]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from afsd_jax.data import preparation
-from afsd_jax.data.tasks import EarlierShard, PreparationPlan, Task, TaskResult, place_actions
+from afsd_jax.data.tasks import EarlierShard, Plan, Task, TaskResult, place_actions
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import write_ground_truth
 from afsd_jax.types import AnnotatedVideo
@@ -24,11 +24,7 @@ GROUND_TRUTH = "ground_truth.json"
 
 
 def make_report(
-    plan: PreparationPlan,
-    results: Sequence[TaskResult],
-    dataset: str,
-    stream: str,
-    options: Mapping[str, Any],
+    plan: Plan, results: Sequence[TaskResult], dataset: str, stream: str, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Returns the report on each video; see `datasets.read_report`."""
     done = [(t, r) for t, r in zip(plan.tasks, results, strict=True) if r.error is None]
@@ -58,11 +54,7 @@ def make_report(
 
 
 def write_folder(
-    folder: Path,
-    info: tfds.core.DatasetInfo,
-    plan: PreparationPlan,
-    report: Mapping[str, Any],
-    parts: Path,
+    folder: Path, info: tfds.core.DatasetInfo, plan: Plan, report: Mapping[str, Any], parts: Path
 ) -> None:
     """Links the shards into a folder and describes them there and in `info`.
 
@@ -105,9 +97,7 @@ def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTe
     )
 
 
-def with_earlier_shards(
-    plan: PreparationPlan, folder: Path, report: Mapping[str, Any]
-) -> PreparationPlan:
+def with_earlier_shards(plan: Plan, folder: Path, report: Mapping[str, Any]) -> Plan:
     """Returns the plan with the folder's shards filled in for tasks with the same frames."""
     entries = {entry["name"]: entry for entry in report["videos"]}
     fingerprints = report.get("fingerprints", {})

@@ -159,11 +159,7 @@ def wave(phase: np.ndarray, slow_share: float) -> np.ndarray:
 
 
 def trajectory(
-    rng: np.random.Generator,
-    quantity: str,
-    count: int,
-    actions: list[Action],
-    settings: Settings,
+    rng: np.random.Generator, quantity: str, count: int, actions: list[Action], settings: Settings
 ) -> np.ndarray:
     """Draws the course of a quantity: strokes in its own actions, other motion outside them.
 

@@ -4,6 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from afsd_jax.data.storage.frame_codec import check_encoding
+from afsd_jax.errors import UserError
+
 
 @dataclasses.dataclass(frozen=True)
 class PrepareOptions:
@@ -34,3 +37,15 @@ class PrepareOptions:
     allow_missing: bool | None = None
     workers: int = 0
     beam_options: Any = None
+
+
+def check_options(options: PrepareOptions) -> None:
+    """Raises UserError for a negative number, an unknown encoding or a missing folder."""
+    check_encoding(options.encoding)
+    for field in ("fps", "max_frames", "workers"):
+        if (getattr(options, field) or 0) < 0:
+            raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
+    if options.size < 1:
+        raise UserError(f"size must be positive, is {options.size}")
+    if not options.source.is_dir():
+        raise UserError(f"{options.source}: no such folder")

@@ -7,7 +7,7 @@ from afsd_jax.data import annotations
 from afsd_jax.data.builders import generator
 from afsd_jax.data.builders.base import VideoBuilder
 from afsd_jax.data.builders.prepare_options import PrepareOptions
-from afsd_jax.data.tasks import PreparationPlan
+from afsd_jax.data.tasks import Plan
 
 
 class Synthetic(VideoBuilder):
@@ -28,7 +28,7 @@ class Synthetic(VideoBuilder):
         source = Path(self.data_dir_root) / self.name / "source"
         self._options = self._options or PrepareOptions(source)
 
-    def plan(self) -> PreparationPlan:
+    def plan(self) -> Plan:
         """Generates the videos unless they exist, then plans as usual."""
         if self._plan is None:
             generator.synthesize(self.options.source, self.settings, self.options.workers)

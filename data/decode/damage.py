@@ -1,12 +1,18 @@
-"""Counting damaged packets and frames; a damaged packet and its frames count as one."""
+"""Damage in a video: its packets and frames, and transport streams that end within a packet."""
 
 from collections import deque
+from pathlib import Path
 
 import av
 
+# MPEG transport streams.
+_SYNC = 0x47
+# (bytes of a packet, offset of its sync byte): plain, Blu-ray (m2ts), with parity.
+_LAYOUTS = ((188, 0), (192, 4), (204, 0))
+
 
 class DamageCounter:
-    """Decodes packets and counts the damaged ones.
+    """Decodes packets and counts the damaged ones; a packet and its frames count as one.
 
     Attributes:
       count: number of damaged packets and frames.
@@ -29,8 +35,21 @@ class DamageCounter:
             self.count += packet.pts not in self._packets
             return None
 
-    def is_whole(self, frame: av.VideoFrame) -> bool:
+    def is_undamaged(self, frame: av.VideoFrame) -> bool:
         """Returns whether a frame is undamaged."""
         if frame.is_corrupt:
             self.count += frame.pts not in self._packets
         return not frame.is_corrupt
+
+
+def ends_in_packet(path: Path) -> bool:
+    """Returns whether an MPEG transport stream was cut within a packet.
+
+    False for a file that does not begin with packets of a known layout.
+    """
+    with path.open("rb") as file:
+        head = file.read(3 * 204)
+    for size, sync in _LAYOUTS:
+        if len(head) >= 3 * size and all(head[sync + k * size] == _SYNC for k in range(3)):
+            return path.stat().st_size % size != 0
+    return False

@@ -29,10 +29,9 @@ class FlowReader:
         self.fps, self.num_frames = rgb.fps, rgb.num_frames
         self.duration_s, self.source_frames = rgb.duration_s, rgb.source_frames
         self._rgb, self._method = rgb, method
-        cv2 = import_opencv()
         if threads:
-            cv2.setNumThreads(threads)
-        _estimator(cv2, method)  # raises an error now instead of at the first frame
+            import_opencv().setNumThreads(threads)
+        _estimator(method)  # raises an error now instead of at the first frame
 
     @property
     def damaged(self) -> int:
@@ -57,8 +56,7 @@ def compute_flow(frames: Iterable[np.ndarray], method: str = "tvl1") -> Iterator
     Raises:
       UserError: the method is unknown or OpenCV is not installed.
     """
-    cv2 = import_opencv()
-    estimator = _estimator(cv2, method)
+    cv2, estimator = import_opencv(), _estimator(method)
     previous: np.ndarray | None = None
     image = np.full((0, 0, 2), 128, np.uint8)
     for frame in frames:
@@ -98,7 +96,8 @@ def import_opencv() -> types.ModuleType:
     return cv2
 
 
-def _estimator(cv2: types.ModuleType, method: str):
+def _estimator(method: str):
+    cv2 = import_opencv()
     if method == "dis":
         return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     if method != "tvl1":

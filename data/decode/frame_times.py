@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from afsd_jax.data.decode.container import open_container, video_stream
-from afsd_jax.data.decode.transport import ends_in_packet
+from afsd_jax.data.decode.damage import ends_in_packet
 from afsd_jax.errors import UserError
 
 

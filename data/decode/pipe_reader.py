@@ -7,12 +7,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from afsd_jax.data.decode.container import (
-    ByteSource,
-    open_pipe,
-    unreadable_pipe,
-    video_stream,
-)
+from afsd_jax.data.decode.container import ByteSource, open_pipe, unreadable_pipe, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
@@ -33,11 +28,7 @@ class PipeReader:
     """
 
     def __init__(
-        self,
-        source: ByteSource,
-        name: str,
-        fps: float = 10.0,
-        size: tuple[int, int] = FRAME_SIZE,
+        self, source: ByteSource, name: str, fps: float = 10.0, size: tuple[int, int] = FRAME_SIZE
     ):
         """Reads the beginning of the video, up to its format and rate.
 
@@ -128,4 +119,4 @@ class PipeReader:
             except av.FFmpegError:
                 self._damage.count += 1
                 continue
-            yield from filter(self._damage.is_whole, self._damage.decode(packet) or ())
+            yield from filter(self._damage.is_undamaged, self._damage.decode(packet) or ())

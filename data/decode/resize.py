@@ -20,7 +20,7 @@ _seen: Counter[tuple[tuple[int, ...], tuple[int, int]]] = Counter()
 
 
 def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
-    """Resizes a uint8 [H, W, 3] or [H, W] image to (height, width) with Pillow's bicubic filter.
+    """Resizes uint8 [H, W] or [H, W, C] to (height, width) with Pillow's bicubic filter.
 
     After many colour images of one shape, a program compiled for that shape (`bicubic`) computes
     the same bytes instead of Pillow. JAX is not started only for this, since it would reserve a
@@ -29,6 +29,9 @@ def resize(image: np.ndarray, size: tuple[int, int] = FRAME_SIZE) -> np.ndarray:
     height, width = size
     if image.shape[:2] == (height, width):
         return image
+    if image.ndim == 3 and image.shape[2] != 3:
+        channels = np.moveaxis(image, 2, 0)
+        return np.stack([resize(np.ascontiguousarray(channel), size) for channel in channels], -1)
     if image.ndim == 3 and image.shape[0] * image.shape[1] <= _LARGEST:
         key = image.shape, (height, width)
         _seen[key] += image.shape[0] * image.shape[1]

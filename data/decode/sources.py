@@ -65,7 +65,7 @@ class ResizedFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for frame in self._frames:
-            yield resize_channels(frame, self._size)
+            yield resize(frame, self._size)
 
 
 def open_sampled_array(path: Path, timeline: Timeline, channels: int) -> np.ndarray:
@@ -173,12 +173,3 @@ def _read_grey(path: Path) -> np.ndarray:
         return np.asarray(Image.open(path).convert("L"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read as an image") from error
-
-
-def resize_channels(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes uint8 [H, W, C] frames with any number of channels C, each channel by itself."""
-    if frame.shape[:2] == tuple(size):
-        return frame
-    if frame.shape[2] == 3:
-        return resize(frame, size)
-    return np.stack([resize(np.ascontiguousarray(c), size) for c in np.moveaxis(frame, 2, 0)], -1)

@@ -179,7 +179,7 @@ class VideoReader:
                 for frame in frames:
                     if len(pts) and frame.pts is not None:
                         position = int(np.searchsorted(pts, frame.pts))
-                    if self._damage.is_whole(frame):
+                    if self._damage.is_undamaged(frame):
                         yield position, frame
                     position += 1
 

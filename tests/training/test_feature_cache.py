@@ -209,7 +209,7 @@ def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
 
 
 def test_features_are_computed_once_and_changed_ones_anew(folder, caplog):
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="afsd_jax")
     config = configuration(folder)
     data, _, _ = cached(config)
     first = files(folder)
