@@ -17,10 +17,12 @@ from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
 from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import tensorflow_datasets as tfds
 
 Batch = dict[str, np.ndarray]
 Features = Callable[[int, int, int], np.ndarray]  # of a video's clip in a view, by number
@@ -39,7 +41,11 @@ class TrainingData:
     """
 
     def __init__(
-        self, config: ml_collections.ConfigDict, process_index: int = 0, process_count: int = 1
+        self,
+        config: ml_collections.ConfigDict,
+        process_index: int = 0,
+        process_count: int = 1,
+        split: tuple["tfds.core.DatasetBuilder", list[PreparedVideo]] | None = None,
     ):
         """Finds the clips; reads no frames.
 
@@ -47,13 +53,14 @@ class TrainingData:
           config: see `afsd_jax.config`.
           process_index: number of this host, from 0.
           process_count: number of hosts; each takes an equal part of every batch.
+          split: the result of `open_split`; by default the training split is opened.
 
         Raises:
           UserError: the data set is missing or damaged, does not fit the configuration, or has
             fewer clips than a batch.
         """
         self._config = config
-        builder, self.videos = open_split(config.data, config.data.train_split)
+        builder, self.videos = split or open_split(config.data, config.data.train_split)
         self.class_names = schema.class_names(builder)
         self.offsets: list[list[int]] = []
         self._clips: list[tuple[int, Clip]] = []

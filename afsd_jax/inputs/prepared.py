@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
@@ -22,12 +23,16 @@ from afsd_jax.inputs.arrays import common_length
 from afsd_jax.inputs.video import OpenVideo, VideoSource
 from afsd_jax.types import Action
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
 
 class PreparedSplit:
     """The videos of a split of prepared data sets, one data set for each network.
 
     Attributes:
       folders: folder of each data set.
+      builders: builder of each data set.
     """
 
     def __init__(
@@ -52,12 +57,14 @@ class PreparedSplit:
             sets hold different videos.
         """
         self._data, self.folders = configs[0].data, list[Path]()
+        self.builders: list[tfds.core.DatasetBuilder] = []
         self._videos: list[list[PreparedVideo]] = []  # of each data set
         for config in configs:
             data = config.data.copy_and_resolve_references()
             if data_dir is not None:
                 data.data_dir = os.fspath(data_dir)
             builder, videos = open_split(data, split or data.test_split)
+            self.builders.append(builder)
             self.folders.append(Path(builder.data_path))
             self._videos.append(videos[process_index::process_count])
             if len(self._videos) == 1:
@@ -69,6 +76,11 @@ class PreparedSplit:
                     f"{self.folders[-1]}: its videos are not those of {self.folders[0]}"
                     + (f", such as {odd[0]}" if odd else "")
                 )
+
+    @property
+    def videos(self) -> list[PreparedVideo]:
+        """This host's videos, of the first data set."""
+        return self._videos[0]
 
     @property
     def names(self) -> list[str]:

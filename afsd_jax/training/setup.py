@@ -28,7 +28,7 @@ from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
 from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
 from afsd_jax.training.step import TrainStep, make_train_step
-from afsd_jax.training.validation import ClipLosses, FeaturePredictor, Validator
+from afsd_jax.training.validation import ClipLosses, Validator, open_validation
 from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
 
@@ -145,7 +145,9 @@ def setup(
     features = cached_features(config, state, mesh, data)
     validator, clip_losses = None, None
     if schedule.evaluate_every:
-        validator, clip_losses = make_validators(config, class_names, state, mesh)
+        weights = detection_weights(state, mesh)
+        validator, clip_losses = open_validation(config, class_names, weights)
+        del weights  # with a sharded state, a copy
     if is_main:
         log.info("\n".join(parameter_counts(state)))
     first = int(state.step)
@@ -229,16 +231,6 @@ def cached_features(
     if not config.data.feature_cache:
         return None
     return feature_cache.of_training(config, detection_weights(state, mesh), data)
-
-
-def make_validators(
-    config: ml_collections.ConfigDict, class_names: list[str], state: TrainState, mesh: Mesh
-) -> tuple[Validator, ClipLosses]:
-    """Returns what evaluates the weights on the validation split."""
-    weights = detection_weights(state, mesh)
-    cached = config.data.feature_cache
-    predict = FeaturePredictor(config, class_names, weights) if cached else None
-    return Validator(config, class_names, predict), ClipLosses(config, weights)
 
 
 def parameter_counts(state: TrainState) -> list[str]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -14,9 +14,8 @@ from afsd_jax import evaluation
 from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.geometry import crop_places
-from afsd_jax.data.splits import open_split
 from afsd_jax.data.training_data import TrainingData
-from afsd_jax.detection.backends import decode_features
+from afsd_jax.detection.backends import NamedWeights, decode_features
 from afsd_jax.detection.detector import Detector
 from afsd_jax.detection.postprocess import candidates_of_window
 from afsd_jax.errors import UserError
@@ -30,9 +29,8 @@ from afsd_jax.training.step import branches, compute_losses
 from afsd_jax.types import ANY_ACTION, AnnotatedVideo, Detection
 from afsd_jax.weights.checkpoint import Checkpoint
 
-Weights = Mapping[str, jax.Array]
-# Yields each video's name and what these weights find in it.
-Predict = Callable[[Weights], Iterator[tuple[str, list[Detection]]]]
+# Yields each video's name and its detections with these weights.
+Predict = Callable[[NamedWeights], Iterator[tuple[str, list[Detection]]]]
 
 
 class FramePredictor:
@@ -41,11 +39,11 @@ class FramePredictor:
     def __init__(
         self, config: ml_collections.ConfigDict, class_names: list[str], split: PreparedSplit
     ):
-        """Takes the resolved configuration, the classes' names and the videos."""
+        """Takes the resolved configuration, the names of the classes and the videos."""
         self._split = split
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
 
-    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+    def __call__(self, weights: NamedWeights) -> Iterator[tuple[str, list[Detection]]]:
         self._detector.weights = [dict(weights)]
         for result in self._detector.detect_sources(self._split.sources()):
             if result.error:
@@ -56,19 +54,25 @@ class FramePredictor:
 class FeaturePredictor:
     """Detects in the cached features of a split's windows; the trunk is frozen."""
 
-    def __init__(self, config: ml_collections.ConfigDict, class_names: list[str], weights: Weights):
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        class_names: list[str],
+        split: PreparedSplit,
+        weights: NamedWeights,
+    ):
         """Computes the features that the cache lacks.
 
         Args:
           config: the resolved configuration.
-          class_names: of the network's classes.
-          weights: of the whole network; later ones may differ in the heads.
+          class_names: names of the network's classes.
+          split: the videos.
+          weights: weights of the network; later weights may differ in the heads only.
 
         Raises:
-          UserError: as `open_split` and `trunk_features.cached` do.
+          UserError: as `feature_cache.cached` does.
         """
-        data = config.data
-        _, self._videos = open_split(data, data.validation_split)
+        data, self._videos = config.data, split.videos
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
         self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
         height, width, _ = self._videos[0].shape
@@ -80,13 +84,13 @@ class FeaturePredictor:
         template = parameters.abstract_network(config)
         dtype = jnp.dtype(config.model.dtype)
 
-        def forward(weights: Weights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def forward(weights: NamedWeights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
             of_trunk = feature_cache.split(features[None], template.feature_shapes, dtype)
             return decode_features([template], config, [weights], [of_trunk])
 
         self._forward = compiled(forward)
 
-    def __call__(self, weights: Weights) -> Iterator[tuple[str, list[Detection]]]:
+    def __call__(self, weights: NamedWeights) -> Iterator[tuple[str, list[Detection]]]:
         rule = self._detector.postprocessing
         threshold = rule.score_threshold
         for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
@@ -100,38 +104,42 @@ class FeaturePredictor:
 
 
 class ClipLosses:
-    """The loss terms on clips of `data.validation_split`, cut as training clips are.
+    """Computes the loss terms on clips of a split, cut in time as training clips are.
 
-    They are seen at the centre, not mirrored; clips that fill no batch are left out.
+    Frames are cropped to the centre and not mirrored; clips that fill no batch are left out.
     """
 
-    def __init__(self, config: ml_collections.ConfigDict, weights: Weights):
+    def __init__(
+        self, config: ml_collections.ConfigDict, split: PreparedSplit, weights: NamedWeights
+    ):
         """Finds the clips and, with a cache, computes the features that it lacks.
 
         Args:
           config: the resolved configuration.
-          weights: of the whole network; with a cache later ones may differ in the heads.
+          split: the videos.
+          weights: weights of the network; with a cache later weights may differ in the heads only.
 
         Raises:
-          UserError: as `TrainingData` and `trunk_features.cached` do.
+          UserError: as `TrainingData` and `feature_cache.cached` do.
         """
         config = config.copy_and_resolve_references()
         config.data.train_split = config.data.validation_split
+        opened = split.builders[0], split.videos
         config.data.crops, config.data.flip = 1, 0.0
         batch_size, config.train.batch_size = config.train.batch_size, 1
-        count = TrainingData(config).num_clips
-        # Of several hosts each looks at all clips.
+        count = TrainingData(config, split=opened).num_clips
+        # Each of several hosts uses all clips.
         devices = jax.local_devices()
         devices = devices if count >= len(devices) else devices[:1]
         config.train.batch_size = min(batch_size, count) // len(devices) * len(devices)
         self._mesh = data_mesh(devices)
-        self._data = TrainingData(config)
+        self._data = TrainingData(config, split=opened)
         self._features = None
         if config.data.feature_cache:
             self._features = feature_cache.of_training(config, weights, self._data)
         template = parameters.abstract_network(config)
 
-        def losses(weights: Weights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        def losses(weights: NamedWeights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
             network = parameters.replace(template, weights)
 
             def terms(is_consistency: jax.Array | None) -> dict[str, jax.Array]:
@@ -144,8 +152,8 @@ class ClipLosses:
 
         self._losses = compiled(losses)
 
-    def __call__(self, weights: Weights) -> dict[str, float]:
-        """Returns the terms' means over the batches."""
+    def __call__(self, weights: NamedWeights) -> dict[str, float]:
+        """Returns the mean of each term over the batches."""
         weights = place(dict(weights), self._mesh)
         batches = itertools.islice(
             self._data.batches(features=self._features), self._data.steps_per_epoch
@@ -155,27 +163,20 @@ class ClipLosses:
 
 
 class Validator:
-    """Evaluates weights on `data.validation_split`."""
+    """Computes the metrics of weights on a split."""
 
-    def __init__(
-        self,
-        config: ml_collections.ConfigDict,
-        class_names: list[str],
-        predict: Predict | None = None,
-    ):
-        """Opens the split and its ground truth.
+    def __init__(self, config: ml_collections.ConfigDict, split: PreparedSplit, predict: Predict):
+        """Reads the ground truth.
 
         Args:
           config: the resolved configuration.
-          class_names: of the network's classes.
-          predict: how the videos are looked at; by default a `FramePredictor` does.
+          split: the videos.
+          predict: detects in the videos.
 
         Raises:
-          UserError: there is no such split, or no action in it.
+          UserError: no video of the split has an action.
         """
-        split = PreparedSplit([config], config.data.validation_split)
-        self._predict = predict or FramePredictor(config, class_names, split)
-        self._count = len(split.names)
+        self._predict = predict
         self._truth = truth_of(config, split)
         if not any(video.actions for video in self._truth.values()):
             raise UserError(
@@ -185,9 +186,9 @@ class Validator:
         self._tious = evaluation.tious_of(config.data.dataset)
 
     def __call__(
-        self, weights: Weights, stops: Callable[[], Any] = lambda: False
+        self, weights: NamedWeights, stops: Callable[[], Any] = lambda: False
     ) -> evaluation.Metrics | None:
-        """Returns the metrics, or None if `stops()` was true after some video."""
+        """Returns the metrics, or None if `stops()` is true after a video."""
         found = {}
         for name, detections in self._predict(weights):
             found[name] = detections
@@ -196,8 +197,30 @@ class Validator:
         return evaluation.evaluate(self._truth, found, self._tious)
 
 
+def open_validation(
+    config: ml_collections.ConfigDict, class_names: list[str], weights: NamedWeights
+) -> tuple[Validator, ClipLosses]:
+    """Opens the validation split, and returns what evaluates weights on it.
+
+    Args:
+      config: the resolved configuration.
+      class_names: names of the network's classes.
+      weights: weights of the network.
+
+    Raises:
+      UserError: there is no such split or no action in it, or as `feature_cache.cached` does.
+    """
+    split = PreparedSplit([config], config.data.validation_split)
+    predict: Predict
+    if config.data.feature_cache:
+        predict = FeaturePredictor(config, class_names, split, weights)
+    else:
+        predict = FramePredictor(config, class_names, split)
+    return Validator(config, split, predict), ClipLosses(config, split, weights)
+
+
 def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:
-    """Returns what is annotated of a split's videos, under the classes of the network."""
+    """Returns the annotations of a split's videos, with the classes of the network."""
     annotated = read_ground_truth(split.folders[0] / GROUND_TRUTH)
     truth = {name: annotated[name] for name in split.names}
     if not config.data.class_agnostic:
@@ -206,6 +229,6 @@ def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[st
 
 
 def _of_class(video: AnnotatedVideo, label: str) -> AnnotatedVideo:
-    """Returns the video with all its actions of this class."""
+    """Returns the video with this label for all its actions."""
     actions = tuple(dataclasses.replace(action, label=label) for action in video.actions)
     return dataclasses.replace(video, actions=actions)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from afsd_jax.config import default_config, resolve
+from afsd_jax.data import splits
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.training_data import TrainingData
@@ -21,7 +22,7 @@ from afsd_jax.training import feature_cache
 from afsd_jax.training.optimizer import make_optimizer
 from afsd_jax.training.state import init_state
 from afsd_jax.training.step import make_train_step
-from afsd_jax.training.validation import FeaturePredictor, FramePredictor
+from afsd_jax.training.validation import FeaturePredictor, FramePredictor, open_validation
 from afsd_jax.weights import kinetics
 from tests import prepared_videos
 from tests.real_videos import installed
@@ -164,7 +165,7 @@ def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
     weights = parameters.flatten(parameters.build_network(config))
     split = PreparedSplit([config], "train")
     of_frames = dict(FramePredictor(config, names, split)(weights))
-    of_features = dict(FeaturePredictor(config, names, weights)(weights))
+    of_features = dict(FeaturePredictor(config, names, split, weights)(weights))
     assert list(of_frames) == list(of_features) == split.names
     found = []  # whether each clear detection on frames is one on features
     for name, expected in of_frames.items():
@@ -182,6 +183,21 @@ def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
             for one in clear
         ]
     assert np.mean(found) > 0.95  # in float16, a region may end a cell further
+
+
+def test_the_validation_split_is_opened_once(folder, monkeypatch):
+    config = configuration(folder, data__validation_split="train")
+    names = TrainingData(config).class_names
+    weights = parameters.flatten(parameters.build_network(config))
+    opened, read_videos = [], splits.read_videos
+
+    def counted(builder, split):
+        opened.append(split)
+        return read_videos(builder, split)
+
+    monkeypatch.setattr(splits, "read_videos", counted)
+    open_validation(config, names, weights)
+    assert opened == ["train"]
 
 
 def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
