@@ -3,14 +3,14 @@
     python benchmarks/boundary_max_pooling.py --tests    one GPU, under 9 minutes with the GPU tests
     python benchmarks/boundary_max_pooling.py --cpu      the XLA implementation on a CPU
 
-Results go to benchmarks/results/boundary_max_pooling_{gpu,cpu}.json, the GPU's with a plot beside
-them. It needs no more than the package itself and JAX; on a GPU also jax-triton, matplotlib and,
-for the port to PyTorch, torch.
+Results are written to benchmarks/results/boundary_max_pooling_{gpu,cpu}.json, on a GPU with a plot.
+The benchmark needs the package and JAX; on a GPU also jax-triton, matplotlib and, to compare with
+the PyTorch port, torch.
 
-On a GPU, bytes are those that any implementation must move: forward, features, segments and output
-once each; backward, the gradients of output and features and the segments. Bandwidth is compared
-with that of a device copy of as many bytes in the same run. `share_strict` of forward+backward
-counts features, segments and output alone.
+On a GPU, bytes are those that any implementation must move. Forward: features, segments and output
+once each. Backward: the gradients of output and features, and the segments. Bandwidth is compared
+with a device copy of the same number of bytes in the same run. `share_strict` of forward+backward
+counts only features, segments and output.
 """
 
 import argparse

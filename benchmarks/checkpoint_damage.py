@@ -1,12 +1,14 @@
-"""Damages a checkpoint two hundred times, and counts what is believed, refused or crashes.
+"""Damages a checkpoint 200 times, and counts how often the damage is detected.
 
     python benchmarks/checkpoint_damage.py [CASES]
 
-Each case flips one random bit of a random file, or cuts its end off, and reads the step as training
-does, whole. A change that leaves all contents as they were, as a space in checksums.json may, is
-harmless.
+Each case flips one random bit of a random file or truncates the file, and then reads the complete
+step as training does. The result is "refused" (detected), "believed" (wrong values were read),
+"traceback", or "harmless" if all values are unchanged, for example after a change of white space in
+checksums.json.
 """
 
+import argparse
 import collections
 import sys
 import tempfile
@@ -23,7 +25,7 @@ from afsd_jax.weights import checkpoint, checksums
 
 
 def main(cases: int = 200) -> int:
-    """Prints the counts; returns 1 if damage was believed or ended in a traceback."""
+    """Prints the counts; returns 1 if damage was believed or caused a traceback."""
     config = default_config()
     config.data.clip_length, config.data.crop_size = 64, 32
     config.model.update({"trunk_width": 0.05, "channels": 16, "groups": 4})
@@ -58,7 +60,7 @@ def main(cases: int = 200) -> int:
 
 
 def outcome(folder: Path, weights: dict) -> str:
-    """Reads the step as resuming does and says how that ended."""
+    """Reads the step as a resumed training does; returns the result."""
     try:
         if checksums.damaged(folder / "1"):
             return "refused"
@@ -74,4 +76,6 @@ def outcome(folder: Path, weights: dict) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("cases", nargs="?", type=int, default=200)
+    sys.exit(main(parser.parse_args().cases))

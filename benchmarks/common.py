@@ -1,4 +1,4 @@
-"""What several benchmarks share: the machine they ran on, measured processes, long videos."""
+"""Common parts of benchmarks: description of the machine, measured processes, long videos."""
 
 import json
 import os
@@ -13,12 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-# What multiplies matrices fastest, best first; processors of one name differ in it.
+# Instruction sets for matrix products, fastest first; processors of the same name differ in them.
 EXTENSIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 
 
 def machine() -> dict[str, Any]:
-    """Returns what figures depend on: processor with its best extension, cores and Python."""
+    """Returns what results depend on: processor, its best extension, cores and Python."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
 
     def first(key: str) -> str:
@@ -41,13 +41,13 @@ def commit() -> str:
 
 
 def provenance(*packages: str) -> dict[str, Any]:
-    """Returns where figures come from: the machine, versions of packages, and the commit."""
+    """Returns the origin of results: machine, versions of packages, and commit."""
     versions = {name: version(name) for name in packages}
     return {"machine": machine(), "versions": versions, "commit": commit()}
 
 
 def peak_mib(pid: int | str = "self") -> float:
-    """Returns the most memory that a process has held, MiB; 0 if it is gone."""
+    """Returns a process's peak memory, MiB; 0 if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -57,11 +57,11 @@ def peak_mib(pid: int | str = "self") -> float:
 
 
 def measured(command: Sequence[str], **options: Any) -> tuple[float, resource.struct_rusage]:
-    """Runs a process; returns its seconds by the clock, and what it used.
+    """Runs a process; returns its wall-clock seconds and its resource usage.
 
     Args:
-      command: to run.
-      **options: of `subprocess.Popen`.
+      command: command to run.
+      **options: options of `subprocess.Popen`.
     """
     start = time.perf_counter()
     process = subprocess.Popen(command, **options)
@@ -80,10 +80,10 @@ def afsd(*arguments: object) -> dict[str, float]:
 
 
 def score(workdir: Path, data: Path) -> dict[str, Any]:
-    """Detects in the test split of the synthetic data set with what was trained, and evaluates.
+    """Detects actions in the synthetic data set's test split with a trained network; evaluates.
 
     Args:
-      workdir: of the training run; detections.json and metrics.json are written into it.
+      workdir: folder of the training run, where detections.json and metrics.json are written.
       data: folder of prepared data sets.
 
     Returns:
@@ -99,7 +99,7 @@ def score(workdir: Path, data: Path) -> dict[str, Any]:
 
 
 def repeat_video(source: Path, target: Path, times: int) -> Path:
-    """Writes a video played several times over, without encoding it anew."""
+    """Writes a video that repeats another one, without encoding it again."""
     listing = target.with_suffix(".txt")
     listing.write_text(f"file '{source}'\n" * times)
     command = ["ffmpeg", "-v", "error", "-f", "concat", "-safe", "0", "-i", str(listing)]

@@ -1,10 +1,10 @@
-"""What `benchmarks/speed.py` compares, each in a process of its own.
+"""The implementations that `benchmarks/speed.py` compares, each in its own process.
 
     python benchmarks/contestants.py WORK NAME BATCH LENGTH
 
-builds the contestant, works once, and prints the seconds of that; then it works once for every
-line on standard input and prints the seconds. At the end of the input it prints its peak memory,
-MiB. The network is that of THUMOS14 RGB, untrained, its clips LENGTH x 96 x 96.
+builds the implementation, runs it once and prints the seconds; then it runs it once for each line
+on standard input and prints the seconds. At the end of the input it prints the peak memory in MiB.
+The network is that of THUMOS14 RGB, untrained, with clips of LENGTH x 96 x 96.
 """
 
 import argparse
@@ -24,9 +24,9 @@ ACTIONS = ((20.0, 44.0), (90.0, 130.0), (170.0, 185.0))  # frames
 
 
 class Size(NamedTuple):
-    """How much there is to do at once.
+    """The size of one run.
 
-    batch: clips, or rows of a matrix; length: frames of a clip, a multiple of 256.
+    batch: number of clips, or rows of a matrix; length: frames per clip, a multiple of 256.
     """
 
     batch: int

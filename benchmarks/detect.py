@@ -1,10 +1,10 @@
-"""Measures `afsd detect`: speed, peak memory, and what a process costs, with a full-size network.
+"""Measures `afsd detect` with a full-size network: speed, peak memory and start of a process.
 
     python benchmarks/detect.py --output benchmarks/results/detect.json
 
-The network is that of THUMOS14 RGB, untrained; the videos are a generated minute of 1280x720,
-played over and over, and many short ones. Each run is a process of its own, its start included;
-what is compiled is in the cache already.
+The network is that of THUMOS14 RGB, untrained. The videos are a generated minute of 1280x720,
+repeated, and many short ones. Each run is a new process, and its start counts; compiled programs
+are already in the cache.
 """
 
 import argparse

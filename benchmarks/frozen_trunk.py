@@ -1,12 +1,12 @@
-"""Measures what a laptop can train: the full-size network on features of its frozen trunk.
+"""Measures training on a laptop: the full-size network on cached features of its frozen trunk.
 
     python benchmarks/frozen_trunk.py --work DIR --output benchmarks/results/frozen_trunk.json
 
-By the commands that a user would type it prepares the synthetic data set at 112×112 pixels, trains
-`configs/videos.py` on it, detects in the test videos and evaluates; each command's time and peak
-memory are written down. Then, in this process, it times in turn a training step that reads cached
-features, in batches as `configs/videos.py` has, and the published one that sees frames: a clip of
-256 frames and its consistency clip.
+With a user's commands it prepares the synthetic data set at 112×112 pixels, trains
+`configs/videos.py` on it, detects actions in the test videos and evaluates them, and records time
+and peak memory of each command. Then, in this process, it alternately times two training steps: one
+on cached features with the batch size of `configs/videos.py`, and the published one on frames, a
+clip of 256 frames and its consistency clip.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Runs `afsd detect` on 300 damaged, absurd and foreign files.
+"""Runs `afsd detect` on 300 files that are damaged, absurd or not videos.
 
     python benchmarks/fuzz_detect.py --output benchmarks/results/fuzz_detect.json
 
-None may cost more than a minute or 3 GiB, end in a traceback or leave a file outside the folder of
-results. Fifty files are looked at in a process, which writes results as they come: no more than a
-minute may pass between two of them. Where anything is wrong, each of the fifty is looked at alone.
+No file may take more than a minute or 3 GiB, cause a traceback, or leave a file outside the results
+folder. Each process handles fifty files and writes results immediately, so at most a minute may
+pass between two results. If anything goes wrong, each of the fifty files is run in its own process.
 """
 
 import argparse

