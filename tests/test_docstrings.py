@@ -1,0 +1,43 @@
+"""The public functions and classes have examples in their docstrings, and the examples run."""
+
+import doctest
+import inspect
+
+import pytest
+
+import afsd_jax
+from afsd_jax import evaluation
+from afsd_jax.detection import nms
+from afsd_jax.kernels import boundary_max_pooling
+from afsd_jax.models import max_pool
+from afsd_jax.training import losses
+
+PUBLIC = [
+    afsd_jax.load_detector,
+    afsd_jax.Detector,
+    afsd_jax.Detections,
+    afsd_jax.Detection,
+    boundary_max_pooling,
+    evaluation.evaluate,
+    max_pool.max_pool3d,
+    nms.suppress,
+    *(
+        function
+        for name, function in inspect.getmembers(losses, inspect.isfunction)
+        if function.__module__ == losses.__name__ and not name.startswith("_")
+    ),
+]
+
+
+@pytest.mark.parametrize("documented", PUBLIC, ids=lambda documented: documented.__qualname__)
+def test_docstrings_have_examples_that_run(documented, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = inspect.getmodule(documented)
+    tests = doctest.DocTestFinder(recurse=False).find(
+        documented, documented.__qualname__, module, vars(module)
+    )
+    assert sum(len(test.examples) for test in tests), "there is no example"
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in tests:
+        output: list[str] = []
+        assert runner.run(test, out=output.append).failed == 0, "".join(output)
