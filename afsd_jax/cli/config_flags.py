@@ -1,4 +1,4 @@
-"""Configuration files by name, and overrides of their fields, as the command line gives them."""
+"""Loads a configuration file by its name, and sets fields that the command line overrides."""
 
 import difflib
 import re
@@ -23,15 +23,15 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
     """Returns the configuration of a file, with some of its fields overridden.
 
     Args:
-      name: FILE or FILE:VARIANT. A packaged file needs no folder and no suffix: thumos14:rgb.
-      overrides: arguments such as "--config.train.epochs=8", or the same in two.
+      name: FILE or FILE:VARIANT; a packaged file without folder and suffix, such as thumos14:rgb.
+      overrides: arguments such as "--config.train.epochs=8", or "--config.train.epochs", "8".
 
     Raises:
       UserError: there is no such file, variant or field, or a value is of another type.
     """
     path, colon, variant = name.partition(":")
     try:
-        # A configuration file is Python: anything can go wrong in it.
+        # A configuration file is Python code, which can raise anything.
         get_config = runpy.run_path(str(_find(path)))["get_config"]
         config = get_config(variant) if colon else get_config()
         fields = _fields(config)
@@ -53,7 +53,7 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
 
 
 def _find(path: str) -> Path:
-    """Returns the file that is meant: one that exists, or else a packaged one."""
+    """Returns the path if it is a file, else the packaged configuration of this name."""
     packaged = {file.stem: file for file in sorted(_PACKAGED.glob("[!_]*.py"))}
     if Path(path).is_file():
         return Path(path)
@@ -64,12 +64,12 @@ def _find(path: str) -> Path:
 
 
 def _override(config: ml_collections.ConfigDict, argv: list[str]) -> ml_collections.ConfigDict:
-    """Sets fields as ml_collections' flags do, which know each field's type."""
+    """Sets fields by the flags of ml_collections, which know the type of each field."""
     values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         unknown = values(argv)[1:]
-    except Exception as error:  # of many kinds, from absl, ml_collections and Python's parser
+    except Exception as error:  # absl, ml_collections and Python's parser raise many types
         raise UserError(f"{' '.join(argv[1:])}: {_reason(error)}") from error
     if unknown:
         raise UserError(f"unknown arguments: {' '.join(unknown)}; see --help")

@@ -30,7 +30,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--classes", type=Path, help="text file of the allowed labels, one per line")
     encoding = "how frames are stored (default: %(default)s)"
     add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg", help=encoding)
-    fps = "frames per second to sample; 0: the rate of each video"
+    fps = "frames per second to sample; 0: the rate of each video; default: that of the data set"
     add("--fps", type=non_negative_number, help=fps)
     most = "sample longer videos at a lower rate, to this many frames"
     add("--max-frames", type=whole_number(0), help=most)

@@ -83,7 +83,7 @@ def run_command(command: str, *arguments: str) -> None:
 
 
 def quieten_libraries() -> None:
-    """Silences notes of libraries, which would bury the progress bar."""
+    """Silences notes of libraries, which would hide the progress bar."""
     from absl import logging as absl_logging
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

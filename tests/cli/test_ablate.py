@@ -1,4 +1,4 @@
-"""Parts of the network can be left out, and what each is worth can be measured."""
+"""Parts of the network can be left out, and `afsd ablate` measures what each is worth."""
 
 import json
 

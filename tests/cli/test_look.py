@@ -1,4 +1,4 @@
-"""A first look without training, by the command line, at real videos."""
+"""`afsd look` on real videos."""
 
 import json
 import os

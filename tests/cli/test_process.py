@@ -1,4 +1,4 @@
-"""What the library logs is printed by a command, above its progress bars, and by nothing else."""
+"""A command prints what the library logs, above its progress bars; nothing else does."""
 
 import contextlib
 import io

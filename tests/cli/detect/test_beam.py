@@ -1,4 +1,4 @@
-"""Videos shared out by Apache Beam give the files that one process gives."""
+"""Detection on Apache Beam writes the files that one process writes."""
 
 import json
 import os
@@ -43,7 +43,9 @@ def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path
         (["-"], "--beam-options: not with -"),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(tmp_path, arguments, message, capsys, monkeypatch):
+def test_options_that_beam_cannot_have_are_refused(
+    tmp_path, arguments, message, capsys, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.mp4").write_text("no video")
     options = "--checkpoint=none", "--beam-options=runner=DirectRunner"

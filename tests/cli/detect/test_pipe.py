@@ -1,4 +1,4 @@
-"""`afsd detect -`: a video through a pipe, whose actions are told as soon as they are certain."""
+"""`afsd detect -`: a video through a pipe, whose actions are printed once they are final."""
 
 import contextlib
 import json
@@ -38,7 +38,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def start(folder: Path, errors: Path, *arguments: object) -> subprocess.Popen:
-    """Starts detection in a stream, whose standard error goes to a file."""
+    """Starts detection in a pipe; standard error goes to a file."""
     command = [sys.executable, "-m", "afsd_jax.detect", f"--checkpoint={folder / 'checkpoint'}"]
     command += ["-", "--min-score=0", *map(str, arguments)]
     pipe = subprocess.PIPE
@@ -51,7 +51,7 @@ def start(folder: Path, errors: Path, *arguments: object) -> subprocess.Popen:
 
 
 def feed(process: subprocess.Popen, *parts: bytes) -> threading.Event:
-    """Writes the first part beside the caller, who reads, and the others once the event is set."""
+    """Writes the first part in a thread, and the others once the returned event is set."""
     more = threading.Event()
 
     def write() -> None:
@@ -84,7 +84,7 @@ def same(found: list[dict], expected: list[dict]) -> None:
         assert detection["score"] == pytest.approx(scores[key(detection)], rel=1e-3)
 
 
-def test_actions_are_told_before_the_stream_ends_and_files_are_as_of_a_file(folder, tmp_path):
+def test_actions_are_printed_before_the_video_ends_and_files_are_those_of_a_file(folder, tmp_path):
     errors = tmp_path / "errors"
     with start(folder, errors, f"--output={tmp_path / 'out'}", "--format=csv,srt,html") as process:
         content = (folder / "stdin.ts").read_bytes()
@@ -93,17 +93,17 @@ def test_actions_are_told_before_the_stream_ends_and_files_are_as_of_a_file(fold
         first = json.loads(process.stdout.readline())  # the rest has not been sent
         assert not (tmp_path / "out").exists()
         more.set()
-        told = [first, *map(json.loads, process.stdout)]
+        printed = [first, *map(json.loads, process.stdout)]
         assert process.wait() == 0, errors.read_text()
     found = of(tmp_path / "out")
-    assert sorted(map(key, told)) == sorted(map(key, found))
+    assert sorted(map(key, printed)) == sorted(map(key, found))
     same(found, of(folder / "files"))
     names = {"stdin.json", "stdin.csv", "stdin.srt", "stdin.html", "index.html", "detections.json"}
     assert set(os.listdir(tmp_path / "out")) == names
     assert (tmp_path / "out" / "stdin.html").read_text().count("data:image/jpeg") == THUMBNAILS
 
 
-def test_ctrl_c_is_the_end_of_the_stream(folder, tmp_path):
+def test_ctrl_c_ends_the_video(folder, tmp_path):
     errors = tmp_path / "errors"
     with start(folder, errors, f"--output={tmp_path / 'found.json'}") as process:
         content = (folder / "stdin.ts").read_bytes()
@@ -117,7 +117,7 @@ def test_ctrl_c_is_the_end_of_the_stream(folder, tmp_path):
     assert "Traceback" not in errors.read_text()
 
 
-def test_a_reader_who_goes_away_ends_the_stream_without_a_word(folder, tmp_path):
+def test_a_reader_who_goes_away_ends_the_video_without_a_message(folder, tmp_path):
     with start(folder, tmp_path / "errors") as process:
         feed(process, (folder / "stdin.ts").read_bytes())
         process.stdout.readline()
@@ -129,7 +129,7 @@ def test_a_reader_who_goes_away_ends_the_stream_without_a_word(folder, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no video"])
-def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, capfd, content):
+def test_bytes_that_are_no_video_are_refused(folder, tmp_path, monkeypatch, capfd, content):
     (tmp_path / "content").write_bytes(content)
     output = tmp_path / "found.json"
     with (tmp_path / "content").open() as file:
@@ -140,6 +140,14 @@ def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, ca
     assert printed == ""
     assert errors.splitlines()[-1].startswith("error: stdin: not a video, or one that")
     assert not output.exists()
+
+
+def test_ends_cannot_be_averaged_before_the_video_ends(folder, monkeypatch, capfd):
+    with (folder / "stdin.ts").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        checkpoint = f"--checkpoint={folder / 'checkpoint'}"
+        assert cli.main(["detect", checkpoint, "-", "--voting-tiou=0.5"]) == 2
+    assert capfd.readouterr().err.endswith("before the video ends; give --voting-tiou 0\n")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +162,7 @@ def test_what_is_no_stream_of_video_is_refused(folder, tmp_path, monkeypatch, ca
         (["-", "--checkpoint=kinetics"], "use afsd look"),
     ],
 )
-def test_what_a_stream_cannot_have_is_refused(arguments, message, capsys):
+def test_options_that_a_pipe_cannot_have_are_refused(arguments, message, capsys):
     assert cli.main(["detect", "--checkpoint=none", *arguments]) == 2
     assert message in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""Many videos into a folder: files of each as it is done, which a second run does not make anew."""
+"""Results in a folder: each video's files are written once it is done, and not computed again."""
 
 import csv
 import json
