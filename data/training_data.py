@@ -113,7 +113,7 @@ class TrainingData:
             or, with `features`, instead of them features: float16 [B, size].
           num_frames: int32 [B], frames before the video's end.
           segments: float32 [B, M, 2], (start, end) in frames. labels: int32 [B, M], 0 is padding.
-          start_target, end_target: uint8 [B, T]; see `clips.boundary_targets`.
+          start_target, end_target: uint8 [B, T]; see `training_clips.boundary_targets`.
           consistency_index: int32 [B, T], consistency_segments: float32 [B, 3, 2]; see
             `consistency.ConsistencyClip`. consistency_mask: bool [B], whether there is one.
         """

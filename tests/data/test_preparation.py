@@ -1,4 +1,4 @@
-"""Preparing data sets: all four sources give one schema, whatever the frames come from."""
+"""Preparing data sets: all sources of frames give the same schema."""
 
 import csv
 import dataclasses
@@ -369,7 +369,7 @@ def test_actions_after_the_end_are_cut_or_left_out_and_reported(tmp_path, media)
     assert any("labels.csv, line 3: starts at 7 s" in n and "left out" in n for n in notes)
 
 
-def test_preparing_again_keeps_what_is_there(tmp_path, media):
+def test_preparing_again_keeps_existing_shards(tmp_path, media):
     path = write_csv(tmp_path / "labels.csv", ROWS)
     folder = datasets.prepare_dataset("videos", tmp_path, "rgb", options(media, path))
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
@@ -378,7 +378,7 @@ def test_preparing_again_keeps_what_is_there(tmp_path, media):
 
 
 @pytest.mark.parametrize("change", [{"fps": 5.0}, {"size": 24}, {"encoding": "png"}])
-def test_preparing_again_in_another_way_is_refused(tmp_path, media, change):
+def test_preparing_again_with_other_options_is_refused(tmp_path, media, change):
     path = write_csv(tmp_path / "labels.csv", ROWS)
     first = options(media, path)
     folder = datasets.prepare_dataset("videos", tmp_path, "rgb", first)
@@ -595,7 +595,7 @@ def shard_contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*tfrecord*")}
 
 
-def test_a_killed_preparation_goes_on_where_it_was(tmp_path):
+def test_a_killed_preparation_resumes(tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     rows = []

@@ -81,7 +81,7 @@ def assert_equal(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) ->
         np.testing.assert_array_equal(value, second[key], err_msg=key)
 
 
-def test_every_clip_is_seen_once_an_epoch_with_its_own_frames_and_annotations(data_dir):
+def test_every_clip_comes_once_per_epoch_with_its_frames_and_annotations(data_dir):
     config = configuration(data_dir, train__batch_size=1)
     data = TrainingData(config)
     assert data.class_names == ["jump", "run"]
@@ -173,7 +173,7 @@ def consistency_clips(segments: np.ndarray, cut: int) -> set[tuple[bytes, bytes]
     return found
 
 
-def test_consistency_clips_are_chosen_at_random_with_the_cut_of_their_video(data_dir):
+def test_consistency_clips_are_random_with_the_moved_length_of_their_video(data_dir):
     config = configuration(data_dir, train__batch_size=1)
     data, clips = TrainingData(config), all_clips(config)
     # The shortest actions: a's last one is cut by clips to 12 frames, but its second has 8.5.
@@ -195,7 +195,7 @@ def test_consistency_clips_are_chosen_at_random_with_the_cut_of_their_video(data
         assert len(chosen) > 1 or len(possible[key]) <= 2, key
 
 
-def test_a_step_is_the_same_whether_reached_or_started_at(data_dir):
+def test_a_batch_is_the_same_whether_training_starts_there_or_earlier(data_dir):
     data = TrainingData(configuration(data_dir))
     steps = data.steps_per_epoch
     reached = list(itertools.islice(data.batches(), 2 * steps + 2))
@@ -212,7 +212,7 @@ def test_another_seed_gives_other_batches(data_dir):
     assert np.any(first["frames"] != second["frames"])
 
 
-def test_the_shares_of_the_hosts_are_the_batch_of_one(data_dir):
+def test_the_parts_of_all_hosts_are_the_batch_of_one_host(data_dir):
     config = configuration(data_dir, train__batch_size=6)
     whole = TrainingData(config)
     shares = [TrainingData(config, i, 3) for i in range(3)]
@@ -224,7 +224,7 @@ def test_the_shares_of_the_hosts_are_the_batch_of_one(data_dir):
         assert_equal(together, expected)
 
 
-def test_a_host_reads_nothing_but_its_share(tmp_path):
+def test_a_host_reads_only_its_own_part(tmp_path):
     config = configuration(prepare(tmp_path))
     data = TrainingData(config, 1, 2)
     expected = next(data.batches())
@@ -369,7 +369,7 @@ def test_importing_the_package_does_not_import_tensorflow():
         ({"train__batch_size": 3}, r"batch_size = 3 must be a multiple of the 2 hosts"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_line(data_dir, changes, message):
+def test_a_data_set_that_does_not_fit_is_refused_in_one_line(data_dir, changes, message):
     with pytest.raises(UserError, match=message):
         TrainingData(configuration(data_dir, **changes), 0, 2)
 
@@ -417,7 +417,7 @@ def test_a_damaged_video_does_not_cost_the_others(tmp_path):
     assert len(read) > 2
 
 
-def test_frames_that_are_not_wanted_are_passed_over(data_dir):
+def test_frames_that_are_not_used_are_skipped(data_dir):
     split = PreparedSplit([configuration(data_dir)], "train")
     firsts = {source.name: next(iter(source.open().frames)) for source in split.sources()}
     for source in split.sources():

@@ -69,7 +69,7 @@ mlir.register_lowering(
 
 
 def stand_in_for_kernels():
-    """Makes code for this machine go the way of GPU kernels, into which no compiler can look."""
+    """Makes code for this machine use the path of GPU kernels, which XLA cannot transform."""
 
     def forward(launch, features, regions, longest, dtype, track):
         return kernel_call.bind(features, regions, function=partial(dense_forward, track=track))

@@ -1,4 +1,4 @@
-"""Functions of whole batches under `vmap`."""
+"""Functions over a batch under `vmap`."""
 
 import jax
 import jax.numpy as jnp

@@ -150,7 +150,7 @@ def test_integer_segments_pool_like_floating_point_ones():
     )
 
 
-def test_channels_taken_in_blocks_change_nothing():
+def test_processing_channels_in_blocks_changes_nothing():
     features, segments, gradient = random_problem(4, 3, 50, 9, 96)
     regions = to_regions(segments, 50)
     assert_bits_equal(xla.forward(features, regions, cache=1), xla.forward(features, regions))

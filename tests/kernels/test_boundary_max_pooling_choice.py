@@ -91,7 +91,7 @@ def test_triton_may_be_loaded_first_and_then_tensorflow():
         ("3.6.0", None, [], "pip install 'jax[cuda13]' jax-triton triton"),
     ],
 )
-def test_what_keeps_triton_from_being_used(triton, jax_triton, loaded, word):
+def test_reasons_why_triton_cannot_be_used(triton, jax_triton, loaded, word):
     obstacle = triton_obstacle(triton, jax_triton, loaded)
     if word is None:
         assert obstacle is None

@@ -101,7 +101,7 @@ def test_gradients_are_bit_identical_from_run_to_run():
         np.testing.assert_array_equal(again, first)
 
 
-def test_a_gpu_takes_triton_unless_told_otherwise():
+def test_a_gpu_uses_triton_by_default():
     problem = random_problem(5, 1, 8, 3, 4, jnp.float32)
     program = jax.jit(lambda *p: pool(*p, None)).lower(*problem).as_text()
     assert "triton_kernel_call" in program

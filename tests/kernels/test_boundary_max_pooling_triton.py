@@ -75,7 +75,7 @@ def triton_type(value):
 
 
 def local_bytes(cubin, path):
-    """Bytes of stack and of local memory that a compiled kernel uses: where registers spill to."""
+    """Bytes of stack and local memory that a compiled kernel uses, where registers are spilled."""
     path.write_bytes(cubin)
     usage = subprocess.run(
         [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", path],

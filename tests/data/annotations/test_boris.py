@@ -1,4 +1,4 @@
-"""BORIS's tabular exports, of the present version and of older ones."""
+"""BORIS's tabular exports, from the current and from older versions."""
 
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def test_starts_and_stops_are_paired_by_subject(tmp_path):
     assert len(videos["pen_1"].notes) == 1
 
 
-def test_lines_before_the_header_are_passed_over(tmp_path):
+def test_lines_before_the_header_are_ignored(tmp_path):
     for name in ("export.csv", "export.tsv"):
         videos = annotations.read_annotations(write(tmp_path, OLD_EVENTS, name))
         assert videos["pen_1"].actions == (PECK,)
@@ -135,7 +135,7 @@ def test_many_events_without_length_make_one_note(tmp_path):
         (OLD_EVENTS, "peck\t\t\tSTOP", "rest\t\t\tPOINT", "line 14: 'peck' starts here but never"),
     ],
 )
-def test_what_cannot_be_placed_is_refused_by_line(tmp_path, text, old, new, message):
+def test_errors_name_the_line(tmp_path, text, old, new, message):
     assert old in text
     path = write(tmp_path, text.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as error:

@@ -26,7 +26,7 @@ def test_labels_are_values_or_else_tiers_and_times_are_seconds(tmp_path):
     assert "talk.eaf, line 31: 'half' has no time of its own: left out" in note
 
 
-def test_a_file_that_links_no_video_is_of_the_one_of_its_own_name(tmp_path):
+def test_a_file_without_a_link_belongs_to_the_video_of_its_own_name(tmp_path):
     text = ELAN_EAF.replace("video/mp4", "audio/mp4").replace(".mp4", ".m4a")
     assert list(annotations.read_annotations(write(tmp_path, text, "pen_1.eaf"))) == ["pen_1"]
 
@@ -68,7 +68,7 @@ LAUGHS = """\
         ),
     ],
 )
-def test_what_cannot_be_placed_is_refused_by_line(tmp_path, old, new, message):
+def test_errors_name_the_line(tmp_path, old, new, message):
     path = write(tmp_path, ELAN_EAF.replace(old, new, 1))
     with pytest.raises(UserError, match=message) as error:
         annotations.read_annotations(path)

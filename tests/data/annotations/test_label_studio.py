@@ -58,7 +58,7 @@ def changed(task: dict[str, Any], **fields: Any) -> dict[str, Any]:
         ("https://host:8080/pen.mp4?X-Amz-Signature=abc", "pen"),
     ],
 )
-def test_the_name_is_that_of_the_file_without_the_prefix_of_an_upload(tmp_path, video, name):
+def test_the_prefix_of_an_upload_is_removed_from_the_name(tmp_path, video, name):
     task = changed(LABEL_STUDIO_TASK, data={"title": "a film", "video": video, "fps": 25})
     assert list(read(tmp_path, [task])) == [name]
     task["data"]["clip"] = task["data"].pop("video")
@@ -76,7 +76,7 @@ def test_an_unknown_rate_is_refused_with_the_command_that_states_it(tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_boxes_beside_the_timeline_tell_the_rate(tmp_path):
+def test_the_rate_is_read_from_boxes_beside_the_timeline(tmp_path):
     task = changed(LABEL_STUDIO_TASK, data={"video": "kitchen_1.mp4"})
     box = {"framesCount": 250, "duration": 10.0, "sequence": [], "labels": ["hand"]}
     task["annotations"][0]["result"].append({"type": "videorectangle", "value": box})
@@ -93,14 +93,14 @@ def test_labels_of_a_media_player_are_in_seconds(tmp_path):
     assert read(tmp_path, [short])["a"].actions == expected
 
 
-def test_tasks_that_nobody_annotated_are_left_out_but_empty_ones_kept(tmp_path):
+def test_tasks_without_annotation_are_left_out_but_empty_annotations_kept(tmp_path):
     waiting = changed(LABEL_STUDIO_TASK, annotations=[], data={"video": "b.mp4"})
     skipped = changed(LABEL_STUDIO_TASK, annotations=[{"was_cancelled": True, "result": []}])
     empty = changed(LABEL_STUDIO_TASK, annotations=[{"result": []}], data={"video": "c.mp4"})
     assert read(tmp_path, [waiting, skipped, empty]) == {"c": AnnotatedVideo("", None, ())}
 
 
-def test_of_several_annotations_the_ground_truth_counts(tmp_path):
+def test_the_ground_truth_is_used_if_a_task_has_several_annotations(tmp_path):
     other = {"result": [label_studio_result("Movement", 3, 4)]}
     both = changed(LABEL_STUDIO_TASK, annotations=[other, LABEL_STUDIO_TASK["annotations"][0]])
     with pytest.raises(UserError, match=r"\[0\]: has 2 annotations; keep one, or mark one"):

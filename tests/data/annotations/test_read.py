@@ -1,4 +1,4 @@
-"""The one door: kinds are told by suffix and content, videos by their files' names."""
+"""`read_annotations`: formats are recognised by suffix and content."""
 
 import json
 
@@ -58,7 +58,7 @@ def test_all_files_of_a_folder_are_one_data_set(tmp_path):
         ("labels.txt", "a pour 1 2", "not valid JSON .*; annotations are a table .*ELAN's .eaf"),
     ],
 )
-def test_a_file_of_no_kind_is_refused_with_what_is_read(tmp_path, name, content, message):
+def test_an_unknown_format_is_refused_with_the_known_formats(tmp_path, name, content, message):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UserError, match=message) as error:
@@ -67,7 +67,7 @@ def test_a_file_of_no_kind_is_refused_with_what_is_read(tmp_path, name, content,
     assert "\n" not in str(error.value)
 
 
-def test_an_empty_folder_is_refused_with_what_is_read(tmp_path):
+def test_an_empty_folder_is_refused_with_the_known_formats(tmp_path):
     with pytest.raises(UserError, match="names no video; annotations are a table"):
         annotations.read_annotations(tmp_path)
     with pytest.raises(UserError, match="no such file"):

@@ -51,6 +51,6 @@ def test_stated_subsets_move_no_video():
 
 
 @pytest.mark.parametrize("subset", ["a/b", "all", "1st"])
-def test_what_can_be_no_split_is_refused(subset):
+def test_an_impossible_name_of_a_split_is_refused(subset):
     with pytest.raises(UserError, match="must be train, validation, test"):
         splits({"a": subset})

@@ -35,7 +35,7 @@ def test_every_ticked_box_is_a_label(tmp_path):
     assert labels == ["Pour liquid", "stir"]
 
 
-def test_of_several_attributes_the_first_with_a_value_is_the_label(tmp_path):
+def test_the_label_is_the_first_attribute_with_a_value(tmp_path):
     project = copy.deepcopy(VIA_PROJECT)
     note = {"aname": "note", "anchor_id": "FILE1_Z2_XY0", "type": 1, "options": {}}
     project["attribute"] = {"8": note, **project["attribute"], "9": note}

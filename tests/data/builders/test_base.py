@@ -1,4 +1,4 @@
-"""What the builders share: what they say of themselves, and what TFDS makes of it."""
+"""The common part of the builders, as TFDS sees it."""
 
 import csv
 from pathlib import Path
@@ -23,7 +23,7 @@ PAPERS = {
 
 @pytest.mark.parametrize("stream", ["rgb", "flow"])
 @pytest.mark.parametrize("name", BUILDERS)
-def test_a_builder_says_where_its_data_comes_from_and_what_to_cite(tmp_path, name, stream):
+def test_a_builder_states_homepage_and_citation(tmp_path, name, stream):
     builder = BUILDERS[name](data_dir=tmp_path, config=stream)
     info = builder.info
     assert info.description
@@ -47,7 +47,7 @@ def media(tmp_path) -> Path:
     return folder
 
 
-def test_a_prepared_folder_keeps_what_to_cite(tmp_path, media):
+def test_a_prepared_folder_states_the_citation(tmp_path, media):
     folder = prepare_dataset("videos", tmp_path, "rgb", PrepareOptions(media, size=16, workers=1))
     info = tfds.builder_from_directory(folder).info
     assert "lin2021afsd" in info.citation

@@ -1,4 +1,4 @@
-"""Preparing again: what has changed is renewed, frames that are the same are kept."""
+"""Preparing again: changes are prepared, unchanged frames are kept."""
 
 import csv
 import json
@@ -46,7 +46,7 @@ def write_rows(folder: Path, rows: Rows) -> None:
 
 
 def prepare(source: Path, **kwargs: Any) -> tuple[Path, str]:
-    """Prepares; returns the folder and what is said to have changed."""
+    """Prepares; returns the folder and the description of the changes."""
     folder = datasets.prepared_folder("videos", source.parent, "rgb")
     before = datasets.read_report(folder) if folder.exists() else {}
     chosen = PrepareOptions(source, size=32, workers=1, **kwargs)
@@ -109,7 +109,7 @@ def test_corrected_annotations_are_renewed_without_decoding(source):
     assert {name for name, file in shards(folder).items() if file == files[name]} == {"b", "c"}
 
 
-def test_the_renewed_folder_is_the_one_that_would_be_prepared_anew(source, tmp_path):
+def test_a_renewed_folder_equals_a_newly_prepared_one(source, tmp_path):
     prepare(source)
     write_rows(source, [ROWS[0], ("b", "crawl", 0, 3, "test"), ROWS[3]])
     folder, _ = prepare(source)
@@ -172,7 +172,7 @@ def test_notes_name_the_lines_of_the_annotations_as_they_are_now(source):
     assert shards(folder)["a"] == files["a"]
 
 
-def test_a_mended_video_is_tried_again_and_a_lost_shard_made_again(source):
+def test_a_repaired_video_and_a_lost_shard_are_prepared_again(source):
     whole = (source / "b.mp4").read_bytes()
     (source / "b.mp4").write_bytes(whole[:300])
     folder, _ = prepare(source)
@@ -207,7 +207,7 @@ def test_flow_of_a_prepared_rgb_stream_is_kept_when_rgb_is_relabelled(source, tm
         )
 
 
-def test_a_killed_renewal_leaves_the_old_data_set_whole_and_goes_on(source):
+def test_a_killed_renewal_leaves_the_old_data_set_complete_and_resumes(source):
     folder, _ = prepare(source)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     rows = [("a", "hop", 0, 1, "train"), *ROWS[2:]]
@@ -248,7 +248,7 @@ def test_a_refused_renewal_changes_nothing(source):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_other_data_sets_are_renewed_alike(source, tmp_path):
+def test_other_data_sets_are_renewed_in_the_same_way(source, tmp_path):
     def write(label: str) -> None:
         videos = {
             name: {
@@ -271,7 +271,7 @@ def test_other_data_sets_are_renewed_alike(source, tmp_path):
 
 
 def test_hardly_annotated_and_unbalanced_data_are_prepared(source):
-    """Videos without actions, a single class, and one that outnumbers all."""
+    """Videos without actions, a single class, and one very frequent class."""
     write_rows(source, [("a", "", "", "", "train"), ("b", "", "", "", "train"), ROWS[3]])
     folder, _ = prepare(source)
     assert {name: len(video[2]) for name, video in read(folder).items()} == {"a": 0, "b": 0, "c": 1}
@@ -301,7 +301,7 @@ def test_hardly_annotated_and_unbalanced_data_are_prepared(source):
         (("validation", "test", "test"), "all videos are in test, validation and none is in train"),
     ],
 )
-def test_data_that_no_one_could_train_on_are_refused(source, subsets, message):
+def test_data_without_training_videos_are_refused(source, subsets, message):
     rows = [(name, "run", 0, 1, subset) for name, subset in zip("abc", subsets, strict=True)]
     write_rows(source, rows)
     with pytest.raises(ValueError, match=rf"source: {message}; give some the subset train"):

@@ -1,4 +1,4 @@
-"""The synthetic videos are told apart by motion alone, and are the same on every machine."""
+"""The classes of synthetic videos differ in motion only; files are the same on every machine."""
 
 import dataclasses
 import hashlib
@@ -126,7 +126,7 @@ def test_a_seed_gives_the_same_files_again_and_another_seed_others(folder, tmp_p
     assert not set(digests(tmp_path / "other").values()) & set(digests(folder).values())
 
 
-def test_what_is_there_is_kept_and_other_settings_are_refused(folder):
+def test_existing_videos_are_kept_and_other_settings_are_refused(folder):
     before = digests(folder)
     assert generator.synthesize(folder, TINY) == folder / "ground_truth.json"
     with pytest.raises(UserError, match="made with other settings"):
@@ -154,8 +154,8 @@ def states_and_labels(seeds: range) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(states) / widths, np.concatenate(labels)
 
 
-def test_what_a_single_frame_shows_tells_next_to_nothing():
-    """Its 60 nearest neighbours in other videos guess hardly better than chance."""
+def test_a_single_frame_tells_almost_nothing_about_the_class():
+    """Its 60 nearest neighbours in other videos predict the class hardly better than chance."""
     known, known_labels = states_and_labels(range(80))
     states, labels = states_and_labels(range(1000, 1020))
     distances = ((states[:, None] - known) ** 2).sum(-1)

@@ -85,6 +85,6 @@ def test_a_prepared_folder_is_found_by_its_name(folder):
     assert schema.class_names(builder) == sorted(generator.CLASSES)
 
 
-def test_nothing_but_the_data_set_is_left(folder):
+def test_no_temporary_files_are_left(folder):
     assert {path.name for path in folder.iterdir()} == {"made", "synthetic"}
     assert {path.name for path in (folder / "synthetic" / "rgb").iterdir()} == {"1.0.0"}

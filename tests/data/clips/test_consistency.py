@@ -70,7 +70,7 @@ def test_frames_stay_inside_the_clip_even_where_actions_overlap(example, random)
         assert clip.index.max() < T
 
 
-def test_background_that_begins_where_the_action_ends_comes_from_behind_it():
+def test_background_right_after_the_action_comes_from_after_it():
     segments = np.array([[1.0, 100.0]])
     clip = consistency_clip(segments, T, 10, lambda options: 0)
     assert clip is not None
@@ -79,7 +79,7 @@ def test_background_that_begins_where_the_action_ends_comes_from_behind_it():
 
 
 @pytest.mark.parametrize(("end", "made"), [(70.0, False), (70.25, True)])
-def test_an_action_must_be_longer_than_two_cuts(end, made):
+def test_an_action_must_be_longer_than_twice_the_moved_background(end, made):
     clip = consistency_clip(np.array([[50.0, end]]), T, 10, lambda options: options - 1)
     assert (clip is not None) == made
 
@@ -93,7 +93,7 @@ def test_an_action_must_be_longer_than_two_cuts(end, made):
         ({"round_up": False, "divisor": 4}, 1),
     ],
 )
-def test_the_length_of_the_cut_follows_the_rules(changes, cut):
+def test_the_length_of_the_moved_background_follows_the_rules(changes, cut):
     rules = default_config().data.consistency
     rules.update(changes)
     assert moved_length(7.3, rules) == cut

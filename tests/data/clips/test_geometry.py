@@ -1,4 +1,4 @@
-"""Windows cover a video at a stride, and the last possible one is never left out."""
+"""Windows cover a video at a stride, always with the last possible one."""
 
 import numpy as np
 import pytest

@@ -101,7 +101,7 @@ def test_clips_are_those_found_one_action_at_a_time(num_frames, actions, stride)
     ] == one_by_one(num_frames, actions, 64, stride, 0.5)
 
 
-def test_the_shortest_action_counts_in_clips_that_are_not_kept():
+def test_the_shortest_action_includes_clips_that_are_left_out():
     # Both clips cut their action; cut at the first clip's end, it is 15 frames long.
     segments = np.array([[49.0, 75.0]])
     video = video_clips(80, segments, np.array([1]), rules(clip_length=64, clip_stride=50))
@@ -109,7 +109,7 @@ def test_the_shortest_action_counts_in_clips_that_are_not_kept():
     assert video.min_action == 15
 
 
-def test_one_clip_keeps_every_action_and_drops_what_has_no_length():
+def test_one_clip_keeps_every_action_except_those_of_no_length():
     segments = np.array([[0.0, 10.0], [20.0, 20.0], [30.0, 29.0], [690.5, 768.0]])
     data = rules(clip_length=768, one_clip=True, class_agnostic=True)
     video = video_clips(768, segments, np.array([4, 5, 6, 7]), data)

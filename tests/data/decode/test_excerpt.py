@@ -1,4 +1,4 @@
-"""Parts of video files: the frames of a moment or a span, found without reading what is before."""
+"""Parts of video files: frames at a time or in a span, without decoding the frames before."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def numbers(timed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_times_give_the_frames_that_are_shown_then(tmp_path, kind):
+def test_frames_at_times_are_the_ones_shown_then(tmp_path, kind):
     name, options = KINDS[kind]
     path = write_video(tmp_path / name, numbered_frames(COUNT), rate=RATE, **options)
     found = frames_at(path, [0, 1, 2.5, 3.9])
@@ -32,7 +32,7 @@ def test_times_give_the_frames_that_are_shown_then(tmp_path, kind):
     assert numbers(frames_between(path, 1.0, 2.0)) == list(range(30, 60))
 
 
-def test_spans_may_pass_the_ends(tmp_path):
+def test_spans_may_exceed_the_video(tmp_path):
     path = write_video(tmp_path / "x.mp4", numbered_frames(COUNT), rate=RATE)
     assert numbers(frames_between(path, -5.0, 0.1)) == [0, 1, 2]
     assert numbers(frames_between(path, 3.9, 100.0)) == [117, 118, 119]
@@ -57,7 +57,7 @@ def test_damage_costs_only_the_frames_it_hits(tmp_path):
     assert numbers(frames_between(path, 1.0, 1.2)) == [30, 32, 33, 34, 35]
 
 
-def test_what_is_no_video_is_refused_in_one_line(tmp_path):
+def test_a_file_that_is_not_a_video_is_refused_in_one_line(tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     for name in ("text.mp4", "none.mp4"):
         with pytest.raises(UserError, match=name):

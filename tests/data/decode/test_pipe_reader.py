@@ -1,4 +1,4 @@
-"""A video that comes as bytes, once, gives the frames that the same bytes in a file give."""
+"""A video read from a pipe gives the same frames as the same bytes in a file."""
 
 import io
 
@@ -12,7 +12,7 @@ from tests.video_files import frame_numbers, numbered_frames, overwrite_packets,
 
 
 class Pipe:
-    """Bytes that can be read once, and in pieces that no packet fits."""
+    """Bytes that can be read once, in pieces that do not match packets."""
 
     def __init__(self, content: bytes):
         self._content = io.BytesIO(content)
@@ -48,7 +48,7 @@ def test_frames_at_odd_times_are_those_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(("first_s", "second_s"), [(40, 10), (10, 30 * 3600)])
-def test_where_the_clock_jumps_the_stream_goes_on(tmp_path, first_s, second_s):
+def test_the_video_continues_where_its_clock_jumps(tmp_path, first_s, second_s):
     content = b""
     for start_s, frames in ((first_s, range(30)), (second_s, range(30, 60))):
         times_s = [start_s + i / 10 for i in range(30)]
@@ -61,7 +61,7 @@ def test_where_the_clock_jumps_the_stream_goes_on(tmp_path, first_s, second_s):
     assert set(frame_numbers(frames)) > {*range(29), *range(33, 59)}
 
 
-def test_damage_is_counted_and_does_not_end_the_stream(tmp_path):
+def test_damage_is_counted_and_does_not_end_the_video(tmp_path):
     options = {"codec": "mpeg4", "options": {"g": "1"}}
     path = write_video(tmp_path / "x.mkv", numbered_frames(60), rate=10, **options)
     overwrite_packets(path, [20, 21, 40])
@@ -70,7 +70,7 @@ def test_damage_is_counted_and_does_not_end_the_stream(tmp_path):
     assert len(frames) == 60
 
 
-def test_a_cut_stream_is_seen_as_far_as_it_came(tmp_path):
+def test_a_cut_video_is_read_up_to_the_cut(tmp_path):
     path = write_video(tmp_path / "x.mkv", numbered_frames(60), rate=10, options={"g": "10"})
     content = path.read_bytes()
     frames, _ = read(content[: len(content) * 2 // 3])
@@ -79,7 +79,7 @@ def test_a_cut_stream_is_seen_as_far_as_it_came(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"no video at all", b"ffconcat version 1.0\nfile x.ts\n"])
-def test_what_is_no_video_is_refused_in_one_line(content):
+def test_a_file_that_is_not_a_video_is_refused_in_one_line(content):
     with pytest.raises(UserError, match="stream: not a video, or one that cannot be read"):
         read(content)
 
@@ -90,7 +90,7 @@ def test_an_mp4_whose_index_lies_at_its_end_is_refused_with_a_remedy(tmp_path):
         read(path.read_bytes())
 
 
-def test_a_stream_without_a_whole_frame_is_refused(tmp_path):
+def test_a_video_without_a_complete_frame_is_refused(tmp_path):
     path = write_video(tmp_path / "x.ts", numbered_frames(1), rate=30)
     with pytest.raises(UserError, match=r"stream: ended after 0\.\d+ s, too short for one frame"):
         read(path.read_bytes())

@@ -74,7 +74,7 @@ def test_a_failure_midway_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_no_reader_could_take_is_refused(tmp_path, monkeypatch):
+def test_an_example_too_large_for_readers_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "MAX_BYTES", 1000)
     with pytest.raises(UserError, match=r"video: its frames take .*; choose the encoding jpeg"):
         shards.write_example(
@@ -83,7 +83,7 @@ def test_what_no_reader_could_take_is_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_frames_of_one_length_that_no_reader_could_take_are_refused_before_they_are_made():
+def test_too_many_raw_frames_are_refused_before_they_are_decoded():
     fit = shards.MAX_BYTES // (112 * 112 * 3 + 4)  # each has a tag of one byte, a size of three
     shards.check_frames("video", fit, 112 * 112 * 3)
     with pytest.raises(UserError, match=r"video: its frames take at least 2,1.*; choose .* size"):
