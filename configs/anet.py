@@ -16,7 +16,7 @@ classes (`afsd detect --video-scores`). Published mAP on the validation videos, 
     flow alone                         33.1
 
 Start the trunk from I3D weights trained on Kinetics, with `--config.train.init_from=kinetics`
-(README.md, "Weights") or with a file of such weights.
+(docs/weights.md) or with a file of such weights.
 """
 
 import ml_collections

@@ -14,7 +14,7 @@ Published mAP on the test videos, at tIoU 0.3, 0.4, 0.5, 0.6, 0.7 and their mean
     flow alone                                      44.2
 
 Start the trunk from I3D weights trained on Kinetics, with `--config.train.init_from=kinetics`
-(README.md, "Weights") or with a file of such weights. The published numbers are for the best epoch
+(docs/weights.md) or with a file of such weights. The published numbers are for the best epoch
 from 13 to 16.
 """
 
