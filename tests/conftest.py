@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
-# Subprocesses compile the same programs again and again: they share what is compiled.
+# Subprocesses compile the same programs repeatedly, so they share a cache.
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 CHROMIUM = Path("/usr/bin/chromium")
-# Files whose few tests take minutes: begun last, each would leave the other process idle.
+# Files whose few tests take minutes; started last, they would leave the other process idle.
 LONG = (
     "test_training_goldens.py",
     "test_detection_goldens.py",
@@ -28,7 +28,7 @@ LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with what takes long; files stay whole and otherwise in order."""
+    """Runs the longest files first; otherwise the order remains."""
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
@@ -45,7 +45,7 @@ def browser() -> Iterator[sync_api.Browser]:
 
 @pytest.fixture(scope="module")
 def fast_compiling() -> Iterator[None]:
-    """Processes started meanwhile optimise little: of few steps, compiling is what costs."""
+    """Disables most optimisations in new processes, where compiling takes longest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         yield

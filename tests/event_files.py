@@ -7,7 +7,7 @@ from tensorboardX.proto import event_pb2
 
 
 def read_events(workdir: Path) -> Iterator[event_pb2.Event]:
-    """Yields the events of all files of a run, in the order in which these were begun."""
+    """Yields the events of all files of a run, in the order of their creation."""
     for path in sorted(workdir.glob("events.*")):
         content = path.read_bytes()
         while content:

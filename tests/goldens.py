@@ -1,4 +1,4 @@
-"""Networks with the goldens' weights, and what gradient goldens can hold."""
+"""Networks with the goldens' weights, and a comparison of gradient norms."""
 
 from collections.abc import Mapping, Sequence
 

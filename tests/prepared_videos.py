@@ -1,4 +1,4 @@
-"""A small prepared data set whose pixels tell where they come from, for tests."""
+"""A small prepared data set whose pixels encode video, frame and position."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ NAMES = list(VIDEOS)
 
 
 def pixels(name: str, channels: int = 3) -> np.ndarray:
-    """Frames that tell their video, their own number, and each pixel its place."""
+    """Returns frames that encode their video, their number and each pixel's position."""
     count = VIDEOS[name][0]
     t, y, x = np.mgrid[:count, :SIZE, :SIZE]
     first = [t + 100 * (NAMES.index(name) % 2), y + 32 * (NAMES.index(name) // 2), x]

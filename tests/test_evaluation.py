@@ -149,7 +149,7 @@ def test_a_ground_truth_without_actions_is_refused():
 
 
 def slow_average_precision(ground_truth, predictions, label, threshold):
-    """One class and threshold, one detection after another, with the curve drawn point by point."""
+    """Reference for one class and threshold: one detection and one point of the curve at a time."""
     actions = [
         [name, action.start_s, action.end_s, False]
         for name, video in ground_truth.items()

@@ -1,4 +1,4 @@
-"""A room imports only rooms below it, which import-linter checks: an import upwards fails."""
+"""A room imports only rooms below it; import-linter refuses other imports."""
 
 import ast
 import shutil
@@ -13,7 +13,7 @@ from tests.support import ROOT
 
 @pytest.fixture
 def installed(tmp_path) -> Path:
-    """The package as it is installed, to be changed."""
+    """A copy of the package as it is installed, which a test can change."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "afsd_jax", tmp_path / "afsd_jax", ignore=ignored)
     for room in ("configs", "data", "kernels"):

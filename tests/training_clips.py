@@ -13,7 +13,7 @@ ACTION, LABEL = (20.0, 44.0), 3
 def training_clip(
     length: int, size: int, actions: Sequence[tuple[float, float]] = (ACTION,)
 ) -> dict[str, np.ndarray]:
-    """Returns a batch of one clip as the pipeline gives it: noise, brighter during the actions."""
+    """Returns a batch of one clip like the pipeline's: noise, brighter during the actions."""
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 128, (length, size, size, 3), np.uint8)
     for start_frame, end_frame in actions:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def numbered_frames(count: int, height: int = 64, width: int = 96) -> np.ndarray:
-    """Frames that show their own number as eight black or white bars."""
+    """Returns frames that show their own number as eight black or white bars."""
     bits = (np.arange(count)[:, None] >> np.arange(8)) & 1
     bars = np.repeat(bits * 200 + 28, -(-width // 8), axis=1)[:, :width]
     return np.broadcast_to(bars[:, None, :, None], (count, height, width, 3)).astype(np.uint8)

@@ -13,7 +13,7 @@ HEAD = "coarse_pyramid_detection.conf_head.conv1d"
 
 
 def small_config() -> ml_collections.ConfigDict:
-    """The network with few channels, whose files are small."""
+    """Returns the configuration of a network with few channels, whose files are small."""
     config = published("thumos14")
     config.model.trunk_width = 0.125
     config.model.channels, config.model.groups = 16, 4

@@ -69,8 +69,8 @@ def _maxima_backward(
         padding[axis] = (group, groups - group - share.shape[axis])
         phases[phase] = phases[phase] + jnp.pad(share, padding)
     shape = (*x.shape[:axis], groups * stride, *x.shape[axis + 1 :])
-    spread = [jnp.broadcast_to(p, (*x.shape[:axis], groups, *x.shape[axis + 1 :])) for p in phases]
-    by_x = jnp.stack(spread, axis + 1).reshape(shape)
+    phases = [jnp.broadcast_to(p, (*x.shape[:axis], groups, *x.shape[axis + 1 :])) for p in phases]
+    by_x = jnp.stack(phases, axis + 1).reshape(shape)
     return (jax.lax.slice_in_dim(by_x, 0, x.shape[axis], axis=axis),)
 
 

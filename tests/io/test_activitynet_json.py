@@ -1,4 +1,4 @@
-"""ActivityNet's JSON formats: what is read, what is refused, and how it is said."""
+"""ActivityNet's JSON formats: which files are read, which are refused, and the error messages."""
 
 import json
 

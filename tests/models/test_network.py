@@ -1,4 +1,4 @@
-"""The network equals the reference; its parts, compute types and frozen weights by themselves."""
+"""The network equals the reference; its parts, compute types and frozen weights are correct."""
 
 import re
 
@@ -179,7 +179,7 @@ def test_convolutions_have_the_fast_layout_inside_of_loops_too():
 
 @pytest.mark.parametrize("lengths", [(5,), (3, 1, 1)])
 def test_group_norm_and_its_gradient_are_the_formula_of_each_sequence(lengths):
-    """Against the formula in float64, and the gradient that JAX derives from it."""
+    """Compares with the formula in float64 and with JAX's own gradient."""
     rng = np.random.default_rng(0)
     x, cotangent = rng.normal(3, 2, size=(2, 2, 5, 8))
     norm = layers.GroupNorm(8, 2)

@@ -1,4 +1,4 @@
-"""OpenVINO's trunk is the network's own, from the same weights."""
+"""OpenVINO's trunk equals the network's own trunk."""
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ SHAPE = (2, 24, 37, 50, 3)  # odd sizes, so that paddings differ before and afte
 
 @pytest.fixture(scope="module")
 def trunk() -> i3d.I3D:
-    """A narrow trunk with statistics that are not those of an untrained one."""
+    """A narrow trunk with statistics as if it had been trained."""
     rng = np.random.default_rng(0)
     network = i3d.I3D(3, 0.125, False, "", np.float32, rng)
     for path, leaf in nnx.to_flat_state(nnx.state(network)):

@@ -1,4 +1,4 @@
-"""Whatever is computed twice, the gradient and the running statistics are the same."""
+"""Rematerialisation changes neither gradients nor running statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from tests.small_run import small_config
 
 
 def lowered(policy: str) -> tuple[jax.stages.Lowered, dict[str, jax.Array], jax.Array]:
-    """Returns the gradient of a trunk cut short, to be compiled, and what it takes."""
+    """Returns the lowered gradient of a short trunk, and its arguments."""
     config = small_config(pyramid_inputs=("Mixed_3b",), batch_norm="trained", remat=policy)
     network = parameters.build_network(config)
     weights = parameters.flatten(network)
@@ -33,7 +33,7 @@ def lowered(policy: str) -> tuple[jax.stages.Lowered, dict[str, jax.Array], jax.
 
 @pytest.fixture(scope="module")
 def found():
-    """Gradient and statistics, and the products and convolutions of the program, by policy."""
+    """Returns gradient, statistics and the program's products and convolutions by policy."""
     jax.config.update("jax_disable_most_optimizations", True)  # compiling is what costs
     results = {}
     for policy in REMAT:

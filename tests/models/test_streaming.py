@@ -1,4 +1,4 @@
-"""A trunk fed piece by piece gives what it gives for the whole video at once."""
+"""The trunk gives equal results for pieces of a video and for the whole video."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ PIECE = 16
 
 @pytest.fixture(scope="module")
 def trunk() -> i3d.I3D:
-    """A narrow trunk whose norms have statistics, scales and biases of their own."""
+    """A narrow trunk whose norms have random statistics, scales and biases."""
     rng = np.random.default_rng(0)
     trunk = i3d.I3D(3, WIDTH, False, "", jnp.float32, rng)
     for path, variable in nnx.to_flat_state(nnx.state(trunk)):
@@ -28,7 +28,7 @@ def trunk() -> i3d.I3D:
 
 @pytest.fixture(scope="module")
 def stream(trunk):
-    """Frames [N,H,W,3] → Mixed_5c [N/8,...], by pieces of PIECE frames."""
+    """Returns Mixed_5c [N/8,...] of frames [N,H,W,3], computed in pieces of PIECE frames."""
     parameters = {
         ".".join(map(str, ("trunk", *path))): variable.get_value()
         for path, variable in nnx.to_flat_state(nnx.state(trunk))

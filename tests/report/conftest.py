@@ -18,7 +18,7 @@ def own_window(browser: sync_api.Browser) -> Iterator[sync_api.Page]:
 
 @pytest.fixture
 def page(own_window: sync_api.Page, path: Path) -> Iterator[Opened]:
-    """The file at `path`, opened anew."""
+    """Opens the file at `path` again."""
     own_window.set_viewport_size(VIEWPORT)
     with visited(own_window, path) as page:
         yield page

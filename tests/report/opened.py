@@ -1,4 +1,4 @@
-"""A page of detections opened in a real browser, and what tests ask of it."""
+"""A page of detections opened in a real browser, with the queries and actions that tests need."""
 
 import contextlib
 import re
@@ -31,7 +31,7 @@ _BOX = """(canvas, [color, from]) => {
 
 
 class Opened:
-    """A page; what is not here is of Playwright's own page."""
+    """A page; other attributes are those of Playwright's page."""
 
     def __init__(self, page: sync_api.Page):
         self.page = page
@@ -101,7 +101,7 @@ class Opened:
         return box and tuple(np.interp((box[0], box[2]), (left, right), (start_s, end_s)))
 
     def click_on(self, color: str) -> None:
-        """Clicks into the middle of where a colour is on the time axis."""
+        """Clicks the centre of a colour's area in the timeline."""
         left = self.playhead_at(0) - self.first.locator("canvas").bounding_box()["x"]
         x0, y0, x1, y1 = self._box_of(color, left)
         self.first.locator("canvas").click(position={"x": (x0 + x1) / 2, "y": (y0 + y1) / 2})
@@ -113,7 +113,7 @@ class Opened:
 
 @contextlib.contextmanager
 def window(browser: sync_api.Browser, **options: object) -> Iterator[sync_api.Page]:
-    """Opens a window; `options` are of Playwright's contexts."""
+    """Opens a window; `options` are those of Playwright's contexts."""
     context = browser.new_context(**{"viewport": VIEWPORT, **options})
     yield context.new_page()
     context.close()
@@ -121,7 +121,7 @@ def window(browser: sync_api.Browser, **options: object) -> Iterator[sync_api.Pa
 
 @contextlib.contextmanager
 def visited(page: sync_api.Page, path: Path, expected: str = "") -> Iterator[Opened]:
-    """Opens a page in a window; its complaints and requests beyond files are failures.
+    """Opens a page in a window; console errors and network requests are failures.
 
     Args:
       page: the window.
@@ -152,6 +152,6 @@ def visited(page: sync_api.Page, path: Path, expected: str = "") -> Iterator[Ope
 def opened(
     browser: sync_api.Browser, path: Path, expected: str = "", **options: object
 ) -> Iterator[Opened]:
-    """Opens a page in a window of its own; see `window` and `visited`."""
+    """Opens a page in a new window; see `window` and `visited`."""
     with window(browser, **options) as page, visited(page, path, expected) as view:
         yield view

@@ -1,4 +1,4 @@
-"""The HTML page of detections, opened in a real browser, with a real video beside it."""
+"""The HTML page of detections in a real browser, with a real video."""
 
 import os
 

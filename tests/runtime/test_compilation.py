@@ -1,4 +1,4 @@
-"""Networks are compiled with what is fastest, and give what they gave."""
+"""The compiler options for networks are used and do not change results."""
 
 import jax
 import jax.numpy as jnp

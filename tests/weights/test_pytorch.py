@@ -1,4 +1,4 @@
-"""PyTorch's names and layouts become ours and back, and nothing else is let in."""
+"""Conversion of PyTorch's names and layouts, and refusal of files that do not fit."""
 
 import json
 import os
