@@ -1,1 +1,1 @@
-"""Training: a loop over steps, its losses, its optimiser and what happens around a step."""
+"""Training: setup, the loop over steps, losses, optimiser, validation and monitoring."""

@@ -1,7 +1,7 @@
-"""A frozen trunk's features of clips, computed once and kept on disk.
+"""A frozen trunk's features of clips, computed once and stored on disk.
 
-The files lie in a folder named by all that determines them but the video: weights, sampling, views.
-Each is named by its video's frames and clips. What has changed is never read, but made anew.
+A digest of weights, sampling and views names the folder. A digest of a video's frames and clips
+names its file. If any of these changes, so does the name, and new features are computed.
 """
 
 import hashlib
@@ -32,23 +32,23 @@ from afsd_jax.models.network import feature_shapes
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.sharding import data_mesh, data_sharded, replicated
 
-SAMPLED_FRAMES = 16  # of a video, whose bytes tell it from another of the same sizes
+SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
 
 log = logging.getLogger(__name__)
 
 
 class TrunkFeatures:
-    """The features of clips of videos; called with the numbers of a video, clip and view."""
+    """Reads the features of clips; called with the numbers of a video, its clip and a view."""
 
     def __init__(self, videos: Sequence[FeatureFile], num_views: int):
-        """Holds one file a video, its rows all views of the first clip, then of the next."""
+        """Takes one file per video; its rows are all views of the first clip, then of the next."""
         self._videos, self._num_views = videos, num_views
 
     def __call__(self, video: int, clip: int, view: int) -> np.ndarray:
         """Returns the features of a clip in a view, float16 [size]; see `split`.
 
         Raises:
-          UserError: the file is gone or damaged.
+          UserError: the file is missing or damaged.
         """
         return self._videos[video][clip * self._num_views + view]
 
@@ -112,14 +112,15 @@ def cached(
 ) -> TrunkFeatures:
     """Returns the features of clips, after computing those that the cache lacks.
 
-    Each host computes those of its share of the videos; all must reach the folder.
+    Each host computes the features of some videos; all hosts must reach the same folder.
 
     Args:
-      config: of the network; `data.feature_cache` is the folder, in `data.data_dir` if relative.
-      weights: of the network.
-      videos: prepared alike.
-      offsets: of each video's clips, frames.
-      views: to see each clip in.
+      config: configuration of the network; `data.feature_cache` is the folder, relative to
+        `data.data_dir`.
+      weights: weights of the network.
+      videos: videos of one prepared data set.
+      offsets: first frames of each video's clips.
+      views: crops and mirrorings of each clip.
       padding: value of normalised frames after the video's end.
 
     Raises:
@@ -129,31 +130,34 @@ def cached(
     shapes = feature_shapes(config.model, data.clip_length, data.crop_size)
     size = sum(math.prod(shape) for shape in shapes)
     folder = _folder(config, weights, views, padding)
-    kept = [
-        FeatureFile(folder / f"{_fingerprint(video, clips)}.npy", len(clips) * len(views), size)
-        for video, clips in zip(videos, offsets, strict=True)
+    feature_files = [
+        FeatureFile(folder / f"{_fingerprint(video, starts)}.npy", len(starts) * len(views), size)
+        for video, starts in zip(videos, offsets, strict=True)
     ]
-    share = range(jax.process_index(), len(videos), jax.process_count())
-    todo = [number for number in share if offsets[number] and not kept[number].is_complete()]
-    _check_space(folder, [kept[number] for number in todo])
-    cuts = [
+    mine = range(jax.process_index(), len(videos), jax.process_count())
+    todo = [n for n in mine if offsets[n] and not feature_files[n].is_complete()]
+    num_bytes = sum(feature_files[number].num_bytes for number in todo)
+    _check_space(folder, num_bytes)
+    if todo:
+        log.info(f"{folder}: features of {len(todo)} videos, {num_bytes / 1e9:.2f} GB, go here")
+    clips = [
         ClipView(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
         for number in todo
         for start in offsets[number]
         for view in views
     ]
-    rows = _compute(config, weights, videos, cuts, padding)
+    rows = _compute(config, weights, videos, clips, padding)
     for number in todo:
-        kept[number].write(rows)
+        feature_files[number].write(rows)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("trunk features")
-    return TrunkFeatures(kept, len(views))
+    return TrunkFeatures(feature_files, len(views))
 
 
 def split(
     features: jax.Array, shapes: Sequence[tuple[int, ...]], dtype: jnp.dtype
 ) -> list[jax.Array]:
-    """Returns features [B, size] as `Network.heads` reads them, [B, *shape] for each shape."""
+    """Splits features [B, size] into the inputs of `Network.heads`, [B, *shape] for each shape."""
     ends = np.cumsum([math.prod(shape) for shape in shapes])
     parts = jnp.split(features, ends[:-1], axis=1)
     return [
@@ -165,11 +169,11 @@ def _compute(
     config: ml_collections.ConfigDict,
     weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
-    cuts: Sequence[ClipView],
+    clips: Sequence[ClipView],
     padding: float,
 ) -> Iterator[np.ndarray]:
     """Yields the features of each clip, float16 [size]."""
-    if not cuts:
+    if not clips:
         return
     devices = jax.local_devices()
     mesh = data_mesh(devices)
@@ -187,10 +191,10 @@ def _compute(
     local = jax.device_put(local, replicated(mesh))
     batch_size = max(config.train.batch_size // jax.process_count(), len(devices))
     reader = ClipReader(videos, config.data)
-    with tqdm(total=len(cuts), desc="trunk features", unit="clip") as bar:
-        for frames, num_frames in reader.read_batches(cuts, batch_size):
+    with tqdm(total=len(clips), desc="trunk features", unit="clip") as bar:
+        for frames, num_frames in reader.read_batches(clips, batch_size):
             count = len(frames)
-            # The last batch repeats its last clip, so that the trunk sees one shape.
+            # The last batch repeats its last clip, so that the trunk is compiled for one shape.
             repeated = np.minimum(np.arange(batch_size), count - 1)
             features = np.asarray(compute(local, frames[repeated], num_frames[repeated]))
             for row in features[:count]:
@@ -204,7 +208,7 @@ def _folder(
     views: Sequence[View],
     padding: float,
 ) -> Path:
-    """Returns the folder of features made in this way, with `features.json` that describes it."""
+    """Returns the folder of such features, after writing `features.json`, which describes it."""
     data, model = config.data, config.model
     trunk = hashlib.sha256()
     for name in sorted(weights):
@@ -233,7 +237,7 @@ def _folder(
 
 
 def _fingerprint(video: PreparedVideo, offsets: Sequence[int]) -> str:
-    """Returns a name that changes with the video's frames and its clips."""
+    """Returns a digest of the video's frames and clips."""
     digest = hashlib.sha256(f"{video.encoding} {video.shape} {list(offsets)}".encode())
     digest.update(np.diff(video.positions).tobytes())
     count = min(SAMPLED_FRAMES, video.num_frames)
@@ -244,8 +248,8 @@ def _fingerprint(video: PreparedVideo, offsets: Sequence[int]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _check_space(folder: Path, todo: Sequence[FeatureFile]) -> None:
-    needed = sum(file.num_bytes for file in todo)
+def _check_space(folder: Path, needed: int) -> None:
+    """Raises UserError if the folder has no space for so many bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
@@ -253,5 +257,3 @@ def _check_space(folder: Path, todo: Sequence[FeatureFile]) -> None:
             "free; give config.data.feature_cache another folder, or set config.data.clip_stride "
             "higher or config.data.crops lower"
         )
-    if todo:
-        log.info(f"{folder}: features of {len(todo)} videos, {needed / 1e9:.2f} GB, go here")

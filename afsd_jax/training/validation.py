@@ -1,4 +1,4 @@
-"""Evaluation while training: the mAP that `afsd detect` and `afsd evaluate` would give."""
+"""Evaluation during training, with the same mAP as from `afsd detect` and `afsd evaluate`."""
 
 import dataclasses
 import itertools

@@ -295,4 +295,4 @@ def test_with_a_cache_there_is_no_consistency_loss_and_the_configuration_given_s
 
 def test_a_disk_too_small_is_noticed_before_any_work(folder):
     with pytest.raises(UserError, match=r"need 2000000000\.0 GB, .* GB are free; give"):
-        feature_cache._check_space(folder, [FeatureFile(folder / "a.npy", 10**9, 10**9)])
+        feature_cache._check_space(folder, FeatureFile(folder / "a.npy", 10**9, 10**9).num_bytes)
