@@ -165,7 +165,9 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
     source: FrameSource
     frames: Iterable[np.ndarray]
     if task.timeline is None:
-        source = VideoReader(task.path, task.fps, size, task.max_frames, threads)
+        source = VideoReader(
+            task.path, task.fps, size, task.max_frames, threads, count_frames=task.count_frames
+        )
     else:
         if task.path.is_dir():
             flow, frames = False, flow_images(task.path, task.timeline)

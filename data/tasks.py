@@ -58,6 +58,8 @@ class Task:
       class_names: classes in the order of their labels.
       source: fingerprint of the file of the frames.
       earlier: an earlier shard with these frames, or None.
+      count_frames: whether times are counted in frames; see `VideoReader`. It is the same for all
+        videos of a data set, so no key depends on it.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Task:
     class_names: tuple[str, ...]
     source: str = ""
     earlier: EarlierShard | None = None
+    count_frames: bool = False
 
     def frames_key(self) -> str:
         """Returns a fingerprint of everything that determines the frames."""

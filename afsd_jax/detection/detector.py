@@ -276,6 +276,8 @@ class Detector:
     def _detections(self, result: VideoResult, footage: Footage | None) -> Detections:
         video = result.video
         assert video is not None  # it did not fail
+        if isinstance(footage, FileFootage):
+            footage = footage._replace(fps=video.fps)
         known = math.isfinite(video.duration_s)
         duration_s = video.duration_s if known else video.num_frames / video.fps
         name = video.name or result.name

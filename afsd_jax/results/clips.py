@@ -37,15 +37,21 @@ class Footage(Protocol):
 
 
 class FileFootage(NamedTuple):
-    """The frames of a video file, decoded on request."""
+    """The frames of a video file, decoded on request.
+
+    Attributes:
+      path: video file.
+      fps: rate at which it was sampled, frames per second.
+    """
 
     path: Path
+    fps: float = 10.0
 
     def at(self, times_s: Sequence[float]) -> list[TimedFrame]:
-        return excerpt.frames_at(self.path, times_s)
+        return excerpt.frames_at(self.path, times_s, self.fps)
 
     def between(self, start_s: float, end_s: float) -> Iterator[TimedFrame]:
-        return excerpt.frames_between(self.path, start_s, end_s)
+        return excerpt.frames_between(self.path, start_s, end_s, self.fps)
 
 
 class ArrayFootage(NamedTuple):

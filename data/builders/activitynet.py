@@ -26,6 +26,7 @@ class Activitynet(VideoBuilder):
     """
     FPS = 0.0
     MAX_FRAMES = 768
+    COUNT_FRAMES = True
     ALLOW_MISSING = True
 
     def read_annotations(self) -> annotations.Annotations:

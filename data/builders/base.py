@@ -60,6 +60,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     code_path = None
     FPS = 10.0
     MAX_FRAMES = 0
+    COUNT_FRAMES = False  # whether annotations count time in frames; see `VideoReader`
     ALLOW_MISSING = False
 
     def __init__(self, *, options: PrepareOptions | None = None, **kwargs: Any):
@@ -143,6 +144,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 *(self._fps, self._max_frames, options.size, options.encoding, options.flow_method),
                 *(timelines.get(name), tuple(names)),
                 fingerprints.get(name) or file_fingerprint(paths[name]),
+                count_frames=self.COUNT_FRAMES,
             )
             for split, name in order
         )

@@ -25,6 +25,7 @@ class Thumos14(VideoBuilder):
     """
 
     name = "thumos14"
+    COUNT_FRAMES = True
     HOMEPAGE = citations.THUMOS14_HOMEPAGE
     CITATION = citations.THUMOS14 + citations.AFSD
     MANUAL_DOWNLOAD_INSTRUCTIONS = """

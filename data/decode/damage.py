@@ -1,5 +1,7 @@
-"""Damage in a video: its packets and frames, and transport streams that end within a packet."""
+"""Damage in a video: its packets and frames, and files that are cut or cannot be read whole."""
 
+import mmap
+import struct
 from collections import deque
 from pathlib import Path
 
@@ -53,3 +55,20 @@ def ends_in_packet(path: Path) -> bool:
         if len(head) >= 3 * size and all(head[sync + k * size] == _SYNC for k in range(3)):
             return path.stat().st_size % size != 0
     return False
+
+
+def ends_in_chunk(path: Path) -> bool:
+    """Returns whether an AVI file is shorter than its last RIFF chunk says."""
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8 and head.startswith(b"RIFF"):
+            position += 8 + struct.unpack("<I", head[4:])[0]
+            file.seek(position)
+    return position > size
+
+
+def has_header_after(path: Path, position: int) -> bool:
+    """Returns whether a Matroska or WebM file holds another one after a position in bytes."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(b"\x1a\x45\xdf\xa3", position)
+        return at >= 0 and any(kind in content[at : at + 64] for kind in (b"matroska", b"webm"))

@@ -1,97 +1,158 @@
 """Parts of a video file: single frames, or all frames between two times.
 
-Times are seconds from the video's first frame. Decoding starts at the last key frame before the
-wanted part, so a part of a long video costs no more than one of a short video.
+Times are seconds as `clock` defines them. Decoding starts at the last key frame before the wanted
+part, so a part of a long video costs no more than one of a short video.
 """
 
-import contextlib
 import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from afsd_jax.data.decode.clock import Clock
 from afsd_jax.data.decode.container import open_container, video_stream
-from afsd_jax.data.decode.video_reader import upright
+from afsd_jax.data.decode.damage import DamageCounter
+from afsd_jax.data.decode.frame_times import FrameTimes, as_played, read_frame_times
+from afsd_jax.data.decode.video_reader import decode_packets, upright
 
 _TOLERANCE_S = 1e-6  # rounding error of times that are sums of fractions
 
 
 def frames_at(
-    path: str | os.PathLike[str], times_s: Sequence[float]
+    path: str | os.PathLike[str], times_s: Sequence[float], fps: float = 10.0
 ) -> list[tuple[float, np.ndarray]]:
-    """Returns the first frame at or after each time; none for times after the last frame.
+    """Returns the first frame at or after each time; none for times after the video's end.
+
+    After the start of the last frame this is the last frame, at the time asked for.
 
     Args:
       path: video file.
       times_s: ascending times, seconds.
+      fps: rate at which the video was sampled, frames per second; see `as_played`.
 
     Returns:
       A list of (time of the frame in seconds, uint8 [H, W, 3] RGB).
 
     Raises:
-      UserError: the file is missing or not a video.
+      UserError: the file is missing, truncated or not a video.
     """
-    found = (next(frames_between(path, time_s, float("inf")), None) for time_s in times_s)
-    return [frame for frame in found if frame is not None]
+    path, reformatter = Path(path), VideoReformatter()
+    times = as_played(read_frame_times(path), fps)
+    last = len(times.times_s) - 1
+    frames: Iterator[tuple[int, av.VideoFrame]] = iter(())
+    found: tuple[int, av.VideoFrame] | None = None
+    images = []
+    for time_s in times_s:
+        wanted = min(_first_from(times, time_s), last)
+        if times.duration_s <= time_s:
+            break
+        if found is None or found[0] < wanted:
+            if found is None or found[0] < _key_before(times, wanted)[0]:
+                frames = _decode_from(path, times, wanted)
+            found = next((one for one in frames if one[0] >= wanted), None)
+            if found is None:
+                break
+        shown_s = max(float(times.times_s[found[0]]), time_s if wanted == last else 0.0)
+        images.append((shown_s, upright(found[1], reformatter)))
+    return images
 
 
 def frames_between(
-    path: str | os.PathLike[str], start_s: float, end_s: float
+    path: str | os.PathLike[str], start_s: float, end_s: float, fps: float = 10.0
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Yields every undamaged frame with a time in [start_s, end_s).
+    """Yields every undamaged frame that begins in [start_s, end_s).
+
+    If none does, this is the frame on the screen, at `start_s`.
+
+    Args:
+      path: video file.
+      start_s: seconds.
+      end_s: seconds.
+      fps: rate at which the video was sampled, frames per second; see `as_played`.
 
     Yields:
       (time of the frame in seconds, uint8 [H, W, 3] RGB).
 
     Raises:
-      UserError: the file is missing or not a video.
+      UserError: the file is missing, truncated or not a video.
     """
     path, reformatter = Path(path), VideoReformatter()
-    for early_s in (0.0, 10.0, math.inf):
+    times = as_played(read_frame_times(path), fps)
+    first, stop = _first_from(times, start_s), int(np.searchsorted(times.times_s, end_s))
+    if first == stop and first > 0 and start_s < min(end_s, times.duration_s):
+        first -= 1
+    for position, frame in _decode_from(path, times, first) if first < stop else ():
+        if position >= stop:
+            return
+        if position >= first:
+            time_s = float(times.times_s[position])
+            begins = time_s >= start_s - _TOLERANCE_S
+            yield time_s if begins else start_s, upright(frame, reformatter)
+
+
+def _first_from(times: FrameTimes, time_s: float) -> int:
+    """Returns the position of the first frame at or after a time."""
+    return int(np.searchsorted(times.times_s, time_s - _TOLERANCE_S))
+
+
+def _key_before(times: FrameTimes, position: int) -> tuple[int, int | None]:
+    """Returns position and time in units of the last key frame before a frame, or that frame's.
+
+    (0, None) if there is none: decoding starts at the beginning.
+    """
+    index = int(np.searchsorted(times.keys[:, 0], position, side="right")) - 1
+    return (int(times.keys[index, 0]), int(times.keys[index, 1])) if index >= 0 else (0, None)
+
+
+def _decode_from(
+    path: Path, times: FrameTimes, position: int
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yields (position in the video, frame) of every whole frame from one or a bit earlier on."""
+    start, stamp = _key_before(times, position)
+    # Some formats find a key frame after the time that is sought, so the last way is not to seek.
+    ways_s = (0.0, 10.0, math.inf) if times.seekable and stamp is not None else (math.inf,)
+    for early_s in ways_s:
         with open_container(path) as container:
             stream = video_stream(container, path)
             stream.codec_context.thread_type = "AUTO"
-            sought = start_s > early_s and _seek(container, stream, start_s - early_s)
-            frames = _decode(container, stream)
-            first = next(frames, None)
-            if sought and (first is None or first[0] > start_s + _TOLERANCE_S):
-                continue  # in some formats, seeking finds a key frame after the wanted time
-            for time_s, frame in itertools.chain([first] if first else [], frames):
-                if time_s >= end_s:
-                    return
-                if time_s >= start_s - _TOLERANCE_S:
-                    yield time_s, upright(frame, reformatter)
-            return
+            clock = Clock(container, stream)
+            if early_s < math.inf:
+                early = round(early_s / clock.unit_s)
+                if not _seek(container, stream, (stamp or 0) - early):
+                    continue
+            packets = _from_key(container.demux(stream), clock, stamp)
+            first = next(packets, None)
+            if first is not None:
+                packets = itertools.chain([first], packets)
+                yield from decode_packets(packets, times, DamageCounter(), start)
+                return
 
 
-def _seek(container: av.container.InputContainer, stream: av.VideoStream, time_s: float) -> bool:
-    """Seeks to the last key frame before a time; returns whether that was possible."""
-    begin, unit = stream.start_time or 0, stream.time_base
-    if not unit:
-        return False
+def _seek(container: av.container.InputContainer, stream: av.VideoStream, stamp: int) -> bool:
+    """Goes to the last key frame before a time in units; returns whether that was possible."""
     try:
-        container.seek(begin + int(time_s / unit), stream=stream)
+        container.seek(stamp, stream=stream)
     except av.FFmpegError:
         return False
     return True
 
 
-def _decode(
-    container: av.container.InputContainer, stream: av.VideoStream
-) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Yields (time in seconds, frame) of every undamaged frame that has a time."""
-    begin, unit = stream.start_time or 0, float(stream.time_base or 0)
-    try:
-        for packet in container.demux(stream):
-            with contextlib.suppress(av.FFmpegError):  # the frames of other packets are still good
-                for frame in packet.decode():
-                    stamp = frame.dts if frame.pts is None else frame.pts
-                    if stamp is not None and not frame.is_corrupt:
-                        yield (stamp - begin) * unit, frame
-    except av.FFmpegError:  # the rest of the file is missing
-        return
+def _from_key(packets: Iterable[av.Packet], clock: Clock, stamp: int | None) -> Iterator[av.Packet]:
+    """Yields the packets from the key frame at a time on, in units; None: all packets.
+
+    Yields none if a later key frame comes first.
+    """
+    found = stamp is None
+    for packet in packets:
+        time = clock.follow(packet)
+        if stamp is not None and time is not None and not found and packet.is_keyframe:
+            found = time == stamp and not packet.is_discard
+            if time > stamp:
+                return
+        if found:
+            yield packet

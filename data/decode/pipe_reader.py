@@ -1,12 +1,20 @@
 """Decoding a video that is read from a pipe: once, and without seeking."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from afsd_jax.data.decode.clock import (
+    LONGEST_SHOWN_S,
+    Clock,
+    delay_counts,
+    delay_of,
+    tolerance_of,
+)
 from afsd_jax.data.decode.container import ByteSource, open_pipe, unreadable_pipe, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
@@ -17,9 +25,8 @@ from afsd_jax.errors import UserError
 class PipeReader:
     """Iterates once over the frames of a piped video at a fixed rate: uint8 [H, W, 3], RGB.
 
-    Sample k is the frame on the screen just before (k + 1) / fps. For a complete file with correct
-    times these are the frames of `VideoReader`. Where the video's clock jumps back, or forward by
-    more than `MAX_REPEATS` samples, the jump is removed from the times.
+    Sample k is the frame on the screen just before (k + 1) / fps. For a complete file these are the
+    frames of `VideoReader`; `clock` defines the times of both.
 
     Attributes:
       fps: sampled frames per second.
@@ -45,14 +52,13 @@ class PipeReader:
         self._stream = video_stream(self._container, name)
         self._stream.codec_context.thread_type = "AUTO"
         self._size, self._reformatter = size, VideoReformatter()
-        rate = float(self._stream.average_rate or self._stream.guessed_rate or 0)
-        self.fps = fps or rate
+        self._clock = Clock(self._container, self._stream)
+        self._clock.note_assumed_rate(name)
+        self.fps = fps or self._clock.rate
         if not 0 < self.fps < math.inf:
             raise UserError(f"{name}: the video states no frame rate")
-        # As in `sample_indices`, a frame that starts exactly at the instant is excluded. Times are
-        # rounded to the unit of the video.
-        self._tolerance_s = max(1e-6, 0.51 * float(self._stream.time_base or 0))
-        self._step_s = 1 / rate if rate > 0 else 1 / self.fps
+        # As in `sample_indices`, a frame that starts exactly at the instant is excluded.
+        self._tolerance_s = tolerance_of(self._clock.unit_s)
         self.duration_s, self._damage = 0.0, DamageCounter()
 
     @property
@@ -72,11 +78,12 @@ class PipeReader:
         def image() -> np.ndarray:
             nonlocal shown
             if shown is None:
-                assert latest is not None  # no sample lies before the first frame
+                assert latest is not None
                 shown = resize(upright(latest, self._reformatter), self._size)
             return shown
 
         for time_s, frame in self._timed():
+            latest = latest or frame  # the first frame stands in for samples before it
             while (count + 1) / self.fps - self._tolerance_s <= time_s:
                 yield image()
                 count += 1
@@ -95,28 +102,58 @@ class PipeReader:
             )
 
     def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Yields (seconds since the first frame, never decreasing; frame) of undamaged frames."""
-        unit = float(self._stream.time_base or 0)
-        longest_s = MAX_REPEATS / self.fps
-        zero, latest_s = 0.0, None
-        for frame in self._decoded():
-            stamp = frame.dts if frame.pts is None else frame.pts
-            time_s = self.duration_s if stamp is None else stamp * unit - zero
-            if latest_s is None or not 0 <= time_s - latest_s <= longest_s:
-                zero += time_s - self.duration_s
-                time_s = self.duration_s
+        """Yields every whole frame and the seconds at which it is shown, which never decrease.
+
+        Raises:
+          UserError: a frame is shown for too long.
+        """
+        unit_s, step_s = self._clock.unit_s, 1 / (self._clock.rate or self.fps)
+        zero_s, latest_s, begin_s = None, 0.0, 0.0
+        for count, (stamp, frame) in enumerate(self._stamped(), 1):
+            if zero_s is None:
+                first_s = self._clock.first * unit_s
+                delay_s = delay_of(self._container, first_s)
+                begin_s = delay_s if delay_counts(delay_s, self.fps) else 0.0
+                zero_s = first_s - begin_s
+            time_s = self.duration_s if stamp is None else stamp * unit_s - zero_s
+            longest_s = min(MAX_REPEATS * count / self.fps, LONGEST_SHOWN_S)
+            if not time_s - latest_s <= longest_s:
+                raise UserError(
+                    f"{self._name}: states that a frame is shown for {time_s - latest_s:.0f} s; "
+                    "its times are wrong"
+                )
+            time_s = max(time_s, latest_s)
+            lasts_s = frame.duration * unit_s or step_s
+            if self._clock.counted and count > 1:
+                lasts_s = time_s - latest_s
+            self.duration_s = max(self.duration_s, time_s + min(lasts_s, longest_s))
             latest_s = time_s
-            self.duration_s = time_s + min(frame.duration * unit or self._step_s, longest_s)
+            steady_s = begin_s + count * step_s
+            if abs(self.duration_s - steady_s) <= 2 * self._tolerance_s:
+                self.duration_s = steady_s  # start and end are rounded
             yield time_s, frame
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
+    def _stamped(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
+        """Yields every whole frame and the time at which it is shown, units of the stream."""
+        due: deque[int | None] = deque()  # times of the frames that are decoded, but not shown yet
+        for packet in self._packets():
+            stamp = self._clock.follow(packet)
+            if self._clock.counted and packet.size:
+                due.append(stamp)
+            frames = self._damage.decode(packet)
+            if frames is None and due:
+                due.popleft()
+            for frame in frames or ():
+                stamp = due.popleft() if due else frame.pts
+                if self._damage.is_undamaged(frame):
+                    yield stamp, frame
+
+    def _packets(self) -> Iterator[av.Packet]:
         packets = self._container.demux(self._stream)
         while True:
             try:
-                packet = next(packets)
+                yield next(packets)
             except (StopIteration, av.EOFError):
                 return
             except av.FFmpegError:
                 self._damage.count += 1
-                continue
-            yield from filter(self._damage.is_undamaged, self._damage.decode(packet) or ())

@@ -6,7 +6,7 @@ by the next one instead of shifting all frames after it.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +14,16 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from afsd_jax.data.decode.clock import EXACT_S, LONGEST_SHOWN_S, Clock
 from afsd_jax.data.decode.container import open_container, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
-from afsd_jax.data.decode.frame_times import read_frame_times, sample_indices, sampled_rate
+from afsd_jax.data.decode.frame_times import (
+    FrameTimes,
+    as_played,
+    read_frame_times,
+    sample_indices,
+    sampled_rate,
+)
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.errors import UserError
 
@@ -82,6 +89,7 @@ class VideoReader:
         max_frames: int = 0,
         threads: int = 0,
         square: bool = False,
+        count_frames: bool = False,
     ):
         """Reads the packets' times; decodes nothing yet.
 
@@ -92,6 +100,8 @@ class VideoReader:
           max_frames: if positive, the rate is lowered until there are no more frames than this.
           threads: threads of the decoder; 0 lets the decoder choose.
           square: whether to cut out the largest centred square.
+          count_frames: whether to count time in frames from the first one, as the reference
+            implementation does, instead of as players do; see `clock`.
 
         Raises:
           UserError: the file is missing, truncated, not a video, shorter than one sampled frame, or
@@ -102,10 +112,14 @@ class VideoReader:
         self._threads, self._square = threads, square
         # One object for all frames: making one takes longer than converting a small frame.
         self._reformatter = VideoReformatter()
-        self._times = read_frame_times(self.path)
-        self.source_frames = len(self._times.times_s)
-        self.duration_s = self._times.duration_s
-        self.fps = sampled_rate(self._times.rate, self.source_frames, fps, max_frames)
+        times = read_frame_times(self.path)
+        count, fps = len(times.times_s), fps or times.rate
+        if count_frames:
+            times = times._replace(tolerance_s=EXACT_S)
+        else:
+            times = as_played(times, sampled_rate(times.mean_rate, count, fps, max_frames))
+        self._times, self.source_frames, self.duration_s = times, count, times.duration_s
+        self.fps = sampled_rate(times.mean_rate, count, fps, max_frames)
         self._check_duration()
         self._kept = sample_indices(self._times, self.fps)
         self.num_frames = len(self._kept)
@@ -145,7 +159,9 @@ class VideoReader:
         """Raises UserError if the file is too small for the duration that it states."""
         wanted = self.duration_s * self.fps
         size = self.path.stat().st_size
-        if not wanted <= min(size, MAX_REPEATS * self.source_frames):
+        longest_s = np.diff(self._times.times_s, append=self.duration_s).max()
+        possible = min(size, MAX_REPEATS * self.source_frames)
+        if not (wanted <= possible and longest_s <= LONGEST_SHOWN_S):
             raise UserError(
                 f"{self.path}: states that its {self.source_frames} frames, {size} bytes, last "
                 f"{self.duration_s:.0f} s; its times are wrong, so encode it anew"
@@ -153,7 +169,6 @@ class VideoReader:
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yields (position in the video, frame) of every undamaged frame."""
-        pts = self._times.pts
         with open_container(self.path) as container:
             stream = video_stream(container, self.path)
             codec = stream.codec_context
@@ -162,26 +177,25 @@ class VideoReader:
             transport = container.format.name == "mpegts"
             codec.thread_type = "SLICE" if transport else "AUTO"
             codec.thread_count = self._threads
-            position = 0
-            wanted = set(pts[self._kept].tolist()) if len(pts) else None
-            end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
-            for packet in container.demux(stream):
-                if wanted is not None:
-                    # A frame that is not kept and that no other frame needs is not decoded, unless
-                    # it may show damage: the last frames, and packets that are marked as corrupt.
-                    needed = packet.pts in wanted or packet.is_corrupt
-                    needed = needed or (packet.pts is not None and packet.pts >= end)
-                    codec.skip_frame = "DEFAULT" if needed else "NONREF"
-                frames = self._damage.decode(packet)
-                if frames is None:
-                    position += 1
-                    continue
-                for frame in frames:
-                    if len(pts) and frame.pts is not None:
-                        position = int(np.searchsorted(pts, frame.pts))
-                    if self._damage.is_undamaged(frame):
-                        yield position, frame
-                    position += 1
+            packets = self._packets(container, stream)
+            yield from decode_packets(packets, self._times, self._damage)
+
+    def _packets(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Iterator[av.Packet]:
+        """Yields all packets and tells the decoder which of their frames are needed."""
+        pts, clock = self._times.pts, Clock(container, stream)
+        wanted = set(pts[self._kept].tolist()) if len(pts) else None
+        end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
+        for packet in container.demux(stream):
+            clock.follow(packet)
+            if wanted is not None:
+                # A frame that is not kept and that no other frame needs is not decoded, unless
+                # it may show damage: the last frames, and packets that are marked as corrupt.
+                needed = packet.pts in wanted or packet.is_corrupt
+                needed = needed or (packet.pts is not None and packet.pts >= end)
+                stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
+            yield packet
 
     def _to_image(self, frame: av.VideoFrame) -> np.ndarray:
         image = upright(frame, self._reformatter)
@@ -190,6 +204,36 @@ class VideoReader:
             top, left = ((length - side) // 2 for length in image.shape[:2])
             image = image[top : top + side, left : left + side]
         return resize(image, self.size)
+
+
+def decode_packets(
+    packets: Iterable[av.Packet], times: FrameTimes, damage: DamageCounter, position: int = 0
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Decodes the packets of a video.
+
+    Args:
+      packets: in the file's order, their times moved by a `Clock`.
+      times: times of the video's frames.
+      damage: counts the damaged packets and frames.
+      position: position in the video of the first packet's frame.
+
+    Yields:
+      (position in the video, frame) of every undamaged frame.
+    """
+    pts = times.pts
+    for packet in packets:
+        frames = damage.decode(packet)
+        if frames is None:
+            position += 1
+            continue
+        for frame in frames:
+            # Of frames with the same time, each is the next; where the order is broken, the last.
+            next_one = position < len(pts) and pts[position] == frame.pts
+            if len(pts) and frame.pts is not None and not next_one:
+                position = max(int(np.searchsorted(pts, frame.pts, side="right")) - 1, 0)
+            if damage.is_undamaged(frame):
+                yield position, frame
+            position += 1
 
 
 def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:

@@ -1,0 +1,153 @@
+"""How time goes on in a video, the same for files and pipes.
+
+Seconds count from the container's start, as players count them: the beginning of its picture or of
+its sound, whichever is earlier. A frame is shown at the time its packet states. Where the
+container's clock is set anew, as between recordings that were put behind each other, the next frame
+follows when the last one ends. Raw streams state no times: their frames follow one after another at
+the rate in their header.
+"""
+
+import logging
+import math
+
+import av
+
+log = logging.getLogger(__name__)
+
+# MPEG-TS, MPEG-PS and Ogg may jump ahead: a longer gap between two frames is such a jump. In other
+# formats a frame is shown until the next one, however long.
+LONGEST_GAP_S = 100.0
+LONGEST_SHOWN_S = 24 * 3600.0  # a frame that is shown for longer has a wrong time
+EXACT_S = 1e-6  # rounding error of computed times
+_BACK_S = 0.1  # shorter ways back are inexact times, not a clock that was set
+_RAW_RATE = 25.0  # frames per second, where a raw stream states none
+
+
+class Clock:
+    """Puts the packets of a video stream on one clock that is never set anew.
+
+    Attributes:
+      unit_s: seconds in a unit of time stamps.
+      rate: frames per second as stated; 0 if they are not.
+      counted: whether the k-th frame shown has the k-th time, whatever packet it comes from: AVI
+        states only when frames are decoded, raw streams nothing.
+      first: when the first frame is shown, units, of the packets followed so far.
+      starts_at_keys: whether the place of a key frame is known where decoding starts there.
+    """
+
+    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream):
+        """Starts before the first packet.
+
+        Args:
+          container: the video's container.
+          stream: its video stream.
+        """
+        self._raw = _is(container, av.format.Flags.no_timestamps)
+        self.counted = self._raw or container.format.name == "avi"
+        self.starts_at_keys = not (self.counted and stream.codec_context.has_b_frames)
+        self._assumes_rate = False
+        self.unit_s = float(stream.time_base or 0)
+        self.rate = float(stream.average_rate or stream.guessed_rate or 0)
+        if self._raw:
+            self._assumes_rate = not stream.codec_context.framerate
+            stated = stream.guessed_rate or stream.codec_context.framerate
+            self.rate = _RAW_RATE if self._assumes_rate else float(stated or _RAW_RATE)
+        unit_s = self.unit_s or 1.0
+        self._frame = round(1 / (self.rate * unit_s)) if self.rate > 0 else 0
+        self._back = _BACK_S / unit_s
+        jumps_ahead = _is(container, av.format.Flags.ts_discont)
+        self._ahead = LONGEST_GAP_S / unit_s if jumps_ahead else math.inf
+        self._jumps = self._shift = self._count = 0
+        self.first = self._latest = self._end = 0  # starts of frames so far, and the last end
+        # All frames after a key frame are shown after those before it.
+        self._earliest = -math.inf
+
+    def note_assumed_rate(self, name: object) -> None:
+        """Logs the rate if a raw stream states none; `name` is the video's."""
+        if self._assumes_rate:
+            log.warning(
+                f"{name}: states no frame rate; {self.rate:g} frames per second are assumed"
+            )
+
+    @property
+    def seekable(self) -> bool:
+        """Whether seeking to a time finds its frame, as far as the packets have been followed."""
+        return not self._raw and not self._jumps
+
+    def follow(self, packet: av.Packet) -> int | None:
+        """Moves the next packet's time stamps to this clock.
+
+        Args:
+          packet: of the video stream, in the order of the file; its `pts` and `dts` are changed.
+
+        Returns:
+          When its frame is shown, in units; see `counted`. None if the packet does not say.
+        """
+        if not packet.size:
+            return None
+        if self._raw:
+            stamp: int | None = round(self._count / (self.rate * self.unit_s))
+        else:
+            stamp = packet.dts if self.counted else packet.pts
+        if stamp is None:
+            return None
+        stamp += self._shift
+        if not packet.is_discard:
+            stamp = self._advance(stamp, packet)
+        packet.pts = stamp
+        if packet.dts is not None:
+            packet.dts += self._shift
+        return stamp
+
+    def _advance(self, stamp: int, packet: av.Packet) -> int:
+        """Takes the time of a frame that is shown; returns it on this clock."""
+        end = stamp + (packet.duration or self._frame)
+        if self._count:
+            if packet.is_keyframe:
+                self._earliest = self._latest - self._back
+            if stamp < self._earliest or stamp > self._latest + self._ahead:
+                self._jumps += 1
+                self._shift += self._end - stamp
+                end += self._end - stamp
+                stamp, self._earliest = self._end, -math.inf
+            self.first, self._latest = min(self.first, stamp), max(self._latest, stamp)
+            self._end = max(self._end, end)
+        else:
+            self.first, self._latest, self._end = stamp, stamp, end
+        self._count += 1
+        return stamp
+
+
+def delay_of(container: av.container.InputContainer, first_s: float) -> float:
+    """Returns how long after the container's start the first frame is shown, seconds.
+
+    Args:
+      container: the video's container.
+      first_s: what its clock says when the first frame is shown, seconds.
+    """
+    starts_s = [
+        float(stream.start_time * stream.time_base)
+        for stream in container.streams
+        if stream.type in ("audio", "video")
+        and stream.start_time is not None
+        and stream.time_base is not None
+    ]
+    delay_s = max(first_s - min(starts_s, default=first_s), 0.0)
+    if delay_s > LONGEST_GAP_S and _is(container, av.format.Flags.ts_discont):
+        return 0.0  # another programme's clock
+    return delay_s
+
+
+def delay_counts(delay_s: float, fps: float) -> bool:
+    """Returns whether a delay is as long as a frame sampled at `fps`; a shorter one is ignored."""
+    return delay_s * fps >= 1 - 1e-3
+
+
+def tolerance_of(unit_s: float) -> float:
+    """Returns how many seconds a time may be too early that is rounded to units."""
+    return max(EXACT_S, 0.51 * unit_s)
+
+
+def _is(container: av.container.InputContainer, flag: av.format.Flags) -> bool:
+    """Returns whether FFmpeg says this of the container's format."""
+    return flag in av.format.Flags(container.format.flags)
