@@ -125,7 +125,7 @@ def test_where_a_clock_starts_again_time_goes_on(tmp_path, suffix, starts_s, sou
         return
     # Where transport streams were joined, their packets' counter is broken, which is reported.
     joins = len(starts_s) - 1 if suffix == "ts" else 0
-    check(path, range(count), seconds(0, count), count / 30, slack=3, damaged=joins)
+    check(path, range(count), seconds(0, count), count / 30, slack=1, damaged=joins)
 
 
 @pytest.mark.parametrize("sound", [True, False])
