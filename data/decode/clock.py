@@ -12,6 +12,8 @@ import math
 
 import av
 
+from afsd_jax.data.decode.damage import DamageCounter
+
 log = logging.getLogger(__name__)
 
 # MPEG-TS, MPEG-PS and Ogg may jump ahead: a longer gap between two frames is such a jump. In other
@@ -74,11 +76,12 @@ class Clock:
         """Whether seeking to a time finds its frame, as far as the packets have been followed."""
         return not self._raw and not self._jumps
 
-    def follow(self, packet: av.Packet) -> int | None:
+    def follow(self, packet: av.Packet, damage: DamageCounter | None = None) -> int | None:
         """Moves the next packet's time stamps to this clock.
 
         Args:
           packet: of the video stream, in the order of the file; its `pts` and `dts` are changed.
+          damage: counts damage in the packets before; told where recordings were joined.
 
         Returns:
           When its frame is shown, in units; see `counted`. None if the packet does not say.
@@ -93,7 +96,10 @@ class Clock:
             return None
         stamp += self._shift
         if not packet.is_discard:
+            jumps = self._jumps
             stamp = self._advance(stamp, packet)
+            if self._jumps > jumps and damage is not None:
+                damage.excuse_join()
         packet.pts = stamp
         if packet.dts is not None:
             packet.dts += self._shift

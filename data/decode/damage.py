@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 
+_NEAR = 4  # packets: a frame is marked late, as FFmpeg looks for its end in the next one
+
 # MPEG transport streams.
 _SYNC = 0x47
 # (bytes of a packet, offset of its sync byte): plain, Blu-ray (m2ts), with parity.
@@ -25,17 +27,31 @@ class DamageCounter:
         self.count = count
         # Times of damaged packets. Their frames follow within far fewer than 64 packets.
         self._packets: deque[int | None] = deque(maxlen=64)
+        self._since_marked = _NEAR  # packets since the last one that was marked and decoded
 
     def decode(self, packet: av.Packet) -> list[av.VideoFrame] | None:
         """Returns the frames of a packet, or None if it cannot be decoded."""
+        self._since_marked += 1
         if packet.is_corrupt:
             self.count += 1
             self._packets.append(packet.pts)
+            self._since_marked = 0
         try:
             return packet.decode()
         except av.FFmpegError:
             self.count += packet.pts not in self._packets
+            self._since_marked += _NEAR * packet.is_corrupt
             return None
+
+    def excuse_join(self) -> None:
+        """Takes back the mark of a packet just before two recordings were joined.
+
+        FFmpeg marks it because the packets' counter starts again, though nothing is missing.
+        """
+        if self._since_marked < _NEAR:
+            self.count -= 1
+            self._packets.pop()
+            self._since_marked = _NEAR
 
     def is_undamaged(self, frame: av.VideoFrame) -> bool:
         """Returns whether a frame is undamaged."""

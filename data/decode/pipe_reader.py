@@ -137,7 +137,7 @@ class PipeReader:
         """Yields every whole frame and the time at which it is shown, units of the stream."""
         due: deque[int | None] = deque()  # times of the frames that are decoded, but not shown yet
         for packet in self._packets():
-            stamp = self._clock.follow(packet)
+            stamp = self._clock.follow(packet, self._damage)
             if self._clock.counted and packet.size:
                 due.append(stamp)
             frames = self._damage.decode(packet)

@@ -188,7 +188,7 @@ class VideoReader:
         wanted = set(pts[self._kept].tolist()) if len(pts) else None
         end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
         for packet in container.demux(stream):
-            clock.follow(packet)
+            clock.follow(packet, self._damage)
             if wanted is not None:
                 # A frame that is not kept and that no other frame needs is not decoded, unless
                 # it may show damage: the last frames, and packets that are marked as corrupt.
