@@ -1,4 +1,4 @@
-"""How time goes on in a video, the same for files and pipes.
+"""How time goes on in a video, the same for files, pipes and excerpts.
 
 Seconds count from the container's start, as players count them: the beginning of its picture or of
 its sound, whichever is earlier. A frame is shown at the time its packet states. Where the
@@ -100,9 +100,9 @@ class Clock:
             stamp = self._advance(stamp, packet)
             if self._jumps > jumps and damage is not None:
                 damage.excuse_join()
-        packet.pts = stamp
-        if packet.dts is not None:
-            packet.dts += self._shift
+        if self._shift:
+            packet.pts = stamp
+            packet.dts = None if packet.dts is None else packet.dts + self._shift
         return stamp
 
     def _advance(self, stamp: int, packet: av.Packet) -> int:

@@ -1,7 +1,8 @@
 """Parts of a video file: single frames, or all frames between two times.
 
 Times are seconds as `clock` defines them. Decoding starts at the last key frame before the wanted
-part, so a part of a long video costs no more than one of a short video.
+part, so a part of a long video costs no more than one of a short video, once the times of the file
+have been read.
 """
 
 import itertools
