@@ -67,7 +67,7 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     """Reads clips in both ways in turn, in this process."""
     memory_at_start = _peak_mib()
     from afsd_jax.data.storage import frame_codec
-    from afsd_jax.data.storage.prepared_video import open_folder
+    from afsd_jax.data.storage.prepared_folder import open_folder
     from afsd_jax.data.training_data import TrainingData
 
     config = default_config()
@@ -84,7 +84,9 @@ def measure(data_dir: Path, clips: int, repeats: int) -> dict[str, float]:
     pipeline()  # starts the threads
     result["memory_above_start_mib"] = _peak_mib() - memory_at_start
 
-    builder = open_folder(data_dir / "videos" / "rgb")
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(open_folder(data_dir / "videos" / "rgb").path)
     videos = list(builder.as_dataset(split="train").as_numpy_iterator())
     encoded = [video["frames"].tolist() for video in videos]
     kind = videos[0]["encoding"].decode()

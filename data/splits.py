@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
-from afsd_jax.data.storage.prepared_video import PreparedVideo, open_folder, read_videos
+from afsd_jax.data.storage.prepared_folder import PreparedFolder, open_folder
+from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
 
 def open_split(
     data: ml_collections.ConfigDict, split: str
-) -> tuple["tfds.core.DatasetBuilder", list[PreparedVideo]]:
+) -> tuple[PreparedFolder, list[PreparedVideo]]:
     """Opens a split of the data set that the configuration names.
 
     Args:
@@ -30,8 +30,8 @@ def open_split(
       UserError: the data set is missing or damaged, or its frames have another size, rate or number
         of channels than in the configuration.
     """
-    builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
-    videos = read_videos(builder, split)
+    opened = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    videos = read_videos(opened, split)
     height, width, channels = videos[0].shape
     folder, size = videos[0].path.parent, data.frame_size
     if (height, width) != (size, size):
@@ -46,7 +46,7 @@ def open_split(
         )
     for video in videos:
         _check_rate(video, data)
-    return builder, videos
+    return opened, videos
 
 
 def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:

@@ -16,13 +16,12 @@ from afsd_jax.data.clips.consistency import consistency_clip, moved_length
 from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
-from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
-    import tensorflow_datasets as tfds
 
 Batch = dict[str, np.ndarray]
 Features = Callable[[int, int, int], np.ndarray]  # of a video's clip in a view, by number
@@ -45,7 +44,7 @@ class TrainingData:
         config: ml_collections.ConfigDict,
         process_index: int = 0,
         process_count: int = 1,
-        split: tuple["tfds.core.DatasetBuilder", list[PreparedVideo]] | None = None,
+        split: tuple[PreparedFolder, list[PreparedVideo]] | None = None,
     ):
         """Finds the clips; reads no frames.
 
@@ -60,8 +59,8 @@ class TrainingData:
             fewer clips than a batch.
         """
         self._config = config
-        builder, self.videos = split or open_split(config.data, config.data.train_split)
-        self.class_names = schema.class_names(builder)
+        opened, self.videos = split or open_split(config.data, config.data.train_split)
+        self.class_names = opened.class_names
         self.offsets: list[list[int]] = []
         self._clips: list[tuple[int, Clip]] = []
         self._moved_lengths: list[int] = []  # background frames to move, for each video
@@ -81,7 +80,7 @@ class TrainingData:
         self.steps_per_epoch = self.num_clips // batch_size
         if not self.steps_per_epoch:
             raise UserError(
-                f"{builder.data_path}: split {config.data.train_split} has {self.num_clips} clips, "
+                f"{opened.path}: split {config.data.train_split} has {self.num_clips} clips, "
                 f"fewer than train.batch_size = {batch_size}"
             )
         if batch_size % process_count:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from afsd_jax.data.clips.geometry import centre_crop
 from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
-from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import FrameReader, PreparedVideo, actions_of
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import common_length
@@ -24,7 +24,6 @@ from afsd_jax.inputs.video import OpenVideo, VideoSource
 from afsd_jax.types import Action
 
 if TYPE_CHECKING:
-    import tensorflow_datasets as tfds
 
 
 class PreparedSplit:
@@ -32,7 +31,7 @@ class PreparedSplit:
 
     Attributes:
       folders: folder of each data set.
-      builders: builder of each data set.
+      data_sets: the opened data sets.
     """
 
     def __init__(
@@ -57,18 +56,18 @@ class PreparedSplit:
             sets hold different videos.
         """
         self._data, self.folders = configs[0].data, list[Path]()
-        self.builders: list[tfds.core.DatasetBuilder] = []
+        self.data_sets: list[PreparedFolder] = []
         self._videos: list[list[PreparedVideo]] = []  # of each data set
         for config in configs:
             data = config.data.copy_and_resolve_references()
             if data_dir is not None:
                 data.data_dir = os.fspath(data_dir)
-            builder, videos = open_split(data, split or data.test_split)
-            self.builders.append(builder)
-            self.folders.append(Path(builder.data_path))
+            opened, videos = open_split(data, split or data.test_split)
+            self.data_sets.append(opened)
+            self.folders.append(opened.path)
             self._videos.append(videos[process_index::process_count])
             if len(self._videos) == 1:
-                self._class_names = schema.class_names(builder)
+                self._class_names = opened.class_names
             names = [video.name for video in self._videos[-1]]
             if names != self.names:
                 odd = sorted(set(names) ^ set(self.names))

@@ -1,5 +1,6 @@
 """Reading JSON files, and writing files completely or not at all."""
 
+import collections
 import contextlib
 import json
 import os
@@ -117,8 +118,34 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Returns the content of a JSON file.
+def read_text(path: str | os.PathLike[str], most_bytes: int | None = None) -> str:
+    """Returns the content of a text file in UTF-8.
+
+    Args:
+      path: file to read; pipes and devices, which may never end, are refused.
+      most_bytes: largest size that is read; None: any.
+
+    Raises:
+      UserError: the file is missing, unreadable, too large or no UTF-8.
+    """
+    try:
+        if Path(path).exists() and not Path(path).is_file():
+            raise UserError(f"{path}: must be a file, not a folder, pipe or device")
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                raise UserError(f"{path}: has {size:,} bytes, more than such a file may have")
+            return file.read().decode("utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text in UTF-8 ({error.reason})") from error
+
+
+def read_json(path: str | os.PathLike[str], most_bytes: int | None = None) -> Any:
+    """Returns the content of a JSON file; see `read_text`.
 
     Raises:
       UserError: the file is missing, unreadable or not JSON, or has a name twice (Python's reader
@@ -128,17 +155,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
+            (twice, _), *_ = collections.Counter(name for name, _ in pairs).most_common(1)
             raise UserError(f"{path}: duplicate video or field {twice!r}; it must appear once")
         return content
 
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=unique)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        return json.loads(read_text(path, most_bytes), object_pairs_hook=unique)
     except UserError:
         raise
     except (ValueError, RecursionError) as error:

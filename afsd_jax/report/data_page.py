@@ -9,11 +9,10 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data import summary
-from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.prepared_folder import INFO, open_folder
 from afsd_jax.data.storage.prepared_video import (
     PreparedVideo,
     actions_of,
-    open_folder,
     read_frames,
     read_videos,
 )
@@ -52,19 +51,18 @@ def open_data_set(folder: str | os.PathLike[str]) -> DataSet:
       UserError: the folder contains no data set, or several.
     """
     folder = Path(folder)
-    if not (folder / "dataset_info.json").exists():
-        streams = sorted({path.parent.parent for path in folder.rglob("dataset_info.json")})
+    if not (folder / INFO).exists():
+        streams = sorted({path.parent.parent for path in folder.rglob(INFO)})
         if len(streams) > 1:
             raise UserError(f"{folder}: contains {len(streams)} data sets; give {streams[0]}")
         folder = streams[0] if streams else folder
-    builder = open_folder(folder)
-    stream = builder.builder_config.name if builder.builder_config else ""
-    splits = sorted(builder.info.splits, key=lambda split: (split != "train", split))
+    opened = open_folder(folder)
+    splits = sorted(opened.splits, key=lambda split: (split != "train", split))
     return DataSet(
-        f"{builder.name} {stream}".strip(),
-        Path(builder.data_path),
-        schema.class_names(builder),
-        {split: read_videos(builder, split) for split in splits},
+        f"{opened.name} {opened.stream}".strip(),
+        opened.path,
+        opened.class_names,
+        {split: read_videos(opened, split) for split in splits},
     )
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from afsd_jax.config import OPEN
 from afsd_jax.data.clips.training_clips import video_clips
-from afsd_jax.data.storage import schema
-from afsd_jax.data.storage.prepared_video import PreparedVideo, open_folder, read_videos
+from afsd_jax.data.storage.prepared_folder import open_folder
+from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
 from afsd_jax.errors import UserError
 
 CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
@@ -81,14 +81,14 @@ def choose_fields(
     chooser, data = _Chooser(config), config.data
     if not chooser.open_fields:
         return config, [], []
-    builder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
-    videos = read_videos(builder, data.train_split)
+    folder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    videos = read_videos(folder, data.train_split)
     if not any(len(video.labels) for video in videos):
         raise UserError(
-            f"{builder.data_path}: no video of split {data.train_split} has an action; annotate "
+            f"{folder.path}: no video of split {data.train_split} has an action; annotate "
             "some, and prepare the data set again"
         )
-    names = schema.class_names(builder)
+    names = folder.class_names
     lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])  # frames
     _choose_frames(chooser, videos)
     num_clips = _choose_clips(chooser, videos, lengths)
@@ -96,7 +96,7 @@ def choose_fields(
     sides = [name for name in names if _SIDES.search(name)]
     chooser.choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
     _choose_epochs(chooser, num_clips)
-    _choose_evaluation(chooser, "validation" in builder.info.splits)
+    _choose_evaluation(chooser, "validation" in folder.splits)
     labels = np.concatenate([video.labels for video in videos]) - 1
     return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length)
 

@@ -124,7 +124,7 @@ class ClipLosses:
         """
         config = config.copy_and_resolve_references()
         config.data.train_split = config.data.validation_split
-        opened = split.builders[0], split.videos
+        opened = split.data_sets[0], split.videos
         config.data.crops, config.data.flip = 1, 0.0
         batch_size, config.train.batch_size = config.train.batch_size, 1
         count = TrainingData(config, split=opened).num_clips

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ENCODINGS = ("jpeg", "png", "raw")
 JPEG_QUALITY = 95
 _FRAMES_PER_STEP = 16  # frames that one step of tf.map_fn decodes
+_STARTS = {"jpeg": 0xFFD8, "png": 0x8950, "gif": 0x4749, "bmp": 0x424D}  # the first two bytes
+_MOST_SEGMENTS = 100  # of a JPEG before its frame header; ours have four
 
 Crop = tuple["tf.Tensor | int", "tf.Tensor | int", int, int]
 
@@ -54,8 +56,81 @@ def decode(frame: bytes, encoding: str, height: int, width: int, channels: int) 
     check_encoding(encoding)
     if encoding == "raw":
         return np.frombuffer(frame, np.uint8).reshape(height, width, channels)
-    image = np.asarray(Image.open(io.BytesIO(frame)))
+    with Image.open(io.BytesIO(frame), formats=[encoding]) as opened:
+        if opened.size != (width * (2 if channels == 2 else 1), height):
+            raise ValueError(f"a frame has {opened.width}x{opened.height} pixels")
+        image = np.asarray(opened)
+    if image.shape[2:] != (() if channels == 2 else (channels,)):
+        raise ValueError(f"a frame has {image.shape[2:]} channels")
     return np.stack([image[:, :width], image[:, width:]], axis=-1) if channels == 2 else image
+
+
+def check_stored(
+    content: np.ndarray,
+    begins: np.ndarray,
+    ends: np.ndarray,
+    encoding: str,
+    height: int,
+    width: int,
+    channels: int,
+) -> None:
+    """Checks JPEG or PNG frames of a shard by their headers, before a decoder makes room for them.
+
+    Args:
+      content: the shard's bytes, uint8 [size].
+      begins: position of each frame's first byte, int64 [N].
+      ends: position after each frame's last byte, int64 [N].
+      encoding: jpeg or png.
+      height: height of a decoded frame, pixels.
+      width: width of a decoded frame, pixels.
+      channels: number of channels of a decoded frame.
+
+    Raises:
+      ValueError: a frame is a picture of another encoding or size.
+    """
+    readable = begins + 4 <= ends
+    begins, ends = begins[readable], ends[readable]
+    starts = content[begins[:, None] + np.arange(2)].astype(int) @ (256, 1)
+    pictures = np.isin(starts, list(_STARTS.values()))  # TensorFlow decodes any of these
+    if (starts[pictures] != _STARTS[encoding]).any():
+        raise ValueError("a frame is of another encoding")
+    size = _png_size if encoding == "png" else _jpeg_size
+    sizes = size(content, begins[pictures], ends[pictures])
+    if (sizes != (height, width * (2 if channels == 2 else 1))).any():
+        raise ValueError("a frame's picture has another size")
+
+
+def _numbers(content: np.ndarray, at: np.ndarray, size: int) -> np.ndarray:
+    """Returns the big-endian numbers of `size` bytes at these positions."""
+    digits = content[at[:, None] + np.arange(size)].astype(np.int64)
+    return digits @ (256 ** np.arange(size)[::-1])
+
+
+def _png_size(content: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns the (height, width) that each PNG states, int64 [N, 2]."""
+    if (ends - begins < 33).any() or (_numbers(content, begins + 12, 4) != 0x49484452).any():
+        raise ValueError("a frame is no PNG")
+    return np.stack([_numbers(content, begins + at, 4) for at in (20, 16)], axis=1)
+
+
+def _jpeg_size(content: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns the (height, width) that each JPEG states, int64 [N, 2]."""
+    at, sizes = begins + 2, np.zeros((len(begins), 2), np.int64)
+    left = np.arange(len(begins))
+    for _ in range(_MOST_SEGMENTS):  # of each picture one at a time, up to its frame header
+        if not len(left):
+            return sizes
+        place = at[left]
+        if (place + 9 > ends[left]).any() or (content[place] != 0xFF).any():
+            raise ValueError("a frame is no JPEG")
+        kinds = content[place + 1]
+        # SOF0 to SOF15, but for the tables DHT, JPG and DAC
+        found = (kinds >= 0xC0) & (kinds <= 0xCF) & ~np.isin(kinds, (0xC4, 0xC8, 0xCC))
+        headers = place[found] + 5
+        sizes[left[found]] = np.stack([_numbers(content, headers + i, 2) for i in (0, 2)], axis=1)
+        at[left] += 2 + np.maximum(_numbers(content, place + 2, 2), 2)
+        left = left[~found]
+    raise ValueError("a JPEG has no frame header")
 
 
 def decode_tf(

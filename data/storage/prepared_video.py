@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from afsd_jax.data.storage import schema, shards
+from afsd_jax.data.storage import prepared_checks, schema, shards
 from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
+from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action
 
@@ -49,54 +50,45 @@ class PreparedVideo(NamedTuple):
         return len(self.positions) - 1
 
 
-def open_folder(folder: Path) -> tfds.core.DatasetBuilder:
-    """Opens a prepared folder: a version of a data set, or the newest version in a folder.
-
-    Raises:
-      UserError: nothing has been prepared there.
-    """
-    versions = [path.parent for path in folder.glob("*.*.*/dataset_info.json")]
-    newest = max(versions, key=lambda path: [int(n) for n in path.name.split(".")], default=folder)
-    if not (newest / "dataset_info.json").exists():
-        raise UserError(
-            f"{folder}: no prepared data set; make it with afsd prepare, or set data.data_dir to "
-            "the folder into which it was prepared"
-        )
-    return tfds.builder_from_directory(newest)
-
-
-def read_videos(builder: tfds.core.DatasetBuilder, split: str) -> list[PreparedVideo]:
+def read_videos(folder: PreparedFolder, split: str) -> list[PreparedVideo]:
     """Returns the videos of a split in their order, without reading frames.
 
     Args:
-      builder: builder of a prepared data set.
-      split: name of a split, such as train, or a part of one, such as train[:10%].
+      folder: a prepared data set.
+      split: a name such as train, or a part of one such as train[:10%].
 
     Raises:
-      UserError: the split does not exist or is empty, a shard is damaged, or the videos' frames
-        differ in size or encoding.
+      UserError: there is no such split or nothing in it, a shard is damaged, two videos have one
+        name, or the videos' frames differ in size or encoding.
     """
-    info = builder.info
     try:
-        parts = info.splits[split].file_instructions
+        parts = folder.splits[split].file_instructions
     except (KeyError, ValueError) as error:
         raise UserError(
-            f"{builder.data_path}: no split {split!r}; there are {', '.join(info.splits)}"
+            f"{folder.path}: no split {split!r}; there are {', '.join(folder.splits)}"
         ) from error
-    if info.file_format != tfds.core.FileFormat.TFRECORD:
-        raise UserError(f"{builder.data_path}: is stored as {info.file_format}, not as tfrecord")
-    videos = []
+    videos: list[PreparedVideo] = []
     for part in tqdm(parts, desc=f"indexing {split}", unit="file", delay=2):
         stop = None if part.take < 0 else part.skip + part.take
-        videos += read_shard(Path(part.filename), info.features)[part.skip : stop]
+        found = read_shard(Path(part.filename), schema.features(), len(folder.class_names))
+        if len(found) != part.examples_in_shard:
+            raise UserError(
+                f"{part.filename}: holds {len(found)} videos, not {part.examples_in_shard} as the "
+                "data set says; prepare it again"
+            )
+        videos += found[part.skip : stop]
     if not videos:
-        raise UserError(f"{builder.data_path}: split {split} has no videos")
+        raise UserError(f"{folder.path}: split {split} has no videos")
+    names: set[str] = set()
     for video in videos:
         if (video.encoding, video.shape) != (videos[0].encoding, videos[0].shape):
             raise UserError(
                 f"{video.path}: frames are {video.encoding} {video.shape}, but those of "
                 f"{videos[0].path} {videos[0].encoding} {videos[0].shape}; prepare them alike"
             )
+        if video.name in names:
+            raise UserError(f"{video.path}: video {video.name!r} is in the split twice")
+        names.add(video.name)
     return videos
 
 
@@ -107,11 +99,18 @@ def actions_of(video: PreparedVideo, class_names: Sequence[str]) -> list[Action]
     return sorted(actions, key=lambda action: action.start_s)
 
 
-def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[PreparedVideo]:
+def read_shard(
+    path: Path, features: tfds.features.FeaturesDict, num_classes: int | None = None
+) -> list[PreparedVideo]:
     """Returns the videos of one shard, without reading frames.
 
+    Args:
+      path: file of the shard.
+      features: see `schema.features`.
+      num_classes: number of classes that labels may have; None: any.
+
     Raises:
-      UserError: the shard is missing or damaged.
+      UserError: the shard is missing or damaged, or states what no video has.
     """
     videos = []
     with shards.naming_damage(path):
@@ -125,10 +124,12 @@ def read_shard(path: Path, features: tfds.features.FeaturesDict) -> list[Prepare
                 fields["encoding"].decode(),
                 (int(fields["height"]), int(fields["width"]), int(fields["channels"])),
                 segments.T.reshape(-1, 2),
-                np.array(actions["label"], np.int32) + 1,
+                np.array(actions["label"], np.int64).astype(np.int32) + 1,
                 path,
                 positions,
             )
+            prepared_checks.check_video(video, num_classes)
+            shards.check_pictures(path, positions, video.encoding, video.shape)
             videos.append(video)
     return videos
 
@@ -168,6 +169,9 @@ class FrameReader:
             tf.config.set_visible_devices([], "GPU")  # JAX uses the GPUs
         self._encoding, self._shape = videos[0].encoding, videos[0].shape
         self._frame_bytes = int(np.prod(self._shape)) if self._encoding == "raw" else 0
+        for video in videos if self._frame_bytes else ():
+            if len(set(np.diff(video.positions).tolist())) > 1:
+                raise UserError(f"{video.path}: raw frames differ in size; prepare it again")
         self._paths = tf.constant([str(video.path) for video in videos])
         self._sizes = tf.constant([video.path.stat().st_size for video in videos], tf.int64)
         counts = [len(video.positions) for video in videos]

@@ -35,6 +35,7 @@ TensorFlow reads such records without parsing or copying; the bytes after each f
 """
 
 import contextlib
+import itertools
 import mmap
 import struct
 import tempfile
@@ -47,6 +48,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
+from afsd_jax.data.storage.frame_codec import check_stored
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer has less than 2 GiB with its headers
 _LENGTH, _CHECKSUM = 8, 4  # bytes
 _CHUNK = 1 << 20  # bytes that are copied at a time
+_VARINT_BYTES = 10  # at most, of 64 bits
+_DAMAGE = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError)
 
 
 def write_example(
@@ -120,8 +124,34 @@ def read_index(
             others, positions = _split(data, start, stop)
             fields = features.deserialize_example_np(_head(others, 0))
             del fields["frames"]
-            index.append((fields, np.array(positions, np.int64)))
+            index.append((fields, positions))
         return index
+
+
+def check_pictures(
+    path: Path, positions: np.ndarray, encoding: str, shape: tuple[int, int, int]
+) -> None:
+    """Checks by their headers that frames are what their example states.
+
+    Args:
+      path: file of the shard.
+      positions: int64 [N + 1]; see `read_index`.
+      encoding: of the frames; see `frame_codec`.
+      shape: (height, width, channels) of a decoded frame.
+
+    A frame that begins like no picture at all is left to the decoder, which refuses it: of a
+    damaged video the others can still be read.
+
+    Raises:
+      UserError: a frame is of another size or encoding.
+    """
+    if encoding == "raw":
+        return
+    with naming_damage(path):
+        content, begins = np.memmap(path, np.uint8, "r"), positions[:-1] + 1
+        for _ in range(_VARINT_BYTES):  # the bytes of a size but its last have the top bit set
+            begins += content[begins] >= 0x80
+        check_stored(content, begins + 1, positions[1:], encoding, *shape)
 
 
 def read_frames(path: Path, positions: np.ndarray, numbers: Iterable[int]) -> Iterator[bytes]:
@@ -172,9 +202,13 @@ def read_frames_tf(
 @contextlib.contextmanager
 def naming_damage(path: Path) -> Iterator[None]:
     """Turns the errors of a missing or damaged shard into a UserError that names the shard."""
+    if path.exists() and not path.is_file():  # a pipe or device might never end
+        raise UserError(f"{path}: must be a file; prepare the data set again")
     try:
         yield
-    except (OSError, ValueError, IndexError, struct.error, DecodeError) as error:
+    except UserError:
+        raise
+    except (*_DAMAGE, struct.error, DecodeError) as error:
         raise UserError(
             f"{path}: the shard is missing or damaged; prepare the data set again"
         ) from error
@@ -236,13 +270,13 @@ def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
         yield start, start + length
 
 
-def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, list[int]]:
+def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, np.ndarray]:
     """Splits an Example into its frames and its other entries, sorted by name.
 
     Returns:
       The entries as bytes, and the positions of the frames; see `read_index`.
     """
-    others, positions = {}, [0]
+    others, positions = {}, np.zeros(1, np.int64)
     for _, first, last in _fields(data, start, stop):  # the Features of an Example
         for entry, begin, end in _fields(data, first, last):
             (_, name, name_end), (_, feature, feature_end) = _fields(data, begin, end)
@@ -251,7 +285,7 @@ def _split(data: mmap.mmap | bytes, start: int, stop: int) -> tuple[bytes, list[
                 continue
             for _, first_frame, last_end in _fields(data, feature, feature_end):  # the BytesList
                 ends = (frame_end for *_, frame_end in _fields(data, first_frame, last_end))
-                positions = [first_frame, *ends]
+                positions = np.fromiter(itertools.chain([first_frame], ends), np.int64)
     return b"".join(others[name] for name in sorted(others)), positions
 
 
@@ -269,6 +303,8 @@ def _fields(data: mmap.mmap | bytes, start: int, stop: int) -> Iterator[tuple[in
             if byte < 0x80:
                 break
             shift += 7
+            if shift >= 7 * _VARINT_BYTES:
+                raise ValueError("a size has too many bytes")
         end = begin + length
         if end > stop:
             raise ValueError("a field is longer than its message")

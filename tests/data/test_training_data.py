@@ -14,7 +14,7 @@ from afsd_jax.config import default_config
 from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
-from afsd_jax.data.storage import frame_codec, prepared_video, schema
+from afsd_jax.data.storage import frame_codec, prepared_folder, prepared_video, schema
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
@@ -325,7 +325,7 @@ def test_frames_are_found_in_any_tfds_folder_of_the_schema(tmp_path):
                 file.write(features.serialize_example(example))
     split = tfds.core.SplitInfo(name="train", shard_lengths=[3, 4], num_bytes=0)
     tfds.folder_dataset.write_metadata(data_dir=folder, features=features, split_infos=[split])
-    builder = prepared_video.open_folder(folder.parent)
+    builder = prepared_folder.open_folder(folder.parent)
     found = prepared_video.read_videos(builder, "train")
     assert [video.name for video in found] == [example["name"] for example in examples]
     for video, example in zip(found, examples, strict=True):
