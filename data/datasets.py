@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.builders import prepared_report
 from afsd_jax.data.builders.activitynet import Activitynet
 from afsd_jax.data.builders.base import VideoBuilder
 from afsd_jax.data.builders.dataset_folder import REPORT
@@ -13,8 +14,8 @@ from afsd_jax.data.builders.own_videos import OwnVideos
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
+from afsd_jax.data.storage.prepared_folder import open_folder
 from afsd_jax.errors import UserError
-from afsd_jax.io import files
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
     builder.name: builder for builder in (Thumos14, Activitynet, OwnVideos, Synthetic)
@@ -55,6 +56,8 @@ def prepare_dataset(
         Path(data_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
+    if (prepared_folder(dataset, data_dir, stream) / REPORT).exists():
+        open_folder(prepared_folder(dataset, data_dir, stream))  # refused before TFDS reads it
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
     folder = Path(builder.data_dir)
     if (folder / REPORT).exists():
@@ -100,4 +103,4 @@ def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
     notes (such as actions that were cut or left out) and fingerprints (name → three: frames,
     annotations, both together).
     """
-    return files.read_json(Path(folder) / REPORT)
+    return prepared_report.read_report(Path(folder) / REPORT)

@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
 from afsd_jax.data import annotations, preparation
-from afsd_jax.data.builders import citations
+from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
     REPORT,
     make_report,
@@ -223,7 +223,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         self, report: Path
     ) -> tuple[dict[str, Path], dict[str, Timeline], dict[str, str]]:
         """Returns shards, timelines and fingerprints of an rgb stream with the same sampling."""
-        content = files.read_json(report)
+        content = prepared_report.read_report(report)
         if content["stream"] != "rgb":
             raise UserError(
                 f"{report.parent}: holds {content['stream']}; frames come from rgb only"
@@ -287,7 +287,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         if self._options is None:
             return
         folder = Path(self.data_dir)
-        before = files.read_json(folder / REPORT)
+        before = prepared_report.read_report(folder / REPORT)
         for field, wanted in self.stored_options().items():
             if before.get(field, wanted) != wanted:
                 raise UserError(

@@ -119,6 +119,6 @@ def unchanged_result(task: Task, report: Mapping[str, Any]) -> TaskResult | None
     if task.earlier is not None:
         return task.earlier.result if task.earlier.key == task.key() else None
     error = report["unreadable"].get(task.name)
-    if error is None or report["fingerprints"][task.name][-1] != task.key():
+    if error is None or report["fingerprints"].get(task.name, [""])[-1] != task.key():
         return None
     return TaskResult(task.name, task.split, error)

@@ -1,4 +1,4 @@
-"""A prepared data set from a stranger is data: nothing of it runs, and what it forges is refused."""
+"""A prepared data set from a stranger is data: nothing of it runs, forged values are refused."""
 
 import io
 import json
@@ -82,7 +82,7 @@ def test_no_module_that_the_features_name_is_imported(folder, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "/tmp/x", "a/b", "a\\b", ".", "..", "", "a\nb", "\x1b[31m", "a\0b", "\u202e", "é" * 101],
+    ["../x", "/tmp/x", "a/b", "a\\b", ".", "..", "", "a\nb", "\x1b[31m", "\u202e", "é" * 999],
 )
 def test_names_that_are_no_safe_file_names_are_refused(folder, name):
     forge(folder, name=name)

@@ -1,0 +1,58 @@
+"""Reading `preparation.json`, which says what became of each video, strictly."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.annotations.checks import check_name
+from afsd_jax.errors import UserError
+from afsd_jax.io import files
+from afsd_jax.io.json_fields import field, read_list, require_dict, shown
+
+_SHARD = re.compile(r"\w[\w.-]*", re.ASCII)  # a file in the folder itself
+_NUMBERS = ("fps", "num_frames", "duration_s", "source_frames", "num_bytes", "damaged")
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Returns the content of a report whose names and values are possible.
+
+    Raises:
+      UserError: the file is missing or no report.
+    """
+    report = require_dict(files.read_json(path), str(path))
+    if report.get("stream") not in STREAM_CHANNELS:
+        raise UserError(f"{path}: stream must be rgb or flow, not {shown(report.get('stream'))}")
+    for name in ("fps", "max_frames"):
+        _check_number(field(report, name, str(path)), f"{path}.{name}")
+    names = read_list(field(report, "videos", str(path)), f"{path}: videos", _check_video)
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: names a video twice")
+    for name in ("unreadable", "fingerprints"):
+        require_dict(report.setdefault(name, {}), f"{path}: {name}")
+    for name, keys in report["fingerprints"].items():
+        if not isinstance(keys, list) or [type(key) for key in keys] != [str] * 3:
+            raise UserError(f"{path}: fingerprints[{name!r}] must be three texts")
+    return report
+
+
+def _check_video(entry: Any, place: str) -> str:
+    """Checks what is said of a video, and returns its name."""
+    name = field(require_dict(entry, place), "name", place)
+    if not isinstance(name, str):
+        raise UserError(f"{place}.name must be a text, not {shown(name)}")
+    check_name(name, "video name", place)
+    shard = field(entry, "shard", place)
+    if not isinstance(shard, str) or not _SHARD.fullmatch(shard):
+        raise UserError(f"{place}.shard must be the name of a file, not {shown(shard)}")
+    if entry.get("error") is not None or not isinstance(entry.get("split"), str):
+        raise UserError(f"{place}: must have a split and no error")
+    for number in _NUMBERS:
+        _check_number(field(entry, number, place), f"{place}.{number}")
+    return name
+
+
+def _check_number(value: Any, place: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise UserError(f"{place} must be a number from 0 on, not {shown(value)}")
