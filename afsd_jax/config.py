@@ -4,7 +4,9 @@
 in `configs/` start from it and change fields; the tree is locked, so a mistyped field is an error.
 """
 
+import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
@@ -49,24 +51,34 @@ _CHOICES = {
     "inference.nms": ("soft", "plain"),
 }
 _POSITIVE = (
-    "data.crop_size",
-    "data.clip_length",
-    "data.clip_stride",
+    *("data.crop_size", "data.clip_length", "data.clip_stride"),
     "data.max_actions",
     "data.consistency.divisor",
-    "model.channels",
-    "model.groups",
-    "model.trunk_width",
+    *("model.channels", "model.groups", "model.trunk_width"),
+    *("model.levels", "model.consistency_stride"),
     "optimizer.learning_rate",
-    "train.batch_size",
-    "train.accumulate",
-    "train.log_every",
+    *("train.batch_size", "train.accumulate", "train.log_every"),
     "train.keep_last",
-    "inference.window_stride",
-    "inference.batch_size",
-    "inference.nms_sigma",
+    *("inference.window_stride", "inference.batch_size", "inference.nms_sigma"),
 )
-_NOT_NEGATIVE = ("train.keep_best", "train.early_stop", "train.nan_limit")
+_NOT_NEGATIVE = (
+    "seed",
+    *("data.fps", "data.max_frames", "inference.max_detections", "model.num_classes"),
+    *("train.keep_best", "train.early_stop", "train.nan_limit"),
+)
+# Beyond these nothing fits any machine.
+_LARGEST = {
+    **{"data.fps": 10**6, "data.max_frames": 10**7, "data.frame_size": 2**13},
+    **{"data.clip_length": 2**16, "data.max_actions": 10**5},
+    **{"model.channels": 2**14, "model.trunk_width": 16, "model.levels": 16},
+    **{"model.num_classes": 10**6, "train.batch_size": 10**6, "inference.batch_size": 2**16},
+    "inference.window_stride": 10**7,
+}
+TRUNK_BLOCKS = (
+    *("Mixed_3b", "Mixed_3c", "Mixed_4b", "Mixed_4c", "Mixed_4d"),
+    *("Mixed_4e", "Mixed_4f", "Mixed_5b", "Mixed_5c"),
+)
+_NAME = re.compile(r"[\w-]*", re.ASCII)
 _INTERVALS = ("train.checkpoint_every", "train.evaluate_every")
 _EPOCHS = re.compile(r"([1-9]\d*) epochs?")
 
@@ -233,6 +245,12 @@ def check(config: ml_collections.ConfigDict) -> None:
     for field in _NOT_NEGATIVE:
         if _value(config, field) < 0:
             fail(field, "must not be negative")
+    for field, value in config_fields(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            fail(field, "must be a finite number")
+    for field, largest in _LARGEST.items():
+        if _value(config, field) > largest:
+            fail(field, f"must be at most {largest:,}")
     for field in _INTERVALS:
         if steps_between(_value(config, field), 1) is None:
             fail(field, 'must be a number of steps, or a text such as "1 epoch"; 0: never')
@@ -260,8 +278,31 @@ def check(config: ml_collections.ConfigDict) -> None:
         fail("model.num_classes", "must be at least 2: the background and one action")
     if len(model.loc_multipliers) != model.levels:
         fail("model.loc_multipliers", f"must have config.model.levels={model.levels} values")
+    if not all(_is_number(value) for value in model.loc_multipliers):
+        fail("model.loc_multipliers", "must be finite numbers")
+    blocks = model.pyramid_inputs
+    if not blocks or len(blocks) > model.levels or any(b not in TRUNK_BLOCKS for b in blocks):
+        fail("model.pyramid_inputs", f"must be 1 to model.levels of {', '.join(TRUNK_BLOCKS)}")
+    if not _NAME.fullmatch(data.dataset):
+        fail("data.dataset", "must be a name of letters, digits, _ and -")
+    if not 0 <= data.flip <= 1:
+        fail("data.flip", "must be a probability, from 0 to 1")
     if len(config.matching.length_ranges) not in (0, model.levels):
         fail("matching.length_ranges", f"must have {model.levels} ranges, or none")
+
+
+def config_fields(config: ml_collections.ConfigDict) -> Iterator[tuple[str, Any]]:
+    """Yields the name of every field, with dots, and its value."""
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            yield from ((f"{name}.{field}", inner) for field, inner in config_fields(value))
+        else:
+            yield name, value
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) < 1e300
 
 
 def steps_between(interval: Any, steps_per_epoch: int) -> int | None:

@@ -9,11 +9,37 @@ import ml_collections
 import numpy as np
 from flax import nnx
 
+from afsd_jax.errors import UserError
 from afsd_jax.models import Network
+from afsd_jax.models.network import feature_shapes
+
+_MOST_VALUES = 2**32  # of a network's weights: 16 GiB
+
+
+def check_size(config: ml_collections.ConfigDict) -> None:
+    """Checks, before anything is allocated, that a network is not absurdly large.
+
+    Raises:
+      UserError: it would have more than 4 billion weights.
+    """
+    model, channels = config.model, config.model.channels
+    inputs = feature_shapes(model, config.data.clip_length, config.data.crop_size)
+    pyramid = sum(height * width * features for _, height, width, features in inputs) * channels
+    # Towers, branches, frame-level feature and the pyramid's other levels are convolutions.
+    convolutions = (60 + 3 * model.levels) * channels**2
+    heads = 4 * channels * (model.num_classes + 3)
+    trunk = 13e6 * max(model.trunk_width, 0.1) ** 2
+    if pyramid + convolutions + heads + trunk > _MOST_VALUES:
+        raise UserError(
+            "the network of this configuration would have more than 4 billion weights; lower "
+            f"config.model.channels={channels}, config.model.trunk_width={model.trunk_width:g} or "
+            f"config.data.crop_size={config.data.crop_size}"
+        )
 
 
 def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
     """Returns the configured network with random weights."""
+    check_size(config)
     rng = np.random.default_rng(seed)
     network = Network(config.model, config.data.clip_length, config.data.crop_size, rng)
     return replace(network, jax.device_put(flatten(network)))
@@ -21,6 +47,7 @@ def build_network(config: ml_collections.ConfigDict, seed: int = 0) -> Network:
 
 def abstract_network(config: ml_collections.ConfigDict) -> Network:
     """Returns the configured network with shapes instead of weights, the same object each time."""
+    check_size(config)
     model = ml_collections.FrozenConfigDict(config.model)
     return _abstract_network(model, config.data.clip_length, config.data.crop_size)
 

@@ -18,13 +18,16 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from afsd_jax import evaluation
-from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
+from afsd_jax.io import files
 from afsd_jax.io.files import atomic_write
+from afsd_jax.io.json_fields import require_dict
 from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
-from afsd_jax.weights import checksums
+from afsd_jax.weights import checksums, stored_config
+
+_MOST_DESCRIPTION_BYTES = 2**26
 
 
 class Checkpoint(NamedTuple):
@@ -109,7 +112,7 @@ def write(
 def steps(folder: str | os.PathLike[str]) -> list[int]:
     """Returns the steps saved in a folder, ascending; none if it is not a checkpoint folder."""
     entries = Path(folder).iterdir() if Path(folder).is_dir() else ()
-    return sorted(int(entry.name) for entry in entries if entry.name.isdigit() and entry.is_dir())
+    return sorted(int(entry.name) for entry in entries if _is_step(entry.name) and entry.is_dir())
 
 
 def scores(folder: str | os.PathLike[str]) -> dict[int, float]:
@@ -117,7 +120,8 @@ def scores(folder: str | os.PathLike[str]) -> dict[int, float]:
     found = {}
     for step in steps(folder):
         with contextlib.suppress(UserError):
-            metrics = _description(Path(folder), step).get("metrics") or {}
+            description = _description(Path(folder), step)
+            metrics = stored_config.read_metrics(description, str(folder)) or {}
             if evaluation.SCORE in metrics:
                 found[step] = metrics[evaluation.SCORE]
     return found
@@ -149,18 +153,22 @@ def read(
         wrote its description, or its weights do not fit its configuration.
     """
     folder = Path(folder)
-    if step is None and folder.name.isdigit() and (folder / "description").is_dir():
+    if step is None and _is_step(folder.name) and (folder / "description").is_dir():
         folder, step = folder.absolute().parent, int(folder.name)
     step = best_step(folder) if step is None else step
     if step is None:
         if not folder.exists():
             raise UserError(f"{folder}: no such file or folder")
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
-    description = _description(folder, step)
-    with _explained(f"{folder}: step {step} has no description that this version reads"):
-        config = default_config()
-        config.update(ml_collections.ConfigDict(description["config"]))
-        class_names, metrics = list(description["class_names"]), description.get("metrics")
+    description, said = _description(folder, step), f"{folder}: the description of step {step}"
+    config = stored_config.read_config(description, said)
+    class_names = stored_config.read_class_names(description, said)
+    metrics = stored_config.read_metrics(description, said)
+    if not partial and len(class_names) != config.model.num_classes - 1:
+        raise UserError(
+            f"{said}: names {len(class_names)} classes, but config.model.num_classes is "
+            f"{config.model.num_classes}, with the background"
+        )
     place = folder.absolute() / str(step) / "weights"
     _verify(folder, step, "weights")
     with _explained(f"{folder}: the weights of step {step} are damaged"):
@@ -194,13 +202,24 @@ def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: An
     return _restore(Path(folder), step, item, abstract)
 
 
+def _is_step(name: str) -> bool:
+    return name.isascii() and name.isdecimal() and len(name) < 10
+
+
 def _description(folder: Path, step: int) -> dict[str, Any]:
+    """Returns the description of a step, once all files of the step are known to be files."""
+    place = folder / str(step)
+    for path in place.rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path}: is a pipe, device or broken link; give another checkpoint")
     _verify(folder, step, "description")
-    with (
-        _explained(f"{folder}: step {step} has no description that this version reads"),
-        ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader,
-    ):
-        return reader.restore(folder.absolute() / str(step) / "description")
+    path = place / "description" / "metadata"
+    if not path.exists():
+        raise UserError(
+            f"{folder}: step {step} has no description; save it again with this version, or give "
+            "another checkpoint"
+        )
+    return require_dict(files.read_json(path, _MOST_DESCRIPTION_BYTES), str(path))
 
 
 def _verify(folder: Path, step: int, item: str) -> None:

@@ -1,7 +1,7 @@
 """Checksums of a folder's files, which detect damage before a file is used."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import google_crc32c
 
@@ -35,7 +35,11 @@ def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
         sums = files.read_json(folder / NAME)
         for path, expected in sums.items():
             read = not parts or "/" not in path or path.partition("/")[0] in parts
-            if read and _crc32c(folder / path) != expected:
+            if not read:
+                continue
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                return NAME  # names a file elsewhere
+            if not (folder / path).is_file() or _crc32c(folder / path) != expected:
                 return path
     except OSError as error:
         return str(Path(error.filename or folder).relative_to(folder))

@@ -137,8 +137,8 @@ def _class_names(path: Path) -> list[str]:
     """Returns the names of the classes, a line each."""
     names = [line.strip() for line in files.read_text(path, _MOST_BYTES).split("\n")]
     names = [name for name in names if name]
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{path}: must name every class once; prepare the data set again")
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: names a class twice; prepare the data set again")
     for name in names:
         if not name.isprintable():
             raise UserError(f"{path}: the class name {name!r} must not hold control characters")

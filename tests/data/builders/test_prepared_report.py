@@ -74,6 +74,6 @@ def test_an_honest_report_is_read_as_it_is(tmp_path):
     ],
 )
 def test_a_forged_report_is_refused_in_one_line(tmp_path, report):
-    with pytest.raises(UserError, match="preparation.json") as error:
+    with pytest.raises(UserError, match=r"preparation\.json") as error:
         read_report(written(tmp_path / "preparation.json", report))
     assert "\n" not in str(error.value)
