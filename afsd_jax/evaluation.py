@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.types import AnnotatedVideo, Detection
 
 SCORE = "average_mAP"  # the entry of `Metrics.as_dict` by which networks are compared
@@ -62,7 +62,7 @@ class Metrics(NamedTuple):
 
     def as_table(self) -> str:
         """A text table in percent: one line per class, then the mean; one column per threshold."""
-        lines = [(label, values) for label, values in self.ap.items()]
+        lines = [(printable(label), values) for label, values in self.ap.items()]
         lines.append(("mAP", self.mean_ap))
         width = max(len(label) for label, _ in lines)
         header = [f"{'tIoU':<{width}}", *(f"{value:>7g}" for value in self.tious), "  average"]

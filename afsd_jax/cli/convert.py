@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afsd_jax.cli.arguments import CONFIG
+from afsd_jax.cli.printing import print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
 
@@ -46,7 +47,7 @@ def run(args: Namespace) -> None:
         print(f"{args.output}: wrote {count} tensors")
     else:
         weights = conversion.from_pytorch_file(args.input, args.output, config, args.force)
-        print("\n".join(summary(weights)))
+        print_text("\n".join(summary(weights)))
         print(f"{args.output}: written")
 
 

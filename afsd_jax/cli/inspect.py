@@ -4,6 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from afsd_jax.cli.arguments import whole_number
+from afsd_jax.cli.printing import print_text
 from afsd_jax.io.files import check_output_file
 
 SUMMARY = "Show what a prepared data set holds."
@@ -24,7 +25,7 @@ def run(args: Namespace) -> None:
     from afsd_jax.report import data_page
 
     data = data_page.open_data_set(args.folder)
-    print("\n".join(summary.describe(data.title, data.class_names, data_page.summarize(data))))
+    print_text("\n".join(summary.describe(data.title, data.class_names, data_page.summarize(data))))
     if args.output:
         data_page.write_page(args.output, data, args.videos)
         print(f"\n{args.output}: open it in a browser")

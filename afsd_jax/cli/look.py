@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from afsd_jax.cli.arguments import MEMORY, number, positive_number, whole_number
 from afsd_jax.cli.process import set_up_process
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def run(args: Namespace) -> int:
     stated = [stated_duration(path) for path in videos]
     with SecondsBar(sum(stated)) as bar:
         for path, stated_s in zip(videos, stated, strict=True):
-            bar.set_description_str(path.stem, refresh=False)
+            bar.set_description_str(printable(path.stem), refresh=False)
             sampling = path, stated_s, args.fps, args.size, bool(args.report)
             try:
                 report, scores[path.stem] = recognize(recognizer, *sampling, args.threshold, bar)

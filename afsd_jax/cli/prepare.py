@@ -10,7 +10,7 @@ from afsd_jax.cli.arguments import (
     non_negative_number,
     whole_number,
 )
-from afsd_jax.cli.printing import print_list
+from afsd_jax.cli.printing import print_list, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
 
@@ -69,7 +69,7 @@ def run(args: Namespace) -> int:
     report = datasets.read_report(folder)
     videos = report["videos"]
     hours = sum(video["duration_s"] for video in videos) / 3600
-    print(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
+    print_text(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
     if before is not None:
         print(f"since it was last prepared: {datasets.describe_changes(before, report)}")
     damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]

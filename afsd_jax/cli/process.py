@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 
 REFUSED, INTERRUPTED = 2, 130  # exit codes: after a UserError, after Ctrl-C
 
@@ -28,7 +28,7 @@ class MessageHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        text = self.format(record)
+        text = "\n".join(map(printable, self.format(record).split("\n")))
         if record.levelno < logging.WARNING:
             tqdm.write(text, file=sys.stdout)
         else:
@@ -63,7 +63,7 @@ def run(main: Callable[..., int | None], *args: Any) -> int:
         try:
             return main(*args) or 0
         except UserError as error:
-            print("error: " + " ".join(str(error).split()), file=sys.stderr)
+            print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
             return REFUSED
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from afsd_jax.cli.printing import print_text
 from afsd_jax.io.files import check_output_file
 
 SUMMARY = "Compare training runs."
@@ -20,7 +21,7 @@ def run(args: Namespace) -> None:
     from afsd_jax.report import run_page
 
     found = [run_page.read_run(folder) for folder in args.folders]
-    print(run_page.as_text(run_page.compare(found)))
+    print_text(run_page.as_text(run_page.compare(found)))
     if args.output:
         run_page.write_comparison(args.output, found)
         print(f"\n{args.output}: open it in a browser")

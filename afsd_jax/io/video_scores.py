@@ -27,13 +27,15 @@ def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
     names, results = content.get("class"), content.get("results")
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise UserError(f'{path}: "class" must be a list of class names')
+    if not all(name.isprintable() for name in names):
+        raise UserError(f'{path}: "class" has a name with control characters')
     if not isinstance(results, dict):
         raise UserError(f'{path}: "results" must map videos to lists of scores')
     labels = {}
     for video, values in results.items():
         try:
             scores = np.array(values, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             scores = np.array(np.nan)
         if scores.shape != (len(names),) or not scores.size or not np.isfinite(scores).all():
             raise UserError(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from afsd_jax.config import default_config
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.evaluation import SCORE
 from afsd_jax.io import files
 from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
@@ -158,6 +158,7 @@ def compare(runs: Sequence[Run]) -> list[list[str]]:
 
 def as_text(table: Sequence[Sequence[str]]) -> str:
     """Returns a table as aligned text."""
+    table = [[printable(cell) for cell in row] for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

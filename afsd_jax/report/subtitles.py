@@ -3,17 +3,19 @@
 import html
 import math
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import atomic_write
 from afsd_jax.types import Detection
 
 # Milliseconds: a shorter text cannot be read, a shorter pause flickers.
 SHORTEST, PAUSE = 1000, 500
+MOST_S = 1e9  # no video is longer
+# SubRip has no escapes: what players take for tags or for times is replaced by what looks alike.
+_ALIKE = str.maketrans({"<": "‹", ">": "›", "{": "(", "}": ")"})
 
 
 class Cue(NamedTuple):
@@ -65,13 +67,13 @@ def readable_cues(
       min_score: detections with a lower score are left out.
       duration_s: length of the video, seconds; None: unknown.
     """
-    length = sys.maxsize if duration_s is None else math.ceil(duration_s * 1000)
+    length = math.ceil(min(duration_s if duration_s is not None else MOST_S, MOST_S) * 1000)
     spans: dict[str, list[Cue]] = {}
     for detection in detections:
-        start = max(math.floor(detection.start_s * 1000), 0)
-        end = min(math.ceil(detection.end_s * 1000), length)
+        start = math.floor(min(max(detection.start_s, 0.0), MOST_S) * 1000)
+        end = min(math.ceil(min(detection.end_s, MOST_S) * 1000), length)
         if detection.score >= min_score and start < end:
-            label = " ".join(detection.label.split())
+            label = printable(" ".join(detection.label.split()))
             cue = Cue(*_extended(start, end, length), label, detection.score)
             spans.setdefault(label, []).append(cue)
     merged = (cue for cues in spans.values() for cue in _merged(cues))
@@ -102,7 +104,8 @@ def _merged(cues: Sequence[Cue]) -> list[Cue]:
 def srt(spans: Sequence[Cue]) -> str:
     """Formats cues as SubRip."""
     blocks = [
-        f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n{_text(cue)}\n"
+        f"{number}\n{_time(cue.start_ms, ',')} --> {_time(cue.end_ms, ',')}\n"
+        f"{_text(cue).translate(_ALIKE)}\n"
         for number, cue in enumerate(spans, start=1)
     ]
     return "\n".join(blocks)

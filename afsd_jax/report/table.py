@@ -11,6 +11,8 @@ from afsd_jax.types import Detection
 if TYPE_CHECKING:
     import pandas as pd
 
+_FORMULAS = tuple("=+-@＝＋－＠|")
+
 
 def csv_text(detections: Sequence[Detection]) -> str:
     """Returns comma-separated values: column names, then one line per detection in order."""
@@ -18,8 +20,13 @@ def csv_text(detections: Sequence[Detection]) -> str:
     table = csv.writer(text)
     table.writerow(Detection._fields)
     for label, score, start_s, end_s in detections:
-        table.writerow((label, f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
+        table.writerow((_plain(label), f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
     return text.getvalue()
+
+
+def _plain(label: str) -> str:
+    """Returns a label that a spreadsheet shows as text: a formula gets a leading apostrophe."""
+    return f"'{label}" if label.lstrip()[:1] in _FORMULAS else label
 
 
 def data_frame(detections: Sequence[Detection]) -> "pd.DataFrame":

@@ -124,7 +124,7 @@ def open_detector(options: DetectOptions) -> Detector:
 def print_metrics(detector: Detector) -> None:
     """Prints how well each network did in validation, where that is known."""
     for checkpoint in detector.checkpoints:
-        if checkpoint.metrics:
+        if checkpoint.metrics and SCORE in checkpoint.metrics:
             score = 100 * checkpoint.metrics[SCORE]
             print(f"step {checkpoint.step}, average mAP {score:.2f} on the validation split")
 

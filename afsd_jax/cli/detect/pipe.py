@@ -14,7 +14,7 @@ from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.detection.online import detect_online
 from afsd_jax.detection.pipeline import VideoResult
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io.activitynet_json import detection_fields
 from afsd_jax.runtime.signals import Interruption
@@ -59,7 +59,7 @@ def detect_in_pipe(options: DetectOptions) -> int:
         except UserError as error:
             if not ending.requested():
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable(str(error))}", file=sys.stderr)
     return 128 + ending.signum if ending.requested() else code
 
 

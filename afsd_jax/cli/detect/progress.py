@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from afsd_jax.cli.detect.video_list import VideoList
 from afsd_jax.cli.progress_bar import SecondsBar
+from afsd_jax.errors import printable
 from afsd_jax.inputs.video import Frames, OpenVideo, VideoSource
 from afsd_jax.io.video_scores import label_of
 from afsd_jax.report.page import VideoReport
@@ -50,7 +51,7 @@ class Progress:
             yield VideoSource(source.name, functools.partial(self._open, source))
 
     def _open(self, source: VideoSource) -> OpenVideo:
-        self._bar.set_description_str(source.name, refresh=False)
+        self._bar.set_description_str(printable(source.name), refresh=False)
         stated_s, actual_s = self._stated_s[source.name], 0.0
         try:
             label = None if self._scores is None else label_of(source.name, self._scores)
