@@ -102,12 +102,18 @@ def beam_options(text: str | None) -> Any:
     """Returns the pipeline options of Apache Beam; None: do not run on Beam.
 
     Raises:
-      UserError: Beam is not installed.
+      UserError: Beam is not installed, or has no such runner.
     """
     if text is None:
         return None
     try:
-        from apache_beam.options.pipeline_options import PipelineOptions
+        from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
     except ImportError as error:
         raise UserError("Apache Beam is not installed: pip install apache-beam") from error
-    return PipelineOptions(flags=[f"--{option}" for option in text.split(",") if option])
+    options = PipelineOptions(flags=[f"--{option}" for option in text.split(",") if option])
+    known = {path.rpartition(".")[2] for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    runner = options.view_as(StandardOptions).runner
+    names = {name.lower().removesuffix("runner") for name in known}
+    if runner is not None and runner.lower().removesuffix("runner") not in names:
+        raise UserError(f"Beam has no runner {runner!r}; there are {', '.join(sorted(known))}")
+    return options

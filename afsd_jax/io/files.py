@@ -118,6 +118,27 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raises UserError if a path is a folder, or a pipe or device, which may never end."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError(f"{path}: must be a file, not a folder, pipe or device")
+
+
+def read_bytes(path: str | os.PathLike[str], most_bytes: int | None = None) -> bytes:
+    """Returns the content of a file; see `read_text`."""
+    try:
+        check_regular(path)
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                raise UserError(f"{path}: has {size:,} bytes, more than such a file may have")
+            return file.read()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def read_text(path: str | os.PathLike[str], most_bytes: int | None = None) -> str:
     """Returns the content of a text file in UTF-8.
 
@@ -129,17 +150,7 @@ def read_text(path: str | os.PathLike[str], most_bytes: int | None = None) -> st
       UserError: the file is missing, unreadable, too large or no UTF-8.
     """
     try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise UserError(f"{path}: must be a file, not a folder, pipe or device")
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if most_bytes is not None and size > most_bytes:
-                raise UserError(f"{path}: has {size:,} bytes, more than such a file may have")
-            return file.read().decode("utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        return read_bytes(path, most_bytes).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not a text in UTF-8 ({error.reason})") from error
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from afsd_jax.errors import UserError
 
 T = TypeVar("T")
+_LARGEST = 1e15  # of a number; beyond it, sums and products of times overflow
 
 
 def require_dict(value: Any, place: str) -> dict[str, Any]:
@@ -52,7 +53,7 @@ def number(value: Any, place: str) -> float:
             result = float(value)
         except (ValueError, OverflowError):
             result = math.nan
-        if math.isfinite(result):
+        if abs(result) < _LARGEST:
             return result
     raise UserError(f"{place} must be a finite number, not {shown(value)}")
 

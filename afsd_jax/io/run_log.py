@@ -14,9 +14,11 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.files import atomic_write
+from afsd_jax.io.files import atomic_write, read_bytes
 
 log = logging.getLogger(__name__)
+
+_MOST_BYTES = 2**28  # of a run's log
 
 LINES = "metrics.jsonl"
 # The entry of an evaluation: `evaluation.Metrics.as_dict`, and loss terms on validation clips.
@@ -27,20 +29,49 @@ Record = dict[str, Any]
 
 
 def read_records(workdir: str | os.PathLike[str]) -> list[Record]:
-    """Returns the records of a run in order, without a line that a crash has truncated."""
+    """Returns the records of a run in order; lines that hold none, as after a crash, are left out.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
     return list(_records(Path(workdir) / LINES))
 
 
 def _records(path: Path) -> Iterator[Record]:
     if not path.exists():
         return
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    left_out = 0
+    for line in read_bytes(path, _MOST_BYTES).decode("utf-8", "replace").splitlines():
         try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
-            yield record
+            yield _checked(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            left_out += 1
+    if left_out > 1:  # a single one was cut short by a crash
+        log.warning("%s: %d lines are no records of a run and are left out", path, left_out)
+
+
+def _checked(record: Any) -> Record:
+    """Returns a record whose values are numbers, None, or the metrics of an evaluation.
+
+    Raises:
+      ValueError: it is none; so does a TypeError, AttributeError or KeyError.
+    """
+    metrics = record.get(VALIDATION, {})
+    precisions = metrics.get("ap", {})  # of each class, at each threshold
+    values = [value for name, value in record.items() if name != VALIDATION]
+    values += [value for name, value in metrics.items() if name != "ap"]
+    if type(record["step"]) is not int or not 0 <= record["step"] < 2**53:
+        raise ValueError("a step is a whole number from 0 on")
+    if not all(value is None or _is_number(value) for value in values):
+        raise ValueError("a value is no number")
+    if not all(x and isinstance(x, list) and all(map(_is_number, x)) for x in precisions.values()):
+        raise ValueError("a precision is no number")
+    return record
+
+
+def _is_number(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and not abs(value) > 1e100  # larger ones cannot be drawn
 
 
 class RunLog:

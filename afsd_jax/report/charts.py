@@ -66,7 +66,7 @@ def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
 
 def _marks(low: float, high: float) -> list[float]:
     """Returns about five round numbers that span [low, high]."""
-    span = (high - low) or 1.0
+    span = high - low if high - low > 1e-300 else 1.0
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= span / 5)
     first, last = math.floor(low / step), math.ceil((low + span) / step)

@@ -9,11 +9,14 @@ from afsd_jax.config import default_config
 from afsd_jax.errors import UserError, printable
 from afsd_jax.evaluation import SCORE
 from afsd_jax.io import files
+from afsd_jax.io.json_fields import require_dict
 from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
 from afsd_jax.report.charts import line_chart
 from afsd_jax.report.render import write_html
 
 PAGE = "report.html"
+# Limits of a configuration file, which may come from a stranger.
+_MOST_BYTES, _MOST_FIELDS, _MOST_SECTIONS, _MOST_CHARACTERS = 2**24, 10_000, 10, 500
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
 
 
@@ -33,7 +36,7 @@ class Run(NamedTuple):
     @property
     def evaluations(self) -> list[Record]:
         """The records of evaluations."""
-        return [record for record in self.records if VALIDATION in record]
+        return [r for r in self.records if r.get(VALIDATION, {}).get(SCORE) is not None]
 
     @property
     def best(self) -> Record | None:
@@ -52,9 +55,11 @@ def read_run(workdir: str | os.PathLike[str]) -> Run:
     if not path.exists():
         raise UserError(f"{workdir}: no training run (no config.json); give the folder of one")
     default = _flat(default_config().to_dict())
-    fields = _flat(files.read_json(path))
+    fields = _flat(require_dict(files.read_json(path, _MOST_BYTES), str(path)))
+    if len(fields) > _MOST_FIELDS:
+        raise UserError(f"{path}: has {len(fields):,} fields, more than any configuration")
     changes = {
-        name: str(value)
+        name: _shortened(str(value))
         for name, value in fields.items()
         if name not in default or _plain(default[name]) != _plain(value)
     }
@@ -173,7 +178,8 @@ def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
 
 def _evaluated(run: Run, name: str) -> list[tuple[float, float]]:
     """Returns (step, percent) of one metric."""
-    return [(r["step"], 100 * r[VALIDATION][name]) for r in run.evaluations]
+    found = [(r["step"], r[VALIDATION].get(name)) for r in run.evaluations]
+    return [(step, 100 * value) for step, value in found if value is not None]
 
 
 def _validation_loss(run: Run, term: str) -> list[tuple[float, float]]:
@@ -183,14 +189,14 @@ def _validation_loss(run: Run, term: str) -> list[tuple[float, float]]:
 
 
 def _thresholds(evaluation: Record) -> list[str]:
-    found = evaluation[VALIDATION]
-    return [name for name in found if name != "ap" and not name.startswith(LOSS)]
+    found = {name: value for name, value in evaluation[VALIDATION].items() if name != "ap"}
+    return [name for name, x in found.items() if x is not None and not name.startswith(LOSS)]
 
 
 def _class_rows(evaluation: Record) -> list[tuple[str, list[str]]]:
     """Returns rows of average precision in percent: one for each class, then the mean."""
     found = evaluation[VALIDATION]
-    rows = [(label, [*values, sum(values) / len(values)]) for label, values in found["ap"].items()]
+    rows = [(label, [*xs, sum(xs) / len(xs)]) for label, xs in found.get("ap", {}).items()]
     rows.append(("mean", [found[name] for name in _thresholds(evaluation)]))
     return [(label, [f"{100 * value:.1f}" for value in values]) for label, values in rows]
 
@@ -199,7 +205,13 @@ def _number(value: Any, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    if prefix.count(".") > _MOST_SECTIONS:
+        raise UserError(f"{_shortened(prefix)} is too deep for a configuration")
     flat: dict[str, Any] = {}
     for name, value in fields.items():
         nested = isinstance(value, Mapping)

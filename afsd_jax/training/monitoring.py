@@ -169,7 +169,8 @@ class Profile:
 
 def scores(run_log: RunLog) -> dict[int, float]:
     """Returns the average mAP of each evaluated step."""
-    return {r["step"]: r[VALIDATION][evaluation.SCORE] for r in run_log.records if VALIDATION in r}
+    found = {r["step"]: r.get(VALIDATION, {}).get(evaluation.SCORE) for r in run_log.records}
+    return {step: score for step, score in found.items() if score is not None}
 
 
 def stops_early(run_log: RunLog, patience: int) -> bool:

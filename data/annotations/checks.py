@@ -5,6 +5,7 @@ from pathlib import Path
 
 from afsd_jax.data.decode.media import VIDEO_SUFFIXES
 from afsd_jax.errors import UserError
+from afsd_jax.io.files import read_text
 from afsd_jax.types import AnnotatedVideo
 
 
@@ -37,10 +38,7 @@ def class_names(
 
 def read_class_list(path: Path) -> list[str]:
     """Reads a text file with one label per line."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text") from error
+    lines = read_text(path).splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -7,6 +7,9 @@ from xml.parsers import expat
 from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
+from afsd_jax.io.files import read_bytes
+
+_MOST_CHARACTERS = 10_000  # of a value
 
 
 def read_elan(path: Path) -> Annotations:
@@ -20,12 +23,12 @@ def read_elan(path: Path) -> Annotations:
     """
     reader = _Reader(path)
     try:
-        reader.parser.Parse(path.read_bytes(), True)
+        reader.parser.Parse(read_bytes(path), True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except UserError:
         raise
-    except (expat.ExpatError, LookupError, ValueError) as error:  # the last two: bad encodings
+    except (expat.ExpatError, LookupError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: not valid XML ({error}); save it again in ELAN") from error
     return reader.annotations()
 
@@ -80,6 +83,8 @@ class _Reader:
 
     def _text(self, data: str) -> None:
         self._value += data
+        if len(self._value) > _MOST_CHARACTERS:
+            raise UserError(f"{self._place}: a text has more than {_MOST_CHARACTERS} characters")
 
     def _end(self, tag: str) -> None:
         if tag == "ANNOTATION_VALUE" and self._has_times:

@@ -19,6 +19,7 @@ from afsd_jax.io.json_fields import field, number, read_list, require_dict, show
 
 Placed = list[tuple[dict[str, Any], str]]  # objects, each with its place in the file
 
+_MOST_ACTIONS = 10_000  # of one result
 _RATES = ("fps", "framerate", "frame_rate")
 
 
@@ -99,6 +100,8 @@ def _actions(
         labels = read_list(value["timelinelabels"], f"{place}.timelinelabels", _label)
         spans = read_list(field(value, "ranges", place), f"{place}.ranges", _span)
         rate = _rate(task, results, place)
+        if len(labels) * len(spans) > _MOST_ACTIONS:
+            raise UserError(f"{place}: {len(labels)} labels of {len(spans)} ranges are too many")
         for label, (start, end) in itertools.product(labels, spans):
             yield label, max(start - 1, 0) / rate, end / rate
     elif {"labels", "start", "end"} <= value.keys() and "text" not in value:

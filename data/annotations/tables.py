@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_regular
 
 Line = tuple[int, list[str]]  # number of the line, from 1, and its cells
 
@@ -27,6 +28,7 @@ def read_table(path: str | os.PathLike[str]) -> list[Line]:
       UserError: the file cannot be read.
     """
     try:
+        check_regular(path)
         with open(path, newline="", encoding="utf-8-sig") as file:
             tabs = Path(path).suffix.lower() == ".tsv" or "\t" in file.readline()
             file.seek(0)
@@ -66,6 +68,6 @@ def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
         value = float(row[column])
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) < 1e15:
         raise UserError(f"{place}: {column} must be a number, not {row[column]!r}")
     return value

@@ -23,7 +23,7 @@ def read_via(path: Path, content: dict[str, Any]) -> Annotations:
         require_dict(content.get(key, {}), f"{path}: {key}")
         for key in ("attribute", "view", "file", "metadata")
     )
-    collector = Collector()
+    collector, order = Collector(), {key: index for index, key in enumerate(attributes)}
     for key, entry in metadata.items():
         place = f"{path}: metadata[{key!r}]"
         span = read_list(field(require_dict(entry, place), "z", place), f"{place}.z", number)
@@ -36,7 +36,8 @@ def read_via(path: Path, content: dict[str, Any]) -> Annotations:
         file = _entry(media, files[0], f"{path}: file", place)
         name = collector.add_video(text(file, "fname", f"{path}: file[{str(files[0])!r}]"), place)
         start_s, end_s = span
-        for label in _labels(require_dict(entry.get("av"), f"{place}.av"), attributes, place):
+        values = require_dict(entry.get("av"), f"{place}.av")
+        for label in _labels(values, attributes, order, place):
             collector.add_action(name, label, start_s, end_s, place)
     return collector.annotations()
 
@@ -47,11 +48,13 @@ def _entry(table: dict[str, Any], key: Any, where: str, place: str) -> dict[str,
     return require_dict(table[str(key)], f"{where}[{str(key)!r}]")
 
 
-def _labels(values: dict[str, Any], attributes: dict[str, Any], place: str) -> list[str]:
+def _labels(
+    values: dict[str, Any], attributes: dict[str, Any], order: dict[str, int], place: str
+) -> list[str]:
     """Returns the labels of a segment; a chosen option is stored by its key."""
-    for key, attribute in attributes.items():
-        require_dict(attribute, f"{place}: attribute[{key!r}]")
-        value = values.get(key)
+    for key in sorted(attributes.keys() & values.keys(), key=order.__getitem__):
+        attribute = require_dict(attributes[key], f"{place}: attribute[{key!r}]")
+        value = values[key]
         if attribute.get("anchor_id") != _SEGMENT_ANCHOR or not isinstance(value, str):
             continue
         options = attribute.get("options")

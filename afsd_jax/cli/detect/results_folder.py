@@ -13,6 +13,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import fingerprint
 from afsd_jax.io.activitynet_json import join_predictions, predictions_of, write_predictions
 from afsd_jax.io.files import naming_failure, read_json
+from afsd_jax.io.json_fields import number, require_dict
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
@@ -116,8 +117,12 @@ class ResultsFolder:
         """Returns the detections of a video, and the `external_data` of its file."""
         found = read_json(self._json(name))
         detections = predictions_of(found, self._json(name))[name]
-        made: dict[str, Any] = found["external_data"]
-        return Track(name, float(made["duration_s"]), detections), made
+        made: dict[str, Any] = require_dict(found["external_data"], f"{self._json(name)}: made")
+        require_dict(made.get("damaged", {}), f"{self._json(name)}: damaged")
+        duration_s = number(made["duration_s"], f"{self._json(name)}: duration_s")
+        if duration_s <= 0:
+            raise UserError(f"{self._json(name)}: duration_s must be above 0")
+        return Track(name, duration_s, detections), made
 
     def _shown(self, track: Track) -> str:
         """Returns a digest of what files for people show besides the detections."""
