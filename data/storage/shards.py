@@ -122,7 +122,7 @@ def read_index(
         index = []
         for start, stop in _records(data):
             others, positions = _split(data, start, stop)
-            fields = features.deserialize_example_np(_head(others, 0))
+            fields = _parsed(features, _head(others, 0))
             del fields["frames"]
             index.append((fields, positions))
         return index
@@ -212,6 +212,13 @@ def naming_damage(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: the shard is missing or damaged; prepare the data set again"
         ) from error
+
+
+def _parsed(features: tfds.features.FeaturesDict, example: bytes) -> dict[str, Any]:
+    try:
+        return features.deserialize_example_np(example)
+    except Exception as error:  # of many kinds, from TFDS
+        raise ValueError("no example of this schema") from error
 
 
 def _check_size(name: str, size: int) -> None:
