@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jax
+import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from afsd_jax.io import fingerprint
 from afsd_jax.models import parameters
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
+from afsd_jax.runtime.memory import physical_bytes
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import VideoLabel
 from afsd_jax.weights import loading
@@ -116,6 +118,7 @@ class Detector:
           UserError: the streams do not fit together, or there is no such backend.
         """
         _check_fusible(streams)
+        _check_memory(streams[0].config)
         self.checkpoints = [stream._replace(weights={}) for stream in streams]
         self.configs = [stream.config for stream in streams]
         self.config = streams[0].config
@@ -283,6 +286,21 @@ class Detector:
         name = video.name or result.name
         detected = DetectedVideo(name, duration_s, self.class_names, footage)
         return Detections(result.detections, detected)
+
+
+def _check_memory(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError if a batch of windows, which a checkpoint states, can fit into no memory.
+
+    The first layer alone takes 16 bytes for each value of its input.
+    """
+    data, batch_size = config.data, config.inference.batch_size
+    needed = 16 * batch_size * data.clip_length * data.crop_size**2 * config.model.in_channels
+    if needed > physical_bytes():
+        raise UserError(
+            f"config.inference.batch_size={batch_size} windows of {data.clip_length} frames of "
+            f"{data.crop_size}x{data.crop_size} pixels need {needed / 2**30:,.0f} GiB at least, "
+            "more than this machine has; lower the batch size"
+        )
 
 
 def _check_fusible(streams: Sequence[Checkpoint]) -> None:

@@ -23,8 +23,6 @@ from afsd_jax.inputs.arrays import common_length
 from afsd_jax.inputs.video import OpenVideo, VideoSource
 from afsd_jax.types import Action
 
-if TYPE_CHECKING:
-
 
 class PreparedSplit:
     """The videos of a split of prepared data sets, one data set for each network.

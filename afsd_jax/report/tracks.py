@@ -1,10 +1,14 @@
 """One video's segments for pictures and pages: overlapping ones in lanes, times as text."""
 
+import bisect
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from afsd_jax.report.colors import fade, text_on
 from afsd_jax.types import Action, Detection
+
+MOST_LANES = 100  # of overlapping segments, beyond which no picture can be read
 
 
 class Track(NamedTuple):
@@ -29,17 +33,22 @@ def in_lanes(segments: Iterable[Segment], max_lanes: int) -> list[list[Segment]]
     """Returns lanes of segments that do not overlap within a lane.
 
     In the given order, each segment goes to the first lane with room for it; a segment without room
-    in `max_lanes` lanes is left out.
+    in `max_lanes` lanes, or in `MOST_LANES`, is left out.
     """
     lanes: list[list[Segment]] = []
+    taken: list[list[tuple[float, float]]] = []  # times of each lane, in order
     for segment in segments:
-        for lane in lanes:
-            if all(_apart(segment, other) for other in lane):
+        start, end = segment.start_s, segment.end_s
+        for lane, times in zip(lanes, taken, strict=True):
+            before = bisect.bisect_left(times, (end, -math.inf))  # those that start before its end
+            if not before or times[before - 1][1] <= start:
                 lane.append(segment)
+                bisect.insort(times, (start, end))
                 break
         else:
-            if len(lanes) < max_lanes:
+            if len(lanes) < min(max_lanes, MOST_LANES):
                 lanes.append([segment])
+                taken.append([(start, end)])
     return lanes
 
 
@@ -101,10 +110,6 @@ def bar_lanes(
 def bar_ticks(duration_s: float) -> list[tuple[float, str]]:
     """Returns position (percent of the width) and text of each mark of a time axis."""
     return [(100 * time / duration_s, text) for time, text in ticks(duration_s)]
-
-
-def _apart(a: Segment, b: Segment) -> bool:
-    return a.end_s <= b.start_s or b.end_s <= a.start_s
 
 
 def _bar(segment: Segment, duration_s: float, colors: dict[str, str]) -> dict[str, Any]:

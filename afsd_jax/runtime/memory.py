@@ -88,3 +88,8 @@ def _mallopt() -> Any:
 def _glibc(name: str) -> Any:
     """Returns a function of glibc; None on other systems, or with another library."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None
+
+
+def physical_bytes() -> int:
+    """Returns how much memory the machine has."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from afsd_jax.config import TRUNK_BLOCKS, check, config_fields, default_config
+from afsd_jax.detection.detector import Detector
 from afsd_jax.errors import UserError
 from afsd_jax.models import i3d, parameters
 from afsd_jax.weights import checkpoint, checksums
@@ -151,6 +152,12 @@ def test_broken_and_deep_descriptions_are_one_line(folder, content):
     with pytest.raises(UserError) as error:
         checkpoint.read(folder, 0)
     assert "\n" not in str(error.value)
+
+
+def test_windows_that_fit_into_no_memory_are_refused_before_they_are_made(folder):
+    forge(folder, config(inference__batch_size=2**16, data__clip_length=2**16))
+    with pytest.raises(UserError, match=r"need .* GiB at least"):
+        Detector([checkpoint.read(folder, 0)])
 
 
 def test_metrics_that_are_not_numbers_do_not_choose_a_step(folder):
