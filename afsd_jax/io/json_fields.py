@@ -60,6 +60,8 @@ def number(value: Any, place: str) -> float:
 
 def shown(value: Any) -> str:
     """Returns a value as text for messages, at most 40 characters."""
+    if isinstance(value, dict | list) and len(value) > 100:
+        return f"{len(value)} items"
     shortened = repr(value)
     return shortened if len(shortened) <= 40 else shortened[:39] + "…"
 

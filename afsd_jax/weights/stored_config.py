@@ -83,11 +83,9 @@ def _converted(value: Any, kind: type, place: str) -> Any:
     """Returns a JSON value as a field of this type."""
     if kind is float and _is_finite(value):
         return float(value)
-    if kind is tuple:
-        items = read_list(value, place, _item)
-        if len(items) <= _MOST_ITEMS:
-            return tuple(items)
-    elif kind is object:  # a number of steps, or a text such as "1 epoch"
+    if kind is tuple and isinstance(value, list):
+        return _items(value, place)
+    if kind is object:  # a number of steps, or a text such as "1 epoch"
         kind = str if isinstance(value, str) else int
     if kind is str and isinstance(value, str) and len(value) <= _MOST_CHARACTERS:
         return value
@@ -98,12 +96,19 @@ def _converted(value: Any, kind: type, place: str) -> Any:
     raise UserError(f"{place} must be of type {kind.__name__}, not {shown(value)}")
 
 
+def _items(value: list[Any], place: str) -> tuple[Any, ...]:
+    if len(value) > _MOST_ITEMS:
+        raise UserError(f"{place} has more than {_MOST_ITEMS} items")
+    return tuple(read_list(value, place, _item))
+
+
 def _item(value: Any, place: str) -> Any:
-    if isinstance(value, list):
-        return tuple(read_list(value, place, _item))
-    if isinstance(value, str) or _is_finite(value):
+    if isinstance(value, list):  # a pair
+        if len(value) == 2 and all(map(_is_finite, value)):
+            return tuple(value)
+    elif isinstance(value, str) or _is_finite(value):
         return value
-    raise UserError(f"{place} must be a text or a finite number, not {shown(value)}")
+    raise UserError(f"{place} must be a text, a finite number or two, not {shown(value)}")
 
 
 def _is_finite(value: Any) -> bool:

@@ -17,7 +17,9 @@ from afsd_jax.errors import UserError
 from afsd_jax.models import i3d, parameters
 from afsd_jax.weights import checkpoint, checksums
 from afsd_jax.weights.run_checkpoints import set_damaged_aside
+from afsd_jax.weights.stored_config import read_config
 from tests.small_run import small_config
+from tests.support import published
 
 CLASSES = [f"act {i}" for i in range(20)]
 
@@ -68,6 +70,13 @@ def test_an_honest_checkpoint_is_read_with_the_configuration_that_was_written(ho
 def test_a_forged_description_that_says_nothing_wrong_is_read(folder):
     forge(folder, config(inference__nms="plain"))
     assert checkpoint.read(folder).config.inference.nms == "plain"
+
+
+@pytest.mark.parametrize("benchmark", ["thumos14", "anet"])
+def test_the_published_configurations_are_read_as_they_were_written(benchmark):
+    config = published(benchmark)
+    description = json.loads(json.dumps(checkpoint.describe(config, [])))
+    assert read_config(description, "here").to_dict() == config.to_dict()
 
 
 def test_the_blocks_that_a_configuration_may_name_are_the_trunks():
