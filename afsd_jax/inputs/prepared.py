@@ -8,7 +8,6 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ml_collections
 import numpy as np
