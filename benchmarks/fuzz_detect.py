@@ -31,7 +31,7 @@ from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
 
 LIMIT_S, LIMIT_MIB, TOGETHER = 60, 3072, 50
-CLASSES = ["<script>alert(1)</script>", 'a "quoted" one', "two\nlines"]
+CLASSES = ["<script>alert(1)</script>", 'a "quoted" one', "=1+1"]
 ODD_NAMES = (
     "<b>bold<b>",
     'say "hi"',

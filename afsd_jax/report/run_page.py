@@ -16,7 +16,7 @@ from afsd_jax.report.render import write_html
 
 PAGE = "report.html"
 # Limits of a configuration file, which may come from a stranger.
-_MOST_BYTES, _MOST_FIELDS, _MOST_SECTIONS, _MOST_CHARACTERS = 2**24, 10_000, 10, 500
+_MOST_BYTES, _MOST_FIELDS, _MOST_SECTIONS, _MOST_CHARACTERS = 2**20, 10_000, 10, 500
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
 
 

@@ -27,7 +27,7 @@ from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
 from afsd_jax.weights import checksums, stored_config
 
-_MOST_DESCRIPTION_BYTES = 2**24
+_MOST_DESCRIPTION_BYTES = 2**23
 
 
 class Checkpoint(NamedTuple):

@@ -16,7 +16,7 @@ from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, read_list, require_dict, shown
 
 INFO, FEATURES, LABELS = "dataset_info.json", "features.json", "annotations-label.labels.txt"
-_MOST_BYTES = 2**26  # of each of these files
+_MOST_BYTES = {INFO: 2**25, FEATURES: 2**20, LABELS: 2**23}
 _MOST_MISSING = 10_000  # shards of a split
 _VERSION = re.compile(r"\d{1,6}\.\d{1,6}\.\d{1,6}")
 _NAME = re.compile(r"[A-Za-z]\w{0,99}", re.ASCII)
@@ -56,7 +56,7 @@ def open_folder(folder: Path) -> PreparedFolder:
             f"{folder}: no prepared data set; make it with afsd prepare, or set data.data_dir to "
             "the folder into which it was prepared"
         )
-    info = require_dict(files.read_json(place, _MOST_BYTES), str(place))
+    info = require_dict(files.read_json(place, _MOST_BYTES[INFO]), str(place))
     if info.get("fileFormat", "tfrecord") != "tfrecord":
         raise UserError(f"{newest}: is stored as {shown(info['fileFormat'])}, not as tfrecord")
     _check_features(newest / FEATURES)
@@ -65,6 +65,8 @@ def open_folder(folder: Path) -> PreparedFolder:
     splits = read_list(
         info.get("splits", []), f"{place}: splits", lambda s, at: _split(s, at, newest, name)
     )
+    if not splits:
+        raise UserError(f"{place}: lists no splits; prepare the data set again")
     if len({split.name for split in splits}) < len(splits):
         raise UserError(f"{place}: names a split twice; prepare the data set again")
     return PreparedFolder(
@@ -107,7 +109,7 @@ def _shard_length(value: Any, place: str) -> int:
 
 def _check_features(path: Path) -> None:
     """Raises UserError if the features are not those of `schema.features`."""
-    found, ours = files.read_json(path, _MOST_BYTES), schema.features()
+    found, ours = files.read_json(path, _MOST_BYTES[FEATURES]), schema.features()
     if _fields(found) != set(ours) or not _classes(found) <= _classes(ours.to_json()):
         raise UserError(
             f"{path}: lists other features than afsd prepare writes; such a data set cannot be read"
@@ -135,7 +137,7 @@ def _classes(features: Any) -> set[str]:
 
 def _class_names(path: Path) -> list[str]:
     """Returns the names of the classes, a line each."""
-    names = [line.strip() for line in files.read_text(path, _MOST_BYTES).split("\n")]
+    names = [line.strip() for line in files.read_text(path, _MOST_BYTES[LABELS]).split("\n")]
     names = [name for name in names if name]
     if len(set(names)) < len(names):
         raise UserError(f"{path}: names a class twice; prepare the data set again")

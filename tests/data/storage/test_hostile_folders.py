@@ -205,6 +205,7 @@ def info(**fields: Any) -> Callable[[dict], None]:
         info(fileFormat="array_record"),
         info(fileFormat=[1]),
         info(splits=3),
+        info(splits=[]),
         info(splits=[3]),
         info(splits=[{}]),
         split(name="../train"),
