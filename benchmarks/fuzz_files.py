@@ -513,7 +513,7 @@ def main() -> int:
     if args.output:
         from afsd_jax.io import files
 
-        command = "python benchmarks/fuzz_files.py --output benchmarks/results/fuzz_files.json"
+        command = f"python benchmarks/fuzz_files.py --mutations {args.mutations} --seed {args.seed}"
         about = provenance("jax", "numpy", "orbax-checkpoint", "tensorflow-datasets")
         files.write_json(args.output, {**about, "command": command, "kinds": results})
     return 1 if any(result["faults"] for result in results.values()) else 0
