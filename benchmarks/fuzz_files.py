@@ -260,6 +260,8 @@ def mutate(kind: str, folder: Path, dice: random.Random, root: str) -> str:
     done = []
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        if not paths:
+            break
         texts = [p for p in paths if p.suffix in (".json", ".jsonl") or p.name == "metadata"]
         path, what = dice.choice(paths), dice.random()
         if kind == "prepared" and what < 0.35:
