@@ -232,63 +232,65 @@ def check(config: ml_collections.ConfigDict) -> None:
     Raises:
       UserError: naming the field, its value and what is possible.
     """
+    for rules in (_ranges, _relations):
+        for possible, field, remedy in rules(config):
+            if not possible:
+                raise UserError(f"config.{field}={_value(config, field)!r}: {remedy}")
 
-    def fail(field: str, remedy: str) -> None:
-        raise UserError(f"config.{field}={_value(config, field)!r}: {remedy}")
 
+def _ranges(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, str]]:
+    """Yields whether each field alone is possible, its name, and what it must be."""
     for field, choices in _CHOICES.items():
-        if _value(config, field) not in choices:
-            fail(field, f"must be one of {', '.join(choices)}")
+        yield _value(config, field) in choices, field, f"must be one of {', '.join(choices)}"
     for field in _POSITIVE:
-        if _value(config, field) <= 0:
-            fail(field, "must be above 0")
+        yield _value(config, field) > 0, field, "must be above 0"
     for field in _NOT_NEGATIVE:
-        if _value(config, field) < 0:
-            fail(field, "must not be negative")
+        yield _value(config, field) >= 0, field, "must not be negative"
     for field, value in config_fields(config):
-        if isinstance(value, float) and not math.isfinite(value):
-            fail(field, "must be a finite number")
+        finite = not isinstance(value, float) or math.isfinite(value)
+        yield finite, field, "must be a finite number"
     for field, largest in _LARGEST.items():
-        if _value(config, field) > largest:
-            fail(field, f"must be at most {largest:,}")
+        yield _value(config, field) <= largest, field, f"must be at most {largest:,}"
+    interval = 'must be a number of steps, or a text such as "1 epoch"; 0: never'
     for field in _INTERVALS:
-        if steps_between(_value(config, field), 1) is None:
-            fail(field, 'must be a number of steps, or a text such as "1 epoch"; 0: never')
-    if config.train.batch_size % config.train.accumulate:
-        fail("train.accumulate", f"must divide train.batch_size={config.train.batch_size}")
-    if config.train.early_stop and not config.data.validation_split:
-        fail("train.early_stop", "needs config.data.validation_split to evaluate on")
-    if not 0 <= config.optimizer.ema < 1:
-        fail("optimizer.ema", "must be at least 0 and below 1, such as 0.999")
-    if not 0 < config.optimizer.trunk_decay <= 1:
-        fail("optimizer.trunk_decay", "must be above 0 and at most 1")
-    model, data = config.model, config.data
-    if data.crop_size > data.frame_size:
-        fail("data.crop_size", f"must be at most config.data.frame_size={data.frame_size}")
-    if data.clip_length % 8:
-        fail("data.clip_length", "must be a multiple of 8, the trunk's stride in time")
-    if model.channels % model.groups:
-        fail("model.channels", f"must be a multiple of config.model.groups={model.groups}")
-    if not 0 <= data.crops <= 5:
-        fail("data.crops", "must be 0, for any place, or the number of fixed ones, from 1 to 5")
+        yield steps_between(_value(config, field), 1) is not None, field, interval
+
+
+def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, str]]:
+    """Yields whether fields fit each other, the field to change, and what it must be."""
+    data, model, optimizer, train = config.data, config.model, config.optimizer, config.train
+    whole = train.batch_size % train.accumulate == 0
+    yield whole, "train.accumulate", f"must divide train.batch_size={train.batch_size}"
+    validated = bool(data.validation_split) or not train.early_stop
+    yield validated, "train.early_stop", "needs config.data.validation_split to evaluate on"
+    yield 0 <= optimizer.ema < 1, "optimizer.ema", "must be at least 0 and below 1, such as 0.999"
+    yield 0 < optimizer.trunk_decay <= 1, "optimizer.trunk_decay", "must be above 0 and at most 1"
+    side = data.frame_size
+    yield data.crop_size <= side, "data.crop_size", f"must be at most config.data.frame_size={side}"
+    stride = "must be a multiple of 8, the trunk's stride in time"
+    yield data.clip_length % 8 == 0, "data.clip_length", stride
+    grouped = model.channels % model.groups == 0
+    yield grouped, "model.channels", f"must be a multiple of config.model.groups={model.groups}"
+    crops = "must be 0, for any place, or the number of fixed ones, from 1 to 5"
+    yield 0 <= data.crops <= 5, "data.crops", crops
     channels = STREAM_CHANNELS[data.stream]
-    if model.in_channels not in (0, channels):
-        fail("model.in_channels", f"config.data.stream={data.stream} has {channels}; leave it at 0")
-    if model.num_classes and model.num_classes < 2:
-        fail("model.num_classes", "must be at least 2: the background and one action")
-    if len(model.loc_multipliers) != model.levels:
-        fail("model.loc_multipliers", f"must have config.model.levels={model.levels} values")
-    if not all(_is_number(value) for value in model.loc_multipliers):
-        fail("model.loc_multipliers", "must be finite numbers")
+    remedy = f"config.data.stream={data.stream} has {channels}; leave it at 0"
+    yield model.in_channels in (0, channels), "model.in_channels", remedy
+    classes = "must be at least 2: the background and one action"
+    yield not model.num_classes or model.num_classes >= 2, "model.num_classes", classes
+    multipliers = model.loc_multipliers
+    remedy = f"must have config.model.levels={model.levels} values"
+    yield len(multipliers) == model.levels, "model.loc_multipliers", remedy
+    yield all(map(_is_number, multipliers)), "model.loc_multipliers", "must be finite numbers"
     blocks = model.pyramid_inputs
-    if not blocks or len(blocks) > model.levels or any(b not in TRUNK_BLOCKS for b in blocks):
-        fail("model.pyramid_inputs", f"must be 1 to model.levels of {', '.join(TRUNK_BLOCKS)}")
-    if not _NAME.fullmatch(data.dataset):
-        fail("data.dataset", "must be a name of letters, digits, _ and -")
-    if not 0 <= data.flip <= 1:
-        fail("data.flip", "must be a probability, from 0 to 1")
-    if len(config.matching.length_ranges) not in (0, model.levels):
-        fail("matching.length_ranges", f"must have {model.levels} ranges, or none")
+    known = 0 < len(blocks) <= model.levels and all(block in TRUNK_BLOCKS for block in blocks)
+    remedy = f"must be 1 to model.levels of {', '.join(TRUNK_BLOCKS)}"
+    yield known, "model.pyramid_inputs", remedy
+    named = bool(_NAME.fullmatch(data.dataset))
+    yield named, "data.dataset", "must be a name of letters, digits, _ and -"
+    yield 0 <= data.flip <= 1, "data.flip", "must be a probability, from 0 to 1"
+    ranges = f"must have {model.levels} ranges, or none"
+    yield len(config.matching.length_ranges) in (0, model.levels), "matching.length_ranges", ranges
 
 
 def config_fields(config: ml_collections.ConfigDict) -> Iterator[tuple[str, Any]]:
