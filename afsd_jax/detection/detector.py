@@ -245,7 +245,7 @@ class Detector:
         return detect_videos(sources, self.window_offsets, self.config.data, runner, rule)
 
     def batch_runner(self, size: int) -> BatchRunner:
-        """Returns what computes the networks on batches of `size` windows."""
+        """Returns the object that runs the networks on batches of `size` windows."""
         mesh = self.mesh
         self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
         length, side = self.config.data.clip_length, self.config.data.crop_size

@@ -218,7 +218,7 @@ class Postprocessing:
 
     @property
     def factor(self) -> nms.Factor:
-        """What a candidate's score is multiplied by when a better one overlaps it."""
+        """The factor by which a candidate's score is multiplied if a better one overlaps it."""
         if self._inference.nms == "plain":
             return nms.plain(self._inference.nms_tiou)
         return nms.gaussian(self._inference.nms_sigma)

@@ -137,7 +137,7 @@ def cut(
             offset, windowed = next(offsets, None), count
     if not video.is_pipe and count != video.num_frames:
         came = "more" if count > video.num_frames else f"only {count}"
-        raise UserError(f"{video.name}: has {video.num_frames} frames by its times; {came} came")
+        raise UserError(f"{video.name}: its times state {video.num_frames} frames; {came} came")
     if offset is not None and count > windowed:
         yield window(max(count - length, 0))
     return count

@@ -119,6 +119,6 @@ def report_end(run: Run, signum: int) -> None:
         saved = f"step {last} is the last one" if last else "there is none"
         log.error(f"the last checkpoint was not saved; {saved}")
     elif signum:
-        log.info(f"saved at step {last}; the same command goes on from there")
+        log.info(f"saved at step {last}; the same command continues from there")
     elif run.stops_early:
-        log.info(f"stopped at step {last}: no better average mAP since the best one")
+        log.info(f"stopped at step {last}: the average mAP no longer improved")

@@ -224,7 +224,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         content = files.read_json(report)
         if content["stream"] != "rgb":
             raise UserError(
-                f"{report.parent}: holds {content['stream']}; frames come from rgb only"
+                f"{report.parent}: holds {content['stream']}; give a prepared rgb stream"
             )
         rgb = (content["fps"], content["max_frames"])
         if rgb != (self._fps, self._max_frames):

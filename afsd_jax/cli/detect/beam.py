@@ -76,7 +76,7 @@ def write_videos(
             path = Path(folder, f"{number}.json")
             if not path.exists():
                 raise UserError(
-                    f"{output}: Beam's workers left no outcome of {name}; videos, checkpoint and "
+                    f"{output}: Beam's workers wrote no result of {name}; videos, checkpoint and "
                     "output must lie on a file system that all of them share"
                 )
             outcome: dict[str, Any] = read_json(path)
