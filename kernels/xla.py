@@ -55,8 +55,8 @@ def backward(
 ) -> jax.Array:
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
-    The table is computed again, not stored, as it is log T times as large as the features. Sums are
-    in float32 at least, whatever the dtype.
+    The table is computed again, not stored, because it is log T times as large as the features.
+    Sums are in float32 at least, whatever the dtype.
 
     Returns:
       [B, T, C] with the dtype of the features.

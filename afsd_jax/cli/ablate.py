@@ -1,7 +1,7 @@
 """The command `afsd ablate`: measures what each part of the network contributes (AFSD §4.3).
 
-Each row adds a part to the row before it. Every run is a process of its own and leaves its
-detections behind, so that a study that was killed continues with the missing runs.
+Each row adds a part to the row before it. Every run is a separate process and stores its
+detections, so a study that was killed continues with the missing runs.
 """
 
 import json

@@ -28,7 +28,7 @@ detects in held-out mp4 files and evaluates. Exit code 1: the detector has not l
 # Bounds of mAP@0.5. Rounding alone changes the trained detector's: some motions are learnt so late
 # that not every run learns them in time.
 LEAST_TRAINED, MOST_UNTRAINED = 0.70, 0.05
-MOST_SHUFFLED = 0.5  # of the trained detector's mAP
+MOST_SHUFFLED = 0.5  # fraction of the trained detector's mAP
 
 Found = dict[str, "list[Detection]"]
 
@@ -46,7 +46,7 @@ def demo(output: Path) -> int:
     """Makes the data set if it is missing, trains from scratch, detects and evaluates.
 
     Returns:
-      The exit code: 1 if the detector has not learnt motion, which one line on stderr says.
+      The exit code: 1 if the detector has not learnt motion; one line on stderr then says so.
     """
     seconds: dict[str, float] = {}
     clock = time.monotonic()

@@ -39,8 +39,8 @@ def load_detector(
     """Loads a trained detector.
 
     Args:
-      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
-        wrote, or an official PyTorch checkpoint file.
+      path: a checkpoint folder that `afsd train` or `afsd convert` wrote (the folder of a run also
+        works), or an official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
       backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
         little; None: openvino on CPUs where it is installed, else xla.

@@ -123,7 +123,7 @@ def detections_of_video(
 
     Args:
       segments: [R, 2], candidates of all windows of a video, seconds.
-      scores: [R, C], theirs; class 0 is the background.
+      scores: [R, C], of these candidates; class 0 is the background.
       class_names: names of the C-1 actions.
       score_threshold: a candidate counts for a class if its score there is above this.
       factor, nms_threshold, max_detections: arguments of `nms.suppress`, for each class.

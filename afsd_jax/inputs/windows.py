@@ -38,7 +38,7 @@ class VideoEnd(NamedTuple):
 
     Attributes:
       name: name of the video, for messages.
-      video: None if it could not be opened; of a pipe with the length that it had.
+      video: None if it could not be opened; for a pipe, with its final length.
       error: why it failed, if it did.
     """
 

@@ -28,7 +28,7 @@ def train(
       profile_steps: number of steps to trace with JAX's profiler, on the first host.
 
     Returns:
-      The exit code: 0; 1 if the last checkpoint could not be saved; 128 and the signal's number
+      The exit code: 0; 1 if the last checkpoint could not be saved; 128 plus the signal's number
       after SIGTERM or Ctrl-C.
 
     Raises:

@@ -55,7 +55,7 @@ def load_initial(
 ) -> dict[str, Any]:
     """Reads the weights from which training starts: a checkpoint, a PyTorch file or "kinetics".
 
-    If a checkpoint has other classes, its class heads are left out, which a message says.
+    If a checkpoint has other classes, its class heads are left out, and a message says so.
 
     Raises:
       UserError: the path is none of these, or its weights do not fit the configuration.

@@ -59,7 +59,7 @@ def write_videos(
       failed: receives why videos failed.
 
     Raises:
-      UserError: the workers left no outcome of some videos.
+      UserError: the workers wrote no result of some videos.
     """
     alone = dataclasses.replace(options, beam_options=None)
     output.mkdir(parents=True, exist_ok=True)
