@@ -120,7 +120,7 @@ def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:
     """Returns the maxima [N, C] of cells [T, C] over regions [N, 2]."""
     length = cells.shape[0]
     first, last = regions[:, 0], regions[:, 1]
-    level = 31 - jax.lax.clz(last - first + 1)  # of the largest range that fits the region
+    level = 31 - jax.lax.clz(last - first + 1)  # level of the largest range that fits the region
     left = level * length + first
     right = level * length + last + 1 - (1 << level)
     table = _running_maxima(cells)

@@ -85,7 +85,7 @@ class NonFiniteGuard:
         self._zero_width_steps = self._zero_width_steps + 1 if loc > ZERO_WIDTH_LOSS else 0
         if self._zero_width_steps == ZERO_WIDTH_STEPS:
             log.warning(
-                f"all segments have length zero at step {step}, and training does not "
+                f"all segments have shrunk to length zero by step {step}, and training does not "
                 "recover from that; start a new run with a higher config.optimizer.warmup_steps or "
                 "a lower config.optimizer.learning_rate"
             )
