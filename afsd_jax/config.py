@@ -247,8 +247,7 @@ def _ranges(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, str]
     for field in _NOT_NEGATIVE:
         yield _value(config, field) >= 0, field, "must not be negative"
     for field, value in config_fields(config):
-        finite = not isinstance(value, float) or math.isfinite(value)
-        yield finite, field, "must be a finite number"
+        yield not isinstance(value, float) or math.isfinite(value), field, "must be finite"
     for field, largest in _LARGEST.items():
         yield _value(config, field) <= largest, field, f"must be at most {largest:,}"
     interval = 'must be a number of steps, or a text such as "1 epoch"; 0: never'

@@ -17,7 +17,7 @@ SCORE = "average_mAP"  # the entry of `Metrics.as_dict` by which networks are co
 
 
 class Benchmark(NamedTuple):
-    """The subset and the tIoU thresholds of which a benchmark's results are reported."""
+    """The subset and the tIoU thresholds for which a benchmark's results are reported."""
 
     subset: str
     tious: tuple[float, ...]

@@ -6,9 +6,9 @@ branches are scalars of the program: no lane waits for a longer region.
 
 A region of more than DIRECT cells is not read cell by cell. The block table holds the maxima of
 blocks of 16 cells (level 1) and of 256 cells (level 2). A long region is read from the outside
-inwards: the head and the tail that do not fill a block as cells, then the parts that do not fill a
-level-2 block as level-1 rows, and the middle on the coarsest level needed. The first of equal
-maxima wins; NaN is larger than every number.
+inwards. The head and the tail that do not fill a block are read as cells, then the parts that do
+not fill a level-2 block are read as level-1 rows. The middle is read on the coarsest level needed.
+The first of equal maxima wins; NaN is larger than every number.
 
 Arrays, row-major: features [B, T, C], regions [B, N, 4] int32, longest [B] int32 (cells in the
 clip's longest region), block maxima and their positions [B, T // 16 + T // 256, C], output and its

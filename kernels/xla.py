@@ -55,8 +55,8 @@ def backward(
 ) -> jax.Array:
     """Adds the gradient [B, N, C] of every output to the first maximum of its region.
 
-    The table is computed again, not stored, as it is log T times as large as the features. Sums are
-    in float32 at least, whatever the dtype.
+    The table is computed again, not stored, because it is log T times as large as the features.
+    Sums are in float32 at least, whatever the dtype.
 
     Returns:
       [B, T, C] with the dtype of the features.
@@ -120,7 +120,7 @@ def _region_max(cells: jax.Array, regions: jax.Array) -> jax.Array:
     """Returns the maxima [N, C] of cells [T, C] over regions [N, 2]."""
     length = cells.shape[0]
     first, last = regions[:, 0], regions[:, 1]
-    level = 31 - jax.lax.clz(last - first + 1)  # of the largest range that fits the region
+    level = 31 - jax.lax.clz(last - first + 1)  # level of the largest range that fits the region
     left = level * length + first
     right = level * length + last + 1 - (1 << level)
     table = _running_maxima(cells)

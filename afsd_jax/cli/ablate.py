@@ -1,7 +1,7 @@
-"""The command `afsd ablate`: what each part of the network is worth, on any data set (AFSD §4.3).
+"""The command `afsd ablate`: measures what each part of the network contributes (AFSD §4.3).
 
-Each row adds a part to the row before it. Every run is a process of its own and leaves its
-detections behind, so that a study that was killed continues with the missing runs.
+Each row adds a part to the row before it. Every run is a separate process and stores its
+detections, so a study that was killed continues with the missing runs.
 """
 
 import json
@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     import ml_collections
 
 SUMMARY = "Train without some parts of the network and compare."
-DETAILS = """Trains each row with each seed, detects in the test split of the prepared data set and
-evaluates. Each row adds a part to the row before it: quality logits, refinement, boundary
-consistency learning. Every field of the configuration can be set: --config.train.epochs=8
+DETAILS = """This command trains each row with each seed, detects in the test split of the prepared
+data set and evaluates. Each row adds a part to the row before it: quality logits, refinement,
+boundary consistency learning. Every field of the configuration can be set:
+--config.train.epochs=8
 
 The folder receives every run, and ablation.md and ablation.json with the mean and the standard
-deviation of each metric. Started again with the same folder, the study continues with what is
-missing; with another --tiou it only evaluates again."""
+deviation of each metric. If you run the same command again, the study continues with the missing
+runs; with another --tiou it only evaluates again."""
 
 ROWS = ("baseline", "+quality", "+refinement", "full")
 CONFIG_FILE, RESULT, TABLE = "config.json", "ablation.json", "ablation.md"

@@ -11,7 +11,7 @@ from typing import Any
 from afsd_jax.errors import UserError
 
 FLOW_METHODS = ("tvl1", "dis")
-CONFIG = "configuration: FILE or FILE:VARIANT; a packaged one by its name, such as thumos14:rgb"
+CONFIG = "configuration: FILE, FILE:VARIANT or the name of a packaged one, such as thumos14:rgb"
 TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
 BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
 MEMORY = """
@@ -19,7 +19,7 @@ MEMORY = """
 On CPUs, freed memory is kept for the next arrays, and training asks Linux for huge pages. This
 saves a sixth of the time and may take more memory; AFSD_KEEP_FREED_MEMORY=0 in the environment
 switches it off. Compiled programs are kept in ~/.cache/afsd_jax; AFSD_COMPILATION_CACHE=FOLDER
-keeps them elsewhere, and =0 keeps none."""
+keeps them elsewhere, and AFSD_COMPILATION_CACHE=0 keeps none."""
 
 
 def number(text: str) -> float:

@@ -59,7 +59,7 @@ def _find(path: str) -> Path:
         return Path(path)
     stem = path.removeprefix("configs/").removesuffix(".py")
     if stem not in packaged:
-        raise UserError(f"{path}: no such configuration file; packaged are {', '.join(packaged)}")
+        raise UserError(f"{path}: no such configuration file; choose from {', '.join(packaged)}")
     return packaged[stem]
 
 

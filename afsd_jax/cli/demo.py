@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from afsd_jax.weights.checkpoint import Checkpoint
 
 SUMMARY = "Run the whole system, from making videos to measuring detections."
-DETAILS = """Makes the synthetic data set if it is missing, trains from scratch, detects in
-held-out mp4 files and evaluates. Exit code 1: the detector has not learnt motion."""
+DETAILS = """This command makes the synthetic data set if it is missing, trains from scratch,
+detects in held-out mp4 files and evaluates. Exit code 1: the detector has not learnt motion."""
 
 # Bounds of mAP@0.5. Rounding alone changes the trained detector's: some motions are learnt so late
 # that not every run learns them in time.
 LEAST_TRAINED, MOST_UNTRAINED = 0.70, 0.05
-MOST_SHUFFLED = 0.5  # of the trained detector's mAP
+MOST_SHUFFLED = 0.5  # fraction of the trained detector's mAP
 
 Found = dict[str, "list[Detection]"]
 
@@ -46,7 +46,7 @@ def demo(output: Path) -> int:
     """Makes the data set if it is missing, trains from scratch, detects and evaluates.
 
     Returns:
-      The exit code: 1 if the detector has not learnt motion, which one line on stderr says.
+      The exit code: 1 if the detector has not learnt motion; one line on stderr then says so.
     """
     seconds: dict[str, float] = {}
     clock = time.monotonic()
@@ -160,19 +160,22 @@ def evaluate(
 
 
 def broken_bound(trained: float, shuffled: float, untrained: float) -> str:
-    """Returns in words the first bound of mAP@0.5 that is broken, or ""."""
+    """Returns a text about the first bound of mAP@0.5 that is broken, or ""."""
     most = MOST_SHUFFLED * trained
     if not trained >= LEAST_TRAINED:
         return f"mAP@0.5 after training is {trained:.3f}, below {LEAST_TRAINED}"
     if not shuffled <= most:
-        return f"mAP@0.5 on shuffled frames is {shuffled:.3f}, above {most:.3f}, half the trained"
+        return (
+            f"mAP@0.5 on shuffled frames is {shuffled:.3f}, above {most:.3f}, half of that "
+            "after training"
+        )
     if not untrained <= MOST_UNTRAINED:
         return f"mAP@0.5 without training is {untrained:.3f}, above {MOST_UNTRAINED}"
     return ""
 
 
 def shuffle_within_seconds(frames: "np.ndarray", second: int) -> "np.ndarray":
-    """Shuffles the frames within each second of a video; a second has that many frames.
+    """Shuffles the frames within each second of a video; `second` is its number of frames.
 
     Every frame stays and keeps its time to within a second, but motion is destroyed: a detector
     that uses motion fails on it.

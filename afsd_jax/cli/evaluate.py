@@ -8,7 +8,7 @@ from afsd_jax.cli.arguments import TIOU, thresholds
 from afsd_jax.cli.printing import print_list
 from afsd_jax.io.files import check_output_file, write_json
 
-SUMMARY = "Mean average precision by the rules of the ActivityNet toolkit."
+SUMMARY = "Compute mean average precision by the rules of the ActivityNet toolkit."
 DETAILS = ""
 
 
@@ -17,7 +17,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--predictions", type=Path, required=True, help="detections, ActivityNet JSON")
     add("--ground-truth", type=Path, required=True, help="annotations in any supported format")
     names = ("thumos14", "activitynet", "videos")
-    benchmark = "whose subset and tIoU thresholds to use (default: %(default)s)"
+    benchmark = "benchmark that sets the subset and the tIoU thresholds (default: %(default)s)"
     add("--benchmark", choices=names, default=names[0], help=benchmark)
     add("--subset", help="evaluate on this subset instead of the benchmark's")
     add("--tiou", type=thresholds, metavar="LIST", help=TIOU)

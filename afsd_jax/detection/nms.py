@@ -157,7 +157,7 @@ class _Table:
         return top[safe.ravel()]
 
     def near(self, top: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Returns the positions of all that can overlap each of these, and their numbers."""
+        """Returns the positions of candidates that can overlap each of these, and their counts."""
         counts = self._last[top] - self._first[top]
         stops = np.cumsum(counts)
         return np.arange(stops[-1]) + np.repeat(self._first[top] - stops + counts, counts), counts

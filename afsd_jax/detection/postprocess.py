@@ -123,7 +123,7 @@ def detections_of_video(
 
     Args:
       segments: [R, 2], candidates of all windows of a video, seconds.
-      scores: [R, C], theirs; class 0 is the background.
+      scores: [R, C], of these candidates; class 0 is the background.
       class_names: names of the C-1 actions.
       score_threshold: a candidate counts for a class if its score there is above this.
       factor, nms_threshold, max_detections: arguments of `nms.suppress`, for each class.
@@ -218,7 +218,7 @@ class Postprocessing:
 
     @property
     def factor(self) -> nms.Factor:
-        """What a candidate's score is multiplied by when a better one overlaps it."""
+        """The factor by which a candidate's score is multiplied if a better one overlaps it."""
         if self._inference.nms == "plain":
             return nms.plain(self._inference.nms_tiou)
         return nms.gaussian(self._inference.nms_sigma)

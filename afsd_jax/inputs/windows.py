@@ -38,7 +38,7 @@ class VideoEnd(NamedTuple):
 
     Attributes:
       name: name of the video, for messages.
-      video: None if it could not be opened; of a pipe with the length that it had.
+      video: None if it could not be opened; for a pipe, with its final length.
       error: why it failed, if it did.
     """
 
@@ -137,7 +137,7 @@ def cut(
             offset, windowed = next(offsets, None), count
     if not video.is_pipe and count != video.num_frames:
         came = "more" if count > video.num_frames else f"only {count}"
-        raise UserError(f"{video.name}: has {video.num_frames} frames by its times; {came} came")
+        raise UserError(f"{video.name}: its times state {video.num_frames} frames; {came} came")
     if offset is not None and count > windowed:
         yield window(max(count - length, 0))
     return count

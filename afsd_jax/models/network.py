@@ -19,7 +19,7 @@ PADDING = {"black": -1.0, "grey": 0.0}
 
 
 class BoundaryFeatures(NamedTuple):
-    """Features of which half the channels are sensitive to starts, the other half to ends; float32.
+    """Features, float32: half of the channels are sensitive to starts, the other half to ends.
 
     frame_level: [B,T,N] feature at every frame.
     level_loc, level_conf: [B,t,2N] features of both towers at level 0.
@@ -173,8 +173,11 @@ class Network(nnx.Module):
     def _refine(
         self, level: jax.Array, loc: jax.Array, loc_tower: jax.Array, conf_tower: jax.Array
     ) -> tuple[jax.Array, jax.Array, BoundaryFeatures]:
-        """Returns both towers' features [B,K,N], refined at the ends of the coarse proposals `loc`,
-        and the boundary features that were pooled; `level` is the pyramid's first level."""
+        """Returns both towers' features [B,K,N] after refinement, and the pooled boundary features.
+
+        Features are refined at the ends of the coarse proposals `loc`; `level` is the first level
+        of the pyramid.
+        """
         lengths, pool = self.lengths, self._pool
         frame_level = self.frame_level(level)
         level_regions, frame_regions = refinement.proposal_regions(

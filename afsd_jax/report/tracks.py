@@ -96,7 +96,7 @@ def bar_lanes(
     """Returns, for each lane of `in_lanes`, what templates need to draw its segments as bars.
 
     Args:
-      segments: segments of one video; a detection is drawn paler the lower its score.
+      segments: segments of one video; a detection with a lower score is drawn paler.
       max_lanes: see `in_lanes`.
       duration_s: length of the video, > 0; bars end there.
       colors: #rrggbb by label.

@@ -1,1 +1,1 @@
-"""What Python code gets of a video: its detections, looked at, cut out and written to files."""
+"""The result for one video in Python: detections to show, cut out and write to files."""

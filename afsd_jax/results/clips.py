@@ -124,14 +124,14 @@ def write_clip(path: str | os.PathLike[str], frames: Iterable[TimedFrame]) -> No
     """
     path, frames = Path(path), iter(frames)
     if path.suffix.lower() != ".mp4":
-        raise UserError(f"{path}: clips end in .mp4")
+        raise UserError(f"{path}: the name of a clip must end in .mp4")
     first = next(frames, None)
     if first is None:
         raise UserError(f"{path}: no frame of the video lies in this span")
     size = first[1].shape[:2]
     height, width = (side - side % 2 for side in size)
     if not height * width:
-        raise UserError(f"{path}: frames of {size[1]}x{size[0]} pixels make no H.264 video")
+        raise UserError(f"{path}: H.264 cannot store {size[1]}x{size[0]} pixels")
     with (
         atomic_write(path) as temporary,
         naming_failure(path),

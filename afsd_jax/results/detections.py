@@ -114,8 +114,8 @@ class Detections(list[Detection]):
     def show(self, min_score: float = MIN_SCORE) -> None:
         """Shows the timeline below a notebook's cell; elsewhere opens a page in the browser.
 
-        On the page weaker detections can be made visible. It is written into a new temporary
-        folder; if no browser can be opened, a warning names it.
+        The page can also show weaker detections. It is written into a new temporary folder; if no
+        browser can be opened, a warning names it.
         """
         if in_notebook():
             from IPython.display import HTML, display

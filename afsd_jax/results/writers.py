@@ -1,4 +1,4 @@
-"""Files of detections: all as JSON, and for people a page, subtitles, a table or a picture."""
+"""Writes detections: JSON with all of them; a page, subtitles, a table or a picture for people."""
 
 from collections.abc import Sequence
 from pathlib import Path

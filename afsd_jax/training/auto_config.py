@@ -109,7 +109,7 @@ def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:
     chooser.choose("data.frame_size", videos[0].shape[0], "pixels, as prepared")
     size = chooser.config.data.frame_size
     crop = max(round(size * CROP / 2) * 2, 32)
-    chooser.choose("data.crop_size", min(crop, size), "pixels, six sevenths of that")
+    chooser.choose("data.crop_size", min(crop, size), "pixels, six sevenths of frame_size")
 
 
 def _choose_clips(chooser: _Chooser, videos: Sequence[PreparedVideo], lengths: np.ndarray) -> int:
@@ -125,7 +125,7 @@ def _choose_clips(chooser: _Chooser, videos: Sequence[PreparedVideo], lengths: n
             break
     reason = f"frames, which gives {len(actions)} training clips"
     chooser.choose("data.clip_stride", data.clip_stride, reason)
-    chooser.choose("data.max_actions", max(actions, default=1), "the most in one clip")
+    chooser.choose("data.max_actions", max(actions, default=1), "actions, the most in one clip")
     return len(actions)
 
 
@@ -138,15 +138,16 @@ def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:
 def _choose_epochs(chooser: _Chooser, num_clips: int) -> None:
     steps = max(num_clips // max(chooser.config.train.batch_size, 1), 1)  # in an epoch
     fewest, most = (math.ceil(limit / steps) for limit in STEPS)
-    chooser.choose("train.epochs", min(max(EPOCHS, fewest), most), f"of {steps} steps each")
+    chooser.choose("train.epochs", min(max(EPOCHS, fewest), most), f"epochs, each of {steps} steps")
 
 
 def _choose_evaluation(chooser: _Chooser, has_validation: bool) -> None:
     split = "validation" if has_validation else ""
-    there = "is there" if has_validation else "is not there, so nothing is evaluated while training"
-    chooser.choose("data.validation_split", split, f"a split validation {there}")
+    absent = "there is no split named validation, so training evaluates nothing"
+    reason = "the split named validation" if has_validation else absent
+    chooser.choose("data.validation_split", split, reason)
     patience = PATIENCE if chooser.config.data.validation_split else 0
-    reason = "evaluations without a better one, then training stops"
+    reason = "evaluations without a better one before training stops"
     chooser.choose("train.early_stop", patience, reason)
 
 
@@ -155,7 +156,7 @@ def choice_lines(choices: Sequence[ChosenField]) -> list[str]:
     if not choices:
         return []
     width = max(len(choice.field) for choice in choices)
-    lines = ["chosen for this data set (set a field yourself to have it otherwise):"]
+    lines = ["chosen for this data set (you can set each field yourself):"]
     for choice in choices:
         value = repr(choice.value) if isinstance(choice.value, str) else f"{choice.value:g}"
         lines.append(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
@@ -167,10 +168,10 @@ def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
     most = float(np.percentile(lengths, 95))
     for length in CLIP_LENGTHS:
         if length >= 2 * most:
-            return length, f"frames, twice what 95 % of the actions last ({most:.0f}) or more"
+            return length, f"frames; 95 % of the actions last up to {most:.0f}, half a clip or less"
         if length >= longest:
             return length, f"frames; the longest video has {longest}"
-    return length, f"frames, the longest there is; 95 % of the actions last up to {most:.0f}"
+    return length, f"frames, the longest choice; 95 % of the actions last up to {most:.0f}"
 
 
 def _actions_per_clip(
@@ -183,14 +184,14 @@ def _actions_per_clip(
 
 def _flip_reason(sides: Sequence[str]) -> str:
     if sides:
-        return f"of the clips mirrored, for mirrored {sides[0]!r} is another class"
-    return "of the clips mirrored; 0 if a mirrored action would be of another class"
+        return f"share of mirrored clips; {sides[0]!r} mirrored is another class"
+    return "share of mirrored clips; set 0 if a mirrored action is of another class"
 
 
 def _warnings(
     labels: np.ndarray, lengths: np.ndarray, names: Sequence[str], clip_length: int
 ) -> list[str]:
-    """Returns a line about each oddity of the actions.
+    """Returns a line about each unusual property of the actions.
 
     Args:
       labels: int [N], class of each action, counted from 0.

@@ -63,8 +63,8 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
     model = config.model
     if model.frozen_until and not config.train.init_from:
         raise UserError(
-            "config.train.init_from is empty: a frozen trunk needs weights from somewhere; set "
-            "it to kinetics"
+            "config.train.init_from is empty: a frozen trunk needs trained weights; set it to "
+            "kinetics"
         )
     if not config.data.feature_cache:
         return
@@ -72,7 +72,7 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
     if any(name not in frozen for name in model.pyramid_inputs):
         raise UserError(
             f"config.model.frozen_until={model.frozen_until!r}: with config.data.feature_cache the "
-            f"trunk must be frozen up to {model.pyramid_inputs[-1]}, set it to that"
+            f"trunk must be frozen up to {model.pyramid_inputs[-1]}; set it to that endpoint"
         )
     if not config.data.crops:
         raise UserError(
@@ -139,7 +139,7 @@ def cached(
     num_bytes = sum(feature_files[number].num_bytes for number in todo)
     _check_space(folder, num_bytes)
     if todo:
-        log.info(f"{folder}: features of {len(todo)} videos, {num_bytes / 1e9:.2f} GB, go here")
+        log.info(f"{folder}: stores features of {len(todo)} videos, {num_bytes / 1e9:.2f} GB")
     clips = [
         ClipView(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
         for number in todo

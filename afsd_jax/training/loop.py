@@ -28,7 +28,7 @@ def train(
       profile_steps: number of steps to trace with JAX's profiler, on the first host.
 
     Returns:
-      The exit code: 0; 1 if the last checkpoint could not be saved; 128 and the signal's number
+      The exit code: 0; 1 if the last checkpoint could not be saved; 128 plus the signal's number
       after SIGTERM or Ctrl-C.
 
     Raises:
@@ -119,6 +119,6 @@ def report_end(run: Run, signum: int) -> None:
         saved = f"step {last} is the last one" if last else "there is none"
         log.error(f"the last checkpoint was not saved; {saved}")
     elif signum:
-        log.info(f"saved at step {last}; the same command goes on from there")
+        log.info(f"saved at step {last}; the same command continues from there")
     elif run.stops_early:
-        log.info(f"stopped at step {last}: no better average mAP since the best one")
+        log.info(f"stopped at step {last}: the average mAP no longer improved")

@@ -76,7 +76,8 @@ def proposal_labels(loc: jax.Array, targets: Targets, min_tiou: float, best: boo
       loc: [B,K,2], coarse distances.
       targets: targets of the priors.
       min_tiou: a proposal is positive if its tIoU with its action is at least this.
-      best: True: the highest tIoU of the clip's positive priors suffices, if that is lower.
+      best: True: if the highest tIoU of the clip's positive priors is lower, it is the limit
+        instead.
     """
     positive = targets.labels > 0
     overlap = jax.lax.stop_gradient(tiou(loc, targets.loc))

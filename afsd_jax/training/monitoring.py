@@ -1,4 +1,4 @@
-"""What watches a training run: non-finite values, speed, a profile, early stopping and signals."""
+"""Watches a training run: non-finite values, speed, a profile, early stopping and signals."""
 
 import contextlib
 import logging
@@ -76,7 +76,7 @@ class NonFiniteGuard:
         text = f"{what} is not finite at step {step}, on {named}{more}"
         if self.skipped > self._limit:
             raise UserError(
-                f"{text}; look at these clips, lower config.optimizer.learning_rate, set "
+                f"{text}; check these clips, lower config.optimizer.learning_rate, set "
                 "config.optimizer.clip_norm, or allow steps to be skipped: config.train.nan_limit"
             )
         log.warning(f"{text}; skipped ({self.skipped} of {self._limit})")
@@ -85,7 +85,7 @@ class NonFiniteGuard:
         self._zero_width_steps = self._zero_width_steps + 1 if loc > ZERO_WIDTH_LOSS else 0
         if self._zero_width_steps == ZERO_WIDTH_STEPS:
             log.warning(
-                f"all segments have shrunk to nothing by step {step}, and training does not "
+                f"all segments have shrunk to length zero by step {step}, and training does not "
                 "recover from that; start a new run with a higher config.optimizer.warmup_steps or "
                 "a lower config.optimizer.learning_rate"
             )

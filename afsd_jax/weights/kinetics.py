@@ -105,7 +105,7 @@ def _read() -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_pip()}") from error
     raise UserError(
-        f"{path}: is not the file of {PACKAGE} {VERSION}: damaged or tampered with; "
+        f"{path}: is not the file of {PACKAGE} {VERSION}: damaged or changed; "
         f"{_pip('--force-reinstall --no-deps ')}"
     )
 

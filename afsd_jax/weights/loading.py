@@ -28,7 +28,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
         return checkpoint.read(run if run.is_dir() else path)
     loaded = pytorch.load(path)
     if loaded.kind != "detector":
-        raise UserError(f"{path}: holds only an I3D trunk, which detects nothing; train it first")
+        raise UserError(f"{path}: holds only an I3D trunk, which cannot detect; train it first")
     names = pytorch.class_names(loaded.config)
     return checkpoint.Checkpoint(0, loaded.config, names, loaded.parameters)
 
@@ -55,7 +55,7 @@ def load_initial(
 ) -> dict[str, Any]:
     """Reads the weights from which training starts: a checkpoint, a PyTorch file or "kinetics".
 
-    If a checkpoint has other classes, its class heads are left out, which a message says.
+    If a checkpoint has other classes, its class heads are left out, and a message says so.
 
     Raises:
       UserError: the path is none of these, or its weights do not fit the configuration.

@@ -226,7 +226,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         content = prepared_report.read_report(report)
         if content["stream"] != "rgb":
             raise UserError(
-                f"{report.parent}: holds {content['stream']}; frames come from rgb only"
+                f"{report.parent}: holds {content['stream']}; give a prepared rgb stream"
             )
         rgb = (content["fps"], content["max_frames"])
         if rgb != (self._fps, self._max_frames):
@@ -278,7 +278,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     def renew(self) -> None:
         """Prepares what has changed since the folder was prepared; readers never see it incomplete.
 
-        Unchanged frames are kept. Nothing is written if nothing has changed, nor without options.
+        Unchanged frames are kept. Nothing is written without changes or without options.
 
         Raises:
           UserError: see `plan`; or the folder was prepared with other rates, sizes or encodings, or
@@ -330,7 +330,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 def _check_sources(tasks: Sequence[Task]) -> None:
     """Opens all arrays, images and shards, so that errors in them come before any work.
 
-    Videos are checked when they are prepared, since that takes reading the whole file.
+    Videos are checked when they are prepared, because a check reads the whole file.
     """
     for task in tasks:
         if task.timeline is not None:

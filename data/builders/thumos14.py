@@ -50,7 +50,7 @@ class Thumos14(VideoBuilder):
         return videos
 
     def class_names(self, videos: annotations.Annotations) -> list[str]:
-        """Returns the 20 classes in alphabetical order, as the reference implementation."""
+        """Returns the 20 classes in alphabetical order, as in the reference implementation."""
         if self.options.classes:
             return super().class_names(videos)
         return annotations.class_names(videos, CLASSES)

@@ -118,7 +118,7 @@ def test_thumbnails_are_few_and_spread_whatever_the_length():
         (["look", "--threshold=0"], "--threshold: must lie between 0 and 1, both excluded, not 0"),
         (["look", "--threshold=1"], "--threshold: must lie between 0 and 1, both excluded, not 1"),
         (["look", "missing.mp4"], "missing.mp4: no such file"),
-        (["look", "empty"], "empty: no video is in this folder"),
+        (["look", "empty"], "empty: this folder contains no video"),
         (["look", "empty/../text.mp4"], "the same name"),
         (["look", "--write-video-scores=s.json", "v_text.mp4"], "text and v_text are one video"),
         (["look"], "text.mp4: not a video"),

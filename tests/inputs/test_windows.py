@@ -217,7 +217,7 @@ def test_a_video_that_fails_in_any_way_does_not_affect_the_others(detector, fail
 def test_a_wrong_number_of_frames_is_refused(detector):
     for count, came in ((100, "more came"), (201, "only 200 came")):
         video = OpenVideo("v", ([frame] for frame in frames_of("four")), count, FPS, count / FPS)
-        with pytest.raises(UserError, match=rf"v: has {count} frames by its times; {came}"):
+        with pytest.raises(UserError, match=rf"v: its times state {count} frames; {came}"):
             list(cut(video, detector.window_offsets(count), 64, 32))
 
 

@@ -328,7 +328,7 @@ def test_clips_that_cannot_be_cut_are_refused_and_not_written(found, nothing, pa
     late = [Detection("rise", 0.9, 9.0, 10.0)]
     cases = [
         (found, path, "is one of the inputs"),
-        (found, tmp_path / "clip.avi", "clips end in .mp4"),
+        (found, tmp_path / "clip.avi", "the name of a clip must end in .mp4"),
         (gone, tmp_path / "clip.mp4", "x.mp4: no such file"),
         (Detections(FOUND, nothing.video), tmp_path / "clip.mp4", "no pictures to cut a clip from"),
         (Detections(FOUND, DetectedVideo("x", 4.0, CLASSES, dots)), tmp_path / "clip.mp4", "1x1"),

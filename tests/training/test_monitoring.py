@@ -49,7 +49,7 @@ def test_segments_that_shrank_to_nothing_are_reported_once(caplog):
     for step in range(1, 40):
         guard.add(step, FINE if step == 9 else shrunk, np.True_)
     text = caplog.text
-    assert text.count("shrunk to nothing") == 1
+    assert text.count("shrunk to length zero") == 1
     assert "by step 19," in text
 
 

@@ -59,7 +59,7 @@ def write_videos(
       failed: receives why videos failed.
 
     Raises:
-      UserError: the workers left no outcome of some videos.
+      UserError: the workers wrote no result of some videos.
     """
     alone = dataclasses.replace(options, beam_options=None)
     output.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def write_videos(
             path = Path(folder, f"{number}.json")
             if not path.exists():
                 raise UserError(
-                    f"{output}: Beam's workers left no outcome of {name}; videos, checkpoint and "
+                    f"{output}: Beam's workers wrote no result of {name}; videos, checkpoint and "
                     "output must lie on a file system that all of them share"
                 )
             outcome: dict[str, Any] = read_json(path)

@@ -19,26 +19,27 @@ from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
 
 SUMMARY = "Find the actions in videos."
-DETAILS = f"""Besides video files it takes frames prepared as arrays (.npy, uint8 [frames, height,
-width, channels], with --fps), or a whole split of a prepared data set (--data-dir). A second
-network on optical flow (--flow-checkpoint) is fused with the first; its flow is computed from
-videos, or read from files beside arrays (--flow-dir, same names) or from the prepared data.
+DETAILS = f"""Besides video files, this command takes frames prepared as arrays (.npy, uint8
+[frames, height, width, channels], with --fps), or a whole split of a prepared data set
+(--data-dir). A second network on optical flow (--flow-checkpoint) is fused with the first; its
+flow is computed from videos, or read from files beside arrays (--flow-dir, same names) or from the
+prepared data.
 
 With --format, --output is a folder. It receives the files of each video as soon as the video is
-done, and at the end detections.json with all videos. Started again with the same folder, a run that
-was stopped continues. JSON files always hold all detections; --min-score, --top-k and --labels
-choose which of them people are shown.
+done, and at the end detections.json with all videos. If a run was stopped, run the same command
+again to continue it. JSON files always hold all detections; --min-score, --top-k and --labels
+select the detections in all other formats.
 
 A single - is a video on standard input, as MPEG-TS or Matroska. It is processed as it arrives; each
 action is printed on standard output as one line of JSON once it is final. --output is needed only
-for the same files as for other videos.
+to write the same files as for other videos.
 
-On CPUs the trunk is computed by OpenVINO where it is installed (pip install "afsd-jax[openvino]"),
+On CPUs the trunk is computed by OpenVINO if it is installed (pip install "afsd-jax[openvino]"),
 which is faster and rounds differently; openvino-bfloat16 is faster still, and its scores differ.
 
 Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;
-2 the input was refused and nothing was written; 130 and 143 a signal ended a pipe's video; 141
-nobody read the lines printed for it.{MEMORY}"""
+2 the input was refused and nothing was written; 130 and 143 a signal ended a video on standard
+input; 141 the program that read the printed lines is gone.{MEMORY}"""
 
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
 
@@ -51,10 +52,10 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--output", type=Path, help="JSON file to write; with --format: folder to write to")
     formats = "write files for each video: some of json,csv,vtt,srt,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
-    add("--min-score", type=share, help="least score shown to people (default: 0.1)")
-    top_k = "show people only the K best detections of a video"
+    add("--min-score", type=share, help="least score to show (default: 0.1); JSON files hold all")
+    top_k = "show only the K best detections of a video; JSON files hold all"
     add("--top-k", type=whole_number(1), metavar="K", help=top_k)
-    labels = "show people only these classes, such as jump,run"
+    labels = "show only these classes, such as jump,run; JSON files hold all"
     add("--labels", type=names, metavar="LIST", help=labels)
     shard = "detect only in every N-th video by name, beginning with the I-th"
     add("--shard", type=_shard, metavar="I/N", help=shard)
@@ -66,11 +67,12 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--voting-tiou", type=share, metavar="TIOU", help=voting)
     add("--backend", help="what computes the trunk: xla, openvino or openvino-bfloat16")
     add("--beam-options", metavar="LIST", help=f"{BEAM}; needs --format")
-    add("--flow-checkpoint", type=Path, help="network on optical flow to fuse with")
+    add("--flow-checkpoint", type=Path, help="checkpoint of a network on optical flow, to fuse")
     add("--flow-dir", type=Path, help="folder of flow arrays, for .npy files")
     flow = "how optical flow is computed; default: as in the checkpoint"
     add("--flow-method", choices=FLOW_METHODS, help=flow)
-    add("--data-dir", type=Path, help="folder of prepared data sets; detect in the checkpoint's")
+    data_dir = "folder of prepared data sets; detect in the data set of the checkpoint"
+    add("--data-dir", type=Path, help=data_dir)
     add("--split", help="split of the prepared data set; default: its test split")
     add("--fps", type=positive_number, help="frame rate of .npy files")
     add("--durations", type=Path, help="JSON file: video name → seconds, for .npy files")

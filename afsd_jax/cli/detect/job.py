@@ -169,8 +169,8 @@ def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int
     done = {name for name in names if folder.complete(name, digests[name], videos.actions(name))}
     if done:
         print(
-            f"{folder.folder}: holds {len(done)} of {len(names)} videos, of this checkpoint, these "
-            "options and unchanged files; they are not computed anew"
+            f"{folder.folder}: holds {len(done)} of {len(names)} videos for this checkpoint, these "
+            "options and unchanged files; they are not computed again"
         )
     damaged = {}
     missing = [name for name in names if name not in done]

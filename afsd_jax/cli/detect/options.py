@@ -118,11 +118,11 @@ def check_flags(args: argparse.Namespace) -> None:
         if bool(args.videos) == bool(args.data_dir):
             raise UserError("give either videos or --data-dir; see --help")
     if args.beam_options is not None and args.formats is None:
-        raise UserError("--beam-options: only with --format, where each video has files of its own")
+        raise UserError("--beam-options: needs --format, which writes files for each video")
     if args.formats is not None:
         for option, name in (("report", "html"), ("subtitles", "srt")):
             if getattr(args, option):
-                raise UserError(f"--{option}: not with --format, which writes {name} files, too")
+                raise UserError(f"--{option}: not with --format, which also writes {name} files")
 
 
 def _check_pipe(args: argparse.Namespace) -> None:
@@ -132,14 +132,14 @@ def _check_pipe(args: argparse.Namespace) -> None:
         if getattr(args, name) is not None:
             raise UserError(f"--{name.replace('_', '-')}: not with -, a video on standard input")
     if args.formats is not None and args.output is None:
-        raise UserError("--format: give --output, too, the folder to write to")
+        raise UserError("--format: also give --output, the folder to write to")
 
 
 def check_arrays(options: DetectOptions) -> None:
     """Raises UserError if arrays lack what videos state themselves, or flow lacks arrays."""
     arrays = [path for path in options.videos if path.suffix == ".npy"]
     if options.flow_checkpoint and arrays and not options.flow_dir:
-        raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, with flow arrays")
+        raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
     if arrays and options.fps is None and options.durations is None:
@@ -174,7 +174,7 @@ def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:
     for label in labels or ():
         if label not in known:
             near = difflib.get_close_matches(label, known, 1) or list(known)
-            raise UserError(f"--labels {label}: no such class; there is {', '.join(near[:8])}")
+            raise UserError(f"--labels {label}: no such class; choose from {', '.join(near[:8])}")
 
 
 def results_folder(options: DetectOptions, selection: Selection) -> ResultsFolder | None:

@@ -26,11 +26,11 @@ _POLL_S = 0.1  # how often a wait for bytes checks whether the pipe was ended
 def detect_in_pipe(options: DetectOptions) -> int:
     """Detects in standard input, and prints each detection as soon as it is final.
 
-    Files are written at the end, if the options name any. A signal, or a reader of standard output
-    who goes away, ends the video where it is.
+    Files are written at the end, if the options name any. A signal ends the video where it is, and
+    so does the end of the program that reads standard output.
 
     Returns:
-      The exit code: 128 and the number of the signal that ended the video, else 0.
+      The exit code: 128 plus the number of the signal that ended the video, else 0.
     """
     selection = options.selection
 

@@ -1,4 +1,4 @@
-"""The videos as they are read: counted on the progress bar, and some frames kept to be shown."""
+"""Counts the videos on the progress bar as they are read, and keeps some frames to show."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence

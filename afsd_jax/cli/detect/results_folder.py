@@ -55,7 +55,7 @@ class ResultsFolder:
             yield from self._for_people(name)
 
     def complete(self, name: str, digest: str, actions: Sequence[Action] | None = None) -> bool:
-        """Writes missing files for people from the detections of a video, where these are done.
+        """Writes the missing files for people, if the detections of the video are done.
 
         A video with a missing page is not done: the page shows frames of it.
 

@@ -39,7 +39,7 @@ def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["x.mp4", "--output=x.json"], "--beam-options: only with --format"),
+        (["x.mp4", "--output=x.json"], "--beam-options: needs --format"),
         (["-"], "--beam-options: not with -"),
     ],
 )

@@ -173,7 +173,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
     cases = [
         ([tmp_path / "missing.mp4"], {}, "missing.mp4"),
         ([tmp_path / "truncated.mp4"], {}, "truncated.mp4"),
-        ([tmp_path / "no_checkpoint"], {}, "no video is in this folder"),
+        ([tmp_path / "no_checkpoint"], {}, "this folder contains no video"),
         ([tmp_path / "text.mp4"], {}, "text.mp4"),
         ([tmp_path / "empty.mp4"], {}, "empty.mp4"),
         ([video, tmp_path / "video.mp4"], {}, "same name"),

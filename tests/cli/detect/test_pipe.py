@@ -156,7 +156,7 @@ def test_ends_cannot_be_averaged_before_the_video_ends(folder, monkeypatch, capf
         (["-", "other.mp4"], "-: standard input must be the only video"),
         (["-", "--shard=1/2"], "--shard: not with -, a video on standard input"),
         (["-", "--video-scores=x.json"], "--video-scores: not with -"),
-        (["-", "--format=csv"], "--format: give --output, too"),
+        (["-", "--format=csv"], "--format: also give --output"),
         (["x.mp4"], "give --output"),
         (["-", "--data-dir=x"], "--data-dir: not with -"),
         (["-", "--checkpoint=kinetics"], "use afsd look"),

@@ -140,7 +140,7 @@ def test_a_second_run_computes_only_what_is_missing_or_made_otherwise(folder, ru
     assert anew(second, third) == {"b.json", "b.csv", "b.html", *combined}
 
     write_untrained(tmp_path / "other", "rgb", seed=1)
-    assert "not computed anew" not in run(*given, checkpoint=tmp_path / "other")[1]
+    assert "not computed again" not in run(*given, checkpoint=tmp_path / "other")[1]
     assert {f"{name}.json" for name in LENGTHS} <= anew(third, state(out))
 
 
@@ -153,7 +153,7 @@ def test_other_files_for_people_need_no_video_but_a_page_does(folder, run, tmp_p
     few = rows_of(out / "b.csv")
     assert "holds 3 of 3 videos" in run(*given, "--format=srt,csv", "--min-score=0")[1]
     assert len(rows_of(out / "b.csv")) > len(few)
-    assert "not computed anew" not in run(*given, "--format=html", "--min-score=0")[1]
+    assert "not computed again" not in run(*given, "--format=html", "--min-score=0")[1]
     assert (out / "b.html").read_text().count("data:image/jpeg") == 8
     assert read_predictions(out / "detections.json") == made
 
@@ -162,7 +162,7 @@ def test_other_files_for_people_need_no_video_but_a_page_does(folder, run, tmp_p
 def test_foreign_files_of_that_name_are_no_results(folder, run, tmp_path, content):
     (tmp_path / "a.json").write_text(content)
     code, printed, _ = run(folder / "in" / "a.mp4", f"--output={tmp_path}", "--format=json")
-    assert (code, "not computed anew" in printed) == (0, False)
+    assert (code, "not computed again" in printed) == (0, False)
     assert read_predictions(tmp_path / "a.json")["a"]
 
 
@@ -262,7 +262,7 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(folder, run, tmp_path):
         (["a.mp4", "--output=x.json", "--shard=0/2"], "--shard: must be such as 1/4, 2/4"),
         (["a.mp4", "--output=x.json", "--shard=3/2"], "--shard: must be such as 1/4, 2/4"),
         (["a.mp4", "--output=x.json", "--shard=2/2"], "--shard 2/2: there are only 1 videos"),
-        (["a.mp4", "--output=x.json", "--labels=fal"], "--labels fal: no such class; there is fal"),
+        (["a.mp4", "--output=x.json", "--labels=fal"], "--labels fal: no such class; choose from"),
         (["*.avi", "--output=x.json"], "*.avi: no file matches"),
     ],
 )
