@@ -80,7 +80,7 @@ class Clock:
         """Moves the next packet's time stamps to this clock.
 
         Args:
-          packet: of the video stream, in the order of the file; its `pts` and `dts` are changed.
+          packet: next packet of the video stream in the file; its `pts` and `dts` are changed.
           damage: counts damage in the packets before; told where recordings were joined.
 
         Returns:

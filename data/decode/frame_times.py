@@ -167,7 +167,7 @@ def _read_end(
     Args:
       path: the file.
       stream: its video.
-      clock: of the stream.
+      clock: clock of the stream.
       pts: int64 [n], times of the frames, units.
       last: how long the last packet says that it is shown, units.
       packets: number of packets.

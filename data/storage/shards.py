@@ -136,7 +136,7 @@ def check_pictures(
     Args:
       path: file of the shard.
       positions: int64 [N + 1]; see `read_index`.
-      encoding: of the frames; see `frame_codec`.
+      encoding: encoding of the frames; see `frame_codec`.
       shape: (height, width, channels) of a decoded frame.
 
     A frame that begins like no picture at all is left to the decoder, which refuses it: of a
