@@ -126,7 +126,7 @@ def test_an_interrupted_run_saves_and_goes_on_without_a_gap(data, tmp_path):
     output = process.communicate(timeout=300)[0]
     assert process.returncode == 128 + signal.SIGTERM, output
     assert "Traceback" not in output
-    found = re.search(r"saved at step (\d+); the same command goes on", output)
+    found = re.search(r"saved at step (\d+); the same command continues", output)
     assert found, output
     last = int(found[1])
     assert checkpoint.steps(tmp_path / "checkpoints") == [last]
