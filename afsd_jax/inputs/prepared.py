@@ -27,7 +27,6 @@ class PreparedSplit:
     """The videos of a split of prepared data sets, one data set for each network.
 
     Attributes:
-      folders: folder of each data set.
       data_sets: the opened data sets.
     """
 
@@ -52,7 +51,7 @@ class PreparedSplit:
           UserError: a data set is missing or damaged or does not fit its configuration, or the data
             sets hold different videos.
         """
-        self._data, self.folders = configs[0].data, list[Path]()
+        self._data = configs[0].data
         self.data_sets: list[PreparedFolder] = []
         self._videos: list[list[PreparedVideo]] = []  # of each data set
         for config in configs:
@@ -61,10 +60,7 @@ class PreparedSplit:
                 data.data_dir = os.fspath(data_dir)
             opened, videos = open_split(data, split or data.test_split)
             self.data_sets.append(opened)
-            self.folders.append(opened.path)
             self._videos.append(videos[process_index::process_count])
-            if len(self._videos) == 1:
-                self._class_names = opened.class_names
             names = [video.name for video in self._videos[-1]]
             if names != self.names:
                 odd = sorted(set(names) ^ set(self.names))
@@ -72,6 +68,11 @@ class PreparedSplit:
                     f"{self.folders[-1]}: its videos are not those of {self.folders[0]}"
                     + (f", such as {odd[0]}" if odd else "")
                 )
+
+    @property
+    def folders(self) -> list[Path]:
+        """Folder of each data set."""
+        return [data_set.path for data_set in self.data_sets]
 
     @property
     def videos(self) -> list[PreparedVideo]:
@@ -91,7 +92,8 @@ class PreparedSplit:
     @property
     def actions(self) -> dict[str, list[Action]]:
         """True actions of each video, by name."""
-        return {video.name: actions_of(video, self._class_names) for video in self._videos[0]}
+        class_names = self.data_sets[0].class_names
+        return {video.name: actions_of(video, class_names) for video in self._videos[0]}
 
     @property
     def files(self) -> list[Path]:

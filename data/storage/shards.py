@@ -133,14 +133,14 @@ def check_pictures(
 ) -> None:
     """Checks by their headers that frames are what their example states.
 
+    A frame that begins like no picture at all is left to the decoder, which refuses it: of a
+    damaged video the others can still be read.
+
     Args:
       path: file of the shard.
       positions: int64 [N + 1]; see `read_index`.
       encoding: encoding of the frames; see `frame_codec`.
       shape: (height, width, channels) of a decoded frame.
-
-    A frame that begins like no picture at all is left to the decoder, which refuses it: of a
-    damaged video the others can still be read.
 
     Raises:
       UserError: a frame is of another size or encoding.
