@@ -168,9 +168,9 @@ class Profile:
 
 
 def scores(run_log: RunLog) -> dict[int, float]:
-    """Returns the average mAP of each evaluated step."""
-    found = {r["step"]: r.get(VALIDATION, {}).get(evaluation.SCORE) for r in run_log.records}
-    return {step: score for step, score in found.items() if score is not None}
+    """Returns the average mAP of each evaluated step; a step may have records without one, too."""
+    found = [(r["step"], r.get(VALIDATION, {}).get(evaluation.SCORE)) for r in run_log.records]
+    return {step: score for step, score in found if score is not None}
 
 
 def stops_early(run_log: RunLog, patience: int) -> bool:
