@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from afsd_jax.errors import UserError
 
 T = TypeVar("T")
-_LARGEST = 1e15  # of a number; beyond it, sums and products of times overflow
+LARGEST = 1e15  # of a number; beyond it, sums and products of times overflow
 
 
 def require_dict(value: Any, place: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def field(entry: dict[str, Any], name: str, place: str) -> Any:
 def text(entry: dict[str, Any], name: str, place: str) -> str:
     """Returns a required field, which must be a non-empty text."""
     value = field(entry, name, place)
-    if not isinstance(value, str) or not value or not _encodable(value):
+    if not is_text(value):
         raise UserError(f"{place}.{name} must be a non-empty text, not {shown(value)}")
     return value
 
@@ -53,7 +53,7 @@ def number(value: Any, place: str) -> float:
             result = float(value)
         except (ValueError, OverflowError):
             result = math.nan
-        if abs(result) < _LARGEST:
+        if abs(result) < LARGEST:
             return result
     raise UserError(f"{place} must be a finite number, not {shown(value)}")
 
@@ -66,6 +66,11 @@ def shown(value: Any) -> str:
     return shortened if len(shortened) <= 40 else shortened[:39] + "…"
 
 
-def _encodable(value: str) -> bool:
-    """Returns False for lone surrogates, which JSON allows but no file can hold."""
+def is_text(value: Any) -> bool:
+    """Returns whether a value is a text of at least one character that a file can hold.
+
+    JSON allows lone surrogates, which no file can hold.
+    """
+    if not isinstance(value, str) or not value:
+        return False
     return not any("\ud800" <= character <= "\udfff" for character in value)
