@@ -4,7 +4,8 @@ Times are seconds, unless a field says frames.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class DetectionColumns(NamedTuple):
     end_s: "NDArray[np.float64]"
 
     @classmethod
-    def of(cls, detections: "Mapping[str, Iterable[Detection]]") -> "DetectionColumns":
+    def of(cls, detections: "Mapping[str, Sequence[Detection]]") -> "DetectionColumns":
         """Returns the detections of each video, in the given order.
 
         Example:
@@ -125,15 +126,17 @@ class DetectionColumns(NamedTuple):
         """
         import numpy as np
 
-        numbers: dict[str, int] = {}
-        rows = [
-            (video, numbers.setdefault(label, len(numbers)), score, start_s, end_s)
-            for video, items in enumerate(detections.values())
-            for label, score, start_s, end_s in items
-        ]
-        video, label, *values = np.array(rows, np.float64).reshape(-1, 5).T
-        whole = (video.astype(np.int64), label.astype(np.int64))
-        return cls(tuple(detections), tuple(numbers), *whole, *map(np.ascontiguousarray, values))
+        counts = [len(items) for items in detections.values()]
+        rows = chain.from_iterable(detections.values())
+        labels, *values = tuple(zip(*rows, strict=True)) or ((),) * 4
+        numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+        return cls(
+            tuple(detections),
+            tuple(numbers),
+            np.repeat(np.arange(len(counts)), counts),
+            np.fromiter(map(numbers.__getitem__, labels), np.int64, len(labels)),
+            *(np.array(column, np.float64) for column in values),
+        )
 
 
 class VideoLabel(NamedTuple):

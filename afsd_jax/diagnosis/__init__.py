@@ -1,0 +1,1 @@
+"""Why a detector is as good as it is: errors, operating points, calibration and comparisons."""
