@@ -32,8 +32,9 @@ def overlapping(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Returns all pairs of one group whose tIoU is at least `least`; see `overlaps`."""
     order = np.argsort(action_groups, kind="stable")
-    first = np.searchsorted(action_groups[order], detection_groups, side="left")
-    counts = np.searchsorted(action_groups[order], detection_groups, side="right") - first
+    members = np.bincount(action_groups, minlength=int(detection_groups.max(initial=0)) + 1)
+    first = (np.cumsum(members) - members)[detection_groups]
+    counts = members[detection_groups]
     parts = []
     rows = np.flatnonzero(counts)
     bounds = np.cumsum(counts[rows]) // _PAIRS

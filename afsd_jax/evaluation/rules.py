@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation.metrics import Metrics, check_tious
-from afsd_jax.evaluation.overlaps import overlapping, overlaps, tiou
+from afsd_jax.evaluation.overlaps import overlapping, overlaps
 from afsd_jax.evaluation.tables import AMBIGUOUS, Predictions, Tables, by_class, tabulate
 from afsd_jax.types import AnnotatedVideo
 
@@ -75,18 +75,35 @@ def score(tables: Tables, tious: Sequence[float]) -> Metrics:
 def match(tables: Tables, tious: Sequence[float]) -> NDArray[np.int64]:
     """Returns the action that each detection takes by the rule `activitynet`; see `evaluate`.
 
+    Detections that choose by descending score end where deferred acceptance (Gale and Shapley,
+    1962) ends, if each action prefers the detection of the highest score: both give the only stable
+    matching. So in each round all detections that have no action ask for the best one that has not
+    refused them, and each action keeps the detection of the highest score.
+
     Returns:
       [H, P]: rows of actions; -1 for false positives.
     """
+    found, actions, overlap = overlaps(tables, min(tious))
+    order = np.lexsort((actions, -overlap, found))
+    found, actions, overlap = found[order], actions[order], overlap[order]
+    first = np.flatnonzero(np.diff(found, prepend=-1))
+    askers = found[first]
     matched = np.full((len(tious), len(tables.scores)), -1, np.int64)
-    near = np.unique(overlaps(tables, min(tious))[0])  # all others are false at every threshold
-    matched[:, near] = _match(
-        tables.actions,
-        tables.action_groups,
-        tables.detections[near],
-        tables.detection_groups[near],
-        np.array(tious, np.float64),
-    )
+    for row, threshold in zip(matched, tious, strict=True):
+        last = first + np.add.reduceat(overlap >= threshold, first) if len(first) else first
+        keeper = np.full(len(tables.actions), len(askers))  # of each action: a position in askers
+        choice = first.copy()
+        asking = np.flatnonzero(choice < last)
+        while len(asking):
+            before = keeper.copy()
+            np.minimum.at(keeper, actions[choice[asking]], asking)
+            replaced = before[(before != keeper) & (before < len(askers))]
+            involved = np.concatenate([asking, replaced])
+            refused = involved[keeper[actions[choice[involved]]] != involved]
+            choice[refused] += 1
+            asking = refused[choice[refused] < last[refused]]
+        kept = keeper < len(askers)
+        row[askers[keeper[kept]]] = np.flatnonzero(kept)
     return matched
 
 
@@ -138,60 +155,3 @@ def _score_by_kit(tables: Tables, tious: Sequence[float]) -> Metrics:
             values.append(np.sum(precision, where=counted) / tables.num_actions[index])
         ap[label] = np.array(values, np.float64)
     return Metrics(tuple(tious), ap)
-
-
-def _match(
-    actions: NDArray[np.float64],
-    action_groups: NDArray[np.int64],
-    found: NDArray[np.float64],
-    found_groups: NDArray[np.int64],
-    tious: NDArray[np.float64],
-) -> NDArray[np.int64]:
-    """Matches greedily within groups, for all groups and thresholds at once.
-
-    Only detections of one group must be visited one after another, so step r visits the r-th
-    detection of every group that has one.
-
-    Args:
-      actions, action_groups: [A, 2] segments and [A] their groups.
-      found, found_groups: [P, 2] detected segments by descending score, and [P] their groups.
-      tious: [H] thresholds.
-
-    Returns:
-      [H, P]: the row of the action that each detection takes, or -1.
-    """
-    matched = np.full((len(tious), len(found)), -1, np.int64)
-    # Groups with both actions and detections, those with most detections first: the groups that
-    # have an r-th detection are then always the first ones.
-    shared, counts = np.unique(
-        found_groups[np.isin(found_groups, action_groups)], return_counts=True
-    )
-    order = np.argsort(-counts, kind="stable")
-    shared, counts = shared[order], counts[order]
-    queues = _members(shared, found_groups)
-    rows = _members(shared, action_groups)
-    free = np.broadcast_to(rows >= 0, (len(tious), *rows.shape)).copy()
-    for step in range(queues.shape[1]):
-        active = np.searchsorted(-counts, -step)  # groups with more than `step` detections
-        visited = queues[:active, step]
-        start, end = np.moveaxis(found[visited, None], -1, 0)
-        overlap = tiou(start, end, *np.moveaxis(actions[rows[:active]], -1, 0))
-        candidate = free[:, :active] & (overlap >= tious[:, None, None])
-        best = np.argmax(np.where(candidate, overlap, -1.0), axis=-1)[..., None]
-        hit = np.take_along_axis(candidate, best, axis=-1)
-        taken = np.take_along_axis(np.broadcast_to(rows[:active], candidate.shape), best, axis=-1)
-        matched[:, visited] = np.where(hit, taken, -1)[..., 0]
-        still_free = np.take_along_axis(free[:, :active], best, axis=-1) & ~hit
-        np.put_along_axis(free[:, :active], best, still_free, axis=-1)
-    return matched
-
-
-def _members(groups: NDArray[np.int64], keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns positions in `keys` of each group's members: [G, most members], padded with -1."""
-    order = np.argsort(keys, kind="stable")
-    first = np.searchsorted(keys[order], groups, side="left")
-    count = np.searchsorted(keys[order], groups, side="right") - first
-    rank = np.arange(count.max(initial=0))
-    present = rank < count[:, None]
-    position = np.where(present, first[:, None] + rank, 0)
-    return np.where(present, order[position] if len(order) else 0, -1)
