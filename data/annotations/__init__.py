@@ -9,7 +9,7 @@ from afsd_jax.data.annotations.collector import Annotations
 from afsd_jax.data.annotations.elan import read_elan
 from afsd_jax.data.annotations.label_studio import read_label_studio
 from afsd_jax.data.annotations.own_table import read_own_table
-from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
+from afsd_jax.data.annotations.split_assignment import assign_splits, split_name, stable_split
 from afsd_jax.data.annotations.tables import cell_number, read_rows, read_table
 from afsd_jax.data.annotations.via import read_via
 from afsd_jax.data.decode.media import visible_paths
@@ -28,6 +28,7 @@ __all__ = [
     "read_annotations",
     "read_class_list",
     "read_rows",
+    "split_name",
     "stable_split",
 ]
 

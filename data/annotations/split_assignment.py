@@ -13,6 +13,11 @@ TEST_PERCENT = 20  # videos without a subset that go to the split test
 _SPLITS = {"training": "train", "val": "validation", "testing": "test"}
 
 
+def split_name(subset: str) -> str:
+    """Returns the split that a subset's name stands for, such as test for Testing."""
+    return _SPLITS.get(subset.lower(), subset.lower())
+
+
 def stable_split(name: str) -> str:
     """Returns train or test by the video's name alone, so it never changes between data sets."""
     return "test" if _hash(name) % 100 < TEST_PERCENT else "train"
@@ -29,8 +34,7 @@ def assign_splits(videos: Annotations) -> Annotations:
     """
     splits = {}
     for name, video in videos.items():
-        subset = video.subset.lower()
-        splits[name] = _SPLITS.get(subset, subset) or stable_split(name)
+        splits[name] = split_name(video.subset) or stable_split(name)
         if not re.fullmatch(r"[a-z][a-z0-9_]*", splits[name]) or splits[name] == "all":
             raise UserError(
                 f"{video.place}: subset {video.subset!r} must be train, validation, test or "

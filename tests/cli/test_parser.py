@@ -14,7 +14,7 @@ from afsd_jax.config import FLOW_METHODS, default_config, resolve
 from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
-from afsd_jax.evaluation import BENCHMARKS
+from afsd_jax.evaluation import BENCHMARKS, RULES
 from afsd_jax.results import writers
 from afsd_jax.runtime import memory
 from tests.support import python
@@ -104,6 +104,7 @@ def test_choices_are_those_of_the_library(capsys):
         ("prepare", "--flow-method"): FLOW_METHODS,
         ("detect", "--flow-method"): FLOW_METHODS,
         ("evaluate", "--benchmark"): BENCHMARKS,
+        ("evaluate", "--rule"): RULES,
         ("prepare", ""): datasets.BUILDERS,
     }
     for (command, option), names in choices.items():

@@ -1,0 +1,174 @@
+"""What `afsd evaluate` compares, and notes on everything in it that lowers mAP."""
+
+import dataclasses
+import difflib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from afsd_jax.data.annotations import Annotations, read_annotations, split_name
+from afsd_jax.evaluation import AMBIGUOUS, without_ambiguous
+from afsd_jax.io import thumos14_kit
+from afsd_jax.io.activitynet_json import choose_subset
+from afsd_jax.types import Action, AnnotatedVideo, DetectionColumns
+
+SHOWN = 5  # names in a note
+
+
+class Truth(NamedTuple):
+    """The videos to evaluate on.
+
+    videos: the videos of the subset, by name, with the actions that can be found.
+    notes: lines about actions that were left out or cut, and about the names of subsets.
+    others: names of the file's videos that are in other subsets.
+    """
+
+    videos: Annotations
+    notes: list[str]
+    others: frozenset[str]
+
+
+def read_truth(path: Path, rule: str) -> tuple[Annotations, list[str]]:
+    """Returns the annotations in a file or folder, and notes on what was left out.
+
+    Args:
+      path: annotations in any supported format, or the folder of the THUMOS'14 kit.
+      rule: one of `evaluation.RULES`; only the kit's knows Ambiguous actions.
+
+    Raises:
+      UserError: as `read_annotations` and `read_kit` do.
+    """
+    if not thumos14_kit.is_kit(path):
+        annotated = read_annotations(path)
+        return annotated, [note for video in annotated.values() for note in video.notes]
+    kit = thumos14_kit.read_kit(path)
+    if rule != "activitynet":
+        return kit, []
+    clear = without_ambiguous(kit)
+    left_out = sum(len(kit[name].actions) - len(clear[name].actions) for name in kit)
+    note = f"{path}: {_count(left_out, 'Ambiguous action')} left out; see the rule thumos14-kit"
+    return clear, [note] if left_out else []
+
+
+def choose_truth(annotated: Annotations, subset: str | None, usual: str, path: Path) -> Truth:
+    """Returns the videos of a subset, without what cannot be found in them.
+
+    Args:
+      annotated: all annotations of a file.
+      subset: subset to evaluate on; None: `usual`, or all videos if no subset is stated.
+      usual: the benchmark's subset.
+      path: the file or folder of annotations.
+
+    Raises:
+      UserError: no video has this subset.
+    """
+    notes = []
+    chosen = annotated
+    if subset or any(video.subset for video in annotated.values()):
+        wanted = subset or usual
+        present = Counter(video.subset for video in annotated.values())
+        alike = [name for name in present if split_name(name) == split_name(wanted)]
+        other = next((name for name in alike if name != wanted), None)
+        if other and wanted not in present:
+            notes.append(f"{path} spells the subset {wanted!r} as {other!r}")
+            wanted = other
+        elif other:
+            notes.append(
+                f"{path} has the subset {wanted!r} and, for {_count(present[other], 'video')}, "
+                f"{other!r}; only {wanted!r} counts"
+            )
+        chosen = choose_subset(annotated, wanted, path)
+    else:
+        notes.append(f"{path} states no subsets: all {len(annotated)} videos count")
+    found = {name: _findable(video) for name, video in chosen.items()}
+    short, late, cut = (sum(counts[i] for _, counts in found.values()) for i in range(3))
+    if short:
+        notes.append(f"{_count(short, 'true action')} without length: left out")
+    if late:
+        notes.append(f"{_count(late, 'true action')} after the end of the video: left out")
+    if cut:
+        notes.append(f"{_count(cut, 'true action')} beyond the end of the video: cut there")
+    videos = {name: video for name, (video, _) in found.items()}
+    return Truth(videos, notes, frozenset(annotated.keys() - chosen.keys()))
+
+
+def _findable(video: AnnotatedVideo) -> tuple[AnnotatedVideo, tuple[int, int, int]]:
+    """Returns a video with its actions cut at its end, as preparation does.
+
+    Also returns how many actions without length, how many after the end, and how many that end
+    beyond it there were.
+    """
+    end_s = np.inf if video.duration_s is None else video.duration_s
+    actions: list[Action] = []
+    short = late = cut = 0
+    for action in video.actions:
+        if action.end_s <= action.start_s:
+            short += 1
+        elif action.start_s >= end_s:
+            late += 1
+        else:
+            cut += action.end_s > end_s
+            actions.append(dataclasses.replace(action, end_s=min(action.end_s, end_s)))
+    return dataclasses.replace(video, actions=tuple(actions)), (short, late, cut)
+
+
+def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
+    """Returns lines about videos and labels that only the truth or only the predictions have."""
+    lines = []
+    of_video = np.bincount(found.video, minlength=len(found.videos))
+    predicted = dict(zip(found.videos, of_video.tolist(), strict=True))
+    silent = [name for name in truth.videos if not predicted.get(name)]
+    foreign = {name: n for name, n in predicted.items() if name not in truth.videos}
+    if foreign:
+        elsewhere = len(foreign.keys() & truth.others)
+        near = _with_nearest(foreign.keys() - truth.others, silent)
+        lines.append(
+            f"{len(foreign)} of {len(predicted)} videos with predictions are not in the ground "
+            f"truth's subset; their {_count(sum(foreign.values()), 'prediction')} do not count"
+            + (f" ({elsewhere} of these videos are in its other subsets)" if elsewhere else "")
+            + (f": {near}" if near else "")
+        )
+    if silent:
+        actions = sum(len(truth.videos[name].actions) for name in silent)
+        lines.append(
+            f"{len(silent)} of {len(truth.videos)} videos have no predictions, so their "
+            f"{_count(actions, 'action')} count as missed: {_listed(map(repr, silent))}"
+        )
+    known = {action.label for video in truth.videos.values() for action in video.actions}
+    known.discard(AMBIGUOUS)
+    of_label = np.bincount(found.label, minlength=len(found.labels))
+    counts = dict(zip(found.labels, of_label.tolist(), strict=True))
+    strange = {label: n for label, n in counts.items() if label not in known}
+    if strange:
+        lines.append(
+            f"{_count(sum(strange.values()), 'prediction')} with labels that the ground truth "
+            f"does not have do not count: {_with_nearest(strange, known, strange)}"
+        )
+    return lines
+
+
+def _with_nearest(
+    names: Collection[str], known: Iterable[str], counts: Mapping[str, int] | None = None
+) -> str:
+    """Returns names, each with the known name that resembles it most."""
+    lower = {name.lower(): name for name in known}
+    texts = []
+    for name in list(names)[:SHOWN]:
+        near = difflib.get_close_matches(name.lower(), lower, 1)
+        parts = [f"{counts[name]}"] if counts else []
+        parts += [f"nearest: {lower[near[0]]!r}"] if near else []
+        texts.append(f"{name!r}" + (f" ({', '.join(parts)})" if parts else ""))
+    return _listed(texts, len(names))
+
+
+def _listed(texts: Iterable[str], count: int | None = None) -> str:
+    texts = list(texts)
+    more = (len(texts) if count is None else count) - SHOWN
+    return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,138 @@
+"""`afsd evaluate`: what it prints, notes and writes."""
+
+import json
+
+import pytest
+
+from afsd_jax import cli
+from afsd_jax.cli.process import REFUSED
+from tests.support import ROOT
+
+KIT = ROOT.parent / "shared" / "thumos14-kit"
+
+
+def video(*actions, subset="test", **fields):
+    """A video of a ground truth file, with actions (label, start, end)."""
+    annotations = [{"label": label, "segment": [start, end]} for label, start, end in actions]
+    return {"subset": subset, "annotations": annotations, **fields}
+
+
+def detections(*items):
+    """Detections (label, start, end) of a predictions file."""
+    return [{"label": label, "score": 0.5, "segment": [start, end]} for label, start, end in items]
+
+
+@pytest.fixture
+def evaluated(tmp_path, capsys):
+    """Evaluates results by video against videos; returns the metrics and the notes."""
+
+    def evaluate(videos, results, *flags):
+        paths = [tmp_path / name for name in ("truth.json", "found.json", "metrics.json")]
+        paths[0].write_text(json.dumps({"database": videos}))
+        paths[1].write_text(json.dumps({"results": results}))
+        names = ("--ground-truth", "--predictions", "--output")
+        given = [f"{name}={path}" for name, path in zip(names, paths, strict=True)]
+        assert cli.main(["evaluate", "--benchmark=videos", *given, *flags]) == 0
+        printed = capsys.readouterr()
+        assert printed.out.splitlines()[-1].startswith("mAP ")
+        notes = [line.replace(str(tmp_path), "…") for line in printed.err.splitlines()]
+        assert all(note.startswith("note: ") for note in notes)
+        return json.loads(paths[2].read_text()), [note.removeprefix("note: ") for note in notes]
+
+    return evaluate
+
+
+def test_files_that_agree_have_no_notes(evaluated):
+    metrics, notes = evaluated({"a": video(("x", 0, 1))}, {"a": detections(("x", 0, 1))})
+    assert (metrics["average_mAP"], notes) == (1.0, [])
+
+
+def test_labels_that_the_truth_does_not_have_are_named_with_the_nearest(evaluated):
+    results = {"a": detections(("shrink", 0, 1), ("Grow", 2, 3), ("Grow", 3, 4), ("q", 0, 1))}
+    _, notes = evaluated({"a": video(("shrink", 0, 1), ("grow", 2, 3))}, results)
+    assert notes == [
+        "3 predictions with labels that the ground truth does not have do not count: "
+        "'Grow' (2, nearest: 'grow'), 'q' (1)"
+    ]
+
+
+def test_videos_that_only_one_file_has_are_named(evaluated):
+    videos = {
+        "pen_1": video(("x", 0, 1), ("x", 2, 3)),
+        "pen_2": video(("x", 0, 1)),
+        "pen_3": video(),
+        "yard": video(("x", 0, 1), subset="train"),
+    }
+    results = {"pen_1.mp4": detections(("x", 0, 1)), "yard": detections(("x", 0, 1)) * 2}
+    _, notes = evaluated(videos, results | {"pen_2": detections(("x", 0, 1)), "pen_3": []})
+    assert notes == [
+        "2 of 4 videos with predictions are not in the ground truth's subset; their 3 predictions "
+        "do not count (1 of these videos are in its other subsets): "
+        "'pen_1.mp4' (nearest: 'pen_1')",
+        "2 of 3 videos have no predictions, so their 2 actions count as missed: 'pen_1', 'pen_3'",
+    ]
+
+
+@pytest.mark.parametrize("spelt", ["Test", "testing", "TESTING"])
+def test_a_subset_may_be_spelt_otherwise(evaluated, spelt):
+    videos = {"a": video(("x", 0, 1), subset=spelt), "b": video(("x", 0, 1), subset="train")}
+    metrics, notes = evaluated(videos, {"a": detections(("x", 0, 1))})
+    assert metrics["average_mAP"] == 1.0
+    assert notes == [f"…/truth.json spells the subset 'test' as {spelt!r}"]
+
+
+def test_a_subset_spelt_in_two_ways_is_the_exact_one(evaluated):
+    videos = {"a": video(("x", 0, 1)), "b": video(("x", 0, 1), subset="Test")}
+    metrics, notes = evaluated(videos, {"a": detections(("x", 0, 1))})
+    assert metrics["average_mAP"] == 1.0
+    note = "…/truth.json has the subset 'test' and, for 1 video, 'Test'; only 'test' counts"
+    assert notes == [note]
+
+
+def test_actions_that_nothing_can_find_are_left_out_or_cut_with_a_note(evaluated):
+    actions = [("x", 0, 1), ("x", 4, 9), ("x", 7, 8), ("x", 2, 2), ("y", 6, 7)]
+    videos = {"a": video(*actions, duration=6)}
+    metrics, notes = evaluated(videos, {"a": detections(("x", 0, 1), ("x", 4, 6))})
+    assert (metrics["average_mAP"], list(metrics["ap"])) == (1.0, ["x"])
+    assert notes == [
+        "1 true action without length: left out",
+        "2 true actions after the end of the video: left out",
+        "1 true action beyond the end of the video: cut there",
+    ]
+
+
+def test_a_truth_without_subsets_counts_as_a_whole(evaluated):
+    videos = {"a": video(("x", 0, 1), subset="")} | {"b": video(subset="")}
+    for entry in videos.values():
+        del entry["subset"]
+    _, notes = evaluated(videos, {"a": detections(("x", 0, 1)), "b": detections(("x", 0, 1))})
+    assert notes == ["…/truth.json states no subsets: all 2 videos count"]
+
+
+def test_the_kits_folder_is_evaluated_by_both_rules(tmp_path, capsys):
+    truth, found = tmp_path / "annotation", tmp_path / "found.json"
+    truth.mkdir()
+    (truth / "Jump_test.txt").write_text("a 0 10\na 20 30\n")
+    (truth / "Ambiguous_test.txt").write_text("a 40 50\n")
+    results = {"a": detections(("Jump", 40, 45), ("Jump", 0, 10), ("Jump", 20, 31))}
+    for index, detection in enumerate(results["a"]):
+        detection["score"] = 0.9 - index / 10
+    found.write_text(json.dumps({"results": results}))
+    flags = ["evaluate", f"--predictions={found}", f"--ground-truth={truth}", "--tiou=0.5"]
+    assert cli.main(flags) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].split() == ["mAP", "66.67", "66.67"]
+    assert "1 Ambiguous action left out" in printed.err
+    assert cli.main([*flags, "--rule=thumos14-kit"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1].split() == ["mAP", "100.00", "100.00"]
+    assert printed.err == ""
+
+
+def test_a_subset_that_is_not_there_is_refused(tmp_path, capsys):
+    paths = tmp_path / "truth.json", tmp_path / "found.json"
+    paths[0].write_text(json.dumps({"database": {"a": video(("x", 0, 1), subset="train")}}))
+    paths[1].write_text(json.dumps({"results": {}}))
+    flags = [f"--ground-truth={paths[0]}", f"--predictions={paths[1]}"]
+    assert cli.main(["evaluate", *flags]) == REFUSED
+    assert "no video has subset 'test'" in capsys.readouterr().err
