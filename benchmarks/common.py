@@ -19,19 +19,24 @@ EXTENSIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 
 def machine() -> dict[str, Any]:
     """Returns what results depend on: processor, its best extension, cores and Python."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-
-    def first(key: str) -> str:
-        return next((x.partition(":")[2].strip() for x in lines if x.startswith(key)), "?")
-
-    flags = first("flags").split()
+    flags = processor_flags()
     cores = len(os.sched_getaffinity(0))
     return {
-        "cpu": first("model name"),
+        "cpu": _of_processor("model name") or "?",
         "extension": next((name for name in EXTENSIONS if name in flags), "?"),
         "cores": cores,
         "python": platform.python_version(),
     }
+
+
+def processor_flags() -> frozenset[str]:
+    """Returns the features of the processor, as Linux names them for x86 (flags) or ARM."""
+    return frozenset((_of_processor("flags") or _of_processor("Features")).split())
+
+
+def _of_processor(key: str) -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith(key)), "")
 
 
 def commit() -> str:

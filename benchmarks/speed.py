@@ -7,27 +7,28 @@ with its best settings, each in its own process. Those with the same work take t
 load affects all of them. In each turn an implementation runs twice and the second run counts, as in
 a longer run; results are medians. Products of large matrices give the peak speed. It also measures
 how cost grows with batch and clip length. Writes benchmarks/results/speed_<device>.json and the
-table of README.md.
+table of README.md. What the processor has no units for is left out, and what takes longer than its
+limit is ended; the table then gives the reason.
 """
 
 import argparse
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
-from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from common import commit, machine
+from common import commit, machine, processor_flags
 from tqdm import tqdm
+from turns import REASON, Contestant, GaveUp, compare, left_out
 
 from afsd_jax.io import files
 
 GFLOP_FORWARD = 149.0  # of one clip of 256 frames; a step's are three times as many, for two clips
+LIMIT_S = 600.0  # of one contestant; seven pairs of steps take 140 s on two cores without AVX-512
 PRODUCT_SIZE = {"cpu": 4096, "gpu": 8192}
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("jax", "jaxlib", "flax", "torch", "openvino", "triton")
@@ -66,99 +67,36 @@ ON_GPU = {
 }
 
 
-class Contestant:
-    """A process that works whenever it is asked to."""
-
-    def __init__(self, work: str, name: str, batch: int, length: int = 256, cache: str = "0"):
-        command = [sys.executable, str(ROOT / "benchmarks" / "contestants.py")]
-        self._process = subprocess.Popen(
-            [*command, work, name, str(batch), str(length)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"AFSD_COMPILATION_CACHE": cache},
-            text=True,
-        )
-        first, built = map(float, self._answer().split())
-        self.first_s, self.built_s = first, built
-        self.seconds: list[float] = []
-
-    def __enter__(self) -> "Contestant":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-
-    def work(self) -> None:
-        """Works twice and notes the seconds of the second time.
-
-        Before the first time the process waited for others, who took its place in the caches, and
-        a virtual machine gave memory that it had freed to its host.
-        """
-        assert self._process.stdin
-        self._process.stdin.write("\n\n")
-        self._process.stdin.flush()
-        self._answer()
-        self.seconds.append(float(self._answer()))
-
-    def peak_mib(self) -> float:
-        """Ends the process; returns its peak memory."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        return float(self._answer())
-
-    def _answer(self) -> str:
-        assert self._process.stdout
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{self._process.args}: exit status {self._process.wait()}")
-        return line
+def start(
+    limit_s: float, work: str, batch: int, name: str, cache: str = "0", length: int = 256
+) -> Contestant:
+    """Starts one of `contestants.py`; `cache` is the folder of its compiled programs, "0" none."""
+    program = str(ROOT / "benchmarks" / "contestants.py")
+    command = [sys.executable, program, work, name, str(batch), str(length)]
+    return Contestant(command, limit_s, os.environ | {"AFSD_COMPILATION_CACHE": cache})
 
 
-def compare(work: str, names: Sequence[str], batch: int, rounds: int) -> dict[str, dict[str, Any]]:
-    """Lets contestants take turns at the same work; returns each one's figures by its name."""
-    with ExitStack() as stack:
-        cache = stack.enter_context(tempfile.TemporaryDirectory())
-        found = {
-            name: stack.enter_context(Contestant(work, name, batch, cache=cache))
-            for name in tqdm(names)
-        }
-        for _ in tqdm(range(rounds), desc=work):
-            for contestant in found.values():
-                contestant.work()
-        figures = {
-            name: {
-                "seconds": round(statistics.median(contestant.seconds), 4),
-                "fastest_s": round(min(contestant.seconds), 4),
-                "first_call_s": round(contestant.first_s, 2),
-                "peak_mib": round(contestant.peak_mib()),
-            }
-            for name, contestant in found.items()
-        }
-        for name in names:
-            if name.startswith("afsd_jax"):
-                with Contestant(work, name, batch, cache=cache) as again:
-                    figures[name]["cached_call_s"] = round(again.first_s, 2)
-        return figures
-
-
-def growth(work: str, name: str, rounds: int) -> dict[str, float]:
+def growth(work: str, name: str, rounds: int, limit_s: float) -> dict[str, Any]:
     """Returns by how much twice the batch, or clips of twice the length, cost more."""
     sizes = {"": (1, 256), "batch": (2, 256), "length": (1, 512)}
-    with ExitStack() as stack:
-        found = {
-            grown: stack.enter_context(Contestant(work, name, *size))
-            for grown, size in sizes.items()
-        }
-        for _ in tqdm(range(rounds), desc=f"{work} grows"):
-            for contestant in found.values():
-                contestant.work()
-        one = statistics.median(found[""].seconds)
-        return {
-            f"twice the {grown}": round(statistics.median(contestant.seconds) / one, 3)
-            for grown, contestant in found.items()
-            if grown
-        }
+    try:
+        with ExitStack() as stack:
+            found = {}
+            for grown, (batch, length) in sizes.items():
+                contestant = start(limit_s, work, batch, name, length=length)
+                found[grown] = stack.enter_context(contestant)
+                contestant.begin()
+            for _ in tqdm(range(rounds), desc=f"{work} grows"):
+                for contestant in found.values():
+                    contestant.work()
+            one = statistics.median(found[""].seconds)
+            return {
+                f"twice the {grown}": round(statistics.median(contestant.seconds) / one, 3)
+                for grown, contestant in found.items()
+                if grown
+            }
+    except GaveUp as gave_up:
+        return {REASON: str(gave_up)}
 
 
 def installed() -> dict[str, str]:
@@ -173,26 +111,30 @@ def installed() -> dict[str, str]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Returns the results as a Markdown table."""
-    peak = results["product"]["JAX float32"]["gflop_per_s"]
-    batch = results["batch"]
+    """Returns the results as a Markdown table; a contestant without figures has its reason."""
+    peak = results["product"]["JAX float32"].get("gflop_per_s")
+    reached = f"reaches {peak:.0f} GFLOP/s there" if peak else "was not measured there"
     lines = [
-        f"{results['device']}, batch {batch}, a float32 product of matrices reaches "
-        f"{peak:.0f} GFLOP/s there; commit {results['commit']}.",
+        f"{results['device']}, batch {results['batch']}, a float32 product of matrices {reached}; "
+        f"commit {results['commit']}.",
         "",
         "| | seconds | × PyTorch as published | of that peak | GiB | first (cached) call, s |",
         "|---|---|---|---|---|---|",
     ]
     for work, title in (("forward", "detection, a clip"), ("step", "training step, a clip")):
-        published = results[work]["PyTorch as published"]["seconds"]
+        published = results[work]["PyTorch as published"].get("seconds")
         for name, one in results[work].items():
-            seconds = one["seconds"] / batch
-            cached = f" ({one['cached_call_s']:.0f})" if "cached_call_s" in one else ""
-            lines.append(
-                f"| {title}: {name} | {seconds:.2f} | {one['seconds'] / published:.2f} | "
-                f"{one['gflop_per_s'] / peak:.0%} | {one['peak_mib'] / 1024:.1f} | "
-                f"{one['first_call_s']:.0f}{cached} |"
-            )
+            cells = [one.get(REASON), "", "", "", ""]
+            if REASON not in one:
+                cached = f" ({one['cached_call_s']:.0f})" if "cached_call_s" in one else ""
+                cells = [
+                    f"{one['seconds'] / results['batch']:.2f}",
+                    f"{one['seconds'] / published:.2f}" if published else "",
+                    f"{one['gflop_per_s'] / peak:.0%}" if peak else "",
+                    f"{one['peak_mib'] / 1024:.1f}",
+                    f"{one['first_call_s']:.0f}{cached}",
+                ]
+            lines.append(f"| {title}: {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -209,6 +151,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=7)
+    limit = "seconds that each contestant may be waited for; one that takes longer is ended"
+    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="S", help=limit)
     parser.add_argument("--output", type=Path, help="JSON; default: by the device")
     args = parser.parse_args()
 
@@ -234,11 +178,16 @@ def main() -> None:
     }
     for work, names in contestants.items():
         batch = size if work == "product" else args.batch
-        results[work] = compare(work, names, batch, args.rounds)
-        for one in results[work].values():
-            one["gflop_per_s"] = round(gflop[work] / one["seconds"], 1)
+        without = {name: left_out(name, processor_flags()) if on_cpu else "" for name in names}
+        begin = partial(start, args.limit, work, batch)
+        results[work] = compare(names, begin, args.rounds, without)
+        for name, one in results[work].items():
+            if REASON in one:
+                print(f"{work}, {name}: {one[REASON]}")
+            else:
+                one["gflop_per_s"] = round(gflop[work] / one["seconds"], 1)
     results["growth"] = {
-        work: growth(work, "afsd_jax", args.rounds) for work in ("forward", "step")
+        work: growth(work, "afsd_jax", args.rounds, args.limit) for work in ("forward", "step")
     }
     output = args.output or ROOT / "benchmarks" / "results" / f"speed_{_slug(name)}.json"
     files.write_json(output, results)
