@@ -103,9 +103,11 @@ class _Graph:
     def _unit(self, x: Any, name: str, strides: Sequence[int] = (1, 1, 1)) -> Any:
         kernel, bias = self._weights[name]
         before, after = _padding(x, kernel.shape[:3], strides)
-        out_first = np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2))
+        # `convolution` and `add` would make constants of arrays value by value, from Python's lists.
+        constant = self._ops.constant
+        out_first = constant(np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)))
         x = self._ops.convolution(x, out_first, list(strides), before, after, [1, 1, 1])
-        return self._ops.relu(self._ops.add(x, bias.reshape(1, -1, 1, 1, 1)))
+        return self._ops.relu(self._ops.add(x, constant(bias.reshape(1, -1, 1, 1, 1))))
 
     def _pool(self, x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> Any:
         # Inputs are never negative, so padding with -inf equals padding with zeros.
