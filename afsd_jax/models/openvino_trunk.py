@@ -103,7 +103,7 @@ class _Graph:
     def _unit(self, x: Any, name: str, strides: Sequence[int] = (1, 1, 1)) -> Any:
         kernel, bias = self._weights[name]
         before, after = _padding(x, kernel.shape[:3], strides)
-        # `convolution` and `add` would make constants of arrays value by value, from Python's lists.
+        # Given arrays, `convolution` and `add` would copy them value by value, through lists.
         constant = self._ops.constant
         out_first = constant(np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)))
         x = self._ops.convolution(x, out_first, list(strides), before, after, [1, 1, 1])
