@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from afsd_jax.evaluation.tables import Tables
 
-_PAIRS = 4_000_000  # of detections and actions compared at once: bounds memory
+_PAIRS = 250_000  # of detections and actions compared at once: bounds memory
 
 
 def overlaps(
