@@ -36,7 +36,7 @@ def precision_of(
 def area(
     hits: NDArray[np.bool_], num_actions: int, typical: float | None = None
 ) -> NDArray[np.float64]:
-    """Returns the interpolated average precision, plain or normalised: [...], see `precision_of`."""
+    """Returns the interpolated average precision, [...]; arguments as of `precision_of`."""
     precision = precision_of(hits, num_actions, typical)
     interpolated = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
     return np.sum(interpolated, axis=-1, where=hits) / num_actions

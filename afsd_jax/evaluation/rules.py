@@ -62,9 +62,17 @@ def evaluate(
     return _score_by_kit(tabulate(ground_truth, predictions, AMBIGUOUS), tious)
 
 
-def score(tables: Tables, tious: Sequence[float]) -> Metrics:
-    """Returns the average precisions by the rule `activitynet`; see `evaluate`."""
-    hits = match(tables, tious) >= 0
+def score(
+    tables: Tables, tious: Sequence[float], matched: NDArray[np.int64] | None = None
+) -> Metrics:
+    """Returns the average precisions by the rule `activitynet`; see `evaluate`.
+
+    Args:
+      tables: ground truth and detections.
+      tious: the H thresholds.
+      matched: [H, P] the result of `match` at these thresholds, if known.
+    """
+    hits = (match(tables, tious) if matched is None else matched) >= 0
     ap = {
         label: average_precision(hits[:, rows], int(tables.num_actions[index]))
         for index, (label, rows) in enumerate(zip(tables.classes, by_class(tables), strict=True))
