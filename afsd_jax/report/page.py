@@ -13,7 +13,7 @@ from afsd_jax.report.render import Script, data_url, jpeg_url, relative_url, wri
 from afsd_jax.report.tracks import Track, classes_of, clock, clock_tenths, labels_of, strongest
 from afsd_jax.types import Action, Detection
 
-SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "page.js")
+SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "player.js", "page.js")
 
 
 class VideoReport(NamedTuple):

@@ -20,11 +20,11 @@ def csv_text(detections: Sequence[Detection]) -> str:
     table = csv.writer(text)
     table.writerow(Detection._fields)
     for label, score, start_s, end_s in detections:
-        table.writerow((_plain(label), f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
+        table.writerow((plain_text(label), f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
     return text.getvalue()
 
 
-def _plain(label: str) -> str:
+def plain_text(label: str) -> str:
     """Returns a label that a spreadsheet shows as text: a formula gets a leading apostrophe."""
     return f"'{label}" if label.lstrip()[:1] in _FORMULAS else label
 

@@ -67,7 +67,7 @@ def timeline_figure(
     height = TOP + sum(heights) + len(tracks) * (HEADING + AXIS) + BOTTOM
     height += -(-len(legend) // columns) * LEGEND_LINE
 
-    figure = _figure_class()(figsize=(WIDTH, height), dpi=150, facecolor="white")
+    figure = figure_class()(figsize=(WIDTH, height), dpi=150, facecolor="white")
     y = height - TOP
     for track, row, inner in zip(tracks, rows, heights, strict=True):
         y -= HEADING + inner
@@ -82,7 +82,7 @@ def timeline_figure(
 
 
 @functools.cache
-def _figure_class() -> "type[Figure]":
+def figure_class() -> "type[Figure]":
     """Returns a class of figures that notebooks show with any backend.
 
     Its figures are not in pyplot's list of open figures, so they need not be closed. Defining it

@@ -1,0 +1,59 @@
+"""Detects in a prepared split, for `afsd evaluate --checkpoint`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from afsd_jax.cli.detect.job import open_job, print_metrics
+from afsd_jax.cli.detect.options import DetectOptions
+from afsd_jax.data.annotations import Annotations
+from afsd_jax.errors import UserError
+from afsd_jax.evaluation import tious_of
+from afsd_jax.results.writers import Selection
+from afsd_jax.types import AnnotatedVideo, Detection
+
+
+class Detected(NamedTuple):
+    """What a checkpoint finds in a prepared split.
+
+    Attributes:
+      truth: the annotations of the videos, as they were prepared.
+      found: detections by video.
+      classes: all classes of the network.
+      tious: the thresholds at which its data set is evaluated.
+      failed: why videos failed; they are in neither of the two.
+    """
+
+    truth: Annotations
+    found: dict[str, list[Detection]]
+    classes: list[str]
+    tious: tuple[float, ...]
+    failed: list[str]
+
+
+def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Detected:
+    """Detects in all videos of a split.
+
+    Args:
+      checkpoint: folder of a checkpoint or of a run, or PyTorch file.
+      data_dir: folder of prepared data sets.
+      split: name of the split; None: the test split.
+
+    Raises:
+      UserError: the checkpoint or the data set cannot be read, or every video failed.
+    """
+    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(DetectOptions)}
+    fields |= {"videos": [], "piped": False, "selection": Selection()}
+    fields |= {"checkpoint": str(checkpoint), "data_dir": data_dir, "split": split}
+    job = open_job(DetectOptions(**fields))
+    print_metrics(job.detector)
+    truth: Annotations = {}
+    found: dict[str, list[Detection]] = {}
+    for report in job.reports(job.names):
+        track = report.track
+        truth[track.name] = AnnotatedVideo("", track.duration_s, tuple(track.actions or ()))
+        found[track.name] = list(track.detections)
+    if not truth:
+        raise UserError(job.failed[0])
+    dataset = job.detector.config.data.dataset
+    return Detected(truth, found, job.detector.class_names, tious_of(dataset), job.failed)

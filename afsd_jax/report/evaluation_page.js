@@ -1,0 +1,285 @@
+// The page of an evaluation: every figure at the chosen tIoU and for the chosen class, and behind
+// every bar its cases. evaluation_page.py writes `data`.
+
+const HIT = 0; // kind of detections; the others are errors
+const FOUND = "0", MISLABELLED = "1", MISSED = "3"; // what became of an action
+const ROWS_OF_PAIRS = 12, MATRIX = 25; // classes in the confusion matrix
+const SHOWN = 300; // detections in the timeline of a case
+
+// Objects from columns; row numbers are those of the columns.
+function segmentsOf({ videos, labels, starts, ends, scores }) {
+  return videos.map((video, row) => ({
+    row, video, label: labels[row], start: starts[row], end: ends[row], score: scores ? scores[row] : null,
+  }));
+}
+
+class EvaluationPage {
+  constructor(data) {
+    Object.assign(this, data, { at: data.chosen, label: null });
+    this.truth = segmentsOf(data.actions);
+    this.found = segmentsOf(data.detections); // the best 10·N of each class, best first
+    this.inVideo = { truth: this.videos.map(() => []), found: this.videos.map(() => []) };
+    for (const segment of this.truth) this.inVideo.truth[segment.video].push(segment);
+    for (const segment of this.found) this.inVideo.found[segment.video].push(segment);
+    this.numActions = this.classes.map(() => 0);
+    for (const { label } of this.truth) this.numActions[label]++;
+    this.cases = new Cases(document.querySelector("dialog"), this.videos, this.classes,
+      (segment) => this.around(segment));
+    for (const input of document.querySelectorAll("[name=tiou]"))
+      input.addEventListener("change", () => this.show(Number(input.value), this.label));
+    document.getElementById("class").addEventListener("change", ({ target }) =>
+      this.show(this.at, target.value === "" ? null : Number(target.value)));
+    for (const header of document.querySelectorAll("#classes th"))
+      header.querySelector("button").addEventListener("click", () => this.sort(header));
+    this.order = { column: 1, descending: false };
+    this.showCalibration();
+    this.show(this.at, null);
+  }
+
+  get tiou() {
+    return this.tious[this.at];
+  }
+
+  kind(row) {
+    return this.kinds[this.at].charCodeAt(row) - 48;
+  }
+
+  isFound(row) {
+    return this.reasons[this.at][row] === FOUND;
+  }
+
+  included({ label }) {
+    return this.label === null || label === this.label;
+  }
+
+  show(at, label) {
+    Object.assign(this, { at, label });
+    const of = label === null ? "all classes" : this.classes[label].name;
+    for (const element of document.querySelectorAll(".of"))
+      element.textContent = `${of}, tIoU ${this.tiou}`;
+    this.showErrors();
+    this.showGains();
+    this.showGroups();
+    this.showPairs();
+    this.showCurves();
+    this.showClasses();
+  }
+
+  put(id, ...children) {
+    document.getElementById(id).replaceChildren(...children);
+  }
+
+  // Errors by rank, as in DETAD's figure: the k-th column holds the k-th N best of each class.
+  showErrors() {
+    const groups = Array.from({ length: 10 }, () => this.errors.map(() => 0));
+    for (const segment of this.found)
+      if (this.included(segment)) groups[this.ranks[segment.row]][this.kind(segment.row)]++;
+    const columns = groups.map((counts, i) => {
+      const total = counts.reduce((a, b) => a + b, 0);
+      const parts = counts.map((number, kind) => ({
+        share: total && number / total,
+        color: this.errors[kind].color,
+        hint: `${this.errors[kind].name}: ${count(number, "detection")} (${percent(number / total)})`,
+        open: () => this.openErrors(kind, i),
+      }));
+      return { name: `${i + 1}N`, parts };
+    });
+    const totals = this.errors.map((_, kind) => groups.reduce((sum, counts) => sum + counts[kind], 0));
+    this.put("errors", stackedColumns(columns));
+    this.put("error-keys", ...this.errors.map(({ name, color, hint }, kind) =>
+      el("button", { type: "button", title: hint, style: { "--color": color },
+        onclick: () => this.openErrors(kind, null) },
+        el("i"), `${name} `, el("b", {}, totals[kind].toLocaleString("en")))));
+  }
+
+  openErrors(kind, rank) {
+    const rows = this.found.filter((segment) => this.included(segment) && this.kind(segment.row) === kind
+      && (rank === null || this.ranks[segment.row] === rank));
+    const of = rank === null ? "" : rank === 0 ? ", the best N" : `, rank ${rank}N to ${rank + 1}N`;
+    this.open(`${this.errors[kind].title}${of}`, rows.map((segment) => this.detectionCase(segment)));
+  }
+
+  showGains() {
+    const gains = this.gains[this.at], most = Math.max(...gains, 0.01);
+    this.put("gains", ...gains.map((gain, i) => {
+      const { name, color, hint } = this.gained[i], kind = i + 1;
+      const missed = kind >= this.errors.length;
+      return barRow({ name, color, hint, share: gain / most, text: `+${(100 * gain).toFixed(1)}`,
+        open: () => (missed ? this.openMissed() : this.openErrors(kind, null)) });
+    }));
+  }
+
+  openMissed() {
+    const rows = this.truth.filter((action) => this.included(action) && this.reasons[this.at][action.row] === MISSED);
+    this.open("Actions that no detection comes near", rows.map((action) => this.actionCase(action)));
+  }
+
+  // The share of actions that are not found, by length and so on.
+  showGroups() {
+    this.put("groups", ...this.groups.map(({ name, bins }) => {
+      const columns = bins.map(({ name: bin, rows }) => {
+        const actions = rows.map((row) => this.truth[row]).filter((action) => this.included(action));
+        const lost = actions.filter(({ row }) => !this.isFound(row));
+        const share = actions.length ? lost.length / actions.length : 0;
+        const hint = `${bin}: ${lost.length} of ${count(actions.length, "action")} not found`;
+        const open = () =>
+          this.open(`Not found: ${name.toLowerCase()} ${bin}`, lost.map((action) => this.actionCase(action)));
+        return { name: bin, text: actions.length ? percent(share) : "–",
+          parts: [{ share, color: "var(--bad)", hint, open }] };
+      });
+      return el("div", { className: "group" }, el("h3", {}, name), stackedColumns(columns));
+    }));
+  }
+
+  // The actions that are not found because a detection of another class is in their place.
+  pairs() {
+    const pairs = new Map();
+    for (const action of this.truth) {
+      if (this.reasons[this.at][action.row] !== MISLABELLED) continue;
+      const truth = action.label, as = this.takenFor[this.at][action.row];
+      if (as < 0 || (this.label !== null && truth !== this.label && as !== this.label)) continue;
+      const key = `${truth} ${as}`;
+      if (!pairs.has(key)) pairs.set(key, { truth, as, actions: [] });
+      pairs.get(key).actions.push(action);
+    }
+    return [...pairs.values()].sort((a, b) => b.actions.length - a.actions.length);
+  }
+
+  showPairs() {
+    const pairs = this.pairs(), name = (label) => this.classes[label].name;
+    const open = ({ truth, as, actions }) => () =>
+      this.open(`${name(truth)} taken for ${name(as)}`, actions.map((action) => this.actionCase(action)));
+    const share = ({ truth, actions }) => actions.length / this.numActions[truth];
+    const most = Math.max(...pairs.map(share));
+    this.put("pairs", ...pairs.slice(0, ROWS_OF_PAIRS).map((pair) => {
+      const { truth, as, actions } = pair, total = this.numActions[truth];
+      return barRow({ name: `${name(truth)} → ${name(as)}`, share: share(pair) / most,
+        color: this.classes[as].color, text: `${actions.length} of ${total}`, open: open(pair),
+        hint: `${actions.length} of ${total} actions of ${name(truth)} are taken for ${name(as)}` });
+    }));
+    document.getElementById("no-pairs").hidden = pairs.length > 0;
+    document.getElementById("matrix-section").hidden = this.classes.length > MATRIX || !pairs.length;
+    if (this.classes.length > MATRIX) return;
+    const cells = new Map(pairs.map((pair) => [`${pair.truth} ${pair.as}`, pair]));
+    const labels = this.classes.map((_, i) => i);
+    const matrix = el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "true \\ detected"),
+      ...labels.map((as) => el("th", {}, el("span", {}, name(as)))))),
+      el("tbody", {}, ...labels.map((truth) => el("tr", {}, el("th", {}, name(truth)), ...labels.map((as) => {
+        const pair = cells.get(`${truth} ${as}`);
+        if (!pair) return el("td", { className: truth === as ? "same" : "" });
+        return el("td", { style: { "--share": share(pair) } }, el("button", { type: "button", onclick: open(pair) },
+          `${pair.actions.length}`));
+      })))));
+    this.put("matrix", matrix);
+  }
+
+  showCurves() {
+    const label = this.label, { curve, best, confidence } = this.curves[label ?? this.classes.length];
+    const color = label === null ? "var(--accent)" : this.classes[label].color;
+    const lines = [{ name: "precision by recall", points: curve, color }];
+    if (best) lines.push({ name: "best F1", points: [[best.recall, best.precision]], color: "var(--ink)", dots: true });
+    this.put("curve", curves(lines, { x: `recall at tIoU ${this.operatingTiou}`, y: "precision" }));
+    const known = best && `Best F1 ${best.f1.toFixed(3)} at a score of ${best.threshold.toFixed(3)} or more: ` +
+      `precision ${percent(best.precision)}, recall ${percent(best.recall)}.` +
+      (confidence ? ` 95 % interval of this threshold: ${confidence.map((end) => end.toFixed(3)).join(" to ")}.` : "");
+    document.getElementById("operating").textContent = known || "No detection is right.";
+    const mean = this.ap.map((values) => values.reduce((a, b) => a + b, 0) / values.length);
+    const points = (values) => this.tious.map((tiou, i) => [tiou, values[i]]);
+    const byTiou = [{ name: "mAP of all classes", points: points(mean), color: "var(--accent)", dots: true }];
+    if (label !== null)
+      byTiou.push({ name: this.classes[label].name, color, dots: true, points: points(this.ap.map((values) => values[label])) });
+    const [left, right] = [this.tious[0], this.tious.at(-1)];
+    const marks = this.tious.length <= 10 ? this.tious : [left, right];
+    this.put("by-tiou", curves(byTiou, { x: "tIoU", y: "average precision", left, right, marks }));
+  }
+
+  showCalibration() {
+    const [scores, precisions, counts] = this.calibration;
+    const points = scores.map((score, i) => [score, precisions[i]]).filter((_, i) => counts[i]);
+    const lines = [{ name: "a probability", points: [[0, 0], [1, 1]], color: "var(--muted)", dashed: true },
+      { name: "share that is right", points, color: "var(--accent)", dots: true }];
+    this.put("calibration", curves(lines, { x: "score", y: "share that is right" }));
+  }
+
+  // Class, AP, actions, not found, false among the best N, threshold, F1.
+  classRows() {
+    const lost = this.classes.map(() => []), wrong = this.classes.map(() => []);
+    for (const action of this.truth) if (!this.isFound(action.row)) lost[action.label].push(action);
+    for (const segment of this.found)
+      if (this.ranks[segment.row] === 0 && this.kind(segment.row) !== HIT) wrong[segment.label].push(segment);
+    return this.classes.map(({ name, color }, label) => {
+      const best = this.curves[label].best;
+      const values = [name, this.ap[this.at][label], this.numActions[label], lost[label].length,
+        wrong[label].length, best?.threshold ?? -1, best?.f1 ?? -1];
+      return { label, name, color, values, lost: lost[label], wrong: wrong[label] };
+    });
+  }
+
+  showClasses() {
+    const { column, descending } = this.order, sign = descending ? -1 : 1;
+    const names = new Intl.Collator("en", { numeric: true });
+    const rows = this.classRows().sort((a, b) => sign * (column ? a.values[column] - b.values[column]
+      : names.compare(a.name, b.name)));
+    const button = (text, hint, onclick) => el("button", { type: "button", title: hint, onclick }, text);
+    this.put("class-rows", ...rows.map(({ label, name, color, values, lost, wrong }) =>
+      el("tr", { ariaSelected: label === this.label, style: { "--color": color, "--share": `${100 * values[1]}%` } },
+        el("td", {}, button(el("span", {}, el("span", { className: "dot" }), name), "show this class only", () => {
+          const next = label === this.label ? null : label;
+          document.getElementById("class").value = next ?? "";
+          this.show(this.at, next);
+        })),
+        el("td", { className: "score" }, el("div", {}, el("span", { className: "meter" }), el("b", {}, (100 * values[1]).toFixed(1)))),
+        el("td", {}, values[2].toLocaleString("en")),
+        el("td", {}, button(lost.length.toLocaleString("en"), "show the actions that are not found", () =>
+          this.open(`${name}: actions that are not found`, lost.map((action) => this.actionCase(action))))),
+        el("td", {}, button(wrong.length.toLocaleString("en"), "show the false detections", () =>
+          this.open(`${name}: false detections among the best N`, wrong.map((segment) => this.detectionCase(segment))))),
+        el("td", {}, values[5] < 0 ? "–" : values[5].toFixed(2)),
+        el("td", {}, values[6] < 0 ? "–" : values[6].toFixed(2)))));
+    document.querySelectorAll("#classes th").forEach((header, i) =>
+      (header.ariaSort = i !== column ? "none" : descending ? "descending" : "ascending"));
+  }
+
+  sort(header) {
+    const column = header.cellIndex;
+    this.order = { column, descending: this.order.column === column ? !this.order.descending : column > 1 };
+    this.showClasses();
+  }
+
+  open(title, cases) {
+    this.cases.open(`${title}: ${cases.length.toLocaleString("en")}`, cases,
+      "Nothing is behind this bar at the chosen tIoU and class.");
+  }
+
+  actionCase(segment) {
+    const reason = Number(this.reasons[this.at][segment.row]), taken = this.takenFor[this.at][segment.row];
+    const as = taken >= 0 ? ` It is taken for ${this.classes[taken].name}.` : "";
+    return { segment, text: this.lost[reason] + as };
+  }
+
+  detectionCase(segment) {
+    const target = this.truth[this.targets[segment.row]], { name, sentence } = this.errors[this.kind(segment.row)];
+    const near = target && ` The true ${this.classes[target.label].name} from ${clock(target.start)} to ` +
+      `${clock(target.end)} overlaps with it by ${this.overlap(segment, target).toFixed(2)}.`;
+    return { segment, text: `${name[0].toUpperCase()}${name.slice(1)}: ${sentence}${near || ""}` };
+  }
+
+  overlap(a, b) {
+    const shared = Math.max(Math.min(a.end, b.end) - Math.max(a.start, b.start), 0);
+    return shared / (a.end - a.start + b.end - b.start - shared);
+  }
+
+  // What the timeline shows of a case's video: all true actions; of the detections that reach their
+  // class's threshold of best F1, those of a true class, and others near the case.
+  around(segment) {
+    const truth = this.inVideo.truth[segment.video], labels = new Set(truth.map(({ label }) => label));
+    labels.add(segment.label);
+    const near = ({ start, end }) => start < segment.end && end > segment.start;
+    const shown = this.inVideo.found[segment.video].filter((other) => other !== segment &&
+      other.score >= (this.curves[other.label].best?.threshold ?? 0) &&
+      (labels.has(other.label) || near(other))).slice(0, SHOWN);
+    return { shown: segment.score === null ? shown : [segment, ...shown], truth };
+  }
+}
+
+new EvaluationPage(JSON.parse(document.getElementById("data").textContent));

@@ -1,0 +1,178 @@
+"""The page of an evaluation, opened in a real browser."""
+
+import pytest
+
+from afsd_jax.report.evaluation_page import write_evaluation
+from tests.evaluation_views import HOSTILE, TIOUS, large_view, small_view
+from tests.report.opened import opened
+from tests.video_files import numbered_frames, write_video
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    """The page of a small evaluation, beside the file of one of its two videos."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    video = write_video(folder / "a #1?.mp4", numbered_frames(200), rate=5)
+    write_evaluation(
+        folder / "page.html",
+        small_view(),
+        title=f"Evaluation of {HOSTILE}",
+        notes=["1 of 2 videos have no predictions"],
+        files={"a": video},
+    )
+    return folder / "page.html"
+
+
+def keys(page):
+    """The number of shown detections of each kind."""
+    texts = page.locator("#error-keys button").all_inner_texts()
+    return [int(text.split()[-1].replace(",", "")) for text in texts]
+
+
+def choose(page, tiou="0.5", label="all classes"):
+    page.locator(".tious label", has_text=tiou).click()
+    page.locator("#class").select_option(label=label)
+
+
+def cases(page):
+    """Class and video, start and score of each listed case."""
+    rows = page.locator("dialog tbody tr").all()
+    return [tuple(cell.inner_text() for cell in row.locator("td").all()) for row in rows]
+
+
+def bars(page, place):
+    return [" ".join(text.split()) for text in page.locator(f"#{place} .bar-row").all_inner_texts()]
+
+
+def test_texts_are_shown_as_they_are(page):
+    assert page.locator("h1").inner_text() == f"Evaluation of {HOSTILE}"
+    assert page.locator(".headline p").all_inner_texts() == [
+        "Most is lost to missed actions.",
+        f"{HOSTILE} is taken for fly.",
+        "1 of 2 videos have no predictions",
+    ]
+    assert page.locator("#to-label tbody td").first.inner_text() == HOSTILE
+
+
+def test_errors_are_counted_at_the_chosen_tiou_and_for_the_chosen_class(page):
+    assert keys(page) == [1, 1, 1, 0, 0, 1]
+    choose(page, "0.7")
+    assert keys(page) == [0, 0, 1, 2, 0, 1]
+    choose(page, "0.3", "jump")
+    assert keys(page) == [1, 1, 0, 0, 0, 0]
+    assert page.locator(".of").first.inner_text() == "jump, tIoU 0.3"
+
+
+def test_ranks_are_columns_of_shares(page):
+    columns = page.locator("#errors .stack")
+    assert columns.count() == 10
+    hints = [part.get_attribute("title") for part in columns.nth(0).locator(".part").all()]
+    assert hints == ["wrong label: 1 detection (50 %)", "true positive: 1 detection (50 %)"]
+    assert columns.nth(2).locator(".part").count() == 0
+
+
+def test_gains_are_those_of_the_tiou(page):
+    assert bars(page, "gains") == [
+        "double detection +1.0",
+        "wrong label +2.0",
+        "localisation +0.0",
+        "confusion +0.0",
+        "background +5.0",
+        "missed +30.0",
+    ]
+
+
+def test_a_click_on_an_error_plays_it_in_its_video(page):
+    page.locator("#error-keys button", has_text="double").click()
+    assert page.locator("dialog h2").inner_text() == "Double detections: 1"
+    assert cases(page) == [("jump\na", "0:05.0", "0.600")]
+    assert page.locator(".where").inner_text() == "a, 0:05.0 to 0:09.0"
+    why = "jump from 0:04.0 to 0:08.0 overlaps with it by 0.60"
+    assert why in page.locator(".why").inner_text()
+    page.wait_until("video.readyState >= 2 && Math.abs(video.currentTime - 5) < 0.3")
+    page.locator("dialog tbody button").click()
+    page.wait_until("!video.paused && video.currentTime > 4")
+    label = page.locator("dialog canvas").get_attribute("aria-label")
+    assert label.startswith("timeline of a, from")
+    page.locator(".close").click()
+    page.wait_until("video.paused")
+    assert page.locator("dialog").is_hidden()
+
+
+def test_a_miss_in_a_video_without_file_is_named_and_drawn(page):
+    page.locator("#gains .bar-row", has_text="missed").click()
+    assert cases(page) == [("fly\nquiet <b>", "0:10.0", "–")]
+    assert page.locator("dialog video").is_hidden()
+    assert page.locator("dialog canvas").is_visible()
+    assert page.locator(".why").inner_text() == "Not found: no detection comes near."
+    page.keyboard.press("Escape")
+    assert page.locator("dialog").is_hidden()
+
+
+def test_classes_taken_for_others_are_bars_and_a_matrix(page):
+    assert bars(page, "pairs") == [f"{HOSTILE} → fly 1 of 1"]
+    page.locator("#matrix button").click()
+    assert cases(page) == [(f"{HOSTILE}\na", "0:20.0", "–")]
+    assert page.locator(".why").inner_text().endswith("It is taken for fly.")
+    page.keyboard.press("Escape")
+
+
+def test_classes_are_sorted_and_chosen(page):
+    names = page.locator("#class-rows td:first-child")
+    assert names.all_inner_texts() == [HOSTILE, "fly", "jump"]
+    page.locator("#classes th button", has_text="Actions").click()
+    page.locator("#classes th button", has_text="Class").click()
+    assert names.all_inner_texts() == [HOSTILE, "fly", "jump"]
+    cells = page.locator("#class-rows tr").nth(1).locator("td").all_inner_texts()
+    assert cells == ["fly", "0.0", "1", "1", "1", "0.35", "0.80"]
+    page.locator("#class-rows tr").nth(1).locator("td button").nth(2).click()
+    assert [case[1:] for case in cases(page)] == [("0:20.0", "0.500")]
+    page.keyboard.press("Escape")
+    names.nth(1).locator("button").click()
+    assert page.locator("#class").input_value() == "2"
+    assert keys(page) == [0, 0, 1, 0, 0, 1]
+
+
+def test_actions_that_are_not_found_are_grouped(page):
+    texts = page.locator("#groups .stack").all_inner_texts()
+    assert [text.split("\n")[0] for text in texts] == ["50 %", "100 %"]
+    page.locator("#groups .part").first.click()
+    assert page.locator("dialog h2").inner_text() == "Not found: length up to 3 s: 1"
+    page.keyboard.press("Escape")
+
+
+def test_precision_and_recall_name_the_threshold(page):
+    expected = "Best F1 0.800 at a score of 0.350 or more: precision 67 %, recall 100 %."
+    assert page.locator("#operating").inner_text().startswith(expected)
+    choose(page, label=HOSTILE)
+    assert page.locator("#operating").inner_text() == "No detection is right."
+    assert page.locator("#by-tiou circle").count() == 2 * len(TIOUS)
+
+
+def test_nothing_sticks_out_of_a_phone(page):
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.locator("#error-keys button").first.click()
+    assert page.locator("dialog").evaluate("d => d.scrollWidth <= d.clientWidth")
+    assert page.locator("dialog tbody").is_visible()
+    page.keyboard.press("Escape")
+
+
+def test_two_hundred_classes_and_fifty_thousand_detections_are_listed(browser, tmp_path):
+    write_evaluation(tmp_path / "page.html", large_view(200, 100, 500))
+    with opened(browser, tmp_path / "page.html") as page:
+        assert sum(keys(page)) == 50_000
+        assert page.locator("#class-rows tr").count() == 200
+        assert page.locator("#pairs .bar-row").count() == 12
+        assert page.locator("#matrix-section").is_hidden()
+        page.locator("#error-keys button").last.click()
+        assert len(cases(page)) == 10
+        page.locator("dialog [data-do=forth]").click()
+        assert page.locator("dialog .range").inner_text().startswith("11–20 of 8,")
+        page.keyboard.press("Escape")
+        choose(page, "0.7", "class 7")
+        assert 0 < sum(keys(page)) < 1000
