@@ -1,6 +1,7 @@
 """The forward pass of detection, from windows of frames to segments and scores."""
 
 import functools
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -48,6 +49,9 @@ class ForwardPass:
     XLA computes the trunks in one program with the rest, or OpenVINO computes them between two
     programs of XLA.
 
+    Several threads may use it. One pass runs at a time: it uses all cores, so passes side by side
+    would take as long, and each would need memory of its own.
+
     Attributes:
       program: compiled by JAX: the whole pass, or what follows OpenVINO's trunks.
     """
@@ -63,6 +67,7 @@ class ForwardPass:
           backend: one of `BACKENDS`.
         """
         self._networks = networks
+        self._running = threading.Lock()
         decode = functools.partial(decode_features, networks, config)
 
         def whole(
@@ -95,13 +100,14 @@ class ForwardPass:
         Returns:
           Segments [B, K, 2] and scores [B, K, C], as `decode_streams` gives them.
         """
-        if self._trunks is None:
-            return self.program(weights, frames, num_frames)
-        features = [
-            trunk(values, np.asarray(self._normalise(stream, num_frames)))
-            for trunk, values, stream in zip(self._trunks, weights, frames, strict=True)
-        ]
-        return self.program(weights, features)
+        with self._running:
+            if self._trunks is None:
+                return jax.block_until_ready(self.program(weights, frames, num_frames))
+            features = [
+                trunk(values, np.asarray(self._normalise(stream, num_frames)))
+                for trunk, values, stream in zip(self._trunks, weights, frames, strict=True)
+            ]
+            return jax.block_until_ready(self.program(weights, features))
 
     def prepare(
         self,
@@ -110,12 +116,22 @@ class ForwardPass:
         num_frames: jax.ShapeDtypeStruct,
     ) -> None:
         """Compiles the programs for batches of these shapes, before the first batch is there."""
-        if self._trunks is None:
-            self.program.lower(weights, frames, num_frames).compile()
-            return
+        with self._running:
+            if self._trunks is None:
+                self.program.lower(weights, frames, num_frames).compile()
+            else:
+                self._prepare_parts(self._trunks, weights, frames, num_frames)
+
+    def _prepare_parts(
+        self,
+        trunks: "Sequence[_OpenVinoTrunk]",
+        weights: Sequence[NamedWeights],
+        frames: Sequence[jax.ShapeDtypeStruct],
+        num_frames: jax.ShapeDtypeStruct,
+    ) -> None:
         # OpenVINO builds on one core while JAX traces, in Python, on another.
         with ThreadPoolExecutor() as pool:
-            pairs = zip(self._trunks, weights, frames, strict=True)
+            pairs = zip(trunks, weights, frames, strict=True)
             built = [pool.submit(trunk.build, values, x.shape) for trunk, values, x in pairs]
             features = [
                 [

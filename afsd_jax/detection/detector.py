@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -80,6 +81,9 @@ class Detector:
     """Finds the actions in videos.
 
     `load_detector` makes one from files. `detector.detect("video.mp4")` then returns `Detections`.
+    Several threads may call the methods of one detector at once, and get what one thread would:
+    they decode side by side, while the networks compute for one of them at a time. Attributes may
+    be changed only while no thread detects, and an iterator of `detect_many` belongs to one thread.
 
     Attributes:
       checkpoints: the checkpoint of each network, without its weights.
@@ -129,6 +133,7 @@ class Detector:
         self.mesh: Mesh | None = data_mesh() if shared else None
         self.backend = chosen_backend(backend, self.config.model.dtype)
         networks = [parameters.abstract_network(config) for config in self.configs]
+        self._placing = threading.Lock()
         self._forward = ForwardPass(networks, self.config, self.backend)
         self.postprocessing = Postprocessing(self.config, self.class_names, len(streams) > 1)
 
@@ -250,10 +255,12 @@ class Detector:
     def batch_runner(self, size: int) -> BatchRunner:
         """Returns the object that runs the networks on batches of `size` windows."""
         mesh = self.mesh
-        self.weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
+        with self._placing:
+            weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
+            self.weights = weights
         length, side = self.config.data.clip_length, self.config.data.crop_size
         shapes = [(length, side, side, config.model.in_channels) for config in self.configs]
-        return BatchRunner(self._forward, self.weights, shapes, size, mesh)
+        return BatchRunner(self._forward, weights, shapes, size, mesh)
 
     def window_offsets(self, num_frames: int) -> list[int]:
         """Returns the first frame of each window of a video with so many frames."""

@@ -31,6 +31,8 @@ def detect_online(
 ) -> VideoResult:
     """Detects in one video of unknown length while it is read, one window at a time.
 
+    Several threads may do so with one detector; `on_detection` is called in the thread that calls.
+
     Args:
       detector: a detector whose network sees windows, not whole videos.
       source: the video.

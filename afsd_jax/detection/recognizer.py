@@ -28,6 +28,8 @@ NMS_SIGMA = 0.5  # as in Bodla et al., ICCV 2017
 class Recognizer:
     """Classifies each time step of a video from all frames in the trunk's receptive field.
 
+    Several threads may call `logits` of one recognizer at once.
+
     Attributes:
       class_names: names of Kinetics' classes.
     """

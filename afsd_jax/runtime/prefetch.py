@@ -63,15 +63,40 @@ def prefetch(
         thread.join(_JOIN_S)
 
 
+class _ShortTurns:
+    """The interpreter's longest turn, which several threads may shorten at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._usual = 0.0
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._threads:
+                self._usual = sys.getswitchinterval()
+                sys.setswitchinterval(_SWITCH_S)
+            self._threads += 1
+
+    def end(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                sys.setswitchinterval(self._usual)
+
+
+_short_turns = _ShortTurns()
+
+
 @contextlib.contextmanager
 def in_short_turns() -> Iterator[None]:
     """Lets a thread decode while this one runs Python code, as JAX does when it traces.
 
     Decoding needs the interpreter briefly after each packet, and by default waits 5 ms for it.
+    Several threads may do this at once; the last one restores the usual turns.
     """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_S)
+    _short_turns.begin()
     try:
         yield
     finally:
-        sys.setswitchinterval(usual)
+        _short_turns.end()
