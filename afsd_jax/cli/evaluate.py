@@ -1,61 +1,103 @@
 """The command `afsd evaluate`: average precision of detections."""
 
-import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
-from afsd_jax.cli.arguments import TIOU, thresholds
-from afsd_jax.cli.printing import print_list, print_text
-from afsd_jax.io.files import check_output_file, write_json
+from afsd_jax.cli.arguments import TIOU, some_of, thresholds
+from afsd_jax.cli.printing import print_failed
+from afsd_jax.cli.process import set_up_process
+from afsd_jax.cli.video_files import video_files
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
 
-SUMMARY = "Compute mean average precision by the rules of the ActivityNet toolkit."
+SUMMARY = "Compute mean average precision, and say why it is what it is."
 DETAILS = """Notes on stderr name everything in the two files that lowers the result in silence:
 labels that the ground truth does not have, videos without predictions, predictions in other videos,
 and true actions without length or beyond the end of their video.
 
+--report writes a page that says why: which errors cost how much, which actions are not found, which
+classes are taken for others, which threshold is best, and what to label next. A click on a bar
+shows its cases, and plays them if --videos names the folder of the video files. With --format,
+--output is a folder, which receives evaluation.json, .csv, .html and .png. docs/evaluation.md
+explains the page.
+
+--checkpoint and --data-dir detect in a split of a prepared data set and evaluate at once.
+
 --rule thumos14-kit scores as the official kit of THUMOS'14 does, by which results were published
 before about 2018; --ground-truth also takes the kit's folder of text files."""
+
+FORMATS = ("json", "csv", "html", "png")
 
 
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--predictions", type=Path, required=True, help="detections, ActivityNet JSON")
-    add("--ground-truth", type=Path, required=True, help="annotations in any supported format")
+    add("--predictions", type=Path, metavar="FILE", help="detections, ActivityNet JSON")
+    truth = "annotations in any supported format"
+    add("--ground-truth", type=Path, metavar="PATH", help=truth)
+    checkpoint = "checkpoint or folder of a run, to detect with instead of reading predictions"
+    add("--checkpoint", type=Path, help=checkpoint)
+    data_dir = "folder of prepared data sets; detect in the data set of the checkpoint"
+    add("--data-dir", type=Path, help=data_dir)
+    add("--split", help="split of the prepared data set; default: its test split")
     names = ("thumos14", "activitynet", "videos")
-    benchmark = "benchmark that sets the subset and the tIoU thresholds (default: %(default)s)"
-    add("--benchmark", choices=names, default=names[0], help=benchmark)
+    benchmark = f"benchmark that sets the subset and the tIoU thresholds (default: {names[0]})"
+    add("--benchmark", choices=names, help=benchmark)
     rules = ("activitynet", "thumos14-kit")
     rule = "rule of matching and of average precision (default: %(default)s)"
     add("--rule", choices=rules, default=rules[0], help=rule)
     add("--subset", help="evaluate on this subset instead of the benchmark's")
     add("--tiou", type=thresholds, metavar="LIST", help=TIOU)
-    add("--output", type=Path, help="also write the metrics to this JSON file")
+    output = "also write the metrics to this JSON file; with --format: folder to write to"
+    add("--output", type=Path, help=output)
+    add("--report", type=Path, help="HTML page to write, which says why")
+    formats = "write the analysis as some of json,csv,html,png"
+    add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
+    add("--videos", type=Path, nargs="+", metavar="PATH", help="video files, for the page to play")
 
 
-def run(args: Namespace) -> None:
-    check_output_file(args.output)
+def run(args: Namespace) -> int:
+    _check(args)
+    if args.checkpoint:
+        set_up_process()
     from afsd_jax import evaluation
-    from afsd_jax.cli import evaluation_inputs
-    from afsd_jax.io.predictions_file import read_detections
+    from afsd_jax.cli import evaluation_inputs, evaluation_outputs
 
-    benchmark = evaluation.BENCHMARKS[args.benchmark]
-    annotated, notes = evaluation_inputs.read_truth(args.ground_truth, args.rule)
-    print_list("notes on the ground truth", notes)
-    truth = evaluation_inputs.choose_truth(
-        annotated, args.subset, benchmark.subset, args.ground_truth
-    )
-    print_notes(truth.notes)
-    found = read_detections(args.predictions)
-    tious = args.tiou or benchmark.tious
-    metrics = evaluation.evaluate(truth.videos, found, tious, args.rule)
-    print_notes(evaluation_inputs.mismatches(truth, found))
+    videos = video_files(args.videos) if args.videos else []
+    evaluated = evaluation_inputs.read_evaluated(args)
+    metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
     print(metrics.as_table())
-    if args.output:
+    if args.report or args.formats:
+        outputs = evaluation_outputs.outputs_of(args.report, args.formats, args.output)
+        evaluation_outputs.write(evaluated, outputs, args.benchmark or "", videos)
+    elif args.output:
         write_json(args.output, metrics.as_dict())
+    return print_failed(evaluated.failed)
 
 
-def print_notes(lines: Iterable[str]) -> None:
-    """Prints what may lower the result."""
-    for line in lines:
-        print_text(f"note: {line}", file=sys.stderr)
+def _check(args: Namespace) -> None:
+    """Raises UserError if flags do not go together, or an output cannot be written."""
+    if args.checkpoint:
+        if args.predictions or args.ground_truth or args.subset:
+            raise UserError(
+                "--checkpoint: detects in the split of --data-dir; not with --predictions, "
+                "--ground-truth or --subset"
+            )
+        if args.data_dir is None:
+            raise UserError("--checkpoint: needs --data-dir, the folder of prepared data sets")
+    elif args.data_dir or args.split:
+        raise UserError("--data-dir and --split: only with --checkpoint, which detects there")
+    elif args.predictions is None or args.ground_truth is None:
+        raise UserError(
+            "give --predictions and --ground-truth, or --checkpoint and --data-dir; see --help"
+        )
+    if (args.report or args.formats) and args.rule != "activitynet":
+        raise UserError("--report and --format: the analysis follows --rule activitynet only")
+    if args.videos and not (args.report or "html" in (args.formats or ())):
+        raise UserError("--videos: for the page of --report or --format html only")
+    if args.formats and args.output is None:
+        raise UserError("--format: also give --output, the folder to write to")
+    if args.formats and args.report:
+        raise UserError("--report: not with --format, which also writes html files")
+    (check_output_folder if args.formats else check_output_file)(args.output)
+    check_output_file(args.report)
+    check_apart([args.output, args.report], [args.predictions, args.ground_truth])

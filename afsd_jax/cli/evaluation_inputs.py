@@ -2,20 +2,78 @@
 
 import dataclasses
 import difflib
+import sys
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from afsd_jax.cli.printing import print_list, print_text
 from afsd_jax.data.annotations import Annotations, read_annotations, split_name
-from afsd_jax.evaluation import AMBIGUOUS, without_ambiguous
+from afsd_jax.evaluation import AMBIGUOUS, BENCHMARKS, without_ambiguous
 from afsd_jax.io import thumos14_kit
 from afsd_jax.io.activitynet_json import choose_subset
+from afsd_jax.io.predictions_file import read_detections
 from afsd_jax.types import Action, AnnotatedVideo, DetectionColumns
 
 SHOWN = 5  # names in a note
+
+
+class Evaluated(NamedTuple):
+    """What is evaluated.
+
+    Attributes:
+      name: of the predictions.
+      truth: annotated videos.
+      found: their detections.
+      tious: thresholds.
+      notes: what may lower the result; printed already.
+      classes: all classes, which fix the colours; None: those of the truth.
+      failed: why videos failed.
+    """
+
+    name: str
+    truth: Annotations
+    found: DetectionColumns
+    tious: tuple[float, ...]
+    notes: list[str]
+    classes: Sequence[str] | None = None
+    failed: Sequence[str] = ()
+
+
+def read_evaluated(args: Namespace) -> Evaluated:
+    """Reads, or detects, what the command line names; prints notes on it.
+
+    Raises:
+      UserError: a file is malformed, the subset is missing, or nothing can be detected.
+    """
+    if args.checkpoint:
+        from afsd_jax.cli.evaluation_detect import detect_in_split
+
+        done = detect_in_split(args.checkpoint, args.data_dir, args.split)
+        tious = BENCHMARKS[args.benchmark].tious if args.benchmark else done.tious
+        found = DetectionColumns.of(done.found)
+        name = f"{args.checkpoint.name}, {args.split or 'test split'}"
+        return Evaluated(name, done.truth, found, args.tiou or tious, [], done.classes, done.failed)
+    benchmark = BENCHMARKS[args.benchmark or "thumos14"]
+    annotated, notes = read_truth(args.ground_truth, args.rule)
+    print_list("notes on the ground truth", notes)
+    truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
+    print_notes(truth.notes)
+    found = read_detections(args.predictions)
+    lines = mismatches(truth, found)
+    print_notes(lines)
+    tious = args.tiou or benchmark.tious
+    return Evaluated(args.predictions.name, truth.videos, found, tious, truth.notes + lines)
+
+
+def print_notes(lines: Iterable[str]) -> None:
+    """Prints what may lower the result."""
+    for line in lines:
+        print_text(f"note: {line}", file=sys.stderr)
 
 
 class Truth(NamedTuple):
@@ -124,7 +182,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
     foreign = {name: n for name, n in predicted.items() if name not in truth.videos}
     if foreign:
         elsewhere = len(foreign.keys() & truth.others)
-        near = _with_nearest(foreign.keys() - truth.others, silent)
+        near = _alike(foreign.keys() - truth.others, silent)
         lines.append(
             f"{len(foreign)} of {len(predicted)} videos with predictions are not in the ground "
             f"truth's subset; their {_count(sum(foreign.values()), 'prediction')} do not count"
@@ -150,17 +208,23 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
     return lines
 
 
-def _with_nearest(
-    names: Collection[str], known: Iterable[str], counts: Mapping[str, int] | None = None
-) -> str:
-    """Returns names, each with the known name that resembles it most."""
+def _alike(names: Iterable[str], known: Iterable[str]) -> str:
+    """Returns video names, each with the known name that only a prefix or suffix tells apart."""
+    texts = []
+    for name in sorted(names):
+        near = next((other for other in known if other in name or name in other), None)
+        texts.append(f"{name!r}" + (f" (nearest: {near!r})" if near else ""))
+    return _listed(texts)
+
+
+def _with_nearest(names: Collection[str], known: Iterable[str], counts: Mapping[str, int]) -> str:
+    """Returns labels, each with its count and the known label that resembles it most."""
     lower = {name.lower(): name for name in known}
     texts = []
     for name in list(names)[:SHOWN]:
         near = difflib.get_close_matches(name.lower(), lower, 1)
-        parts = [f"{counts[name]}"] if counts else []
-        parts += [f"nearest: {lower[near[0]]!r}"] if near else []
-        texts.append(f"{name!r}" + (f" ({', '.join(parts)})" if parts else ""))
+        parts = [f"{counts[name]}", *(f"nearest: {lower[other]!r}" for other in near)]
+        texts.append(f"{name!r} ({', '.join(parts)})")
     return _listed(texts, len(names))
 
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from afsd_jax.evaluation import Tables
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.evaluation_view import KINDS, LOST, MISSED, Curve, EvaluationView
 from afsd_jax.report.render import Script, relative_url, write_html
+from afsd_jax.report.tracks import known_first
 
 SCRIPTS = (
     "words_and_colors.js",
@@ -45,7 +47,7 @@ def write_evaluation(
       labels: all classes, which fix the colours; default: those of the ground truth.
     """
     script = Script.of_files(*SCRIPTS)
-    data = _data(view, path, files or {}, class_colors(labels or view.tables.classes))
+    data = _data(view, path, files or {}, class_colors(known_first(labels, view.tables.classes)))
     tables = view.tables
     shown = len(data["ranks"])
     write_html(
@@ -76,35 +78,24 @@ def _data(
     """Returns the script's data."""
     tables, chosen = view.tables, _strongest(view)
     rows = view.rows[chosen]
-    ends = np.zeros(len(tables.videos))  # a video lasts at least as long as its segments
-    np.maximum.at(ends, tables.action_videos, tables.actions[:, 1])
-    np.maximum.at(ends, tables.detection_videos[rows], tables.detections[rows, 1])
-    durations = np.where(np.isfinite(tables.durations), tables.durations, ends)
     return {
         "classes": [{"name": name, "color": colors[name]} for name in tables.classes],
-        "videos": [
-            {
-                "name": name,
-                "duration": round(max(float(duration), 0.1), 3),
-                "url": relative_url(files[name], page) if name in files else None,
-            }
-            for name, duration in zip(tables.videos, durations, strict=True)
-        ],
+        "videos": videos_of(tables, rows, page, files),
         "tious": [float(f"{tiou:g}") for tiou in view.tious],
         "chosen": view.chosen,
         "operatingTiou": float(f"{view.tiou:g}"),
-        "actions": _columns(tables.action_videos, tables.action_classes, tables.actions),
-        "detections": _columns(
+        "actions": columns(tables.action_videos, tables.action_classes, tables.actions),
+        "detections": columns(
             tables.detection_videos[rows], tables.detection_classes[rows], tables.detections[rows]
         )
-        | {"scores": _rounded(tables.scores[rows], 6)},
+        | {"scores": rounded(tables.scores[rows], 6)},
         "ranks": view.ranks[chosen].tolist(),
         "targets": view.targets[chosen].tolist(),
         "kinds": [_digits(kinds[chosen]) for kinds in view.kinds],
         "reasons": [_digits(reasons) for reasons in view.reasons],
         "takenFor": view.taken_for.tolist(),
-        "ap": _rounded(view.ap, 6),
-        "gains": _rounded(view.gains, 6),
+        "ap": rounded(view.ap, 6),
+        "gains": rounded(view.gains, 6),
         "groups": [
             {"name": name, "bins": [{"name": text, "rows": rows.tolist()} for text, rows in bins]}
             for name, bins in view.groups.items()
@@ -123,6 +114,34 @@ def _data(
     }
 
 
+def videos_of(
+    tables: Tables,
+    rows: NDArray[np.int64],
+    page: str | os.PathLike[str],
+    files: Mapping[str, str | os.PathLike[str]],
+) -> list[dict[str, Any]]:
+    """Returns name, duration and URL of each video.
+
+    Args:
+      tables: ground truth and detections.
+      rows: detections that are shown; an unknown duration is that of the last segment.
+      page: path of the page.
+      files: video files by name.
+    """
+    ends = np.zeros(len(tables.videos))
+    np.maximum.at(ends, tables.action_videos, tables.actions[:, 1])
+    np.maximum.at(ends, tables.detection_videos[rows], tables.detections[rows, 1])
+    durations = np.where(np.isfinite(tables.durations), tables.durations, ends)
+    return [
+        {
+            "name": name,
+            "duration": round(max(float(duration), 0.1), 3),
+            "url": relative_url(files[name], page) if name in files else None,
+        }
+        for name, duration in zip(tables.videos, durations, strict=True)
+    ]
+
+
 def _strongest(view: EvaluationView) -> NDArray[np.int64]:
     """Returns positions in `rows` by descending score, those of the least ranks if too many."""
     order = np.argsort(-view.tables.scores[view.rows], kind="stable")
@@ -132,11 +151,11 @@ def _strongest(view: EvaluationView) -> NDArray[np.int64]:
     return order
 
 
-def _columns(
+def columns(
     videos: NDArray[np.int64], labels: NDArray[np.int64], segments: NDArray[np.float64]
 ) -> dict[str, list[Any]]:
     """Returns segments as columns, which take a third of the size of named rows."""
-    starts, ends = _rounded(segments.T, 3)
+    starts, ends = rounded(segments.T, 3)
     return {"videos": videos.tolist(), "labels": labels.tolist(), "starts": starts, "ends": ends}
 
 
@@ -150,7 +169,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     ends = [] if curve.best is None else [curve.best]
     places = np.unique(np.concatenate([right, np.maximum(right - 1, 0), last, ends]).astype(int))
     points = np.stack([curve.recall[places], curve.precision[places]], axis=-1)
-    return {"curve": _rounded(points, 4), "best": curve.best_point, "confidence": curve.confidence}
+    return {"curve": rounded(points, 4), "best": curve.best_point, "confidence": curve.confidence}
 
 
 def _digits(values: NDArray[np.int64]) -> str:
@@ -158,7 +177,7 @@ def _digits(values: NDArray[np.int64]) -> str:
     return (values.astype(np.uint8) + ord("0")).tobytes().decode("ascii")
 
 
-def _rounded(values: ArrayLike, digits: int) -> list[Any]:
+def rounded(values: ArrayLike, digits: int) -> list[Any]:
     return np.round(np.asarray(values, np.float64), digits).tolist()
 
 

@@ -1,14 +1,14 @@
 """`afsd evaluate`: what it prints, notes and writes."""
 
+import csv
 import json
 
 import pytest
+from PIL import Image
 
 from afsd_jax import cli
 from afsd_jax.cli.process import REFUSED
-from tests.support import ROOT
-
-KIT = ROOT.parent / "shared" / "thumos14-kit"
+from tests.video_files import numbered_frames, write_video
 
 
 def video(*actions, subset="test", **fields):
@@ -136,3 +136,73 @@ def test_a_subset_that_is_not_there_is_refused(tmp_path, capsys):
     flags = [f"--ground-truth={paths[0]}", f"--predictions={paths[1]}"]
     assert cli.main(["evaluate", *flags]) == REFUSED
     assert "no video has subset 'test'" in capsys.readouterr().err
+
+
+def files_for(folder):
+    """A ground truth of two videos, and predictions for one of them, beside its file."""
+    truth, found, clip = (folder / name for name in ("truth.json", "found.json", "a.mp4"))
+    videos = {"a": video(("x", 0, 2), ("y", 3, 5), duration=8), "b": video(("x", 0, 1))}
+    truth.write_text(json.dumps({"database": videos}))
+    found.write_text(json.dumps({"results": {"a": detections(("x", 0, 2), ("x", 3, 5))}}))
+    write_video(clip, numbered_frames(40), rate=5)
+    return [f"--ground-truth={truth}", f"--predictions={found}"]
+
+
+def test_a_page_says_why_and_the_json_file_too(tmp_path, capsys):
+    page, metrics = tmp_path / "page.html", tmp_path / "metrics.json"
+    outputs = [f"--report={page}", f"--output={metrics}"]
+    flags = [*files_for(tmp_path), *outputs, f"--videos={tmp_path}"]
+    assert cli.main(["evaluate", *flags]) == 0
+    assert f"{page}: open it in a browser" in capsys.readouterr().out
+    text = page.read_text()
+    assert '"url":"a.mp4"' in text
+    assert "1 of 2 videos have no predictions" in text
+    content = json.loads(metrics.read_text())
+    assert content["mAP@0.5"] == 0.25
+    assert content["intervals"]["average_mAP"]["low"] <= 0.25
+    assert content["notes"][0].startswith("1 of 2 videos have no predictions")
+
+
+def test_formats_are_files_in_a_folder(tmp_path):
+    folder = tmp_path / "out"
+    flags = [*files_for(tmp_path), f"--output={folder}", "--format=json,csv,html,png"]
+    assert cli.main(["evaluate", *flags]) == 0
+    names = [f"evaluation.{suffix}" for suffix in ("csv", "html", "json", "png")]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    lines = list(csv.DictReader((folder / "evaluation.csv").read_text().splitlines()))
+    assert [(line["class"], line["actions"], line["AP@0.5"]) for line in lines] == [
+        ("x", "2", "0.500000"),
+        ("y", "1", "0.000000"),
+        ("(all classes)", "3", "0.250000"),
+    ]
+    assert [line["lost_to_wrong_label"] for line in lines] == ["0", "1", "1"]
+    with Image.open(folder / "evaluation.png") as picture:
+        assert picture.size == (1650, 1200)
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ("", "--predictions and --ground-truth"),
+        ("--predictions={found}", "--ground-truth"),
+        ("--checkpoint=x", "--data-dir"),
+        ("--checkpoint=x --data-dir=y --predictions={found}", "not with --predictions"),
+        ("{both} --data-dir=y", "--checkpoint"),
+        ("{both} --report=page.html --rule=thumos14-kit", "--rule activitynet"),
+        ("{both} --format=csv", "--output"),
+        ("{both} --format=csv --output=out --report=page.html", "not with --format"),
+        ("{both} --videos=x", "--report"),
+        ("{both} --report=no/page.html", "no such folder"),
+        ("{both} --report={found}", "is one of the inputs"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, monkeypatch, flags, named):
+    monkeypatch.chdir(tmp_path)
+    both = files_for(tmp_path)
+    found = both[1].partition("=")[2]
+    text = flags.format(found=found, both=" ".join(both))
+    assert cli.main(["evaluate", *text.split()]) == REFUSED
+    message = capsys.readouterr().err
+    assert named in message
+    assert message.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "found.json", "truth.json"]

@@ -55,6 +55,7 @@ FILES = [
     ("look", "--output=found.json --report"),
     ("look", "--output=found.json --write-video-scores"),
     ("evaluate", "--output"),
+    ("evaluate", "--report"),
     ("convert", "--to-pytorch --output"),
 ]
 FOLDERS = [
@@ -66,6 +67,7 @@ FOLDERS = [
     ("look", "--output=found.json --subtitles"),
     ("convert", "--output"),
     ("demo", "--output"),
+    ("evaluate", "--format=json --output"),
 ]
 
 

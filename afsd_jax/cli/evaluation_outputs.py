@@ -1,0 +1,68 @@
+"""The files that `afsd evaluate` writes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from afsd_jax.cli.evaluation_inputs import Evaluated
+from afsd_jax.cli.printing import print_text
+from afsd_jax.diagnosis.evaluation_report import analyse, view_of
+from afsd_jax.evaluation import tabulate
+from afsd_jax.io.files import atomic_write, write_json
+
+NAME = "evaluation"  # of the files in a folder
+
+
+def outputs_of(
+    report: Path | None, formats: Sequence[str] | None, output: Path | None
+) -> dict[str, Path]:
+    """Returns the file of each format.
+
+    Args:
+      report: page to write.
+      formats: formats to write into the folder `output`.
+      output: the folder; without formats a JSON file; None: nothing else than the page.
+    """
+    if formats and output:
+        return {name: output / f"{NAME}.{name}" for name in formats}
+    files = {"html": report, "json": output}
+    return {name: path for name, path in files.items() if path}
+
+
+def write(
+    evaluated: Evaluated, outputs: Mapping[str, Path], benchmark: str, videos: Sequence[Path]
+) -> None:
+    """Analyses detections and writes the analysis.
+
+    Args:
+      evaluated: what is evaluated.
+      outputs: file of each format.
+      benchmark: name of the benchmark; "": none.
+      videos: video files for the page.
+
+    Raises:
+      UserError: a file cannot be written.
+    """
+    tables = tabulate(evaluated.truth, evaluated.found)
+    analysis = analyse(tables, evaluated.tious, benchmark)
+    view = view_of(analysis)
+    title = f"Evaluation of {evaluated.name}"
+    for name, path in outputs.items():
+        path.parent.mkdir(exist_ok=True)
+        if name == "json":
+            write_json(path, {**analysis.as_dict(), "notes": evaluated.notes})
+        elif name == "csv":
+            from afsd_jax.report.evaluation_table import csv_table
+
+            with atomic_write(path) as temporary:
+                temporary.write_text(csv_table(view), encoding="utf-8", newline="")
+        elif name == "png":
+            from afsd_jax.report.evaluation_figure import draw_evaluation
+
+            draw_evaluation(path, view, title)
+        else:
+            from afsd_jax.report.evaluation_page import write_evaluation
+
+            files = {video.stem: video for video in videos}
+            notes, classes = evaluated.notes, evaluated.classes
+            write_evaluation(path, view, title=title, notes=notes, files=files, labels=classes)
+        print_text(f"{path}: " + ("open it in a browser" if name == "html" else "written"))
