@@ -13,7 +13,7 @@ A class of which a sample has no action does not count in that sample's mean.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ class Interval(NamedTuple):
         """Whether 0 is outside."""
         return (self.low > 0) | (self.high < 0)
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """JSON values; None where there is none."""
         return {key: listed(getattr(self, key)) for key in ("value", "low", "high")}
 
@@ -47,18 +47,21 @@ class ApIntervals(NamedTuple):
     Attributes:
       average: [] mean over classes and thresholds.
       mean_ap: [H] mean over classes.
+      average_of_classes: [C] mean over thresholds.
       ap: [C, H].
     """
 
     average: Interval
     mean_ap: Interval
+    average_of_classes: Interval
     ap: Interval
 
-    def as_dict(self) -> dict[str, object]:
+    def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
             "average_mAP": self.average.as_dict(),
             "mAP": self.mean_ap.as_dict(),
+            "average_AP": self.average_of_classes.as_dict(),
             "ap": self.ap.as_dict(),
         }
 
@@ -167,6 +170,7 @@ def ap_intervals(ap: NDArray[np.float64], sampled: NDArray[np.floating]) -> ApIn
     return ApIntervals(
         interval(float(np.mean(ap)), np.mean(means, axis=0)),
         interval(np.mean(ap, axis=0), means),
+        interval(np.mean(ap, axis=1), np.mean(sampled, axis=1)),
         interval(ap, sampled),
     )
 
@@ -193,7 +197,7 @@ def evaluate_with_intervals(
     return ap_intervals(ap, resample_ap(tables, weights, matched))
 
 
-def listed(values: NDArray[np.float64]) -> object:
+def listed(values: NDArray[np.float64]) -> Any:
     """Returns an array as JSON values, None for NaN."""
     array = np.asarray(values, np.float64)
     return np.where(np.isnan(array), np.array(None), array.astype(object)).tolist()
