@@ -6,6 +6,7 @@ benchmarks. Results on THUMOS14 from before about 2018 follow the rule of the ch
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +139,7 @@ def _score_by_kit(tables: Tables, tious: Sequence[float]) -> Metrics:
     hits = np.zeros((len(tious), len(tables.scores)), np.bool_)
     above = overlap > np.array(tious)[:, None]
     starts = np.flatnonzero(np.diff(actions, prepend=-1))
-    for begin, end in zip(starts, [*starts[1:], len(actions)], strict=True):
+    for begin, end in pairwise([*starts, len(actions)]):
         rows = found[begin:end]
         free = above[:, begin:end] & ~hits[:, rows]
         best = np.argmax(np.where(free, overlap[begin:end], -1.0), axis=-1)
