@@ -21,6 +21,9 @@ shows its cases, and plays them if --videos names the folder of the video files.
 --output is a folder, which receives evaluation.json, .csv, .html and .png. docs/evaluation.md
 explains the page.
 
+Several --predictions are compared with the first: differences by class with 95 % intervals over
+videos, and the actions that only one of them finds (in --report).
+
 --checkpoint and --data-dir detect in a split of a prepared data set and evaluate at once.
 
 --rule thumos14-kit scores as the official kit of THUMOS'14 does, by which results were published
@@ -31,7 +34,8 @@ FORMATS = ("json", "csv", "html", "png")
 
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--predictions", type=Path, metavar="FILE", help="detections, ActivityNet JSON")
+    predictions = "detections, ActivityNet JSON; several files are compared"
+    add("--predictions", type=Path, metavar="FILE", action="append", help=predictions)
     truth = "annotations in any supported format"
     add("--ground-truth", type=Path, metavar="PATH", help=truth)
     checkpoint = "checkpoint or folder of a run, to detect with instead of reading predictions"
@@ -63,7 +67,12 @@ def run(args: Namespace) -> int:
     from afsd_jax.cli import evaluation_inputs, evaluation_outputs
 
     videos = video_files(args.videos) if args.videos else []
-    evaluated = evaluation_inputs.read_evaluated(args)
+    evaluated, *others = evaluation_inputs.read_evaluated(args)
+    if others:
+        from afsd_jax.cli.evaluation_comparison import compare_systems
+
+        compare_systems([evaluated, *others], args.report, args.output, videos)
+        return 0
     metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
     print(metrics.as_table())
     if args.report or args.formats:
@@ -90,8 +99,11 @@ def _check(args: Namespace) -> None:
         raise UserError(
             "give --predictions and --ground-truth, or --checkpoint and --data-dir; see --help"
         )
-    if (args.report or args.formats) and args.rule != "activitynet":
-        raise UserError("--report and --format: the analysis follows --rule activitynet only")
+    several = len(args.predictions or ()) > 1
+    if (args.report or args.formats or several) and args.rule != "activitynet":
+        raise UserError("--report, --format and comparisons: for --rule activitynet only")
+    if several and args.formats:
+        raise UserError("--format: for one --predictions; a comparison has --report and --output")
     if args.videos and not (args.report or "html" in (args.formats or ())):
         raise UserError("--videos: for the page of --report or --format html only")
     if args.formats and args.output is None:
@@ -100,4 +112,4 @@ def _check(args: Namespace) -> None:
         raise UserError("--report: not with --format, which also writes html files")
     (check_output_folder if args.formats else check_output_file)(args.output)
     check_output_file(args.report)
-    check_apart([args.output, args.report], [args.predictions, args.ground_truth])
+    check_apart([args.output, args.report], [*(args.predictions or ()), args.ground_truth])

@@ -44,30 +44,43 @@ class Evaluated(NamedTuple):
     failed: Sequence[str] = ()
 
 
-def read_evaluated(args: Namespace) -> Evaluated:
+def read_evaluated(args: Namespace) -> list[Evaluated]:
     """Reads, or detects, what the command line names; prints notes on it.
 
     Raises:
       UserError: a file is malformed, the subset is missing, or nothing can be detected.
     """
     if args.checkpoint:
-        from afsd_jax.cli.evaluation_detect import detect_in_split
-
-        done = detect_in_split(args.checkpoint, args.data_dir, args.split)
-        tious = BENCHMARKS[args.benchmark].tious if args.benchmark else done.tious
-        found = DetectionColumns.of(done.found)
-        name = f"{args.checkpoint.name}, {args.split or 'test split'}"
-        return Evaluated(name, done.truth, found, args.tiou or tious, [], done.classes, done.failed)
+        return [_detected(args)]
     benchmark = BENCHMARKS[args.benchmark or "thumos14"]
     annotated, notes = read_truth(args.ground_truth, args.rule)
     print_list("notes on the ground truth", notes)
     truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
     print_notes(truth.notes)
-    found = read_detections(args.predictions)
-    lines = mismatches(truth, found)
-    print_notes(lines)
-    tious = args.tiou or benchmark.tious
-    return Evaluated(args.predictions.name, truth.videos, found, tious, truth.notes + lines)
+    evaluated = []
+    for path, name in zip(args.predictions, names_of(args.predictions), strict=True):
+        found = read_detections(path)
+        lines = mismatches(truth, found)
+        print_notes(f"{name}: {line}" if len(args.predictions) > 1 else line for line in lines)
+        tious = args.tiou or benchmark.tious
+        evaluated.append(Evaluated(name, truth.videos, found, tious, truth.notes + lines))
+    return evaluated
+
+
+def _detected(args: Namespace) -> Evaluated:
+    from afsd_jax.cli.evaluation_detect import detect_in_split
+
+    done = detect_in_split(args.checkpoint, args.data_dir, args.split)
+    tious = args.tiou or (BENCHMARKS[args.benchmark].tious if args.benchmark else done.tious)
+    name = f"{args.checkpoint.name}, {args.split or 'test split'}"
+    found = DetectionColumns.of(done.found)
+    return Evaluated(name, done.truth, found, tious, [], done.classes, done.failed)
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """Returns the shortest names that tell files apart: their last part, or their paths."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
 
 
 def print_notes(lines: Iterable[str]) -> None:

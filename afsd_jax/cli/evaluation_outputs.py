@@ -5,7 +5,8 @@ from pathlib import Path
 
 from afsd_jax.cli.evaluation_inputs import Evaluated
 from afsd_jax.cli.printing import print_text
-from afsd_jax.diagnosis.evaluation_report import analyse, view_of
+from afsd_jax.diagnosis.analysis import diagnose
+from afsd_jax.diagnosis.evaluation_report import view_of
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import atomic_write, write_json
 
@@ -43,13 +44,13 @@ def write(
       UserError: a file cannot be written.
     """
     tables = tabulate(evaluated.truth, evaluated.found)
-    analysis = analyse(tables, evaluated.tious, benchmark)
-    view = view_of(analysis)
+    diagnosis = diagnose(tables, evaluated.tious, benchmark=benchmark)
+    view = view_of(diagnosis)
     title = f"Evaluation of {evaluated.name}"
     for name, path in outputs.items():
         path.parent.mkdir(exist_ok=True)
         if name == "json":
-            write_json(path, {**analysis.as_dict(), "notes": evaluated.notes})
+            write_json(path, {**diagnosis.as_dict(), "notes": evaluated.notes})
         elif name == "csv":
             from afsd_jax.report.evaluation_table import csv_table
 

@@ -12,9 +12,10 @@ from afsd_jax.io import files
 from afsd_jax.io.json_fields import require_dict
 from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
 from afsd_jax.report.charts import line_chart
-from afsd_jax.report.render import write_html
+from afsd_jax.report.render import relative_url, write_html
 
 PAGE = "report.html"
+EVALUATION = "evaluation.html"  # of the best evaluation
 # Limits of a configuration file, which may come from a stranger.
 _MOST_BYTES, _MOST_FIELDS, _MOST_SECTIONS, _MOST_CHARACTERS = 2**20, 10_000, 10, 500
 TERMS = ("loc", "conf", "prop_loc", "prop_conf", "center", "start", "end", "triplet")
@@ -24,14 +25,19 @@ class Run(NamedTuple):
     """A training run.
 
     Attributes:
-      name: name of the folder.
+      folder: the folder.
       changes: fields of the configuration that differ from the default, with their values.
       records: see `run_log`.
     """
 
-    name: str
+    folder: Path
     changes: dict[str, str]
     records: list[Record]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.absolute().name
 
     @property
     def evaluations(self) -> list[Record]:
@@ -63,7 +69,7 @@ def read_run(workdir: str | os.PathLike[str]) -> Run:
         for name, value in fields.items()
         if name not in default or _plain(default[name]) != _plain(value)
     }
-    return Run(Path(workdir).absolute().name, changes, read_records(workdir))
+    return Run(Path(workdir), changes, read_records(workdir))
 
 
 def write_page(workdir: str | os.PathLike[str]) -> None:
@@ -103,11 +109,20 @@ def write_page(workdir: str | os.PathLike[str]) -> None:
         classes=_class_rows(best) if best else [],
         best_step=best["step"] if best else None,
         changes=list(run.changes.items()),
+        evaluation=EVALUATION if (Path(workdir) / EVALUATION).exists() else None,
     )
 
 
-def write_comparison(path: str | os.PathLike[str], runs: Sequence[Run]) -> None:
-    """Writes a page that compares runs: figures, curves and differing configuration fields."""
+def write_comparison(
+    path: str | os.PathLike[str], runs: Sequence[Run], verdicts: Sequence[str] = ()
+) -> None:
+    """Writes a page that compares runs: figures, curves and differing configuration fields.
+
+    Args:
+      path: file to write, completely or not at all.
+      runs: the runs; those with a page of their best evaluation are linked to it.
+      verdicts: sentences about their differences.
+    """
     charts = [
         line_chart("Loss", {run.name: _series(run.records, "total") for run in runs}),
         line_chart(
@@ -123,6 +138,13 @@ def write_comparison(path: str | os.PathLike[str], runs: Sequence[Run]) -> None:
         path,
         "runs_page.html",
         title=f"{len(runs)} runs",
+        verdicts=verdicts,
+        links=[
+            relative_url(run.folder / EVALUATION, path)
+            if (run.folder / EVALUATION).exists()
+            else None
+            for run in runs
+        ],
         header=header,
         rows=rows,
         charts=[chart for chart in charts if chart],

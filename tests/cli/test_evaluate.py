@@ -206,3 +206,31 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, monkeypatch
     assert named in message
     assert message.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "found.json", "truth.json"]
+
+
+def test_several_predictions_are_compared_with_the_first(tmp_path, capsys):
+    truth, first = files_for(tmp_path)
+    better, page, output = (tmp_path / name for name in ("better.json", "page.html", "both.json"))
+    results = {"a": detections(("x", 0, 2), ("y", 3, 5)), "b": detections(("x", 0, 1))}
+    better.write_text(json.dumps({"results": results}))
+    flags = [truth, first, f"--predictions={better}", f"--report={page}", f"--output={output}"]
+    assert cli.main(["evaluate", *flags, "--tiou=0.5"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert [line.split()[:3] for line in lines[1:3]] == [
+        ["found.json", "25.00", "25.00"],
+        ["better.json", "100.00", "100.00"],
+    ]
+    assert printed.err.startswith("note: found.json: 1 of 2 videos have no predictions")
+    (comparison,) = json.loads(output.read_text())["comparisons"]
+    assert comparison["systems"] == ["better.json", "found.json"]
+    assert comparison["difference"]["average_mAP"]["value"] == 0.75
+    assert comparison["verdict"] in lines
+    assert "Comparison of found.json, better.json" in page.read_text()
+
+
+def test_comparisons_have_no_formats(tmp_path, capsys):
+    truth, first = files_for(tmp_path)
+    flags = [truth, first, first, "--format=csv", f"--output={tmp_path / 'out'}"]
+    assert cli.main(["evaluate", *flags]) == REFUSED
+    assert "--format" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+// The page of a comparison: differences by class with their intervals, and the actions that only
+// one of two systems finds. comparison_page.py writes `data`.
+
+class ComparisonPage {
+  constructor(data) {
+    Object.assign(this, data, { at: data.chosen, pair: data.pairs[0] });
+    const many = this.systems.length;
+    // A lane for each class and system; true actions are in the lanes of all systems.
+    const lanes = this.classes.flatMap(({ name, color }) => this.systems.map((system) => ({ name: `${name} · ${system}`, color })));
+    const { videos, labels, starts, ends } = data.actions;
+    this.truth = videos.map((video, row) => ({ row, video, label: labels[row], start: starts[row], end: ends[row], score: null }));
+    this.inVideo = this.videos.map(() => ({ truth: [], shown: [] }));
+    for (const action of this.truth)
+      this.systems.forEach((_, system) => this.inVideo[action.video].truth.push({ ...action, label: many * action.label + system }));
+    data.detections.forEach((found, system) => found.videos.forEach((video, row) => this.inVideo[video].shown.push({
+      video, label: many * found.labels[row] + system, start: found.starts[row], end: found.ends[row], score: found.scores[row],
+    })));
+    this.cases = new Cases(document.querySelector("dialog"), this.videos, lanes, ({ video, label, start, end }) => {
+      const ofClass = (other) => Math.floor(other.label / many) === Math.floor(label / many);
+      const near = (other) => other.start < end && other.end > start;
+      const { truth, shown } = this.inVideo[video];
+      return { truth: truth.filter(ofClass), shown: shown.filter((other) => ofClass(other) || near(other)) };
+    });
+    this.many = many;
+    for (const input of document.querySelectorAll("[name=tiou]"))
+      input.addEventListener("change", () => this.show(Number(input.value), this.pair));
+    document.getElementById("pair")?.addEventListener("change", ({ target }) => this.show(this.at, this.pairs[target.value]));
+    this.show(this.at, this.pair);
+  }
+
+  show(at, pair) {
+    Object.assign(this, { at, pair });
+    const [first, second] = pair.names;
+    document.getElementById("verdict").textContent = pair.verdict;
+    for (const element of document.querySelectorAll(".of"))
+      element.textContent = `${first} less ${second}, tIoU ${this.tious[at]}`;
+    this.showDifferences();
+    this.showFound(first, second);
+  }
+
+  // A bar from 0 to each difference, with its interval as a line.
+  showDifferences() {
+    const { low, high, value } = this.pair.ap[this.at];
+    const most = Math.max(...low.map(Math.abs), ...high.map(Math.abs), 0.01);
+    const place = (share) => `${50 + (50 * share) / most}%`;
+    const order = this.classes.map((_, label) => label).sort((a, b) => value[b] - value[a]);
+    document.getElementById("differences").replaceChildren(...order.map((label) => {
+      const [from, to] = [Math.min(value[label], 0), Math.max(value[label], 0)];
+      const points = (share) => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)}`;
+      const clear = low[label] > 0 || high[label] < 0;
+      return el("div", { className: `bar-row${clear ? " clear" : ""}`, style: { "--color": this.classes[label].color },
+        title: `${points(value[label])} points of AP, 95 % interval ${points(low[label])} to ${points(high[label])}` },
+        el("span", { className: "bar-name" }, this.classes[label].name),
+        el("span", { className: "bar-track signed" },
+          el("span", { className: "bar-fill", style: { left: place(from), width: `${(50 * (to - from)) / most}%` } }),
+          el("span", { className: "whisker", style: { left: place(low[label]), width: `${(50 * (high[label] - low[label])) / most}%` } })),
+        el("span", { className: "bar-text" }, points(value[label]), el("small", {}, `${points(low[label])} to ${points(high[label])}`)));
+    }));
+  }
+
+  showFound(first, second) {
+    const { both, neither, onlyFirst, onlySecond } = this.pair, total = this.truth.length;
+    const row = (name, number, color, rows) => barRow({ name, color, share: number / total,
+      text: number.toLocaleString("en"), open: rows?.length ? () => this.open(name, rows) : null });
+    document.getElementById("found").replaceChildren(
+      row("found by both", both[this.at], "#4d8f3a"),
+      row(`found by ${first} only`, onlyFirst[this.at].length, "var(--accent)", onlyFirst[this.at]),
+      row(`found by ${second} only`, onlySecond[this.at].length, "#d9722e", onlySecond[this.at]),
+      row("found by neither", neither[this.at], "#8a6250"));
+  }
+
+  open(title, rows) {
+    const system = this.systems.indexOf(this.pair.names[0]);
+    const cases = rows.map((row) => ({ text: `${title[0].toUpperCase()}${title.slice(1)}.`,
+      segment: { ...this.truth[row], label: this.many * this.truth[row].label + system } }));
+    this.cases.open(`${title}: ${cases.length.toLocaleString("en")}`, cases, "No action is behind this bar.");
+  }
+}
+
+new ComparisonPage(JSON.parse(document.getElementById("data").textContent));
