@@ -52,10 +52,6 @@ def prepare_dataset(
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
     if stream not in STREAM_CHANNELS:
         raise UserError(f"stream {stream!r}: must be one of {', '.join(STREAM_CHANNELS)}")
-    try:
-        Path(data_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
     if (prepared_folder(dataset, data_dir, stream) / REPORT).exists():
         open_folder(prepared_folder(dataset, data_dir, stream))  # refused before TFDS reads it
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
@@ -65,6 +61,10 @@ def prepare_dataset(
     else:
         # TFDS makes folders at once, so errors must come before.
         builder.plan()
+        try:
+            Path(data_dir).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
         builder.download_and_prepare()
     return folder
 

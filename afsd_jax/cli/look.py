@@ -9,6 +9,7 @@ from afsd_jax.cli.arguments import MEMORY, number, positive_number, whole_number
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_file, check_output_folder
+from afsd_jax.io.names import video_name
 
 if TYPE_CHECKING:
     from afsd_jax.cli.progress_bar import SecondsBar
@@ -64,21 +65,21 @@ def run(args: Namespace) -> int:
     from afsd_jax.io.video_scores import write_video_scores
     from afsd_jax.results.writers import Selection, write_results
 
-    videos = video_files(args.videos)
+    videos, failed = video_files(args.videos)
     if args.write_video_scores:
         check_names(videos)
     recognizer = Recognizer(args.size)
     print(TITLE)
     reports: list[VideoReport] = []
     scores: dict[str, Any] = {}
-    failed: list[str] = []
     stated = [stated_duration(path) for path in videos]
     with SecondsBar(sum(stated)) as bar:
         for path, stated_s in zip(videos, stated, strict=True):
-            bar.set_description_str(printable(path.stem), refresh=False)
+            name = video_name(path)
+            bar.set_description_str(printable(name), refresh=False)
             sampling = path, stated_s, args.fps, args.size, bool(args.report)
             try:
-                report, scores[path.stem] = recognize(recognizer, *sampling, args.threshold, bar)
+                report, scores[name] = recognize(recognizer, *sampling, args.threshold, bar)
             except UserError as error:  # one video must not cost the others
                 failed.append(str(error))
             else:
@@ -94,7 +95,7 @@ def run(args: Namespace) -> int:
 
 def check_names(videos: Sequence[Path]) -> None:
     """Raises UserError if two videos have the same name in a file of video scores."""
-    names = [path.stem.removeprefix("v_") for path in videos]
+    names = [video_name(path).removeprefix("v_") for path in videos]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UserError(
@@ -149,6 +150,6 @@ def recognize(
     step_s = STEP / reader.fps
     likely = probabilities(recognizer.logits(frames(), reader.num_frames), step_s)
     detections = segments(likely, recognizer.class_names, step_s, reader.duration_s, threshold)
-    track = Track(path.stem, reader.duration_s, detections)
+    track = Track(video_name(path), reader.duration_s, detections)
     report = VideoReport(track, *thumbnails.shown(reader.fps), path)
     return report, video_scores(likely)

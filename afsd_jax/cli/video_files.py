@@ -1,47 +1,85 @@
 """Video files that a command line names: by path, by folder or by pattern."""
 
 import glob
-import itertools
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from afsd_jax.cli.printing import print_text
 from afsd_jax.data.decode import media
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import video_name
 
 
-def video_files(paths: Sequence[Path]) -> list[Path]:
+class NamedVideos(NamedTuple):
+    """The videos that a command line names.
+
+    Attributes:
+      paths: their files.
+      unreadable: lines about links to nothing, and about videos and folders in the named folders
+        that cannot be opened.
+    """
+
+    paths: list[Path]
+    unreadable: list[str]
+
+
+def video_files(paths: Sequence[Path]) -> NamedVideos:
     """Returns the files that paths name: a folder stands for the videos in it and below it.
 
     A pattern that the shell did not expand, such as videos/*.mp4 or **/*.mp4, stands for the files
-    that match it.
+    that match it. What a folder holds besides videos is passed over, with a note.
 
     Raises:
-      UserError: a file is missing, a folder has no video, no file matches a pattern, or two files
-        have the same name.
+      UserError: a file that is named itself is missing, a folder has no video, no file matches a
+        pattern, nothing can be opened, or two files have the same name.
     """
     names: dict[str, Path] = {}
-    for path in itertools.chain.from_iterable(map(_videos_in, paths)):
-        if not path.is_file():
-            wrong = "is a pipe, socket or device, not a file" if path.exists() else "no such file"
-            raise UserError(f"{path}: {wrong}")
-        if path.stem in names:
-            raise UserError(
-                f"{names[path.stem]} and {path} have the same name; detections are stored by name, "
-                "so run the command twice, with two outputs"
-            )
-        names[path.stem] = path
-    return list(names.values())
+    unreadable: list[str] = []
+    for path in _expanded(paths):
+        found = [path]
+        if path.is_dir():
+            found, reasons = _videos_in(path)
+            unreadable += reasons
+        elif reason := media.why_unreadable(path):
+            if not path.is_symlink():
+                raise UserError(f"{path}: {reason}")
+            found, unreadable = [], [*unreadable, f"{path}: {reason}"]
+        for video in found:
+            other = names.setdefault(video_name(video), video)
+            if other != video:
+                raise UserError(
+                    f"{other} and {video} have the same name; detections are stored by name, so "
+                    "run the command twice, with two outputs"
+                )
+    if unreadable and not names:
+        raise UserError(unreadable[0])
+    return NamedVideos(list(names.values()), unreadable)
 
 
-def _videos_in(path: Path) -> list[Path]:
-    if not path.exists() and glob.has_magic(str(path)):
+def _expanded(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yields the paths, with those that match a pattern in its place."""
+    for path in paths:
+        if path.exists() or not glob.has_magic(str(path)):
+            yield path
+            continue
         matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
         if not matches:
             raise UserError(f"{path}: no file matches")
-        return [video for match in matches for video in _videos_in(match)]
-    if not path.is_dir():
-        return [path]
-    found = [video for video in media.find_sources(path, "rgb").values() if media.is_video(video)]
+        yield from matches
+
+
+def _videos_in(folder: Path) -> tuple[list[Path], list[str]]:
+    """Returns the videos in a folder, and a line for each that cannot be opened."""
+    sources = media.find_sources(folder, "rgb")
+    found = [path for path in sources.paths.values() if media.is_video(path)]
+    arrays = [path for path in sources.paths.values() if not media.is_video(path)]
+    unreadable = [f"{path}: {reason}" for path, reason in sources.unreadable.items()]
     if not found:
-        raise UserError(f"{path}: this folder contains no video")
-    return found
+        hint = f" that can be read ({unreadable[0]})" if unreadable else ""
+        raise UserError(f"{folder}: this folder contains no video{hint}")
+    if passed_over := sorted([*sources.passed_over, *arrays]):
+        note = media.describe_passed_over(folder, passed_over)
+        print_text(f"note: {note}", file=sys.stderr)
+    return found, unreadable

@@ -15,6 +15,7 @@ from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import OpenVideo, frames_for_networks
+from afsd_jax.io.names import video_name
 
 
 def checked_array(video: Any, fps: Any) -> tuple[NDArray[np.uint8], float]:
@@ -133,7 +134,7 @@ def open_array_files(
         rate nor a duration.
     """
     streams = [sources.open_array(path) for path in paths]
-    name, count = paths[0].stem, len(streams[0])
+    name, count = video_name(paths[0]), len(streams[0])
     duration_s = (durations or {}).get(name)
     if duration_s is not None and not (
         isinstance(duration_s, int | float) and 0 < duration_s < float("inf")

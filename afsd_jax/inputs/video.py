@@ -6,7 +6,6 @@ Whatever the source, each network's stream (RGB or optical flow) has the same nu
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import ml_collections
@@ -18,6 +17,7 @@ from afsd_jax.data.decode.flow import compute_flow
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import video_name
 from afsd_jax.types import VideoLabel
 
 Frames = Sequence[NDArray[np.uint8]]  # of one time: a frame [H, W, channels] for each network
@@ -83,7 +83,7 @@ def open_file(
     data = configs[0].data
     reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
     return OpenVideo(
-        Path(path).stem,
+        video_name(path),
         frames_for_networks(reader, configs, flow_method),
         reader.num_frames,
         reader.fps,

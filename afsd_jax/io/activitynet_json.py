@@ -19,6 +19,7 @@ from typing import Any
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
+from afsd_jax.io.names import split_name, with_composed_names
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 
 VERSION = "afsd_jax"
@@ -47,16 +48,17 @@ def read_ground_truth(
 
 def parse_ground_truth(content: Any, path: str | os.PathLike[str]) -> dict[str, AnnotatedVideo]:
     """Returns the videos in the content of a ground truth file; see `read_ground_truth`."""
-    return {
+    videos = {
         name: _video(entry, f"{path}: database[{name!r}]")
         for name, entry in _table(content, "database", path).items()
     }
+    return with_composed_names(videos, str(path))
 
 
 def choose_subset(
     videos: Mapping[str, AnnotatedVideo], subset: str, path: str | os.PathLike[str]
 ) -> dict[str, AnnotatedVideo]:
-    """Returns the videos of a subset.
+    """Returns the videos of a subset; other usual names of the subset are the same.
 
     Raises:
       UserError: a video has no subset, or no video has this one.
@@ -64,7 +66,8 @@ def choose_subset(
     for video in videos.values():
         if not video.subset:
             raise UserError(f"{video.place}.subset is missing: add it, or choose no subset")
-    chosen = {name: video for name, video in videos.items() if video.subset == subset}
+    wanted = split_name(subset)
+    chosen = {name: v for name, v in videos.items() if split_name(v.subset) == wanted}
     if not chosen:
         present = ", ".join(sorted({video.subset for video in videos.values()})) or "none"
         raise UserError(f"{path}: no video has subset {subset!r}; the file's subsets: {present}")
@@ -78,9 +81,10 @@ def read_predictions(path: str | os.PathLike[str]) -> dict[str, list[Detection]]
       Each video's detections, in the file's order.
 
     Raises:
-      UserError: the file is missing, not JSON or malformed (the message says where).
+      UserError: the file is missing, not JSON or malformed (the message says where), or two names
+        of videos are the same when composed.
     """
-    return predictions_of(files.read_json(path), path)
+    return with_composed_names(predictions_of(files.read_json(path), path), str(path))
 
 
 def predictions_of(content: Any, path: str | os.PathLike[str]) -> dict[str, list[Detection]]:

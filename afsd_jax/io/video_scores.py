@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.names import composed
 from afsd_jax.types import VideoLabel
 
 
 def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
-    """Reads each video's best class and its score, with names as in the file.
+    """Reads each video's best class and its score, with composed names; see `io.names`.
 
     Raises:
       UserError: the file is missing, not JSON or malformed.
@@ -42,7 +43,7 @@ def read_video_scores(path: str | os.PathLike[str]) -> dict[str, VideoLabel]:
                 f"{path}: results[{video!r}] must be {len(names)} finite numbers, one per class"
             )
         best = int(np.argmax(scores))
-        labels[video] = VideoLabel(names[best], float(scores[best]))
+        labels[composed(video)] = VideoLabel(names[best], float(scores[best]))
     return labels
 
 
@@ -60,6 +61,7 @@ def write_video_scores(
 
 def find_label(video: str, labels: Mapping[str, VideoLabel]) -> VideoLabel | None:
     """Returns the label of a video by its name with or without "v_", or None."""
+    video = composed(video)
     return labels.get(video.removeprefix("v_")) or labels.get(video)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from afsd_jax.io.files import atomic_write
 from afsd_jax.report.colors import class_colors, fade, text_on
+from afsd_jax.report.fonts import make_drawable
 from afsd_jax.report.tracks import Track, classes_of, clock, in_lanes, strongest, ticks
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def timeline_figure(
         y -= AXIS
     if legend:
         _draw_legend(figure, legend, columns, colors)
+    make_drawable(figure)
     return figure
 
 

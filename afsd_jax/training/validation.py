@@ -21,6 +21,7 @@ from afsd_jax.detection.postprocess import candidates_of_window
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.activitynet_json import read_ground_truth
+from afsd_jax.io.names import composed
 from afsd_jax.models import PADDING, parameters
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
@@ -222,7 +223,7 @@ def open_validation(
 def truth_of(config: ml_collections.ConfigDict, split: PreparedSplit) -> dict[str, AnnotatedVideo]:
     """Returns the annotations of a split's videos, with the classes of the network."""
     annotated = read_ground_truth(split.folders[0] / GROUND_TRUTH)
-    truth = {name: annotated[name] for name in split.names}
+    truth = {name: annotated[composed(name)] for name in split.names}
     if not config.data.class_agnostic:
         return truth
     return {name: _of_class(video, ANY_ACTION) for name, video in truth.items()}

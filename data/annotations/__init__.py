@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from afsd_jax.data.annotations.boris import find_header, read_boris
+from afsd_jax.data.annotations.boris import Export, find_export, read_boris
 from afsd_jax.data.annotations.checks import check_names, check_order, class_names, read_class_list
-from afsd_jax.data.annotations.collector import Annotations
+from afsd_jax.data.annotations.collector import Annotations, without_empty_actions
 from afsd_jax.data.annotations.elan import read_elan
 from afsd_jax.data.annotations.label_studio import read_label_studio
 from afsd_jax.data.annotations.own_table import read_own_table
@@ -30,6 +30,7 @@ __all__ = [
     "read_rows",
     "split_name",
     "stable_split",
+    "without_empty_actions",
 ]
 
 SUFFIXES = (".json", ".csv", ".tsv", ".eaf")
@@ -42,7 +43,8 @@ _KINDS = (
 def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """Reads an annotation file, or all annotation files in a folder and the folders below it.
 
-    The format is recognised by the suffix and the content.
+    The format is recognised by the suffix and the content. BORIS's exports of several observations
+    are read as if they were in one file. Actions without length are left out, with a note.
 
     Raises:
       UserError: a file has no known format, is malformed or names no video, or two files name the
@@ -50,16 +52,31 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """
     path = Path(path)
     videos: Annotations = {}
-    candidates = visible_paths(path) if path.is_dir() else []
-    inside = [p for p in candidates if p.suffix.lower() in SUFFIXES and p.is_file()]
-    for file in inside if path.is_dir() else [path]:
-        for name, video in _read_file(file).items():
-            if name in videos:
-                raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
-            videos[name] = video
+    exports: list[Export] = []
+    for file in _files_in(path) if path.is_dir() else [path]:
+        content = _read_file(file)
+        if isinstance(content, Export):
+            exports.append(content)
+        else:
+            _add(videos, content)
+    _add(videos, read_boris(exports))
     if not videos:
         raise UserError(f"{path}: names no video; annotations are {_KINDS}")
     return videos
+
+
+def _files_in(folder: Path) -> list[Path]:
+    paths, unreadable = visible_paths(folder)
+    for path, reason in unreadable.items():
+        raise UserError(f"{path}: {reason}")
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+
+
+def _add(videos: Annotations, more: Annotations) -> None:
+    for name, video in more.items():
+        if name in videos:
+            raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
+        videos[name] = without_empty_actions(name, video)
 
 
 def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
@@ -69,12 +86,11 @@ def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
     return videos
 
 
-def _read_file(path: Path) -> Annotations:
+def _read_file(path: Path) -> Annotations | Export:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         lines = read_table(path)
-        header = find_header(lines)
-        return read_own_table(path, lines) if header is None else read_boris(path, lines[header:])
+        return find_export(path, lines) or read_own_table(path, lines)
     if suffix == ".eaf":
         return read_elan(path)
     try:

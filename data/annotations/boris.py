@@ -7,9 +7,10 @@ Exports of events by older versions begin with lines about the observation, befo
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
-from afsd_jax.data.annotations.tables import Line, cell_number, named_rows
+from afsd_jax.data.annotations.tables import Line, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")
@@ -22,56 +23,116 @@ _SEVERAL = (
 )
 
 
-def find_header(lines: Sequence[Line]) -> int | None:
-    """Returns the index of the line that is BORIS's header, or None."""
+class Export(NamedTuple):
+    """A file that BORIS has exported.
+
+    Attributes:
+      path: the file.
+      observation: name of the observation, if it is stated before the header; otherwise "".
+      lines: the lines from the header on.
+    """
+
+    path: Path
+    observation: str
+    lines: Sequence[Line]
+
+
+def find_export(path: Path, lines: Sequence[Line]) -> Export | None:
+    """Returns the export in the lines of a table, or None if BORIS's header is not among them."""
+    observation = ""
     for index, (_, cells) in enumerate(lines):
         names = set(cells)
         events = "Time" in names and names & {"Status", "Behavior type"}
         if "Behavior" in names and (names.issuperset(_SPAN) or events):
-            return index
+            return Export(path, observation, lines[index:])
+        if cells[0] == "Observation id" and len(cells) > 1:
+            observation = cells[1]
     return None
 
 
-def read_boris(path: Path, lines: Sequence[Line]) -> Annotations:
-    """Reads the lines from the header on; the labels are the behaviors.
+def read_boris(exports: Sequence[Export]) -> Annotations:
+    """Reads exports as if all rows were in one; the labels are the behaviors.
 
-    Events without duration (POINT) are left out, with a note.
+    Events without duration (POINT) are left out, with a note. Several observations of one video are
+    put together, with a note.
 
     Raises:
-      UserError: a state has no start or no end, a video is not named, or its times do not begin at
-        its own start.
+      UserError: a state has no start or no end, a video is not named, its times do not begin at its
+        own start, or an observation is in two files.
     """
-    collector = Collector()
-    observed: dict[str, str] = {}  # observation -> video
-    open_states: dict[tuple[str, ...], tuple[float, str]] = {}
-    aggregated = set(_SPAN) <= set(lines[0][1])
-    for place, row in named_rows(path, lines, ("Behavior",)):
-        name = collector.add_video(_media(row, place), place)
-        observation = row.get("Observation id", "")
-        if observed.setdefault(observation, name) != name:
-            raise UserError(f"{place}: {observed[observation]!r} came before {name!r}; {_SEVERAL}")
+    reader = _Reader()
+    for export in exports:
+        reader.read(export)
+    return reader.annotations()
+
+
+class _Reader:
+    """The observations that were read so far."""
+
+    def __init__(self) -> None:
+        self._collector = Collector()
+        self._observed: dict[str, dict[str, str]] = {}  # video -> place by observation
+        self._exports: dict[str, tuple[str, Path]] = {}  # observation -> its video and file
+        self._open: dict[tuple[str, ...], tuple[float, str]] = {}  # states that have not stopped
+
+    def read(self, export: Export) -> None:
+        """Reads the rows of one export."""
+        aggregated = set(_SPAN) <= set(export.lines[0][1])
+        for place, row in named_rows(export.path, export.lines, ("Behavior",)):
+            with line_shown(row.values()):
+                name, observation = self._add_video(export, row, place)
+                if row.get("Behavior type", "") == "POINT" or row.get("Status", "") == "POINT":
+                    what = f"{row['Behavior']!r} has no length (POINT)"
+                    self._collector.leave_out(name, what, place)
+                elif aggregated:
+                    start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
+                    self._collector.add_action(name, row["Behavior"], start_s, end_s, place)
+                else:
+                    self._add_event(name, observation, row, place)
+        for (_, _, label, *_), (_, place) in self._open.items():
+            raise UserError(f"{place}: {label!r} starts here but never stops; {_UNPAIRED}")
+
+    def _add_video(self, export: Export, row: Mapping[str, str], place: str) -> tuple[str, str]:
+        """Returns the name of a row's video and of its observation."""
+        name = self._collector.add_video(_media(row, place), place)
+        observation = row.get("Observation id", "") or export.observation or str(export.path)
+        video, path = self._exports.setdefault(observation, (name, export.path))
+        if path != export.path:
+            raise UserError(
+                f"{place}: observation {observation!r} is also in {path}; keep one export of it"
+            )
+        if video != name:
+            raise UserError(f"{place}: {video!r} came before {name!r}; {_SEVERAL}")
+        self._observed.setdefault(name, {}).setdefault(observation, place)
+        return name, observation
+
+    def _add_event(self, name: str, observation: str, row: Mapping[str, str], place: str) -> None:
+        """Adds a START, or pairs a STOP with its START."""
         label, kind = row["Behavior"], row.get("Behavior type", "") or row.get("Status", "")
-        if kind == "POINT":
-            collector.leave_out(name, f"{label!r} has no length (POINT)", place)
-        elif aggregated:
-            start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
-            collector.add_action(name, label, start_s, end_s, place)
+        modifiers = (cell for column, cell in row.items() if column.startswith("Modifier"))
+        state = (observation, row.get("Subject", ""), label, *modifiers)
+        time_s = cell_number(row, "Time", place)
+        if kind == "START" and state not in self._open:
+            self._open[state] = (time_s, place)
+        elif kind == "STOP" and state in self._open:
+            start_s, start_place = self._open.pop(state)
+            self._collector.add_action(name, label, start_s, time_s, start_place)
+        elif kind in ("START", "STOP"):
+            raise UserError(f"{place}: {label!r} has one {kind} too many; {_UNPAIRED}")
         else:
-            modifiers = (cell for column, cell in row.items() if column.startswith("Modifier"))
-            state = (observation, row.get("Subject", ""), label, *modifiers)
-            time_s = cell_number(row, "Time", place)
-            if kind == "START" and state not in open_states:
-                open_states[state] = (time_s, place)
-            elif kind == "STOP" and state in open_states:
-                start_s, start_place = open_states.pop(state)
-                collector.add_action(name, label, start_s, time_s, start_place)
-            elif kind in ("START", "STOP"):
-                raise UserError(f"{place}: {label!r} has one {kind} too many; {_UNPAIRED}")
-            else:
-                raise UserError(f"{place}: an event must be START, STOP or POINT, not {kind!r}")
-    for (_, _, label, *_), (_, place) in open_states.items():
-        raise UserError(f"{place}: {label!r} starts here but never stops; {_UNPAIRED}")
-    return collector.annotations()
+            raise UserError(f"{place}: an event must be START, STOP or POINT, not {kind!r}")
+
+    def annotations(self) -> Annotations:
+        """Returns the videos."""
+        for name, observed in self._observed.items():
+            if len(observed) > 1:
+                names = ", ".join(map(repr, observed))
+                self._collector.add_note(
+                    name,
+                    f"{list(observed.values())[-1]}: {name!r} has {len(observed)} observations "
+                    f"({names}), which are put together; an action that is in two counts twice",
+                )
+        return self._collector.annotations()
 
 
 def _media(row: Mapping[str, str], place: str) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from afsd_jax.data.decode.media import VIDEO_SUFFIXES
+from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import read_text
-from afsd_jax.types import AnnotatedVideo
+from afsd_jax.types import Action, AnnotatedVideo
 
 
 def class_names(
@@ -38,7 +38,7 @@ def class_names(
 
 def read_class_list(path: Path) -> list[str]:
     """Reads a text file with one label per line."""
-    lines = read_text(path).splitlines()
+    lines = read_text(path).removeprefix("\ufeff").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
@@ -47,12 +47,16 @@ def check_order(videos: Mapping[str, AnnotatedVideo]) -> None:
     for video in videos.values():
         for action in video.actions:
             if action.end_s <= action.start_s:
-                raise UserError(
-                    f"{action.place}: ends at {action.end_s:g} s, not after its start at "
-                    f"{action.start_s:g} s"
-                )
+                raise ends_too_early(action)
             if action.start_s < 0:
                 raise UserError(f"{action.place}: starts at {action.start_s:g} s, before 0")
+
+
+def ends_too_early(action: Action) -> UserError:
+    """Returns the error for an action that ends before its start."""
+    return UserError(
+        f"{action.place}: ends at {action.end_s:g} s, not after its start at {action.start_s:g} s"
+    )
 
 
 def check_names(videos: Mapping[str, AnnotatedVideo]) -> None:
@@ -73,6 +77,6 @@ def check_name(name: str, what: str, place: str) -> None:
 
 
 def without_suffix(name: str) -> str:
-    """Returns a name without the suffix of a video; other suffixes are kept."""
+    """Returns a name without the suffix of a video; other suffixes and numbers are kept."""
     path = Path(name)
-    return path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name
+    return path.stem if is_video(path) and not path.suffix[1:].isdecimal() else name

@@ -1,6 +1,10 @@
 """Collecting the annotations of each video while a file is read."""
 
-from afsd_jax.data.annotations.checks import check_name, without_suffix
+import dataclasses
+
+from afsd_jax.data.annotations.checks import check_name, ends_too_early, without_suffix
+from afsd_jax.errors import UserError
+from afsd_jax.io.names import composed
 from afsd_jax.types import Action, AnnotatedVideo
 
 Annotations = dict[str, AnnotatedVideo]  # by the name of the video
@@ -14,6 +18,7 @@ class Collector:
         self._places: dict[str, str] = {}
         self._actions: dict[str, list[Action]] = {}
         self._left_out: dict[str, list[str]] = {}
+        self._notes: dict[str, list[str]] = {}
 
     def add_video(self, path: str, place: str) -> str:
         """Adds a video by the path or URL of its file, and returns its name.
@@ -21,30 +26,72 @@ class Collector:
         Raises:
           UserError: the name is not a safe file name.
         """
-        name = without_suffix(path.replace("\\", "/").rpartition("/")[2].strip())
+        _check_text(path, "video name", place)
+        name = composed(without_suffix(path.replace("\\", "/").rpartition("/")[2].strip()))
         check_name(name, "video name", place)
         self._places.setdefault(name, place)
         return name
 
     def add_action(self, name: str, label: str, start_s: float, end_s: float, place: str) -> None:
-        """Adds an action to a video."""
-        self._actions.setdefault(name, []).append(Action(label, start_s, end_s, None, place))
+        """Adds an action to a video, or notes that it has no length.
+
+        Raises:
+          UserError: it ends before it starts, or its label is no text.
+        """
+        _check_text(label, "label", place)
+        action = Action(label, start_s, end_s, None, place)
+        if end_s < start_s:
+            raise ends_too_early(action)
+        if end_s == start_s:
+            self.leave_out(name, no_length(action), place)
+        else:
+            self._actions.setdefault(name, []).append(action)
 
     def leave_out(self, name: str, what: str, place: str) -> None:
         """Notes that something in a video is left out; `what` names it and the reason."""
         self._left_out.setdefault(name, []).append(f"{place}: {what}")
 
+    def add_note(self, name: str, note: str) -> None:
+        """Adds a note on a video."""
+        self._notes.setdefault(name, []).append(note)
+
     def annotations(self, subsets: dict[str, str] | None = None) -> Annotations:
         """Returns the videos, with their subsets by name if there are any."""
         videos = {}
         for name, place in self._places.items():
-            left_out = self._left_out.get(name, [])
-            more = f" (and {len(left_out) - 1} more of {name})" if len(left_out) > 1 else ""
+            notes = [*self._notes.get(name, ()), *_left_out(name, self._left_out.get(name, []))]
+            actions = tuple(self._actions.get(name, ()))
             videos[name] = AnnotatedVideo(
-                (subsets or {}).get(name, ""),
-                None,
-                tuple(self._actions.get(name, ())),
-                place,
-                tuple(f"{first}: left out{more}" for first in left_out[:1]),
+                (subsets or {}).get(name, ""), None, actions, place, tuple(notes)
             )
         return videos
+
+
+def without_empty_actions(name: str, video: AnnotatedVideo) -> AnnotatedVideo:
+    """Returns a video without the actions that have no length, and with a note on them."""
+    kept = tuple(action for action in video.actions if action.start_s != action.end_s)
+    if len(kept) == len(video.actions):
+        return video
+    lines = [f"{a.place}: {no_length(a)}" for a in video.actions if a.start_s == a.end_s]
+    notes = (*video.notes, *_left_out(name, lines))
+    return dataclasses.replace(video, actions=kept, notes=notes)
+
+
+def no_length(action: Action) -> str:
+    """Returns why an action without length is left out."""
+    return f"{action.label!r} starts and ends at {action.start_s:g} s, so it has no length"
+
+
+def _left_out(name: str, lines: list[str]) -> list[str]:
+    """Returns one note for all lines on what was left out of a video."""
+    more = f" (and {len(lines) - 1} more of {name})" if len(lines) > 1 else ""
+    return [f"{first}: left out{more}" for first in lines[:1]]
+
+
+def _check_text(text: str, what: str, place: str) -> None:
+    """Raises UserError for bytes that are not UTF-8, which `read_table` keeps as surrogates."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise UserError(
+            f"{place}: the {what} {text!r} is not in UTF-8; save the file in UTF-8 (in Excel: "
+            "Save as > CSV UTF-8)"
+        )

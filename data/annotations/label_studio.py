@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from afsd_jax.data.annotations.checks import without_suffix
 from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown
 
@@ -44,6 +44,9 @@ def read_label_studio(path: Path, tasks: list[Any]) -> Annotations:
             )
         videos[name] = place
         for value, where in results:
+            if _is_copy_of_box(value):
+                collector.leave_out(name, "a copy of a box, without times", where)
+                continue
             for label, start_s, end_s in _actions(value, where, task, results):
                 collector.add_action(name, label, start_s, end_s, where)
     return collector.annotations()
@@ -109,6 +112,14 @@ def _actions(
             yield label, *_span(value, place)
 
 
+def _is_copy_of_box(value: dict[str, Any]) -> bool:
+    """Returns whether a timeline's result only repeats a box.
+
+    Label Studio exports each box of a video a second time if the project also has a timeline.
+    """
+    return "timelinelabels" in value and "sequence" in value and "ranges" not in value
+
+
 def _span(value: Any, place: str) -> tuple[float, float]:
     entry = require_dict(value, place)
     start, end = (number(field(entry, key, place), f"{place}.{key}") for key in ("start", "end"))
@@ -154,7 +165,7 @@ def _video(data: dict[str, Any], place: str) -> str:
                 continue
             path = unquote(parse_qs(url.query).get("d", [url.path])[0]).replace("\\", "/")
             name = path.rpartition("/")[2]
-            if without_suffix(name) != name:
+            if is_video(Path(name)):
                 return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else name
     raise UserError(
         f"{place}: names no video file; the task's data must name it, as in "

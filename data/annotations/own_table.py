@@ -1,41 +1,64 @@
 """The plain table: video, label, start and end in seconds and, optionally, subset."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from afsd_jax.data.annotations.checks import check_name
 from afsd_jax.data.annotations.collector import Annotations, Collector
-from afsd_jax.data.annotations.tables import Line, cell_number, named_rows
+from afsd_jax.data.annotations.tables import Line, as_found, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import composed, split_name
 
 COLUMNS = ("video", "label", "start", "end")
+
+
+class _First(NamedTuple):
+    """What the first row of a video says of it."""
+
+    subset: str
+    folder: str
+    place: str
 
 
 def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     """Reads the lines of a table.
 
     A row with an empty label lists a video without actions. A video may be named with or without
-    the suffix of its file.
+    the suffix of its file and the folders above it.
 
     Raises:
-      UserError: a column, a cell or a number is missing, or a video has two subsets.
+      UserError: a column, a cell or a number is missing, a video has two subsets, or two videos
+        have one name.
     """
-    if lines and not set(COLUMNS) & set(lines[0][1]):
+    if lines and not set(COLUMNS) & {cell.lower() for cell in lines[0][1]}:
         raise UserError(
             f"{path}: the first line must name {', '.join(COLUMNS)}, or the table must be exported "
-            "from BORIS (Export events or Export aggregated events)"
+            f"from BORIS (Export events or Export aggregated events){as_found(lines)}"
         )
     collector = Collector()
-    subsets: dict[str, tuple[str, str]] = {}
-    for place, row in named_rows(path, lines, COLUMNS):
-        check_name(row["video"], "video name", place)
-        name, subset = collector.add_video(row["video"], place), row.get("subset", "")
-        known, first = subsets.setdefault(name, (subset, place))
-        if known != subset:
-            raise UserError(
-                f"{place}: video {name!r} has subset {subset!r} here and {known!r} in {first}"
-            )
-        if row["label"]:
-            start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
-            collector.add_action(name, row["label"], start_s, end_s, place)
-    return collector.annotations({name: subset for name, (subset, _) in subsets.items()})
+    videos: dict[str, _First] = {}
+    for place, row in named_rows(path, lines, COLUMNS, optional=("subset",)):
+        with line_shown(row.values()):
+            _add_row(collector, videos, row, place)
+    return collector.annotations({name: first.subset for name, first in videos.items()})
+
+
+def _add_row(
+    collector: Collector, videos: dict[str, _First], row: Mapping[str, str], place: str
+) -> None:
+    name, subset = collector.add_video(row["video"], place), row.get("subset", "")
+    folder = composed(row["video"]).replace("\\", "/").rpartition("/")[0]
+    first = videos.setdefault(name, _First(subset, folder, place))
+    if split_name(first.subset) != split_name(subset):
+        raise UserError(
+            f"{place}: video {name!r} has subset {subset!r} here and {first.subset!r} in "
+            f"{first.place}"
+        )
+    if folder and first.folder and folder != first.folder:
+        raise UserError(
+            f"{place}: video {name!r} is in folder {folder!r} here and in {first.folder!r} in "
+            f"{first.place}; two videos need two names"
+        )
+    if row["label"]:
+        start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
+        collector.add_action(name, row["label"], start_s, end_s, place)

@@ -6,11 +6,9 @@ import re
 
 from afsd_jax.data.annotations.collector import Annotations
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import split_name
 
 TEST_PERCENT = 20  # videos without a subset that go to the split test
-
-# ActivityNet's names of subsets, and other usual names of splits.
-_SPLITS = {"training": "train", "val": "validation", "testing": "test"}
 
 
 def split_name(subset: str) -> str:

@@ -1,15 +1,22 @@
-"""Tables whose cells are separated by commas or tabs."""
+"""Tables whose cells are separated by commas, semicolons or tabs."""
 
+import contextlib
 import csv
+import io
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.files import check_regular
+from afsd_jax.io.files import read_bytes
 
 Line = tuple[int, list[str]]  # number of the line, from 1, and its cells
+
+_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+_CLOCK = re.compile(r"\d+(:\d+)+([.,]\d+)?")
+_MOST_SHOWN = 80  # characters of a line in a message
 
 
 def read_rows(
@@ -20,54 +27,119 @@ def read_rows(
 
 
 def read_table(path: str | os.PathLike[str]) -> list[Line]:
-    """Returns the non-empty lines of a table; spaces around cells are removed.
+    """Returns the lines of a table that have a cell that is not empty, without spaces around cells.
 
-    Tabs separate the cells if the suffix is .tsv or the first line contains a tab.
+    Tabs separate the cells if the suffix is .tsv or the first line contains a tab; else semicolons,
+    if it has more of them than commas. Spreadsheets write semicolons where the comma is the decimal
+    separator, so cells such as 1,5 are then returned as 1.5. A byte that is not UTF-8 becomes a
+    lone surrogate.
 
     Raises:
       UserError: the file cannot be read.
     """
+    text = _decoded(path)
+    first = text.partition("\n")[0].strip()
+    separator = ";" if first.count(";") > first.count(",") else ","
+    if Path(path).suffix.lower() == ".tsv" or "\t" in first:
+        separator = "\t"
+    stated = re.fullmatch(r'"?sep=(.)"?', first, re.IGNORECASE)  # a line that only Excel reads
+    if stated:
+        separator = stated[1]
     try:
-        check_regular(path)
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            tabs = Path(path).suffix.lower() == ".tsv" or "\t" in file.readline()
-            file.seek(0)
-            reader = csv.reader(file, skipinitialspace=True, delimiter="\t" if tabs else ",")
-            return [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.reader(io.StringIO(text, ""), skipinitialspace=True, delimiter=separator)
+        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+    except csv.Error as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from error
+    lines = [(line, cells) for line, cells in rows[1 if stated else 0 :] if any(cells)]
+    if separator != ";":
+        return lines
+    return [(line, [_with_point(cell) for cell in cells]) for line, cells in lines]
+
+
+def _with_point(cell: str) -> str:
+    match = _DECIMAL_COMMA.fullmatch(cell)
+    return f"{match[1]}.{match[2]}" if match else cell
+
+
+def _decoded(path: str | os.PathLike[str]) -> str:
+    """Returns the text of a table, in UTF-16 if it begins with a mark of that encoding."""
+    content = read_bytes(path)
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
+    return content.decode("utf-8-sig", "surrogateescape")
 
 
 def named_rows(
-    path: str | os.PathLike[str], lines: Sequence[Line], columns: Iterable[str]
+    path: str | os.PathLike[str],
+    lines: Sequence[Line],
+    columns: Iterable[str],
+    optional: Iterable[str] = (),
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields (place, row); the first line names the cells of a row.
+    """Yields (place, row); the first line names the cells of a row, in upper or lower case.
+
+    Args:
+      path: the file, for messages.
+      lines: lines of the table.
+      columns: names of the columns that must be there.
+      optional: names of other columns that are read.
 
     Raises:
-      UserError: a column or cell is missing.
+      UserError: a column or cell is missing, or a column is there twice.
     """
-    header = lines[0][1] if lines else []
+    names = {name.lower(): name for name in (*columns, *optional)}
+    header = [names.get(cell.lower(), cell) for cell in lines[0][1]] if lines else []
     missing = [name for name in columns if name not in header]
     if missing:
         raise UserError(
             f"{path}: column {missing[0]!r} is missing: the first line must name "
-            f"{', '.join(columns)}"
+            f"{', '.join(columns)}{as_found(lines)}"
         )
+    twice = [name for name in names.values() if header.count(name) > 1]
+    if twice:
+        raise UserError(f"{path}: column {twice[0]!r} is there twice{as_found(lines)}")
     for line, cells in lines[1:]:
         place = f"{path}, line {line}"
-        if len(cells) != len(header):
-            raise UserError(f"{place}: must have {len(header)} cells")
-        yield place, dict(zip(header, cells, strict=True))
+        with line_shown(cells):
+            if len(cells) < len(header) or any(cells[len(header) :]):
+                raise UserError(f"{place}: must have {len(header)} cells")
+        yield place, dict(zip(header, cells, strict=False))
+
+
+def as_found(lines: Sequence[Line]) -> str:
+    """Returns the first line of a table for a message, or nothing if the table is empty."""
+    return f"; it is: {_shown(lines[0][1])}" if lines else ""
+
+
+@contextlib.contextmanager
+def line_shown(cells: Iterable[str]) -> Iterator[None]:
+    """Adds a line of a table to a UserError about it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{error}; the line is: {_shown(cells)}") from error
+
+
+def _shown(cells: Iterable[str]) -> str:
+    text = " ".join(",".join(cells).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
-    """Returns a cell as a finite number."""
+    """Returns a cell as a finite number.
+
+    Raises:
+      UserError: it is none; the message says why if it looks like a time or has a decimal comma.
+    """
+    cell = row[column]
     try:
-        value = float(row[column])
+        value = float(cell)
     except ValueError:
         value = math.nan
     if not abs(value) < 1e15:
-        raise UserError(f"{place}: {column} must be a number, not {row[column]!r}")
+        hint = ""
+        if _CLOCK.fullmatch(cell):
+            hint = ": write hours and minutes as seconds, 1:02:03.5 as 3723.5"
+        elif _DECIMAL_COMMA.fullmatch(cell):
+            hint = ": write 1.5, or separate the cells by semicolons"
+        raise UserError(f"{place}: {column} must be a number, not {cell!r}{hint}")
     return value

@@ -25,12 +25,15 @@ from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
     REPORT,
+    is_described,
     make_report,
     unchanged_result,
     with_earlier_shards,
     write_folder,
 )
+from afsd_jax.data.builders.plan_checks import check_plan, check_results
 from afsd_jax.data.builders.prepare_options import PrepareOptions, check_options
+from afsd_jax.data.builders.source_files import SourceFiles, match_files, missing_videos
 from afsd_jax.data.decode import flow, media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
@@ -38,6 +41,7 @@ from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
+from afsd_jax.io.names import composed
 
 
 # The builders that tfds.core exports all write the examples themselves; this base leaves it to us.
@@ -62,6 +66,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     MAX_FRAMES = 0
     COUNT_FRAMES = False  # whether annotations count time in frames; see `VideoReader`
     ALLOW_MISSING = False
+    CHECK_ACTIONS = False  # whether times in another unit and doubtful classes are looked for
 
     def __init__(self, *, options: PrepareOptions | None = None, **kwargs: Any):
         """Takes the arguments of every TFDS builder.
@@ -130,13 +135,14 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         notes = [note for video in videos.values() for note in video.notes]
         fingerprints: dict[str, str] = {}
         if (options.source / REPORT).exists():
-            paths, timelines, fingerprints = self._read_rgb(options.source / REPORT)
+            shards, timelines, fingerprints = self._read_rgb(options.source / REPORT)
+            found = SourceFiles(shards)
         else:
-            paths, unused = self._find_files(videos)
-            if unused:
-                notes.append(f"{unused} files without annotations: left out")
-            timelines = self._known_timelines(videos, paths)
-        missing = self._missing_videos(videos, paths)
+            found = match_files(options, self._stream, videos, self.file_stems)
+            timelines = self._known_timelines(videos, found.paths)
+        allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
+        missing = missing_videos(videos, found, options.source, allowed)
+        paths, notes = found.paths, [*notes, *found.notes]
         order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
         tasks = tuple(
             Task(
@@ -150,7 +156,10 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         )
         notes += self.check_splits({task.split for task in tasks})
         _check_sources(tasks)
-        return Plan(tasks, tuple(names), missing, tuple(notes))
+        plan = Plan(tasks, tuple(names), missing, tuple(notes))
+        if self.CHECK_ACTIONS:
+            check_plan(plan, str(options.annotations or options.source))
+        return plan
 
     def stored_options(self) -> dict[str, Any]:
         """Returns the options that determine the stored frames, as in `preparation.json`."""
@@ -173,33 +182,6 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     @property
     def _max_frames(self) -> int:
         return self.MAX_FRAMES if self.options.max_frames is None else self.options.max_frames
-
-    def _find_files(self, videos: annotations.Annotations) -> tuple[dict[str, Path], int]:
-        """Returns the files of videos by name, and the number of files without annotations."""
-        found = media.find_sources(self.options.source, self._stream)
-        paths = {}
-        for name in videos:
-            stem = next((stem for stem in self.file_stems(name) if stem in found), None)
-            if stem is not None:
-                paths[name] = found.pop(stem)
-        return paths, len(found)
-
-    def _missing_videos(
-        self, videos: annotations.Annotations, paths: Mapping[str, Path]
-    ) -> tuple[str, ...]:
-        """Returns the names of videos without a file; raises UserError if that is not allowed."""
-        options = self.options
-        missing = tuple(sorted(name for name in videos if name not in paths))
-        allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
-        if missing and not allowed:
-            raise UserError(
-                f"{videos[missing[0]].place}: no file of video {missing[0]!r} in {options.source}"
-                + (f", nor of {len(missing) - 1} others" if len(missing) > 1 else "")
-                + "; add it, or allow missing videos"
-            )
-        if len(missing) == len(videos):
-            raise UserError(f"{options.source}: none of the {len(videos)} videos is here")
-        return missing
 
     def _known_timelines(
         self, videos: annotations.Annotations, paths: Mapping[str, Path]
@@ -236,12 +218,13 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             )
         paths, timelines = {}, {}
         for video in content["videos"]:
-            paths[video["name"]] = report.parent / video["shard"]
-            timelines[video["name"]] = Timeline(
+            name = composed(video["name"])
+            paths[name] = report.parent / video["shard"]
+            timelines[name] = Timeline(
                 video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
             )
         keys = content.get("fingerprints", {})
-        return paths, timelines, {name: frames_key for name, (frames_key, *_) in keys.items()}
+        return paths, timelines, {composed(name): key for name, (key, *_) in keys.items()}
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -296,7 +279,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 )
         plan = with_earlier_shards(self.plan(), folder, before)
         unchanged = [result for task in plan.tasks if (result := unchanged_result(task, before))]
-        if len(unchanged) < len(plan.tasks) or self._report(plan, unchanged) != before:
+        if len(unchanged) < len(plan.tasks) or not is_described(
+            folder, plan, self._report(plan, unchanged), before
+        ):
             report = self._report(plan, self._prepare_shards(plan))
             with files.atomic_write(folder) as temporary:
                 temporary.mkdir()
@@ -315,6 +300,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         )
         if all(result.error is not None for result in results):
             raise UserError(f"no video could be prepared; the first: {results[0].error}")
+        if self.CHECK_ACTIONS:
+            check_results(plan, results, str(self.options.annotations or self.options.source))
         return results
 
     def _remove_parts(self) -> None:

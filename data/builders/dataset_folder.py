@@ -1,7 +1,7 @@
 """A prepared folder: writing it, and reusing an earlier one.
 
 Besides TFDS's files it holds `preparation.json`, the report on each video, and `ground_truth.json`,
-the annotations in ActivityNet's format.
+the annotations as they are stored, in ActivityNet's format.
 """
 
 import collections
@@ -14,10 +14,13 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from afsd_jax.data import preparation
+from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.data.tasks import EarlierShard, Plan, Task, TaskResult, place_actions
+from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.io.activitynet_json import write_ground_truth
-from afsd_jax.types import AnnotatedVideo
+from afsd_jax.io.activitynet_json import read_ground_truth, write_ground_truth
+from afsd_jax.io.names import composed
+from afsd_jax.types import Action, AnnotatedVideo
 
 REPORT = "preparation.json"
 GROUND_TRUTH = "ground_truth.json"
@@ -67,12 +70,10 @@ def write_folder(
     """
     tasks = {task.name: task for task in plan.tasks}
     sizes: dict[str, list[int]] = {}
-    truth = {}
     for video in report["videos"]:
         task, split = tasks[video["name"]], video["split"]
         preparation.link_or_copy(preparation.shard_path(task, parts), folder / video["shard"])
         sizes.setdefault(split, []).append(video["num_bytes"])
-        truth[task.name] = AnnotatedVideo(split, video["duration_s"], task.actions)
     info.features["annotations"].feature["label"].names = list(plan.class_names)
     splits = [
         tfds.core.SplitInfo(
@@ -84,8 +85,34 @@ def write_folder(
         for split, of_split in sorted(sizes.items())
     ]
     info.set_splits(tfds.core.SplitDict(splits))
-    write_ground_truth(folder / GROUND_TRUTH, truth)
+    write_ground_truth(folder / GROUND_TRUTH, _stored_truth(plan, report))
     files.write_json(folder / REPORT, report)
+
+
+def is_described(
+    folder: Path, plan: Plan, report: Mapping[str, Any], before: Mapping[str, Any]
+) -> bool:
+    """Returns whether a folder, whose report is `before`, already says the same as `report`."""
+    try:
+        truth = read_ground_truth(folder / GROUND_TRUTH)
+    except UserError:
+        return False
+    return report == before and truth == _stored_truth(plan, report)
+
+
+def _stored_truth(plan: Plan, report: Mapping[str, Any]) -> dict[str, AnnotatedVideo]:
+    """Returns the actions as they are in the shards: cut, or left out, at the end of the video."""
+    tasks = {task.name: task for task in plan.tasks}
+    truth = {}
+    for video in report["videos"]:
+        task = tasks[video["name"]]
+        timeline = Timeline(*(video[field.name] for field in dataclasses.fields(Timeline)))
+        actions = tuple(
+            Action(task.class_names[placed["label"]], placed["start_s"], placed["end_s"])
+            for placed in place_actions(task, timeline)[0]
+        )
+        truth[task.name] = AnnotatedVideo(video["split"], video["duration_s"], actions)
+    return truth
 
 
 def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTemplate:
@@ -99,15 +126,15 @@ def _template(folder: Path, dataset: str, split: str) -> tfds.core.ShardedFileTe
 
 def with_earlier_shards(plan: Plan, folder: Path, report: Mapping[str, Any]) -> Plan:
     """Returns the plan with the folder's shards filled in for tasks with the same frames."""
-    entries = {entry["name"]: entry for entry in report["videos"]}
-    fingerprints = report.get("fingerprints", {})
+    entries = {composed(entry["name"]): entry for entry in report["videos"]}
+    fingerprints = {composed(name): keys for name, keys in report.get("fingerprints", {}).items()}
     names = [field.name for field in dataclasses.fields(TaskResult)]
     tasks = []
     for task in plan.tasks:
         frames, _, key = fingerprints.get(task.name, ("", "", ""))
         entry = entries.get(task.name)
         if entry and frames == task.frames_key() and (folder / entry["shard"]).exists():
-            result = TaskResult(**{name: entry[name] for name in names})
+            result = TaskResult(**{name: entry[name] for name in names} | {"name": task.name})
             earlier = EarlierShard(folder / entry["shard"], key, result)
             task = dataclasses.replace(task, earlier=earlier)
         tasks.append(task)

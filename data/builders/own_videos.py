@@ -12,6 +12,7 @@ class OwnVideos(VideoBuilder):
     """A folder of videos with annotations in any format of `annotations.read_annotations`."""
 
     name = "videos"
+    CHECK_ACTIONS = True
 
     def read_annotations(self) -> annotations.Annotations:
         """Reads the annotations; videos without a subset are split by a hash of their name."""

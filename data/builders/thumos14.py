@@ -46,6 +46,9 @@ class Thumos14(VideoBuilder):
                 f"{self._folder}: has neither val_Annotation.csv nor files like "
                 "BaseballPitch_val.txt; name the folder of the annotations"
             )
+        videos = {
+            name: annotations.without_empty_actions(name, video) for name, video in videos.items()
+        }
         annotations.check_order(videos)
         return videos
 

@@ -1,13 +1,36 @@
 """Finding the videos, arrays and flow images in a folder by their names."""
 
+import os
 from pathlib import Path
+from typing import NamedTuple
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import video_name
 
+# Suffixes of the formats that `container` lets FFmpeg open: those that it gives its demuxers,
+# without sounds and pictures, and those of files that it knows by their content.
 VIDEO_SUFFIXES = (
-    *(".3gp", ".asf", ".avi", ".divx", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4"),
-    *(".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv"),
+    *(".264", ".265", ".3g2", ".3gp", ".3gp2", ".3gpp", ".amv", ".asf", ".avc", ".avi", ".dif"),
+    *(".divx", ".dv", ".dvr-ms", ".evo", ".f4v", ".flv", ".gif", ".h264", ".h265", ".h26l"),
+    *(".hevc", ".insv", ".ismv", ".ivf", ".m1v", ".m2p", ".m2t", ".m2ts", ".m2v", ".m4v", ".mj2"),
+    *(".mk3d", ".mkv", ".mod", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mpv", ".mqv", ".mts"),
+    *(".mxf", ".nut", ".obu", ".ogm", ".ogv", ".psp", ".qt", ".rm", ".rmvb", ".tod", ".tp"),
+    *(".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
+
+
+class Sources(NamedTuple):
+    """What a folder and the folders below it hold.
+
+    Attributes:
+      paths: videos, arrays and folders of flow images, by the name of the video.
+      unreadable: the reason, by path, for videos and folders that are there but cannot be opened.
+      passed_over: other files, and links to folders, which are not searched.
+    """
+
+    paths: dict[str, Path]
+    unreadable: dict[Path, str]
+    passed_over: list[Path]
 
 
 def is_video(path: Path) -> bool:
@@ -15,40 +38,85 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
-def find_sources(folder: Path, stream: str) -> dict[str, Path]:
+def find_sources(folder: Path, stream: str) -> Sources:
     """Finds the files from which a stream can be prepared, in a folder and all folders below it.
 
-    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg.
-
-    Returns:
-      Paths by name without suffix.
+    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. Beside a video
+    of the same name, a GIF is taken for its preview and passed over.
 
     Raises:
       UserError: two of them have the same name.
     """
-    found: dict[str, Path] = {}
-    for path in visible_paths(folder):
+    paths, unreadable = visible_paths(folder)
+    found, passed_over = Sources({}, unreadable, []), []
+    for path in paths:
         if path.is_dir():
-            if stream != "flow" or next(path.glob("flow_x_*.jpg"), None) is None:
-                continue
-            name = path.name
-        elif is_video(path) or path.suffix == ".npy":
-            name = path.stem
+            if stream == "flow" and next(path.glob("flow_x_*.jpg"), None) is not None:
+                _add(found, path.name, path)
+            elif path.is_symlink():
+                passed_over.append(path)
+        elif not is_video(path) and path.suffix != ".npy":
+            if not path.match("flow_[xy]_*.jpg"):
+                passed_over.append(path)
+        elif reason := why_unreadable(path):
+            unreadable[path] = reason
         else:
-            continue
-        if name in found:
-            raise UserError(f"{path}: duplicate video {name!r}; {found[name]} has the same name")
-        found[name] = path
-    return found
+            _add(found, video_name(path), path)
+    return found._replace(passed_over=sorted([*passed_over, *found.passed_over]))
 
 
-def visible_paths(folder: Path) -> list[Path]:
-    """Returns all paths in a folder and the folders below it, sorted, without hidden ones."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+def _add(found: Sources, name: str, path: Path) -> None:
+    other = found.paths.setdefault(name, path)
+    if other == path:
+        return
+    gifs = [p for p in (other, path) if p.suffix.lower() == ".gif"]
+    if len(gifs) != 1:
+        raise UserError(f"{path}: duplicate video {name!r}; {other} has the same name")
+    found.passed_over.extend(gifs)
+    found.paths[name] = path if gifs == [other] else other
+
+
+def why_unreadable(path: Path) -> str | None:
+    """Returns why a path is no file that can be opened, or None."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "is a link to nothing" if path.is_symlink() else "no such file"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return None if path.is_file() else "is a pipe, socket or device, not a file"
+
+
+def visible_paths(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Returns all paths in a folder and the folders below it, sorted, without hidden ones.
+
+    Links to folders are not followed, so that a loop of links cannot be endless.
+
+    Returns:
+      The paths, and for each folder that cannot be opened the reason.
+    """
+    paths: list[Path] = []
+    unreadable: dict[Path, str] = {}
+
+    def keep(error: OSError) -> None:
+        unreadable[Path(error.filename)] = f"this folder cannot be read ({error.strerror})"
+
+    for parent, folders, names in os.walk(folder, onerror=keep):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        shown = [name for name in names if not name.startswith(".")]
+        paths += [Path(parent, name) for name in (*folders, *shown)]
+    return sorted(paths), unreadable
+
+
+def describe_passed_over(folder: Path, paths: list[Path]) -> str:
+    """Returns a line about what a search of a folder passed over: how many, and an example."""
+    example, count = paths[0], len(paths)
+    files = "1 file is" if count == 1 else f"{count} files are"
+    why = "a link to a folder" if example.is_dir() else "no suffix of a video"
+    return (
+        f"{folder}: {files} passed over, such as {example.relative_to(folder)}, which "
+        f"{'is' if example.is_dir() else 'has'} {why}"
+    )
 
 
 def single_file(folder: Path, suffixes: tuple[str, ...]) -> Path:
@@ -57,7 +125,7 @@ def single_file(folder: Path, suffixes: tuple[str, ...]) -> Path:
     Raises:
       UserError: there is none, or there are several.
     """
-    paths = [p for p in sorted(folder.glob("*")) if p.suffix.lower() in suffixes and p.is_file()]
+    paths = [p for p in sorted(folder.glob("*")) if p.suffix.lower() in suffixes if not p.is_dir()]
     if len(paths) != 1:
         kinds = " or ".join(suffixes)
         raise UserError(

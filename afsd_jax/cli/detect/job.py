@@ -27,6 +27,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io import fingerprint
+from afsd_jax.io.names import video_name
 from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
 from afsd_jax.results.writers import Selection, write_results
@@ -86,7 +87,7 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
       UserError: options, networks and videos do not go together.
     """
     if not options.data_dir:
-        names = [path.stem for path in options.videos]
+        names = [video_name(path) for path in options.videos]
         check_outputs(options, [PIPE_NAME] if options.piped else names)
     detector = open_detector(options)
     scores = read_video_scores(options.video_scores) if options.video_scores else None
@@ -109,7 +110,8 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     folder = results_folder(options, selection)
     with_thumbnails = folder.shows_frames if folder else bool(options.report)
     find = detector.detect_sources
-    return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails)
+    failed = list(options.unreadable)
+    return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails, failed)
 
 
 def open_detector(options: DetectOptions) -> Detector:

@@ -30,6 +30,7 @@ class DetectOptions:
 
     Attributes:
       videos: video files and arrays; none with `piped` or `data_dir`.
+      unreadable: lines about videos in the given folders that cannot be opened.
       piped: whether the video comes on standard input.
       checkpoint: file or folder of the network.
       flow_checkpoint: file or folder of a second network, on optical flow.
@@ -56,6 +57,7 @@ class DetectOptions:
     """
 
     videos: Sequence[Path]
+    unreadable: Sequence[str]
     piped: bool
     checkpoint: str
     flow_checkpoint: Path | None
@@ -91,10 +93,12 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     values = {name: value for name, value in vars(args).items() if name in _FIELDS}
     least = Selection().min_score if args.min_score is None else args.min_score
     piped = PIPE in args.videos
+    found = video_files([] if piped else args.videos)
     options = DetectOptions(
         **values
         | {
-            "videos": [] if piped else video_files(args.videos),
+            "videos": found.paths,
+            "unreadable": found.unreadable,
             "piped": piped,
             "selection": Selection(least, args.top_k, args.labels),
             "beam_options": beam_options(args.beam_options),

@@ -15,6 +15,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import open_array_files
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file, open_pipe
 from afsd_jax.io import files, fingerprint
+from afsd_jax.io.names import composed, nearest, video_name, with_composed_names
 from afsd_jax.types import Action
 
 
@@ -57,7 +58,8 @@ class VideoFiles:
         self._durations = files.read_json(options.durations) if options.durations else {}
         if not isinstance(self._durations, dict):
             raise UserError(f"{options.durations}: must map video names to seconds")
-        self._paths = {path.stem: path for path in options.videos}
+        self._durations = with_composed_names(self._durations, str(options.durations))
+        self._paths = {video_name(path): path for path in options.videos}
         self.names = list(self._paths)
         truth = options.ground_truth
         self._truth = _read_truth(truth, self.names) if truth else {}
@@ -167,12 +169,17 @@ def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]
     from afsd_jax.data import annotations
 
     annotated = annotations.read_annotations(path)
-    found = {name: annotated.get(name) or annotated.get(name.removeprefix("v_")) for name in names}
+    found = {
+        name: annotated.get(composed(name)) or annotated.get(composed(name.removeprefix("v_")))
+        for name in names
+    }
     truth: dict[str, Sequence[Action]] = {
         name: video.actions for name, video in found.items() if video
     }
     if not truth:
-        raise UserError(f"{path}: names none of the videos, such as {names[0]}")
+        raise UserError(
+            f"{path}: names none of the videos, such as {names[0]!r}{nearest(names[0], annotated)}"
+        )
     return truth
 
 

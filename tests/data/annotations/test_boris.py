@@ -50,6 +50,7 @@ Time\tMedia file path\tTotal length\tFPS\tSubject\tBehavior\tBehavioral category
 3.24\t/home/ana/pen_1.mp4\t60\t25\then 1\tpeck\t\t\tSTART
 8.74\t/home/ana/pen_1.mp4\t60\t25\then 1\tpeck\t\t\tSTOP
 """
+CASES = Path(__file__).parent / "cases"
 PECK = Action("peck", 3.24, 8.74)
 
 
@@ -150,3 +151,36 @@ def test_live_observations_have_no_video(tmp_path):
     )
     with pytest.raises(UserError, match="line 2: names no video file; only observations of videos"):
         annotations.read_annotations(write(tmp_path, text))
+
+
+def test_an_export_for_each_observation_is_read_as_one_with_all(tmp_path):
+    folder = CASES / "boris_observations"
+    first, second = (path.read_text() for path in sorted(folder.iterdir()))
+    together = write(tmp_path, first + second.partition("\n")[2])
+    videos = annotations.read_annotations(folder)
+    assert videos == annotations.read_annotations(together)
+    assert videos["pen_1"].actions == (Action("peck", 1, 2), Action("peck", 3, 4))
+    (note,) = videos["pen_1"].notes
+    assert "'pen_1' has 2 observations ('hen1', 'hen2'), which are put together" in note
+
+
+def test_two_observers_of_one_video_are_noted():
+    videos = annotations.read_annotations(CASES / "boris_two_observers.csv")
+    (note,) = videos["pen_1"].notes
+    assert "2 observations ('pen1_ana', 'pen1_ben')" in note
+    assert "an action that is in two counts twice" in note
+    assert not videos["pen 3 (left)"].notes
+
+
+def test_an_observation_in_two_files_is_refused(tmp_path):
+    write(tmp_path, EVENTS, "a.csv")
+    write(tmp_path, EVENTS.replace(",", "\t"), "b.tsv")
+    with pytest.raises(UserError, match=r"b.tsv, line 2: observation 'pen 1' is also in .*a.csv"):
+        annotations.read_annotations(tmp_path)
+
+
+def test_an_event_that_stops_where_it_starts_is_left_out(tmp_path):
+    path = write(tmp_path, EVENTS.replace("STOP,6", "STOP,4"))
+    videos = annotations.read_annotations(path)
+    assert videos["pen_1"].actions == (PECK,)
+    assert videos["pen_1"].notes[0].endswith("left out (and 1 more of pen_1)")

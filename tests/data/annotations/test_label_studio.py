@@ -14,6 +14,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
 from tests.annotation_files import LABEL_STUDIO_TASK, label_studio_result
 
+CASES = Path(__file__).parent / "cases"
 MIN: dict[str, Any] = {
     "video": "/data/upload/1/3d3ad63e-kitchen_1.mp4",
     "fps": "25",
@@ -41,6 +42,19 @@ def read(folder: Path, tasks: Any) -> annotations.Annotations:
 @pytest.mark.parametrize("task", [LABEL_STUDIO_TASK, MIN], ids=["JSON", "JSON_MIN"])
 def test_timelines_count_in_frames_from_1_on_both_ends_included(tmp_path, task):
     assert read(tmp_path, [task]) == {"kitchen_1": AnnotatedVideo("", None, ACTIONS)}
+
+
+@pytest.mark.parametrize("name", ["box", "unlabelled"])
+def test_copies_of_boxes_are_left_out_with_a_note(name):
+    (path,) = CASES.glob(f"label_studio_{name}*.json")
+    videos = annotations.read_annotations(path)
+    assert videos == {
+        "pen_1": AnnotatedVideo("", None, (Action("peck", 1.0, 2.5),)),
+        "pen_2": AnnotatedVideo("", None, (Action("rest", 0.5, 3.0),)),
+    }
+    (note,) = videos["pen_1"].notes
+    assert note.endswith("result[2].value: a copy of a box, without times: left out")
+    assert not videos["pen_2"].notes
 
 
 def changed(task: dict[str, Any], **fields: Any) -> dict[str, Any]:

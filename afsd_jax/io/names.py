@@ -1,0 +1,73 @@
+"""Names of videos and splits, in the one form in which they are compared."""
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from afsd_jax.errors import UserError
+
+T = TypeVar("T")
+
+# ActivityNet's names of subsets, and other usual names of splits.
+_SPLITS = {
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "dev": "validation",
+    "testing": "test",
+}
+
+
+def composed(text: str) -> str:
+    """Returns a text in Unicode's form NFC.
+
+    Two names may look alike and differ: macOS stores the character ä in file names as a and a
+    diaeresis, most other programs write the one character.
+
+    Example:
+      >>> len("a\\u0308"), len(composed("a\\u0308"))
+      (2, 1)
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def video_name(path: str | os.PathLike[str]) -> str:
+    """Returns the name of a video: its file's name without folder and suffix, composed."""
+    return composed(Path(path).stem)
+
+
+def with_composed_names(table: Mapping[str, T], place: str) -> dict[str, T]:
+    """Returns a table by composed names.
+
+    Raises:
+      UserError: two names are the same then.
+    """
+    result: dict[str, T] = {}
+    for name, value in table.items():
+        if composed(name) in result:
+            raise UserError(
+                f"{place}: {composed(name)!r} is there twice, its characters composed differently; "
+                "it must appear once"
+            )
+        result[composed(name)] = value
+    return result
+
+
+def split_name(subset: str) -> str:
+    """Returns the name of the split that a subset is: train, validation, test or another word.
+
+    Example:
+      >>> split_name("Training"), split_name("dev"), split_name("Fold 1")
+      ('train', 'validation', 'fold 1')
+    """
+    subset = subset.strip().lower()
+    return _SPLITS.get(subset, subset)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Returns ", the nearest is 'x'" for the most similar name, or nothing if none is similar."""
+    found = difflib.get_close_matches(name, list(names), 1)
+    return f", the nearest is {found[0]!r}" if found else ""

@@ -1,0 +1,145 @@
+"""Warnings about annotations before hours are spent: times in another unit, doubtful classes."""
+
+import collections
+import logging
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from afsd_jax.data import preparation
+from afsd_jax.data.decode.video_reader import stated_duration
+from afsd_jax.data.tasks import Plan, Task, TaskResult
+from afsd_jax.errors import UserError
+from afsd_jax.io.names import composed
+from afsd_jax.types import Action
+
+log = logging.getLogger(__name__)
+
+_SLACK_S = 1.0  # by which an action may end after its video before its times are doubted
+_FASTEST = 130  # frames a second of a usual video; times that are larger still look like others
+_MOST_NAMES = 8  # of classes in a line
+
+
+class _Timed(NamedTuple):
+    """An action, and its video's name and length in seconds."""
+
+    action: Action
+    video: str
+    duration_s: float
+
+
+def check_plan(plan: Plan, place: str) -> None:
+    """Checks actions and classes before anything is decoded.
+
+    Args:
+      plan: plan of the preparation.
+      place: the annotations, for messages.
+
+    Raises:
+      UserError: there is no action, or all begin after the end of their videos.
+    """
+    if not any(task.actions for task in plan.tasks):
+        reason = f" ({plan.notes[0]})" if plan.notes else ""
+        raise UserError(f"{place}: none of the {len(plan.tasks)} videos has an action{reason}")
+    timed = _timed((task, _stated_s(task)) for task in plan.tasks)
+    if _none_left(timed):  # what a header states may be wrong
+        timed = _timed((task, _exact_s(task)) for task in plan.tasks)
+    _check_times(timed, place)
+    _warn_of_classes(plan)
+
+
+def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None:
+    """Checks the actions of the prepared videos, whose lengths are known now.
+
+    Raises:
+      UserError: all begin after the end of their videos.
+    """
+    done = [(t, r.duration_s) for t, r in zip(plan.tasks, results, strict=True) if not r.error]
+    timed = _timed(done)
+    if _none_left(timed):
+        _check_times(timed, place)
+
+
+def _stated_s(task: Task) -> float:
+    return task.timeline.duration_s if task.timeline else stated_duration(task.path)
+
+
+def _exact_s(task: Task) -> float:
+    try:
+        return preparation.open_source(task).duration_s
+    except UserError:
+        return 0.0
+
+
+def _timed(tasks: Iterable[tuple[Task, float]]) -> list[_Timed]:
+    return [
+        _Timed(action, task.name, duration_s)
+        for task, duration_s in tasks
+        for action in task.actions
+    ]
+
+
+def _none_left(timed: Sequence[_Timed]) -> bool:
+    """Returns whether all actions begin after the end of their videos, whose lengths are known."""
+    return bool(timed) and all(0 < t.duration_s <= t.action.start_s for t in timed)
+
+
+def _check_times(timed: Sequence[_Timed], place: str) -> None:
+    known = [t for t in timed if t.duration_s]
+    late = [t for t in known if t.action.end_s > t.duration_s + _SLACK_S]
+    if _none_left(timed):
+        raise UserError(
+            f"{place}: no action is left: all {len(timed)} begin after the end of their videos, "
+            f"{_explained(timed)}"
+        )
+    if 2 * len(late) > len(known):
+        log.warning(
+            "%s: %d of %d actions end after their videos, %s",
+            *(place, len(late), len(known), _explained(late)),
+        )
+    elif _look_like_minutes(known):
+        log.warning(
+            "%s: all %d actions lie in the first sixtieth of their videos, and half of them last "
+            "less than half a second; are their times minutes? They must be seconds",
+            *(place, len(known)),
+        )
+
+
+def _explained(late: Sequence[_Timed]) -> str:
+    """Returns an example of the actions, and the unit in which they may be."""
+    (action, video, duration_s), *_ = late
+    farthest = max(t.action.end_s / t.duration_s for t in late)
+    unit = "milliseconds" if farthest > _FASTEST else "frames"
+    return (
+        f"such as {action.label!r} at {action.start_s:g} to {action.end_s:g} s in {video!r}, which "
+        f"lasts {duration_s:.1f} s; times must be seconds, and these may be {unit}"
+    )
+
+
+def _look_like_minutes(timed: Sequence[_Timed]) -> bool:
+    lengths = [t.action.end_s - t.action.start_s for t in timed]
+    early = all(60 * t.action.end_s <= t.duration_s + _SLACK_S for t in timed)
+    return len(timed) >= 5 and early and statistics.median(lengths) < 0.5
+
+
+def _warn_of_classes(plan: Plan) -> None:
+    alike: dict[str, list[str]] = collections.defaultdict(list)
+    for name in plan.class_names:
+        alike["".join(composed(name).casefold().split())].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            log.warning(
+                "%s are %d classes, which differ in case, blanks or composed characters only",
+                *(_listed(names), len(names)),
+            )
+    for split in ("train", "test"):
+        tasks = [task for task in plan.tasks if task.split == split]
+        labels = {action.label for task in tasks for action in task.actions}
+        absent = [name for name in plan.class_names if name not in labels]
+        if tasks and absent:
+            log.warning("the split %s has no action of %s", split, _listed(absent))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(repr, names[:_MOST_NAMES])) + more

@@ -1,0 +1,100 @@
+"""Finding videos in folders by their names."""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+import av
+import pytest
+
+from afsd_jax.data.decode import container, media
+from afsd_jax.errors import UserError
+
+# Of the formats that FFmpeg may open: sounds, pictures, subtitles, and lists of other files.
+NO_VIDEOS = {
+    *(".avif", ".heic", ".heif", ".ism", ".isma", ".m4a", ".m4b", ".mka", ".mks", ".ogg"),
+    *(".ra", ".wav", ".wma"),
+}
+
+
+def test_every_suffix_of_the_formats_that_are_opened_is_a_video_or_known_to_be_none():
+    names = re.split(",", container._OPTIONS["format_whitelist"])
+    formats = [name for name in av.formats_available if set(name.split(",")) & set(names)]
+    assert len(formats) >= len(names)
+    known = {
+        f".{suffix}"
+        for name in formats
+        for kind in [av.ContainerFormat(name)]
+        if kind.is_input
+        for suffix in kind.input.extensions
+    }
+    assert known - set(media.VIDEO_SUFFIXES) == NO_VIDEOS & known
+    assert not NO_VIDEOS & set(media.VIDEO_SUFFIXES)
+
+
+def files(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return folder
+
+
+def test_videos_of_every_format_are_found_and_the_rest_is_named(tmp_path):
+    names = "talk.vob", "match.MXF", "a.dv", "b.f4v", "c.y4m", "d.gif", "e.h264", "f.hevc", "g.m2v"
+    files(tmp_path, *names, "deep/h.mod", "i.tod", "k.265")
+    files(tmp_path, "notes.docx", "sound.wav", ".hidden.mp4", ".trash/l.mp4", "Thumbs.db")
+    found = media.find_sources(tmp_path, "rgb")
+    assert {path.name for path in found.paths.values()} == {*names, "h.mod", "i.tod", "k.265"}
+    assert [path.name for path in found.passed_over] == ["Thumbs.db", "notes.docx", "sound.wav"]
+    line = media.describe_passed_over(tmp_path, found.passed_over)
+    assert line == (
+        f"{tmp_path}: 3 files are passed over, such as Thumbs.db, which has no suffix of a video"
+    )
+
+
+def test_a_gif_beside_its_video_is_a_preview(tmp_path):
+    files(tmp_path, "a.gif", "a.mp4", "b.avi", "b.gif", "c.gif")
+    found = media.find_sources(tmp_path, "rgb")
+    assert {name: path.suffix for name, path in found.paths.items()} == {
+        "a": ".mp4",
+        "b": ".avi",
+        "c": ".gif",
+    }
+    assert [path.name for path in found.passed_over] == ["a.gif", "b.gif"]
+
+
+def test_two_files_that_have_one_name_are_refused_by_name(tmp_path):
+    files(tmp_path, "Käfig.mp4", unicodedata.normalize("NFD", "Käfig") + ".mov")
+    with pytest.raises(UserError, match=r"duplicate video 'Käfig'; .* has the same name"):
+        media.find_sources(tmp_path, "rgb")
+
+
+def test_links_and_pipes_that_cannot_be_opened_are_named(tmp_path):
+    files(tmp_path, "good.mp4")
+    (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "up").symlink_to(".")
+    (tmp_path / "linked.mp4").symlink_to("good.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    found = media.find_sources(tmp_path, "rgb")
+    assert sorted(found.paths) == ["good", "linked"]
+    assert {path.name: reason for path, reason in found.unreadable.items()} == {
+        "gone.mp4": "is a link to nothing",
+        "loop.mp4": "cannot be read (Too many levels of symbolic links)",
+        "pipe.mp4": "is a pipe, socket or device, not a file",
+    }
+    assert [path.name for path in found.passed_over] == ["up"]
+    assert "which is a link to a folder" in media.describe_passed_over(tmp_path, found.passed_over)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_without_permission_is_named(tmp_path):
+    files(tmp_path, "good.mp4", "private/a.mp4")
+    (tmp_path / "private").chmod(0)
+    found = media.find_sources(tmp_path, "rgb")
+    (tmp_path / "private").chmod(0o700)
+    assert list(found.paths) == ["good"]
+    reason = "this folder cannot be read (Permission denied)"
+    assert found.unreadable == {tmp_path / "private": reason}
