@@ -60,7 +60,7 @@ def match_files(
     if passed_over:
         notes.append(media.describe_passed_over(options.source, passed_over))
     if left:
-        notes.append(f"{len(left)} files without annotations: left out")
+        notes.append(f"{len(left)} file{'s'[: len(left) - 1]} without annotations: left out")
     return SourceFiles(paths, tuple(left), dict(_reasons(found)), notes)
 
 

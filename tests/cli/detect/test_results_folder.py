@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,32 @@ def test_every_format_is_written_for_every_video(folder, run, tmp_path):
     single = tmp_path / "single.json"
     assert run(folder / "in", f"--output={single}")[0] == 0
     assert read_predictions(single) == combined
+
+
+def test_no_name_and_no_link_costs_another_video(folder, run, tmp_path):
+    videos, out = tmp_path / "in", tmp_path / "out"
+    videos.mkdir()
+    names = "b", "鶏小屋", "دجاج", os.fsdecode(b"caf\xe9")  # the last one is not UTF-8
+    for name in names:
+        os.link(folder / "in" / "a.mp4", videos / f"{name}.mp4")
+    (videos / "not_fetched.mp4").symlink_to("nowhere.mp4")
+    (videos / "notes.docx").write_text("x")
+    formats = f"--format={','.join(FORMATS)}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        code, _, errors = run(videos, f"--output={out}", formats, "--min-score=0.06")
+    assert code == 1
+    assert f"failed: {videos}/not_fetched.mp4: is a link to nothing" in errors
+    assert f"note: {videos}: 1 file is passed over, such as notes.docx" in errors
+    assert "Traceback" not in errors
+    expected = [f"{name}.{suffix}" for name in names for suffix in FORMATS]
+    assert sorted(os.listdir(out)) == sorted([*expected, "detections.json", "index.html"])
+    single = tmp_path / "single.json"
+    options = f"--report={tmp_path / 'page.html'}", f"--subtitles={tmp_path / 'subtitles'}"
+    code, _, errors = run(videos, f"--output={single}", *options)
+    assert code == 1
+    assert "not_fetched.mp4: is a link to nothing" in errors
+    assert sorted(read_predictions(single)) == sorted(names)
 
 
 def test_people_are_shown_what_they_chose_and_json_stays_complete(folder, run, tmp_path):

@@ -1,0 +1,131 @@
+"""What preparation says of doubtful annotations before hours are spent."""
+
+import json
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afsd_jax.data import datasets
+from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.errors import UserError
+from afsd_jax.evaluation import evaluate
+from afsd_jax.io.activitynet_json import read_ground_truth
+from afsd_jax.types import Detection
+from tests.video_files import numbered_frames, write_video
+
+SECONDS = 6
+ROWS = "video,label,start,end,subset\n"
+TWO = ROWS + "pen_1,peck,1,2,train\npen_2,peck,1,2,test\n"
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory) -> Path:
+    """pen_1.mp4 and pen_2.mp4, six seconds each."""
+    folder = tmp_path_factory.mktemp("films")
+    write_video(folder / "pen_1.mp4", numbered_frames(10 * SECONDS, 16, 16), 10)
+    os.link(folder / "pen_1.mp4", folder / "pen_2.mp4")
+    return folder
+
+
+@pytest.fixture
+def source(tmp_path, films) -> Path:
+    (tmp_path / "source").mkdir()
+    for path in films.iterdir():
+        os.link(path, tmp_path / "source" / path.name)
+    return tmp_path / "source"
+
+
+def prepare(source: Path, rows: str, **kwargs: Any) -> Path:
+    labels = source.parent / "labels.csv"
+    labels.write_text(rows)
+    chosen = PrepareOptions(source, annotations=labels, size=16, workers=1, **kwargs)
+    return datasets.prepare_dataset("videos", source.parent / "data", "rgb", chosen)
+
+
+def truth(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
+    videos = read_ground_truth(folder / "ground_truth.json")
+    return {n: [(a.label, a.start_s, a.end_s) for a in v.actions] for n, v in videos.items()}
+
+
+BEYOND = ROWS + (
+    "pen_1,peck,1.0,2.5,train\npen_1,peck,5.5,7.5,train\npen_1,drink,8,9,train\n"
+    "pen_2,rest,0.5,3,test\n"
+)
+STORED = {"pen_1": [("peck", 1.0, 2.5), ("peck", 5.5, 6.0)], "pen_2": [("rest", 0.5, 3.0)]}
+
+
+def test_the_ground_truth_is_what_was_stored(source):
+    folder = prepare(source, BEYOND)
+    assert truth(folder) == STORED
+    notes = " ".join(datasets.read_report(folder)["notes"])
+    assert "cut there" in notes
+    assert "left out" in notes
+    annotated = read_ground_truth(folder / "ground_truth.json", "train")
+    perfect = [Detection(label, 1.0, *times) for label, *times in STORED["pen_1"]]
+    assert evaluate(annotated, {"pen_1": perfect}, [0.5]).average_map == 1
+
+
+def test_renewing_a_set_of_an_earlier_version_rewrites_its_ground_truth(source):
+    folder = prepare(source, BEYOND)
+    shards = {p.name: p.stat().st_mtime_ns for p in folder.glob("*.tfrecord*")}
+    path = folder / "ground_truth.json"
+    written = path.read_bytes()
+    old = json.loads(written)
+    old["database"]["pen_1"]["annotations"][1]["segment"][1] = 7.5
+    path.write_text(json.dumps(old))
+    assert prepare(source, BEYOND) == folder
+    assert path.read_bytes() == written
+    assert {p.name: p.stat().st_mtime_ns for p in folder.glob("*.tfrecord*")} == shards
+    state = path.stat()
+    prepare(source, BEYOND)
+    assert path.stat() == state, "nothing is written without changes"
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit"), [(1000, "milliseconds"), (25, "frames"), (30, "frames")]
+)
+def test_times_in_another_unit_are_refused_with_the_likely_one(source, scale, unit):
+    rows = ROWS + f"pen_1,peck,{scale},{2 * scale},train\npen_2,peck,{scale},{3 * scale},test\n"
+    with pytest.raises(UserError, match=rf"no action is left: all 2 begin after .* be {unit}"):
+        prepare(source, rows)
+    assert not (source.parent / "data").exists(), "a refusal leaves no folder"
+
+
+def test_most_actions_beyond_their_videos_get_a_hint(source, caplog):
+    late = "pen_1,peck,25,50,train\npen_2,peck,100,120,test\npen_2,peck,70,80,test\n"
+    prepare(source, TWO + late)
+    (hint,) = [record.message for record in caplog.records]
+    assert "3 of 5 actions end after their videos, such as 'peck' at 100 to 120 s" in hint
+    assert hint.endswith("times must be seconds, and these may be frames")
+
+
+def test_times_in_minutes_get_a_hint(source, caplog):
+    rows = "".join(f"pen_{1 + i % 2},peck,{i / 100},{i / 100 + 0.01},\n" for i in range(8))
+    prepare(source, ROWS + rows)
+    assert any("are their times minutes?" in record.message for record in caplog.records)
+
+
+def test_usual_annotations_get_no_hint(source, caplog):
+    prepare(source, TWO + "pen_1,peck,5.5,6.2,train\n")
+    assert not caplog.records
+
+
+def test_no_action_at_all_is_refused_with_the_reason(source):
+    with pytest.raises(UserError, match="none of the 2 videos has an action"):
+        prepare(source, ROWS + "pen_1,,,,train\npen_2,,,,test\n")
+    with pytest.raises(UserError, match=r"has an action \(.*so it has no length: left out"):
+        prepare(source, ROWS + "pen_1,peck,1,1,train\npen_2,,,,test\n")
+
+
+def test_classes_that_hardly_differ_or_are_absent_get_a_warning(source, caplog):
+    alike = "Hüg", unicodedata.normalize("NFD", "Hüg"), "h üg"
+    more = "".join(f"pen_1,{label},3,4,train\n" for label in (*alike, "peck "))
+    prepare(source, TWO + more + "pen_2,sit,3,4,test\n")
+    first, second, third = [record.message for record in caplog.records]
+    names = ", ".join(map(repr, sorted(alike)))
+    assert first.startswith(f"{names} are 3 classes, which differ in case, blanks or composed")
+    assert second == "the split train has no action of 'sit'"
+    assert third == f"the split test has no action of {names}"

@@ -1,0 +1,106 @@
+"""Annotated videos and the files in the source folder."""
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from afsd_jax.data import datasets
+from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.errors import UserError
+from tests.video_files import numbered_frames, write_video
+
+NAME = "Käfig_é1"
+ROWS = "video,label,start,end\n"
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return write_video(path, numbered_frames(40, 16, 16), 10)
+
+
+@pytest.fixture
+def source(tmp_path, film) -> Path:
+    (tmp_path / "source").mkdir()
+    os.link(film, tmp_path / "source" / "pen_2.mp4")
+    return tmp_path / "source"
+
+
+def prepare(source: Path, *names: str, **kwargs: Any) -> dict[str, Any]:
+    """Prepares videos of these names; returns the report."""
+    labels = source / "labels.csv"
+    labels.write_text(ROWS + "".join(f"{name},peck,1,2\n" for name in (*names, "pen_2.mp4")))
+    chosen = PrepareOptions(source, size=16, workers=1, **kwargs)
+    return datasets.read_report(
+        datasets.prepare_dataset("videos", source.parent / "data", "rgb", chosen)
+    )
+
+
+def prepared(report: dict[str, Any]) -> list[str]:
+    return sorted(video["name"] for video in report["videos"])
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_the_same_however_it_is_composed(source, film, form):
+    os.link(film, source / f"{unicodedata.normalize('NFD', NAME)}.mp4")
+    assert prepared(prepare(source, unicodedata.normalize(form, NAME))) == [NAME, "pen_2"]
+
+
+def test_videos_of_any_format_are_found_and_other_files_are_named(source):
+    for name in ("match.mxf", "talk.vob"):
+        write_video(source / name, numbered_frames(50), 25, "mpeg2video")
+    (source / "notes.docx").write_text("x")
+    report = prepare(source, "talk.vob", "match.mxf")
+    assert prepared(report) == ["match", "pen_2", "talk"]
+    (note,) = report["notes"]
+    assert note == (
+        f"{source}: 1 file is passed over, such as notes.docx, which has no suffix of a video"
+    )
+
+
+def test_a_name_with_a_suffix_like_a_number_is_found_as_it_is_or_without(source, film):
+    os.link(film, source / "trial.264.mp4")
+    os.link(film, source / "raw.265")  # FFmpeg knows it by its content
+    assert prepared(prepare(source, "trial.264", "raw.265")) == ["pen_2", "raw.265", "trial.264"]
+
+
+def test_a_file_of_another_suffix_is_named(source):
+    (source / "talk.xyz").write_text("x")
+    with pytest.raises(UserError, match=r"no file of video 'talk' .*talk.xyz is there, but its"):
+        prepare(source, "talk")
+
+
+def test_the_nearest_name_is_given(source, film):
+    os.link(film, source / "kitchen_1.mp4")
+    with pytest.raises(UserError, match=r"no file of video 'kitchen1' .* nearest is 'kitchen_1'"):
+        prepare(source, "kitchen1.mp4")
+    assert not (source.parent / "data").exists()
+
+
+@pytest.mark.parametrize("kind", ["link to nothing", "loop of links", "pipe"])
+def test_what_cannot_be_opened_is_a_missing_video(source, kind):
+    path = source / "not_fetched.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere.mp4" if kind == "link to nothing" else path.name)
+    message = r"no file of video 'not_fetched' .*not_fetched.mp4 (is|cannot)"
+    with pytest.raises(UserError, match=message):
+        prepare(source, "not_fetched")
+    report = prepare(source, "not_fetched", allow_missing=True)
+    assert prepared(report) == ["pen_2"]
+    assert report["missing"] == ["not_fetched"]
+    assert any(note.startswith(f"{path}: ") for note in report["notes"])
+    report = prepare(source)  # not annotated, it costs nothing
+    assert prepared(report) == ["pen_2"]
+    assert report["missing"] == []
+
+
+def test_a_name_that_is_not_utf8_costs_no_other_video(source, film):
+    os.link(film, os.fsencode(source) + b"/caf\xe9.mp4")
+    report = prepare(source)
+    assert prepared(report) == ["pen_2"]
+    assert "1 file without annotations: left out" in report["notes"]
