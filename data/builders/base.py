@@ -132,7 +132,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         check_options(options)
         videos = {name: v for name, v in self.read_annotations().items() if v.subset}
         names = self.class_names(videos)
-        notes = [note for video in videos.values() for note in video.notes]
+        left_out = [note for video in videos.values() for note in video.notes]
         fingerprints: dict[str, str] = {}
         if (options.source / REPORT).exists():
             shards, timelines, fingerprints = self._read_rgb(options.source / REPORT)
@@ -142,7 +142,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             timelines = self._known_timelines(videos, found.paths)
         allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
         missing = missing_videos(videos, found, options.source, allowed)
-        paths, notes = found.paths, [*notes, *found.notes]
+        paths, notes = found.paths, [*left_out, *found.notes]
         order = sorted((v.subset, name) for name, v in videos.items() if name in paths)
         tasks = tuple(
             Task(
@@ -158,7 +158,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         _check_sources(tasks)
         plan = Plan(tasks, tuple(names), missing, tuple(notes))
         if self.CHECK_ACTIONS:
-            check_plan(plan, str(options.annotations or options.source))
+            check_plan(plan, left_out, str(options.annotations or options.source))
         return plan
 
     def stored_options(self) -> dict[str, Any]:

@@ -28,19 +28,22 @@ class _Timed(NamedTuple):
     duration_s: float
 
 
-def check_plan(plan: Plan, place: str) -> None:
+def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
     """Checks actions and classes before anything is decoded.
 
     Args:
       plan: plan of the preparation.
+      left_out: notes on what was left out in reading the annotations.
       place: the annotations, for messages.
 
     Raises:
-      UserError: there is no action, or all begin after the end of their videos.
+      UserError: no action is left, or all begin after the end of their videos.
     """
     if not any(task.actions for task in plan.tasks):
-        reason = f" ({plan.notes[0]})" if plan.notes else ""
-        raise UserError(f"{place}: none of the {len(plan.tasks)} videos has an action{reason}")
+        if left_out:
+            raise UserError(f"{place}: no action is left; {left_out[0]}")
+        log.warning("%s: none of the %d videos has an action", place, len(plan.tasks))
+        return
     timed = _timed((task, _stated_s(task)) for task in plan.tasks)
     if _none_left(timed):  # what a header states may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
