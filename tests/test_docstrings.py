@@ -8,6 +8,7 @@ import pytest
 import afsd_jax
 from afsd_jax import evaluation
 from afsd_jax.detection import nms
+from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import max_pool
 from afsd_jax.training import losses
@@ -20,6 +21,8 @@ PUBLIC = [
     boundary_max_pooling,
     evaluation.evaluate,
     max_pool.max_pool3d,
+    names.composed,
+    names.split_name,
     nms.suppress,
     *(
         function

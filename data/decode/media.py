@@ -56,7 +56,7 @@ def find_sources(folder: Path, stream: str) -> Sources:
             elif path.is_symlink():
                 passed_over.append(path)
         elif not is_video(path) and path.suffix != ".npy":
-            if not path.match("flow_[xy]_*.jpg"):
+            if not path.name.startswith(("flow_x_", "flow_y_")):
                 passed_over.append(path)
         elif reason := why_unreadable(path):
             unreadable[path] = reason
