@@ -92,7 +92,7 @@ def _check_times(timed: Sequence[_Timed], place: str) -> None:
     late = [t for t in known if t.action.end_s > t.duration_s + _SLACK_S]
     if _none_left(timed):
         raise UserError(
-            f"{place}: no action is left: all {len(timed)} begin after the end of their videos, "
+            f"{place}: no action is left of {len(timed)}: each begins after the end of its video, "
             f"{_explained(timed)}"
         )
     if 2 * len(late) > len(known):

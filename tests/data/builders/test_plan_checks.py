@@ -89,7 +89,7 @@ def test_renewing_a_set_of_an_earlier_version_rewrites_its_ground_truth(source):
 )
 def test_times_in_another_unit_are_refused_with_the_likely_one(source, scale, unit):
     rows = ROWS + f"pen_1,peck,{scale},{2 * scale},train\npen_2,peck,{scale},{3 * scale},test\n"
-    with pytest.raises(UserError, match=rf"no action is left: all 2 begin after .* be {unit}"):
+    with pytest.raises(UserError, match=rf"no action is left of 2: each begins after .* be {unit}"):
         prepare(source, rows)
     assert not (source.parent / "data").exists(), "a refusal leaves no folder"
 
