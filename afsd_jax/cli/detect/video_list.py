@@ -177,9 +177,8 @@ def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]
         name: video.actions for name, video in found.items() if video
     }
     if not truth:
-        raise UserError(
-            f"{path}: names none of the videos, such as {names[0]!r}{nearest(names[0], annotated)}"
-        )
+        near = nearest(names[0], annotated)
+        raise UserError(f"{path}: names none of the videos, such as {names[0]}{near}")
     return truth
 
 
