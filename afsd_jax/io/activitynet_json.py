@@ -19,7 +19,7 @@ from typing import Any
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
-from afsd_jax.io.names import split_name, with_composed_names
+from afsd_jax.io.names import with_composed_names
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 
 VERSION = "afsd_jax"
@@ -58,7 +58,7 @@ def parse_ground_truth(content: Any, path: str | os.PathLike[str]) -> dict[str, 
 def choose_subset(
     videos: Mapping[str, AnnotatedVideo], subset: str, path: str | os.PathLike[str]
 ) -> dict[str, AnnotatedVideo]:
-    """Returns the videos of a subset; other usual names of the subset are the same.
+    """Returns the videos of a subset.
 
     Raises:
       UserError: a video has no subset, or no video has this one.
@@ -66,8 +66,7 @@ def choose_subset(
     for video in videos.values():
         if not video.subset:
             raise UserError(f"{video.place}.subset is missing: add it, or choose no subset")
-    wanted = split_name(subset)
-    chosen = {name: v for name, v in videos.items() if split_name(v.subset) == wanted}
+    chosen = {name: video for name, video in videos.items() if video.subset == subset}
     if not chosen:
         present = ", ".join(sorted({video.subset for video in videos.values()})) or "none"
         raise UserError(f"{path}: no video has subset {subset!r}; the file's subsets: {present}")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.io.json_fields import LARGEST, is_text
+from afsd_jax.io.names import composed
 from afsd_jax.types import DetectionColumns
 
 
@@ -48,6 +49,8 @@ def _parsed(data: bytes) -> DetectionColumns | None:
     except (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError):
         return None
     results = content.results
+    if any(composed(name) != name for name in results):
+        return None
     counts = [len(items) for items in results.values()]
     rows = list(itertools.chain.from_iterable(results.values()))
     numbers: dict[str, int] = {}

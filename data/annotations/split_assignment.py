@@ -11,11 +11,6 @@ from afsd_jax.io.names import split_name
 TEST_PERCENT = 20  # videos without a subset that go to the split test
 
 
-def split_name(subset: str) -> str:
-    """Returns the split that a subset's name stands for, such as test for Testing."""
-    return _SPLITS.get(subset.lower(), subset.lower())
-
-
 def stable_split(name: str) -> str:
     """Returns train or test by the video's name alone, so it never changes between data sets."""
     return "test" if _hash(name) % 100 < TEST_PERCENT else "train"

@@ -5,10 +5,10 @@ import unicodedata
 import pytest
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.activitynet_json import choose_subset, read_ground_truth, read_predictions
+from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.io.names import nearest, split_name, video_name, with_composed_names
+from afsd_jax.io.predictions_file import read_detections
 from afsd_jax.io.video_scores import find_label, read_video_scores
-from afsd_jax.types import AnnotatedVideo
 
 NAME = "Käfig_é1"
 APART = unicodedata.normalize("NFD", NAME)
@@ -36,6 +36,7 @@ def test_files_are_read_by_composed_names(tmp_path):
     assert list(read_ground_truth(path)) == [NAME]
     path.write_text(f'{{"results": {{"{APART}": []}}}}')
     assert read_predictions(path) == {NAME: []}
+    assert read_detections(path).videos == (NAME,)
     path.write_text(f'{{"class": ["run"], "results": {{"{APART}": [1]}}}}')
     assert find_label(f"v_{APART}", read_video_scores(path)).label == "run"
 
@@ -44,11 +45,8 @@ def test_files_are_read_by_composed_names(tmp_path):
     ("subset", "split"),
     [("Training", "train"), ("VAL", "validation"), (" Testing ", "test"), ("Test", "test")],
 )
-def test_a_subset_is_chosen_by_any_usual_name(subset, split):
+def test_a_subset_has_several_usual_names(subset, split):
     assert split_name(subset) == split
-    videos = {"a": AnnotatedVideo(subset, None, ()), "b": AnnotatedVideo("other", None, ())}
-    assert list(choose_subset(videos, split, "truth.json")) == ["a"]
-    assert list(choose_subset(videos, subset, "truth.json")) == ["a"]
 
 
 def test_the_nearest_name_is_given_if_one_is_similar():
