@@ -66,7 +66,7 @@ def run(args: Namespace) -> int:
     from afsd_jax import evaluation
     from afsd_jax.cli import evaluation_inputs, evaluation_outputs
 
-    videos = video_files(args.videos) if args.videos else []
+    videos = video_files(args.videos or []).paths
     evaluated, *others = evaluation_inputs.read_evaluated(args)
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems

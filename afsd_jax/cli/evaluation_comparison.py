@@ -11,6 +11,7 @@ from afsd_jax.diagnosis.comparison import Comparison, compare
 from afsd_jax.diagnosis.evaluation_report import pair_of
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import write_json
+from afsd_jax.io.names import video_name
 from afsd_jax.report.comparison_page import write_comparison
 from afsd_jax.report.run_page import as_text
 
@@ -42,7 +43,7 @@ def compare_systems(
         write_json(output, {"comparisons": [entry.as_dict() for entry in comparisons]})
     if report:
         chosen = int(np.argmin(np.abs(np.array(tious) - 0.5)))
-        files = {video.stem: video for video in videos}
+        files = {video_name(video): video for video in videos}
         pairs = [pair_of(comparison) for comparison in comparisons]
         write_comparison(report, tables, tious, chosen, pairs, table, files=files)
         print_text(f"{report}: open it in a browser")

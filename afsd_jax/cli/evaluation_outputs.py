@@ -9,6 +9,7 @@ from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.diagnosis.evaluation_report import view_of
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import atomic_write, write_json
+from afsd_jax.io.names import video_name
 
 NAME = "evaluation"  # of the files in a folder
 
@@ -63,7 +64,7 @@ def write(
         else:
             from afsd_jax.report.evaluation_page import write_evaluation
 
-            files = {video.stem: video for video in videos}
+            files = {video_name(video): video for video in videos}
             notes, classes = evaluated.notes, evaluated.classes
             write_evaluation(path, view, title=title, notes=notes, files=files, labels=classes)
         print_text(f"{path}: " + ("open it in a browser" if name == "html" else "written"))
