@@ -12,6 +12,7 @@ CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 CHROMIUM = Path("/usr/bin/chromium")
+pytest.register_assert_rewrite("tests.clocks")
 # Files whose few tests take minutes; started last, they would leave the other process idle.
 LONG = (
     "test_training_goldens.py",

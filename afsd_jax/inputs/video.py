@@ -12,8 +12,8 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.decode.container import ByteSource
 from afsd_jax.data.decode.flow import compute_flow
+from afsd_jax.data.decode.joined import ByteSource
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError

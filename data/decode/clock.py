@@ -9,6 +9,8 @@ the rate in their header.
 
 import logging
 import math
+from collections import deque
+from collections.abc import Sequence
 
 import av
 
@@ -34,6 +36,8 @@ class Clock:
       counted: whether the k-th frame shown has the k-th time, whatever packet it comes from: AVI
         states only when frames are decoded, raw streams nothing.
       first: when the first frame is shown, units, of the packets followed so far.
+      lag: frames that are decoded before the first one is shown, where frames are counted: the k-th
+        frame shown has the (k + lag)-th time.
       starts_at_keys: whether the place of a key frame is known where decoding starts there.
     """
 
@@ -41,12 +45,14 @@ class Clock:
         """Starts before the first packet.
 
         Args:
-          container: the video's container.
+          container: the video's container; of several recordings behind each other, the first's.
           stream: its video stream.
         """
+        self._stream, self._at_join, self._scale = stream, False, 1.0
         self._raw = _is(container, av.format.Flags.no_timestamps)
         self.counted = self._raw or container.format.name == "avi"
         self.starts_at_keys = not (self.counted and stream.codec_context.has_b_frames)
+        self.lag = stream.codec_context.reorder_depth if container.format.name == "avi" else 0
         self._assumes_rate = False
         self.unit_s = float(stream.time_base or 0)
         self.rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -72,6 +78,16 @@ class Clock:
             )
 
     @property
+    def tolerance_s(self) -> float:
+        """How many seconds a time may be too early that is rounded to units; counts are exact."""
+        return EXACT_S if self.counted else max(EXACT_S, 0.51 * self.unit_s)
+
+    @property
+    def shift(self) -> int:
+        """How much later than they state the present packets are shown, units."""
+        return self._shift
+
+    @property
     def seekable(self) -> bool:
         """Whether seeking to a time finds its frame, as far as the packets have been followed."""
         return not self._raw and not self._jumps
@@ -80,7 +96,7 @@ class Clock:
         """Moves the next packet's time stamps to this clock.
 
         Args:
-          packet: next packet of the video stream in the file; its `pts` and `dts` are changed.
+          packet: next packet of the video in the file; its times are changed.
           damage: counts damage in the packets before; told where recordings were joined.
 
         Returns:
@@ -88,6 +104,12 @@ class Clock:
         """
         if not packet.size:
             return None
+        if packet.stream is not self._stream:
+            self._join(packet.stream)
+        if self._scale != 1:
+            packet.pts = None if packet.pts is None else round(packet.pts * self._scale)
+            packet.dts = None if packet.dts is None else round(packet.dts * self._scale)
+            packet.duration = round((packet.duration or 0) * self._scale)
         if self._raw:
             stamp: int | None = round(self._count / (self.rate * self.unit_s))
         else:
@@ -105,13 +127,22 @@ class Clock:
             packet.dts = None if packet.dts is None else packet.dts + self._shift
         return stamp
 
+    def _join(self, stream: av.VideoStream) -> None:
+        """Goes on with another recording, which has a clock of its own."""
+        self._stream, self._at_join, self._shift = stream, True, 0
+        self._scale = float(stream.time_base or 0) / self.unit_s if self.unit_s else 1.0
+
     def _advance(self, stamp: int, packet: av.Packet) -> int:
         """Takes the time of a frame that is shown; returns it on this clock."""
         end = stamp + (packet.duration or self._frame)
         if self._count:
             if packet.is_keyframe:
                 self._earliest = self._latest - self._back
-            if stamp < self._earliest or stamp > self._latest + self._ahead:
+            ahead = self._ahead
+            if self._at_join:
+                self._earliest, ahead = self._end - self._back, LONGEST_GAP_S / self.unit_s
+                self._at_join = False
+            if stamp < self._earliest or stamp > self._latest + ahead:
                 self._jumps += 1
                 self._shift += self._end - stamp
                 end += self._end - stamp
@@ -124,20 +155,62 @@ class Clock:
         return stamp
 
 
-def delay_of(container: av.container.InputContainer, first_s: float) -> float:
+class CountedTimes:
+    """When frames are shown that are counted, from when their packets are decoded.
+
+    A frame that follows `lag` packets behind its own is shown at the time of the packet that lets
+    it out, so do encoders put it. The first frame keeps its time.
+    """
+
+    def __init__(self, lag: int):
+        """Starts before the first packet; `lag` is that of the `Clock`."""
+        self._lag = lag
+        self._times: deque[int] = deque()
+        self._first = self._early = 0  # time of the first packet, and of the one with its frame
+        self._latest, self._step = 0, 1
+        self._count = 0
+
+    def add(self, stamp: int) -> None:
+        """Takes the time of the next packet, units."""
+        if not self._count:
+            self._first = stamp
+        else:
+            self._step = stamp - self._latest
+        if self._count == self._lag:
+            self._early = stamp - self._first
+        if self._count >= self._lag:
+            self._times.append(stamp - self._early)
+        self._latest = stamp
+        self._count += 1
+
+    def next(self) -> int:
+        """Returns when the next frame is shown, units; at the end times go on in even steps."""
+        if not self._times:
+            self.add(self._latest + self._step)
+        return self._times.popleft() if self._times else self._first
+
+
+def delay_of(
+    container: av.container.InputContainer, first_s: float, sounds_s: Sequence[float] = ()
+) -> float:
     """Returns how long after the container's start the first frame is shown, seconds.
 
     Args:
       container: the video's container.
       first_s: what its clock says when the first frame is shown, seconds.
+      sounds_s: what it says when sounds begin, seconds; default: what the container states.
     """
-    starts_s = [
-        float(stream.start_time * stream.time_base)
-        for stream in container.streams
-        if stream.type in ("audio", "video")
-        and stream.start_time is not None
-        and stream.time_base is not None
-    ]
+    starts_s = (
+        [first_s, *sounds_s]
+        if sounds_s
+        else [
+            float(stream.start_time * stream.time_base)
+            for stream in container.streams
+            if stream.type in ("audio", "video")
+            and stream.start_time is not None
+            and stream.time_base is not None
+        ]
+    )
     delay_s = max(first_s - min(starts_s, default=first_s), 0.0)
     if delay_s > LONGEST_GAP_S and _is(container, av.format.Flags.ts_discont):
         return 0.0  # another programme's clock
@@ -147,11 +220,6 @@ def delay_of(container: av.container.InputContainer, first_s: float) -> float:
 def delay_counts(delay_s: float, fps: float) -> bool:
     """Returns whether a delay is as long as a frame sampled at `fps`; a shorter one is ignored."""
     return delay_s * fps >= 1 - 1e-3
-
-
-def tolerance_of(unit_s: float) -> float:
-    """Returns how many seconds a time may be too early that is rounded to units."""
-    return max(EXACT_S, 0.51 * unit_s)
 
 
 def _is(container: av.container.InputContainer, flag: av.format.Flags) -> bool:

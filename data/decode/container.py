@@ -1,30 +1,28 @@
 """Opening videos with FFmpeg so that nothing but the given file or pipe is ever read."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
 import av
 
+from afsd_jax.data.decode.joined import ByteSource, Part, parts_of
 from afsd_jax.errors import UserError
 
 # No network, and no format that names other files to open.
 _OPTIONS = {
-    "protocol_whitelist": "file",
+    "protocol_whitelist": "file,subfile",
     "format_whitelist": "asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,"
     "mpegvideo,mxf,nut,obu,ogg,rm,wav,wtv,yuv4mpegpipe",
 }
 
 
-class ByteSource(Protocol):
-    """Bytes that arrive in order, as through a pipe."""
-
-    def read(self, size: int) -> bytes:
-        """Returns at most `size` of the next bytes; none at the end."""
-
-
-def open_container(path: Path) -> av.container.InputContainer:
+def open_container(path: Path, part: Part | None = None) -> av.container.InputContainer:
     """Opens a file as FFmpeg's container, whatever its name looks like.
+
+    Args:
+      path: file.
+      part: the recording to open, of several in the file; default: the file as a whole.
 
     Raises:
       UserError: it is missing, not a regular file, empty, unreadable, or not a video.
@@ -37,12 +35,30 @@ def open_container(path: Path) -> av.container.InputContainer:
         raise UserError(f"{path}: is a pipe, socket or device, not a file")
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
+    url = file_url(path)
+    if part is not None:
+        url = f"subfile,,start,{part.start},end,{part.end},,:{url}"
     try:
-        return av.open(file_url(path), options=dict(_OPTIONS), metadata_errors="replace")
+        return av.open(url, options=dict(_OPTIONS), metadata_errors="replace")
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read (permission denied)") from error
     except (av.FFmpegError, OSError) as error:
         raise UserError(f"{path}: not a video, or a truncated one") from error
+
+
+def open_recordings(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Opens the recordings in a file, mostly one, and closes each before the next.
+
+    Yields:
+      (container, its video stream) of each.
+
+    Raises:
+      UserError: as of `open_container` and `video_stream`.
+    """
+    parts = parts_of(path) if path.is_file() else ()
+    for part in parts if len(parts) > 1 else (None,):
+        with open_container(path, part) as container:
+            yield container, video_stream(container, path)
 
 
 def open_pipe(source: ByteSource, name: str) -> av.container.InputContainer:

@@ -1,6 +1,5 @@
 """Damage in a video: its packets and frames, and files that are cut or cannot be read whole."""
 
-import mmap
 import struct
 from collections import deque
 from pathlib import Path
@@ -81,10 +80,3 @@ def ends_in_chunk(path: Path) -> bool:
             position += 8 + struct.unpack("<I", head[4:])[0]
             file.seek(position)
     return position > size
-
-
-def has_header_after(path: Path, position: int) -> bool:
-    """Returns whether a Matroska or WebM file holds another one after a position in bytes."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(b"\x1a\x45\xdf\xa3", position)
-        return at >= 0 and any(kind in content[at : at + 64] for kind in (b"matroska", b"webm"))

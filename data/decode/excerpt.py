@@ -16,7 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from afsd_jax.data.decode.clock import Clock
-from afsd_jax.data.decode.container import open_container, video_stream
+from afsd_jax.data.decode.container import open_recordings
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.frame_times import FrameTimes, as_played, read_frame_times
 from afsd_jax.data.decode.video_reader import decode_packets, upright
@@ -118,39 +118,42 @@ def _decode_from(
     # Some formats find a key frame after the time that is sought, so the last way is not to seek.
     ways_s = (0.0, 10.0, math.inf) if times.seekable and stamp is not None else (math.inf,)
     for early_s in ways_s:
-        with open_container(path) as container:
-            stream = video_stream(container, path)
-            stream.codec_context.thread_type = "AUTO"
-            clock = Clock(container, stream)
-            if early_s < math.inf:
+        packets = _from_key(_packets(path, stamp or 0, early_s), stamp)
+        first = next(packets, None)
+        if first is not None:
+            packets = itertools.chain([first], packets)
+            yield from decode_packets(packets, times, DamageCounter(), start)
+            return
+
+
+def _packets(path: Path, stamp: int, early_s: float) -> Iterator[tuple[int | None, av.Packet]]:
+    """Yields (time in units, packet) of all packets from some seconds before a time on.
+
+    Yields none if that time cannot be sought.
+    """
+    clock = None
+    for container, stream in open_recordings(path):
+        stream.codec_context.thread_type = "AUTO"
+        clock = clock or Clock(container, stream)
+        if early_s < math.inf:
+            try:
                 early = round(early_s / clock.unit_s)
-                if not _seek(container, stream, (stamp or 0) - early):
-                    continue
-            packets = _from_key(container.demux(stream), clock, stamp)
-            first = next(packets, None)
-            if first is not None:
-                packets = itertools.chain([first], packets)
-                yield from decode_packets(packets, times, DamageCounter(), start)
+                container.seek(stamp - early, stream=stream)
+            except av.FFmpegError:
                 return
+        for packet in container.demux(stream):
+            yield clock.follow(packet), packet
 
 
-def _seek(container: av.container.InputContainer, stream: av.VideoStream, stamp: int) -> bool:
-    """Goes to the last key frame before a time in units; returns whether that was possible."""
-    try:
-        container.seek(stamp, stream=stream)
-    except av.FFmpegError:
-        return False
-    return True
-
-
-def _from_key(packets: Iterable[av.Packet], clock: Clock, stamp: int | None) -> Iterator[av.Packet]:
+def _from_key(
+    packets: Iterable[tuple[int | None, av.Packet]], stamp: int | None
+) -> Iterator[av.Packet]:
     """Yields the packets from the key frame at a time on, in units; None: all packets.
 
     Yields none if a later key frame comes first.
     """
     found = stamp is None
-    for packet in packets:
-        time = clock.follow(packet)
+    for time, packet in packets:
         if stamp is not None and time is not None and not found and packet.is_keyframe:
             found = time == stamp and not packet.is_discard
             if time > stamp:

@@ -12,9 +12,15 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from afsd_jax.data.decode.clock import EXACT_S, Clock, delay_counts, delay_of, tolerance_of
-from afsd_jax.data.decode.container import open_container, video_stream
-from afsd_jax.data.decode.damage import ends_in_chunk, ends_in_packet, has_header_after
+from afsd_jax.data.decode.clock import (
+    EXACT_S,
+    Clock,
+    CountedTimes,
+    delay_counts,
+    delay_of,
+)
+from afsd_jax.data.decode.container import open_recordings
+from afsd_jax.data.decode.damage import ends_in_chunk, ends_in_packet
 from afsd_jax.errors import UserError
 
 _HELD = 1.75  # a last frame that lasts as many times longer than the others is held on purpose
@@ -58,12 +64,19 @@ class FrameTimes(NamedTuple):
 
 
 class _Packets(NamedTuple):
-    """The packets of a file's video in its order, those not shown left out; times are in units."""
+    """The packets of a recording in its order, those not shown left out; times are in units."""
 
     stamps: list[int | None]
     durations: list[int]
     are_keys: list[bool]
     total: int  # with those not shown
+
+    @property
+    def times(self) -> np.ndarray | None:
+        """When frames are shown, int64 [n]; None if that is not stated of every frame."""
+        if any(stamp is None for stamp in self.stamps):
+            return None
+        return np.array(self.stamps, np.int64)
 
 
 def read_frame_times(path: Path) -> FrameTimes:
@@ -87,23 +100,33 @@ def _read_once(path: Path, *state: str | int) -> FrameTimes:
 
 
 def _read(path: Path) -> FrameTimes:
-    with open_container(path) as container:
-        stream = video_stream(container, path)
-        clock = Clock(container, stream)
-        clock.note_assumed_rate(path)
+    clock, delay_s, lost, last = None, 0.0, 0, 0
+    read: list[_Packets] = []
+    for container, stream in open_recordings(path):
+        if clock is None:
+            clock = Clock(container, stream)
+            clock.note_assumed_rate(path)
         packets = _read_packets(path, container, stream, clock)
-        count, rate, unit_s = len(packets.stamps), clock.rate, clock.unit_s
-        if any(stamp is None for stamp in packets.stamps):
-            if rate <= 0:
-                raise UserError(f"{path}: the file states neither times nor a frame rate")
-            no_pts = np.empty(0, np.int64)
-            return FrameTimes(no_pts, np.arange(count) / rate, rate, True, count / rate)
-        stamps = np.array(packets.stamps, np.int64)
-        order = np.argsort(stamps, kind="stable")
-        pts = stamps[order]
-        last = packets.durations[order[-1]]
-        lost, last = _read_end(path, stream, clock, pts, last, packets.total)
-        delay_s = delay_of(container, float(pts[0]) * unit_s)
+        if not read and packets.times is not None:
+            delay_s = delay_of(container, float(packets.times.min()) * clock.unit_s)
+        missing, last = _read_end(path, stream, clock, packets)
+        lost += missing
+        read.append(packets)
+    assert clock is not None
+    times = [packets.times for packets in read if packets.times is not None]
+    count, rate, unit_s = sum(len(packets.stamps) for packets in read), clock.rate, clock.unit_s
+    if len(times) < len(read):
+        if rate <= 0:
+            raise UserError(f"{path}: the file states neither times nor a frame rate")
+        no_pts = np.empty(0, np.int64)
+        return FrameTimes(no_pts, np.arange(count) / rate, rate, True, count / rate)
+    stamps = np.concatenate(times)
+    pts = np.sort(stamps)
+    if clock.lag:
+        shown = CountedTimes(clock.lag)
+        for stamp in pts.tolist():
+            shown.add(stamp)
+        pts = np.array([shown.next() for _ in pts])
     times_s, last_s = (pts - pts[0]) * unit_s, last * unit_s
     steady = rate > 0 and bool(np.all(np.abs(times_s * rate - np.arange(count)) <= 0.5))
     if steady:
@@ -115,7 +138,8 @@ def _read(path: Path) -> FrameTimes:
         if not duration_s > 0:
             raise UserError(f"{path}: all its frames have the same time")
         rate = count / duration_s
-    keys = stamps[np.array(packets.are_keys)] if clock.starts_at_keys else stamps[:0]
+    are_keys = np.concatenate([packets.are_keys for packets in read])
+    keys = stamps[are_keys] if clock.starts_at_keys else stamps[:0]
     return FrameTimes(
         stamps[:0] if clock.counted else pts,
         times_s,
@@ -125,7 +149,7 @@ def _read(path: Path) -> FrameTimes:
         lost,
         delay_s,
         last_s - 1 / rate if steady and last_s * rate > _HELD else 0.0,
-        tolerance_of(unit_s),
+        clock.tolerance_s,
         np.stack([np.searchsorted(pts, keys), keys], 1),
         clock.seekable,
     )
@@ -135,11 +159,10 @@ def _read_packets(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, clock: Clock
 ) -> _Packets:
     packets = _Packets([], [], [], 0)
-    count, position, announced = 0, 0, len(stream.index_entries)
+    count, announced = 0, len(stream.index_entries)
     try:
         for packet in container.demux(stream):
             count += packet.size > 0
-            position = max(position, packet.pos or 0)
             stamp = clock.follow(packet)
             if packet.size and not packet.is_discard:
                 packets.stamps.append(stamp)
@@ -151,41 +174,39 @@ def _read_packets(
         raise UserError(f"{path}: truncated, {count} of {announced} frames can be read")
     if not packets.stamps:
         raise UserError(f"{path}: the video has no frames")
-    if container.format.name.startswith("matroska") and has_header_after(path, position):
-        raise UserError(
-            f"{path}: more than two recordings were put behind each other, of which only two can "
-            "be read; join them with FFmpeg's concat"
-        )
     return packets._replace(total=count)
 
 
 def _read_end(
-    path: Path, stream: av.VideoStream, clock: Clock, pts: np.ndarray, last: int, packets: int
+    path: Path, stream: av.VideoStream, clock: Clock, packets: _Packets
 ) -> tuple[int, int]:
-    """Reads what a file says of its end.
+    """Reads what a recording says of its end.
 
     Args:
       path: the file.
       stream: its video.
       clock: clock of the stream.
-      pts: int64 [n], times of the frames, units.
-      last: how long the last packet says that it is shown, units.
-      packets: number of packets.
+      packets: the recording's packets.
 
     Returns:
       The number of frames missing, and how long the last frame is shown, units.
     """
+    times = packets.times
+    if times is None:
+        return 0, 0
     kind, stated = stream.container.format.name, stream.frames
+    order = np.argsort(times, kind="stable")
+    end, last = int(times[order[-1]]), packets.durations[order[-1]]
     if kind == "avi":
         # A dropped frame is counted, but has no packet: the one before is shown for longer.
-        missing = max(stated - int(pts[-1]) - 1, 0)
-        last = int(pts[-1] - pts[-2]) if len(pts) > 1 else last
+        missing = max(stated - end - 1, 0)
+        last = end - int(times[order[-2]]) if len(order) > 1 else last
         return (missing, last) if ends_in_chunk(path) else (0, max(last, missing + 1))
     if kind.startswith("mov"):
         return 0, last  # its index is whole, but for what an edit list leaves out
-    lost = max(stated - packets, 0) + (kind == "mpegts" and ends_in_packet(path))
+    lost = max(stated - packets.total, 0) + (kind == "mpegts" and ends_in_packet(path))
     if clock.rate > 0:
-        end_s = float(pts[-1]) * clock.unit_s + max(last * clock.unit_s, 1 / clock.rate)
+        end_s = (end - clock.shift) * clock.unit_s + max(last * clock.unit_s, 1 / clock.rate)
         tagged_s = _tagged_seconds(stream.metadata.get("DURATION", ""))  # Matroska's
         lost = max(lost, math.floor((tagged_s - end_s) * clock.rate + 1e-3))
     return lost, last

@@ -1,7 +1,6 @@
 """Decoding a video that is read from a pipe: once, and without seeking."""
 
 import math
-from collections import deque
 from collections.abc import Iterator
 
 import av
@@ -11,15 +10,18 @@ from av.video.reformatter import VideoReformatter
 from afsd_jax.data.decode.clock import (
     LONGEST_SHOWN_S,
     Clock,
+    CountedTimes,
     delay_counts,
     delay_of,
-    tolerance_of,
 )
-from afsd_jax.data.decode.container import ByteSource, open_pipe, unreadable_pipe, video_stream
+from afsd_jax.data.decode.container import open_pipe, unreadable_pipe, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
+from afsd_jax.data.decode.joined import ByteSource, JoinedSource
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
 from afsd_jax.errors import UserError
+
+_MOST_HELD = 1000  # packets that wait until it is known when the sound starts
 
 
 class PipeReader:
@@ -48,9 +50,9 @@ class PipeReader:
         Raises:
           UserError: it is not a video, its format needs seeking, or it states no rate.
         """
-        self._name, self._container = name, open_pipe(source, name)
-        self._stream = video_stream(self._container, name)
-        self._stream.codec_context.thread_type = "AUTO"
+        self._name, self._source = name, JoinedSource(source)
+        self._stream = self._open()
+        self._sounds_s: list[float] = []  # when sounds begin, where the container does not say
         self._size, self._reformatter = size, VideoReformatter()
         self._clock = Clock(self._container, self._stream)
         self._clock.note_assumed_rate(name)
@@ -58,8 +60,15 @@ class PipeReader:
         if not 0 < self.fps < math.inf:
             raise UserError(f"{name}: the video states no frame rate")
         # As in `sample_indices`, a frame that starts exactly at the instant is excluded.
-        self._tolerance_s = tolerance_of(self._clock.unit_s)
+        self._tolerance_s = self._clock.tolerance_s
         self.duration_s, self._damage = 0.0, DamageCounter()
+
+    def _open(self) -> av.VideoStream:
+        """Opens the recording that begins."""
+        self._container = open_pipe(self._source, self._name)
+        stream = video_stream(self._container, self._name)
+        stream.codec_context.thread_type = "AUTO"
+        return stream
 
     @property
     def damaged(self) -> int:
@@ -112,7 +121,7 @@ class PipeReader:
         for count, (stamp, frame) in enumerate(self._stamped(), 1):
             if zero_s is None:
                 first_s = self._clock.first * unit_s
-                delay_s = delay_of(self._container, first_s)
+                delay_s = delay_of(self._container, first_s, self._sounds_s)
                 begin_s = delay_s if delay_counts(delay_s, self.fps) else 0.0
                 zero_s = first_s - begin_s
             time_s = self.duration_s if stamp is None else stamp * unit_s - zero_s
@@ -126,7 +135,7 @@ class PipeReader:
             lasts_s = frame.duration * unit_s or step_s
             if self._clock.counted and count > 1:
                 lasts_s = time_s - latest_s
-            self.duration_s = max(self.duration_s, time_s + min(lasts_s, longest_s))
+            self.duration_s = time_s + min(lasts_s, longest_s)
             latest_s = time_s
             steady_s = begin_s + count * step_s
             if abs(self.duration_s - steady_s) <= 2 * self._tolerance_s:
@@ -135,25 +144,53 @@ class PipeReader:
 
     def _stamped(self) -> Iterator[tuple[int | None, av.VideoFrame]]:
         """Yields every whole frame and the time at which it is shown, units of the stream."""
-        due: deque[int | None] = deque()  # times of the frames that are decoded, but not shown yet
+        counted = CountedTimes(self._clock.lag) if self._clock.counted else None
         for packet in self._packets():
             stamp = self._clock.follow(packet, self._damage)
-            if self._clock.counted and packet.size:
-                due.append(stamp)
+            if counted is not None and stamp is not None:
+                counted.add(stamp)
             frames = self._damage.decode(packet)
-            if frames is None and due:
-                due.popleft()
+            if frames is None and counted is not None:
+                counted.next()
             for frame in frames or ():
-                stamp = due.popleft() if due else frame.pts
+                shown = frame.pts if counted is None else counted.next()
                 if self._damage.is_undamaged(frame):
-                    yield stamp, frame
+                    yield shown, frame
 
     def _packets(self) -> Iterator[av.Packet]:
-        packets = self._container.demux(self._stream)
+        """Yields the packets of all recordings."""
+        yield from self._demux()
+        while self._source.next_recording():
+            try:
+                self._stream = self._open()
+            except UserError:
+                self._damage.count += 1
+            else:
+                yield from self._demux()
+
+    def _demux(self) -> Iterator[av.Packet]:
+        """Yields the packets of a recording.
+
+        A fragment of an mp4 file may hold all its pictures before its sound, and FFmpeg does not
+        know when the sound begins before it has read that. Until then packets wait.
+        """
+        is_mp4 = self._container.format.name.startswith("mov")
+        sounds = list(self._container.streams.audio) if is_mp4 else []
+        packets, held = self._container.demux(self._stream, *sounds), list[av.Packet]()
         while True:
             try:
-                yield next(packets)
+                packet = next(packets)
             except (StopIteration, av.EOFError):
+                yield from held
                 return
             except av.FFmpegError:
                 self._damage.count += 1
+                continue
+            if packet.stream is self._stream:
+                held.append(packet)
+            elif packet.stream in sounds and packet.pts is not None:
+                sounds.remove(packet.stream)
+                self._sounds_s.append(max(float(packet.pts * packet.time_base), 0.0))
+            if not sounds or len(held) >= _MOST_HELD:
+                yield from held
+                sounds, held = [], []

@@ -15,7 +15,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from afsd_jax.data.decode.clock import EXACT_S, LONGEST_SHOWN_S, Clock
-from afsd_jax.data.decode.container import open_container, video_stream
+from afsd_jax.data.decode.container import open_container, open_recordings
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.frame_times import (
     FrameTimes,
@@ -169,33 +169,30 @@ class VideoReader:
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yields (position in the video, frame) of every undamaged frame."""
-        with open_container(self.path) as container:
-            stream = video_stream(container, self.path)
+        yield from decode_packets(self._packets(), self._times, self._damage)
+
+    def _packets(self) -> Iterator[av.Packet]:
+        """Yields all packets and tells the decoder which of their frames are needed."""
+        pts, clock = self._times.pts, None
+        wanted = set(pts[self._kept].tolist()) if len(pts) else None
+        end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
+        for container, stream in open_recordings(self.path):
             codec = stream.codec_context
             # With frame threads, FFmpeg may return a frame before it finds that the frame is
             # damaged. In a transport stream nothing else shows that the end is missing.
             transport = container.format.name == "mpegts"
             codec.thread_type = "SLICE" if transport else "AUTO"
             codec.thread_count = self._threads
-            packets = self._packets(container, stream)
-            yield from decode_packets(packets, self._times, self._damage)
-
-    def _packets(
-        self, container: av.container.InputContainer, stream: av.VideoStream
-    ) -> Iterator[av.Packet]:
-        """Yields all packets and tells the decoder which of their frames are needed."""
-        pts, clock = self._times.pts, Clock(container, stream)
-        wanted = set(pts[self._kept].tolist()) if len(pts) else None
-        end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
-        for packet in container.demux(stream):
-            clock.follow(packet, self._damage)
-            if wanted is not None:
-                # A frame that is not kept and that no other frame needs is not decoded, unless
-                # it may show damage: the last frames, and packets that are marked as corrupt.
-                needed = packet.pts in wanted or packet.is_corrupt
-                needed = needed or (packet.pts is not None and packet.pts >= end)
-                stream.codec_context.skip_frame = "DEFAULT" if needed else "NONREF"
-            yield packet
+            clock = clock or Clock(container, stream)
+            for packet in container.demux(stream):
+                clock.follow(packet, self._damage)
+                if wanted is not None:
+                    # A frame that is not kept and that no other frame needs is not decoded, unless
+                    # it may show damage: the last frames, and packets that are marked as corrupt.
+                    needed = packet.pts in wanted or packet.is_corrupt
+                    needed = needed or (packet.pts is not None and packet.pts >= end)
+                    codec.skip_frame = "DEFAULT" if needed else "NONREF"
+                yield packet
 
     def _to_image(self, frame: av.VideoFrame) -> np.ndarray:
         image = upright(frame, self._reformatter)
