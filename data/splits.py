@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.prepared_folder import PreparedFolder, open_folder
 from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
 from afsd_jax.errors import UserError
@@ -71,6 +72,8 @@ def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
     try:
         yield from dataset.prefetch(2).with_options(_options()).as_numpy_iterator()
     except tf.errors.OpError as error:
+        for path in sorted(folder.glob("*.tfrecord-*")):
+            shards.check_shard(path)
         reason = error.message.partition("\n")[0]
         raise UserError(
             f"{folder}: frames cannot be read ({reason}); prepare the data set again"

@@ -37,6 +37,7 @@ TensorFlow reads such records without parsing or copying; the bytes after each f
 import contextlib
 import itertools
 import mmap
+import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,7 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
 from afsd_jax.data.storage.frame_codec import check_stored
+from afsd_jax.data.storage.record_checksums import CHECKSUM, LENGTH, check_records, masked
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 
@@ -56,7 +58,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 MAX_BYTES = 2**31 - 2**10  # of an Example: a protocol buffer has less than 2 GiB with its headers
-_LENGTH, _CHECKSUM = 8, 4  # bytes
 _CHUNK = 1 << 20  # bytes that are copied at a time
 _VARINT_BYTES = 10  # at most, of 64 bits
 _DAMAGE = (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError)
@@ -161,6 +162,7 @@ def read_frames(path: Path, positions: np.ndarray, numbers: Iterable[int]) -> It
       UserError: the shard is missing or damaged.
     """
     with naming_damage(path), path.open("rb") as file:
+        check_records(path)
         for number in numbers:
             start, stop = positions[number : number + 2].tolist()
             file.seek(start)
@@ -186,9 +188,12 @@ def read_frames_tf(
     """
     import tensorflow as tf
 
+    undamaged = tf.numpy_function(_is_undamaged, [path], tf.bool)
+    with tf.control_dependencies([tf.debugging.Assert(undamaged, ["damaged", path])]):
+        path = tf.identity(path)
     # TensorFlow reads part of a file as fixed-length records between a header and a footer.
     header = len(_header(1, frame_bytes))
-    if frame_bytes and header <= _CHECKSUM:  # at least a checksum follows the last frame
+    if frame_bytes and header <= CHECKSUM:  # at least a checksum follows the last frame
         length, begin, end = header + frame_bytes, begin + header, end + header
         records = tf.data.FixedLengthRecordDataset(path, length, begin, size - end)
         return records.batch((end - begin) // length).get_single_element()
@@ -197,6 +202,25 @@ def read_frames_tf(
         part.get_single_element(), "tensorflow.BytesList", ["value"], [tf.string]
     )
     return frames
+
+
+def _is_undamaged(path: bytes) -> np.bool:
+    """Returns, inside a tf.data pipeline, whether `check_shard` accepts a shard."""
+    try:
+        check_shard(Path(os.fsdecode(path)))
+    except UserError:  # TensorFlow would print a traceback
+        return np.False_
+    return np.True_
+
+
+def check_shard(path: Path) -> None:
+    """Checks the checksums of a shard, once as long as it does not change.
+
+    Raises:
+      UserError: the shard is missing or damaged.
+    """
+    with naming_damage(path):
+        check_records(path)
 
 
 @contextlib.contextmanager
@@ -251,18 +275,12 @@ def _header(number: int, size: int) -> bytes:
 def _write_record(file: BinaryIO, head: bytes, spool: BinaryIO, spooled: int) -> None:
     """Writes a record of `head` followed by the content of `spool`."""
     length = struct.pack("<Q", len(head) + spooled)
-    file.write(length + _masked(google_crc32c.extend(0, length)) + head)
+    file.write(length + masked(google_crc32c.extend(0, length)) + head)
     checksum = google_crc32c.extend(0, head)
     for chunk in iter(lambda: spool.read(_CHUNK), b""):
         checksum = google_crc32c.extend(checksum, chunk)
         file.write(chunk)
-    file.write(_masked(checksum))
-
-
-def _masked(checksum: int) -> bytes:
-    """Returns a masked CRC-32C, as TFRecord stores it."""
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
+    file.write(masked(checksum))
 
 
 def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
@@ -270,8 +288,8 @@ def _records(data: mmap.mmap) -> Iterator[tuple[int, int]]:
     position = 0
     while position < len(data):
         (length,) = struct.unpack_from("<Q", data, position)
-        start = position + _LENGTH + _CHECKSUM
-        position = start + length + _CHECKSUM
+        start = position + LENGTH + CHECKSUM
+        position = start + length + CHECKSUM
         if position > len(data):
             raise ValueError("truncated")
         yield start, start + length

@@ -57,9 +57,20 @@ def test_a_cut_or_missing_shard_is_refused_by_name(tmp_path):
     path.write_bytes(path.read_bytes()[:-150])
     with refused:
         shards.read_index(path, features)
-    assert list(shards.read_frames(path, positions, [0])) == [b"x" * 100]
     with refused:
-        list(shards.read_frames(path, positions, [1]))
+        list(shards.read_frames(path, positions, [0]))
+
+
+def test_a_changed_bit_is_refused_by_name(tmp_path):
+    path, features = tmp_path / "shard.tfrecord", schema.features(["a", "b"])
+    shards.write_example(path, features, EXAMPLE, [b"x" * 100] * 3)
+    ((_, positions),) = shards.read_index(path, features)
+    content, place = path.read_bytes(), int(positions[1]) + 50
+    path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    with pytest.raises(UserError, match=r"shard.tfrecord: the shard is missing or damaged"):
+        list(shards.read_frames(path, positions, [0]))
+    path.write_bytes(content)
+    assert list(shards.read_frames(path, positions, [0])) == [b"x" * 100]
 
 
 def test_a_failure_midway_leaves_no_file(tmp_path):
