@@ -72,8 +72,9 @@ def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:
     try:
         yield from dataset.prefetch(2).with_options(_options()).as_numpy_iterator()
     except tf.errors.OpError as error:
-        for path in sorted(folder.glob("*.tfrecord-*")):
-            shards.check_shard(path)
+        for path in folder.glob("*.tfrecord-*"):
+            if str(path) in error.message:
+                shards.check_shard(path)
         reason = error.message.partition("\n")[0]
         raise UserError(
             f"{folder}: frames cannot be read ({reason}); prepare the data set again"

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +16,7 @@ from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
 from afsd_jax.data.storage import frame_codec, prepared_folder, prepared_video, schema
+from afsd_jax.data.storage.record_checksums import masked
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
@@ -391,15 +393,22 @@ def test_a_missing_shard_is_named(tmp_path):
         PreparedSplit([configuration(data_dir)], "train")
 
 
-def test_a_damaged_frame_ends_reading_in_one_line(tmp_path):
+@pytest.mark.parametrize("checksums", [False, True], ids=["wrong checksums", "right checksums"])
+def test_a_damaged_frame_ends_reading_in_one_line(tmp_path, checksums):
     config = configuration(prepare(tmp_path, encoding="jpeg"))
     data = TrainingData(config)
     for shard in (tmp_path / "data/videos/rgb/1.0.0").glob("*.tfrecord*"):
-        shard.write_bytes(shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0"))
+        content = shard.read_bytes().replace(b"\xff\xd8\xff", b"\0\0\0")
+        if checksums:  # of the only record
+            content = content[:-4] + masked(google_crc32c.value(content[12:-4]))
+        shard.write_bytes(content)
+    wrong_bytes, wrong_sums = r"1.0.0: frames cannot be read \(", r"of-00004: the shard is .*damaged"
+    message = wrong_bytes if checksums else wrong_sums
     first = next(PreparedSplit([config], "train").sources()).open()
     for reading in (data.batches(), first.frames):
-        with pytest.raises(UserError, match=r"1.0.0: frames cannot be read \(.*\); prepare the"):
+        with pytest.raises(UserError, match=message + ".*; prepare the") as error:
             next(iter(reading))
+        assert "\n" not in str(error.value)
 
 
 def test_a_damaged_video_does_not_cost_the_others(tmp_path):

@@ -5,11 +5,13 @@ import os
 import struct
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from afsd_jax.data.storage import prepared_video, schema, shards
+from afsd_jax.data.storage.record_checksums import masked
 from afsd_jax.errors import UserError
 
 EXAMPLE = {
@@ -124,12 +126,17 @@ def write_sparse(path: Path, names: list[str]) -> None:
         for name in names:
             start = schema.features(["a", "b"]).serialize_example({**example, "name": name})
             start += header
-            file.write(struct.pack("<Q4x", len(start) + inner) + start)
+            length = struct.pack("<Q", len(start) + inner)
+            file.write(length + masked(google_crc32c.value(length)) + start)
+            checksum, black = google_crc32c.value(start), bytes(size - 2)
             for i in range(COUNT):
+                last = struct.pack(">BB", names.index(name), i % 256)
                 file.write(field(1, size))
                 file.seek(size - 2, os.SEEK_CUR)
-                file.write(struct.pack(">BB", names.index(name), i % 256))
-            file.write(bytes(4))
+                file.write(last)
+                for part in (field(1, size), black, last):
+                    checksum = google_crc32c.extend(checksum, part)
+            file.write(masked(checksum))
 
 
 def test_frames_beyond_2_gib_of_a_shard_are_found_and_read(tmp_path):
