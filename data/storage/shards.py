@@ -204,10 +204,10 @@ def read_frames_tf(
     return frames
 
 
-def _is_undamaged(path: bytes) -> np.bool:
+def _is_undamaged(path: bytes | np.ndarray) -> np.bool:
     """Returns, inside a tf.data pipeline, whether `check_shard` accepts a shard."""
     try:
-        check_shard(Path(os.fsdecode(path)))
+        check_shard(Path(os.fsdecode(np.asarray(path).item())))
     except UserError:  # TensorFlow would print a traceback
         return np.False_
     return np.True_
