@@ -57,7 +57,8 @@ def small_config() -> Any:
 
     config = synthetic.get_config()
     config.data.clip_length, config.data.crop_size = 64, 32
-    config.model.update({"trunk_width": 0.05, "channels": 16, "groups": 4})
+    config.model.update({"trunk_width": 0.05, "channels": 16, "groups": 4, "levels": 3})
+    config.model.update({"pyramid_inputs": ("Mixed_3c",), "loc_multipliers": (4.0, 4.0, 8.0)})
     return resolve(config, len(CLASSES))
 
 
