@@ -11,7 +11,10 @@ from typing import Any
 from afsd_jax.errors import UserError
 
 FLOW_METHODS = ("tvl1", "dis")
-CONFIG = "configuration: FILE, FILE:VARIANT or the name of a packaged one, such as thumos14:rgb"
+CONFIG = (
+    "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, such "
+    "as thumos14:rgb"
+)
 TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
 BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
 MEMORY = """

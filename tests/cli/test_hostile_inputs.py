@@ -245,3 +245,23 @@ def test_pipes_and_devices_are_refused_and_not_read(honest, tmp_path, capsys, na
     }
     run(PIPES[name].format_map(places).split(), capsys)
     assert not [path for path in (tmp_path / "out").rglob("*") if not path.is_dir()]
+
+
+@pytest.mark.parametrize("runner", ["evil.Evil", "os.system", "no", "../x"])
+@pytest.mark.parametrize("command", ["prepare", "detect"])
+def test_beams_runners_are_checked_by_name_before_anything_starts(
+    honest, tmp_path, capsys, monkeypatch, command, runner
+):
+    """Beam imports a runner that it does not know."""
+    (tmp_path / "evil.py").write_text("open('proof', 'w')\nclass Evil: pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    beam = f"--beam-options=runner={runner}"
+    source, checkpoint = honest / "source", f"--checkpoint={honest / 'checkpoint'}"
+    video = ["--fps=10", str(source / "a.npy")]
+    arguments = {
+        "prepare": ["prepare", "videos", f"--source={source}", "--output=out", beam],
+        "detect": ["detect", checkpoint, "--output=out", "--format=csv", beam, *video],
+    }[command]
+    assert f"Beam has no runner {runner!r}; there are" in run(arguments, capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.py"]
