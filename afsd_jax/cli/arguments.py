@@ -12,8 +12,8 @@ from afsd_jax.errors import UserError
 
 FLOW_METHODS = ("tvl1", "dis")
 CONFIG = (
-    "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, such "
-    "as thumos14:rgb"
+    "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, "
+    "such as thumos14:rgb"
 )
 TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
 BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
