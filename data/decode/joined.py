@@ -101,7 +101,7 @@ def _end_of_segment(file: BinaryIO, start: int) -> int | None:
 
 _FORMATS = (
     _Format(
-        re.compile(rb"\x1a\x45\xdf\xa3.{1,48}?(?:matroska|webm)", re.DOTALL),
+        re.compile(rb"\x1a\x45\xdf\xa3(?:(?!\x1a\x45\xdf\xa3).){1,48}?(?:matroska|webm)", re.S),
         b"\x1a\x45\xdf\xa3",
         0,
         _end_of_segment,
