@@ -8,6 +8,7 @@ import numpy as np
 from afsd_jax.io.files import atomic_write
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.evaluation_view import KINDS, MISSED, EvaluationView
+from afsd_jax.report.fonts import make_drawable
 from afsd_jax.report.timeline import GRID, INK, MUTED, figure_class
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def draw_evaluation(path: str | os.PathLike[str], view: EvaluationView, title: s
     _draw_classes(classes, view)
     _draw_groups(groups, view)
     _add_legend(figure)
+    make_drawable(figure)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 REPLACEMENT = "\ufffd"  # drawn for a character that no font has
 
@@ -16,23 +17,37 @@ def make_drawable(figure: "Figure") -> None:
     Characters that no installed font has, such as bytes of a file name that are not UTF-8, become
     U+FFFD. Matplotlib would fail or warn while drawing.
     """
-    from matplotlib.font_manager import findfont
     from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator
 
     for text in figure.findobj(Text):
-        properties = text.get_fontproperties()
-        missing = set(text.get_text()) - _characters(findfont(properties))
+        _mend(text)
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_locator(), FixedLocator):  # drawing would set its texts again
+            labels = axis.get_ticklabels()
+            replaced = [_mend(label) for label in labels]
+            if any(replaced):
+                axis.set_ticklabels([label.get_text() for label in labels], parse_math=False)
+
+
+def _mend(text: "Text") -> bool:
+    """Gives a text fonts that have its characters; returns whether some have none."""
+    from matplotlib.font_manager import findfont
+
+    properties = text.get_fontproperties()
+    missing = set(text.get_text()) - _characters(findfont(properties))
+    if not missing:
+        return False
+    families = list(properties.get_family())
+    for family, characters in _installed_fonts():
+        if missing & characters:
+            families.append(family)
+            missing -= characters
         if not missing:
-            continue
-        families = list(properties.get_family())
-        for family, characters in _installed_fonts():
-            if missing & characters:
-                families.append(family)
-                missing -= characters
-            if not missing:
-                break
-        text.set_fontfamily(families)
-        text.set_text("".join(REPLACEMENT if c in missing else c for c in text.get_text()))
+            break
+    text.set_fontfamily(families)
+    text.set_text("".join(REPLACEMENT if c in missing else c for c in text.get_text()))
+    return bool(missing)
 
 
 def _installed_fonts() -> Iterator[tuple[str, frozenset[str]]]:

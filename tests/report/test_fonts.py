@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
+from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from PIL import Image
 
-from afsd_jax.report.fonts import REPLACEMENT
+from afsd_jax.report.fonts import REPLACEMENT, make_drawable
 from afsd_jax.report.timeline import draw_timeline, timeline_figure
 from afsd_jax.report.tracks import Track
 from afsd_jax.types import Detection
@@ -64,6 +65,17 @@ def test_a_font_that_is_there_is_used(tmp_path, adlam):
     # Four squares of 10.5 points at 150 dots an inch.
     drawn = dark_pixels(tmp_path, f"pen {CHARACTER * 4}") - dark_pixels(tmp_path, "pen ")
     assert drawn == pytest.approx(4 * (10.5 * 150 / 72) ** 2, rel=0.1)
+
+
+def test_names_at_an_axis_are_drawable_too(tmp_path):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_yticks([0, 1], [f"pen {CHARACTER}", "$a$"], parse_math=False)
+    make_drawable(figure)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure.savefig(tmp_path / "x.png")
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"pen {REPLACEMENT}", "$a$"]
 
 
 @pytest.mark.parametrize(
