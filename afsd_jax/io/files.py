@@ -171,7 +171,8 @@ def read_json(path: str | os.PathLike[str], most_bytes: int | None = None) -> An
         return content
 
     try:
-        return json.loads(read_text(path, most_bytes), object_pairs_hook=unique)
+        text = read_text(path, most_bytes).removeprefix("\ufeff")  # some editors write this mark
+        return json.loads(text, object_pairs_hook=unique)
     except UserError:
         raise
     except (ValueError, RecursionError) as error:

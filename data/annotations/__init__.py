@@ -1,5 +1,6 @@
 """Reading the annotation files of several tools, strictly: every error names file and place."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -34,7 +35,10 @@ __all__ = [
     "without_empty_actions",
 ]
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = (".json", ".csv", ".tsv", ".eaf")
+_UNREAD = (".boris", ".numbers", ".ods", ".xls", ".xlsx")  # files of programs that export others
 _KINDS = (
     "a table (CSV or TSV) with the columns video, label, start, end, or exported from BORIS; JSON "
     "of ActivityNet, Label Studio or VIA 3; ELAN's .eaf"
@@ -70,6 +74,9 @@ def _files_in(folder: Path) -> list[Path]:
     paths, unreadable = visible_paths(folder)
     for path, reason in unreadable.items():
         raise UserError(f"{path}: {reason}")
+    for path in paths:
+        if path.suffix.lower() in _UNREAD:
+            log.warning("%s: is not read; save or export it as CSV", path)
     return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir()]
 
 
@@ -89,6 +96,8 @@ def read_activitynet(path: str | os.PathLike[str]) -> Annotations:
 
 def _read_file(path: Path) -> Annotations | Export:
     suffix = path.suffix.lower()
+    if suffix in _UNREAD:
+        raise UserError(f"{path}: save or export it as CSV; annotations are {_KINDS}")
     if suffix in (".csv", ".tsv"):
         lines = read_table(path)
         return find_export(path, lines) or read_own_table(path, lines)

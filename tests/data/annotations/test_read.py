@@ -67,6 +67,28 @@ def test_an_unknown_format_is_refused_with_the_known_formats(tmp_path, name, con
     assert "\n" not in str(error.value)
 
 
+def test_spreadsheets_are_not_passed_over_in_silence(tmp_path, caplog):
+    (tmp_path / "a.csv").write_text("video,label,start,end\na,pour,1,2\n")
+    (tmp_path / "b.xlsx").write_bytes(b"PK")
+    assert list(annotations.read_annotations(tmp_path)) == ["a"]
+    assert f"{tmp_path}/b.xlsx: is not read; save or export it as CSV" in caplog.text
+    with pytest.raises(UserError, match=r"b.xlsx: save or export it as CSV"):
+        annotations.read_annotations(tmp_path / "b.xlsx")
+
+
+def test_json_may_begin_with_a_mark_of_its_encoding(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"database": {"b": {"annotations": []}}}), encoding="utf-8-sig")
+    assert list(annotations.read_annotations(path)) == ["b"]
+
+
+def test_a_link_to_nothing_is_not_passed_over(tmp_path):
+    (tmp_path / "a.csv").write_text("video,label,start,end\na,pour,1,2\n")
+    (tmp_path / "b.csv").symlink_to("nowhere.csv")
+    with pytest.raises(UserError, match=r"b.csv: no such file"):
+        annotations.read_annotations(tmp_path)
+
+
 def test_an_empty_folder_is_refused_with_the_known_formats(tmp_path):
     with pytest.raises(UserError, match="names no video; annotations are a table"):
         annotations.read_annotations(tmp_path)
