@@ -93,7 +93,8 @@ def main() -> int:
         for seed, path in enumerate(paths):
             # In another process: the peak memory of a child is never below that of its parent.
             given = (path, truth, args.detections, seed)
-            writer = multiprocessing.get_context("spawn").Process(target=write_detections, args=given)
+            context = multiprocessing.get_context("spawn")
+            writer = context.Process(target=write_detections, args=given)
             writer.start()
             writer.join()
         evaluate = (
