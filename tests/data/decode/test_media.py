@@ -2,14 +2,18 @@
 
 import os
 import re
+import tempfile
 import unicodedata
 from pathlib import Path
 
 import av
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from afsd_jax.data.decode import container, media
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import video_name
 
 # Of the formats that FFmpeg may open: sounds, pictures, subtitles, and lists of other files.
 NO_VIDEOS = {
@@ -87,6 +91,59 @@ def test_links_and_pipes_that_cannot_be_opened_are_named(tmp_path):
     }
     assert [path.name for path in found.passed_over] == ["up"]
     assert "which is a link to a folder" in media.describe_passed_over(tmp_path, found.passed_over)
+
+
+ENTRIES = st.lists(
+    st.tuples(
+        st.sampled_from(["", "deep/", "deep/er/", ".hidden/", "caf\udce9/"]),
+        st.sampled_from(["a", "ä", "a\u0308", "b.1", "b\udce9", ".c", "鶏", "a\nb"]),
+        st.sampled_from([".mp4", ".VOB", ".gif", ".npy", ".docx", ".265", ""]),
+        st.sampled_from(["file", "folder", "pipe", "nothing", "loop", "up"]),
+    ),
+    max_size=8,
+)
+
+
+def make(path: Path, kind: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(path):
+        return
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "file":
+        path.write_bytes(b"x")
+    else:
+        path.symlink_to({"nothing": "nowhere", "loop": path.name, "up": ".."}[kind])
+
+
+@settings(deadline=None, max_examples=150)
+@given(ENTRIES)
+def test_every_visible_file_is_found_or_unreadable_or_passed_over(entries):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for parent, stem, suffix, kind in entries:
+            make(folder / f"{parent}{stem}{suffix}", kind)
+        found, message = None, "duplicate video"
+        try:
+            found = media.find_sources(folder, "rgb")
+        except UserError as error:
+            message = str(error)
+        assert "duplicate video" in message
+        if found is None:
+            return
+        places = [*found.paths.values(), *found.unreadable, *found.passed_over]
+        expected = [
+            path
+            for path in folder.rglob("*")
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+            if path.is_symlink() or not path.is_dir()
+        ]
+        assert sorted(places) == sorted(expected)
+        for video, path in found.paths.items():
+            assert video == video_name(path)
+            assert path.is_file()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
