@@ -45,7 +45,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
         log.warning("%s: none of the %d videos has an action", place, len(plan.tasks))
         return
     timed = _timed((task, _stated_s(task)) for task in plan.tasks)
-    if _none_left(timed):  # what a header states may be wrong
+    if _none_left(timed) or _most_are(_late(timed), timed):  # what a header states may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
     _check_times(timed, place)
     _warn_of_classes(plan)
@@ -87,15 +87,23 @@ def _none_left(timed: Sequence[_Timed]) -> bool:
     return bool(timed) and all(0 < t.duration_s <= t.action.start_s for t in timed)
 
 
+def _late(timed: Sequence[_Timed]) -> list[_Timed]:
+    """Returns the actions that end after their videos, as far as their lengths are known."""
+    return [t for t in timed if 0 < t.duration_s < t.action.end_s - _SLACK_S]
+
+
+def _most_are(some: Sequence[_Timed], timed: Sequence[_Timed]) -> bool:
+    return 2 * len(some) > sum(t.duration_s > 0 for t in timed)
+
+
 def _check_times(timed: Sequence[_Timed], place: str) -> None:
-    known = [t for t in timed if t.duration_s]
-    late = [t for t in known if t.action.end_s > t.duration_s + _SLACK_S]
+    late, known = _late(timed), [t for t in timed if t.duration_s]
     if _none_left(timed):
         raise UserError(
             f"{place}: no action is left of {len(timed)}: each begins after the end of its video, "
             f"{_explained(timed)}"
         )
-    if 2 * len(late) > len(known):
+    if _most_are(late, timed):
         log.warning(
             "%s: %d of %d actions end after their videos, %s",
             *(place, len(late), len(known), _explained(late)),
