@@ -1,6 +1,5 @@
 """The forward pass of detection, from windows of frames to segments and scores."""
 
-import functools
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,8 @@ from jax.typing import ArrayLike
 from afsd_jax.detection.postprocess import decode_streams
 from afsd_jax.errors import UserError
 from afsd_jax.models import PADDING, Network, normalise, openvino_trunk, parameters
-from afsd_jax.runtime.compilation import compiled
+from afsd_jax.models.network import feature_shapes
+from afsd_jax.runtime.programs import Program
 
 BACKENDS = ("xla", "openvino", "openvino-bfloat16")
 NamedWeights = Mapping[str, jax.Array]  # of a network, by their paths; see `models.parameters`
@@ -56,36 +56,42 @@ class ForwardPass:
       program: compiled by JAX: the whole pass, or what follows OpenVINO's trunks.
     """
 
-    def __init__(
-        self, networks: Sequence[Network], config: ml_collections.ConfigDict, backend: str
-    ):
+    def __init__(self, configs: Sequence[ml_collections.ConfigDict], backend: str):
         """Compiles nothing yet.
 
         Args:
-          networks: one for each stream; their weights are not used.
-          config: configuration of the first network.
+          configs: configuration of each stream's network; the first one's `inference` is used.
           backend: one of `BACKENDS`.
         """
-        self._networks = networks
+        self._configs = configs
         self._running = threading.Lock()
-        decode = functools.partial(decode_features, networks, config)
+
+        def decode(
+            weights: Sequence[NamedWeights], features: Sequence[Sequence[jax.Array]]
+        ) -> tuple[jax.Array, jax.Array]:
+            networks = list(map(parameters.abstract_network, configs))
+            return decode_features(networks, configs[0], weights, features)
 
         def whole(
             weights: Sequence[NamedWeights], frames: list[jax.Array], num_frames: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
+            networks = map(parameters.abstract_network, configs)
             features = [
                 parameters.replace(network, values).features(_normalised(stream, num_frames))
                 for network, values, stream in zip(networks, weights, frames, strict=True)
             ]
             return decode(weights, features)
 
+        def values() -> str:
+            return " ".join(config.to_json() for config in configs)
+
         self._trunks: list[_OpenVinoTrunk] | None = None
         if backend == "xla":
-            self.program = compiled(whole)
+            self.program = Program(whole, values)
         else:
-            self._trunks = [_OpenVinoTrunk(network.endpoints, backend) for network in networks]
-            self._normalise = compiled(_normalised)
-            self.program = compiled(decode)
+            self._trunks = [_OpenVinoTrunk(c.model.pyramid_inputs, backend) for c in configs]
+            self._normalise = Program(_normalised, str)
+            self.program = Program(decode, values)
 
     def __call__(
         self, weights: Sequence[NamedWeights], frames: Sequence[ArrayLike], num_frames: ArrayLike
@@ -118,7 +124,7 @@ class ForwardPass:
         """Compiles the programs for batches of these shapes, before the first batch is there."""
         with self._running:
             if self._trunks is None:
-                self.program.lower(weights, frames, num_frames).compile()
+                self.program.prepare(weights, frames, num_frames)
             else:
                 self._prepare_parts(self._trunks, weights, frames, num_frames)
 
@@ -136,13 +142,13 @@ class ForwardPass:
             features = [
                 [
                     jax.ShapeDtypeStruct((x.shape[0], *shape), np.float32)
-                    for shape in network.feature_shapes
+                    for shape in feature_shapes(c.model, c.data.clip_length, c.data.crop_size)
                 ]
-                for network, x in zip(self._networks, frames, strict=True)
+                for c, x in zip(self._configs, frames, strict=True)
             ]
             for x in frames:
-                self._normalise.lower(x, num_frames).compile()
-            self.program.lower(weights, features).compile()
+                self._normalise.prepare(x, num_frames)
+            self.program.prepare(weights, features)
             for trunk in built:
                 trunk.result()
 

@@ -24,7 +24,6 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
 from afsd_jax.io import fingerprint
-from afsd_jax.models import parameters
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
 from afsd_jax.runtime.memory import physical_bytes
@@ -132,9 +131,8 @@ class Detector:
         shared = jax.process_count() == 1 and jax.device_count() > 1
         self.mesh: Mesh | None = data_mesh() if shared else None
         self.backend = chosen_backend(backend, self.config.model.dtype)
-        networks = [parameters.abstract_network(config) for config in self.configs]
         self._placing = threading.Lock()
-        self._forward = ForwardPass(networks, self.config, self.backend)
+        self._forward = ForwardPass(self.configs, self.backend)
         self.postprocessing = Postprocessing(self.config, self.class_names, len(streams) > 1)
 
     def __repr__(self) -> str:

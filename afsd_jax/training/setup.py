@@ -164,7 +164,9 @@ def setup(
         state=state,
         first=first,
         schedule=schedule,
-        step=make_train_step(network, optimizer, config, mesh),
+        step=make_train_step(
+            network, optimizer, config, mesh, lambda: f"{config.to_json()} {schedule.last}"
+        ),
         learning_rates=learning_rates(config.optimizer, schedule.last),
         validator=validator,
         clip_losses=clip_losses,

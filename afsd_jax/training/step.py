@@ -14,8 +14,8 @@ from jax.typing import ArrayLike
 
 from afsd_jax.models import PADDING, Network, normalise, parameters
 from afsd_jax.runtime import sharding
-from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.memory import give_back_memory
+from afsd_jax.runtime.programs import Program
 from afsd_jax.training.feature_cache import split
 from afsd_jax.training.losses import losses
 from afsd_jax.training.optimizer import is_trunk
@@ -80,6 +80,7 @@ class TrainStep:
         update: Callable[..., Any],
         statistics: Sequence[str],
         clip_norm: float,
+        values: Callable[[], str] | None,
     ):
         """Takes what to compile.
 
@@ -88,9 +89,10 @@ class TrainStep:
           update: (state, gradients, statistics, total loss) → (new state, whether it is finite).
           statistics: names of the entries of `TrainState.fixed` that a batch changes.
           clip_norm: norm that gradients are clipped to; 0: they are not.
+          values: of both functions; see `programs.Program`.
         """
         self._gradients, self._update = gradients, update
-        self._statistics, self._clip_norm = statistics, clip_norm
+        self._statistics, self._clip_norm, self._values = statistics, clip_norm, values
         self.programs: tuple[Any, ...] = ()
 
     def __call__(
@@ -113,18 +115,20 @@ class TrainStep:
         places = jax.tree.map(lambda x: x.sharding, state)
         # Gradients and statistics are placed as the weights are, so that both programs can be
         # compiled at once.
-        shardings = (
-            places.trainable,
-            places.step,
-            {name: places.fixed[name] for name in self._statistics},
-        )
-        gradients = compiled(self._gradients, out_shardings=shardings)
-        gradients = gradients.lower(state.trainable, state.fixed, batch)
+        fixed = {name: state.fixed[name] for name in self._statistics}
+        shardings = places.trainable, places.step, {name: places.fixed[name] for name in fixed}
+        gradients = Program(self._gradients, self._values, out_shardings=shardings)
+        after = places, None
+        update = Program(self._update, self._values, donate_argnums=0, out_shardings=after)
+
+        def like(x: jax.Array) -> jax.ShapeDtypeStruct:
+            return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+        total = jax.ShapeDtypeStruct((), jnp.float32, sharding=places.step)
+        computed = *jax.tree.map(like, (state.trainable, fixed)), total
         with ThreadPoolExecutor(1) as pool:
-            compiling = pool.submit(gradients.compile)
-            update = compiled(self._update, donate_argnums=0, out_shardings=(places, None))
-            grads, terms, statistics = gradients.out_info
-            program = update.lower(state, grads, statistics, terms["total"]).compile()
+            compiling = pool.submit(gradients.prepare, state.trainable, state.fixed, batch)
+            program = update.prepare(state, *computed)
             self.programs = compiling.result(), program
         give_back_memory()
 
@@ -134,6 +138,7 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     config: ml_collections.ConfigDict,
     mesh: Mesh | None = None,
+    values: Callable[[], str] | None = None,
 ) -> TrainStep:
     """Returns the step: (state, batch) → (new state, loss terms before the step, health).
 
@@ -151,13 +156,15 @@ def make_train_step(
       optimizer: see `optimizer.make_optimizer`.
       config: the resolved configuration.
       mesh: devices that hold the state; only used with train.shard_state.
+      values: returns a text that determines `network`, `optimizer` and `config`, so that compiled
+        programs can be stored; None: they are not.
     """
     template = nnx.eval_shape(lambda: network)
     statistics = parameters.names(template, nnx.BatchStat)
     layout = _Layout(mesh if config.train.shard_state else None)
     gradients = _make_gradients(template, config, statistics, layout)
     update = _make_update(optimizer, config.optimizer.ema, layout)
-    return TrainStep(gradients, update, statistics, config.optimizer.clip_norm)
+    return TrainStep(gradients, update, statistics, config.optimizer.clip_norm, values)
 
 
 class _Layout(NamedTuple):
