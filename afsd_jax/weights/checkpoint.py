@@ -10,12 +10,10 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import ml_collections
-import orbax.checkpoint as ocp
-from etils import epath
 
 from afsd_jax import evaluation
 from afsd_jax.errors import UserError
@@ -26,6 +24,10 @@ from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
 from afsd_jax.weights import checksums, stored_config
+from afsd_jax.weights.array_files import read_arrays
+
+if TYPE_CHECKING:  # Orbax is imported where it is used: detection rarely needs it
+    import orbax.checkpoint as ocp
 
 _MOST_DESCRIPTION_BYTES = 2**23
 
@@ -61,9 +63,11 @@ def describe(
 
 def open_manager(
     folder: str | os.PathLike[str],
-    keep: ocp.checkpoint_managers.PreservationPolicy | None = None,
-) -> ocp.CheckpointManager:
+    keep: "ocp.checkpoint_managers.PreservationPolicy | None" = None,
+) -> "ocp.CheckpointManager":
     """Opens a folder of checkpoints for writing, or makes it; by default it keeps all of them."""
+    import orbax.checkpoint as ocp
+
     options = ocp.CheckpointManagerOptions(
         preservation_policy=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
     )
@@ -71,7 +75,7 @@ def open_manager(
 
 
 def save(
-    manager: ocp.CheckpointManager,
+    manager: "ocp.CheckpointManager",
     step: int,
     weights: Mapping[str, Any],
     description: Mapping[str, Any],
@@ -86,6 +90,8 @@ def save(
       description: see `describe`.
       **items: `optimizer` and `ema`; empty ones are left out.
     """
+    import orbax.checkpoint as ocp
+
     saved: dict[str, Any] = {
         # Small files, so that writing needs little memory besides the weights.
         "weights": ocp.args.PyTreeSave(dict(weights), ocdbt_target_data_file_size=2**24),
@@ -169,24 +175,21 @@ def read(
             f"{said}: names {len(class_names)} classes, but config.model.num_classes is "
             f"{config.model.num_classes}, with the background"
         )
-    place = folder.absolute() / str(step) / "weights"
     _verify(folder, step, "weights")
-    with _explained(f"{folder}: the weights of step {step} are damaged"):
-        saved = {name: tuple(x.shape) for name, x in _metadata(place).items()}
     shapes = parameters.shapes(config)
-    if partial:
-        shapes = {name: shape for name, shape in shapes.items() if name in saved}
-    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
-    if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UserError(
-            f"{folder}: the weights of step {step} do not fit its configuration: missing or of "
-            f"another shape are {', '.join(wrong[:3])}{more}; convert or train it again"
-        )
-    weights = _restore(folder, step, "weights", shapes)
+    weights = None if partial else _read_flat(folder, step, "weights", shapes)
+    if weights is None:
+        saved = _saved_shapes(folder, step)
+        if partial:
+            shapes = {name: shape for name, shape in shapes.items() if name in saved}
+        _check_shapes(shapes, saved, f"{folder}: the weights of step {step}")
+        weights = _restore(folder, step, "weights", shapes)
     if averaged and (folder / str(step) / "ema").is_dir():
         learned = parameters.learned_shapes(config)
-        weights |= read_item(folder, step, "ema", learned)
+        _verify(folder, step, "ema")
+        weights |= _read_flat(folder, step, "ema", learned) or _restore(
+            folder, step, "ema", learned
+        )
     return Checkpoint(step, config, class_names, weights, metrics)
 
 
@@ -233,16 +236,43 @@ def _verify(folder: Path, step: int, item: str) -> None:
         )
 
 
-def _reader() -> ocp.Checkpointer:
-    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
+def _saved_shapes(folder: Path, step: int) -> dict[str, tuple[int, ...]]:
+    import orbax.checkpoint as ocp
+    from etils import epath
+
+    place = epath.Path(folder.absolute() / str(step) / "weights")
+    with _explained(f"{folder}: the weights of step {step} are damaged"):
+        # A Checkpointer would warn that a single item has no metadata of its own.
+        saved = dict(ocp.StandardCheckpointHandler().metadata(place))
+        return {name: tuple(x.shape) for name, x in saved.items()}
 
 
-def _metadata(place: Path) -> Mapping[str, Any]:
-    # A Checkpointer would warn that a single item has no metadata of its own.
-    return dict(ocp.StandardCheckpointHandler().metadata(epath.Path(place)))
+def _check_shapes(
+    shapes: Mapping[str, jax.ShapeDtypeStruct], saved: Mapping[str, tuple[int, ...]], said: str
+) -> None:
+    """Raises UserError if an expected array is missing or has another shape."""
+    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{said} do not fit its configuration: missing or of another shape are "
+            f"{', '.join(wrong[:3])}{more}; convert or train it again"
+        )
+
+
+def _read_flat(
+    folder: Path, step: int, item: str, expected: Mapping[str, jax.ShapeDtypeStruct]
+) -> dict[str, Any] | None:
+    """Returns the arrays of an item on every device; None if only Orbax may be able to read it."""
+    if jax.process_count() > 1:
+        return None
+    arrays = read_arrays(folder.absolute() / str(step) / item, expected)
+    return None if arrays is None else dict(jax.device_put(arrays, replicated(data_mesh())))
 
 
 def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
+    import orbax.checkpoint as ocp
+
     # Restored to the present devices, whose number may differ from when it was saved.
     everywhere = replicated(data_mesh())
     abstract = jax.tree.map(
@@ -250,7 +280,8 @@ def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
         abstract,
     )
     problem = f"{folder}: the {item} of step {step} cannot be read with its configuration"
-    with _explained(problem), _reader() as reader:
+    reader = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+    with _explained(problem), reader:
         place = folder.absolute() / str(step) / item
         return reader.restore(place, args=ocp.args.StandardRestore(abstract))
 
