@@ -9,10 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.summary import scalar
-
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write, read_bytes
 
@@ -89,20 +85,27 @@ class RunLog:
           first: step from which the run continues.
           writes: whether this process writes files; else it only stores records in memory.
         """
-        self._path = Path(workdir) / LINES
+        self._path, self._first = Path(workdir) / LINES, first
         self.records = [record for record in _records(self._path) if record["step"] <= first]
-        self._events: EventsWriter | None = None
+        self._events: Any = None
         self._writes, self._warned = writes, False
-        self.attempt(lambda: self._open(os.fspath(workdir), first))
+        self.attempt(self._open)
 
-    def _open(self, workdir: str, first: int) -> None:
+    def _open(self) -> None:
         with atomic_write(self._path) as temporary:
             temporary.write_text("".join(map(_line, self.records)), encoding="utf-8")
+
+    def _open_events(self) -> None:
+        # tensorboardX imports PyTorch if it is installed, which takes seconds; the first step of a
+        # run need not wait for that.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
         # Unbuffered: SummaryWriter's thread would die of a full disk and block the run.
-        self._events = EventsWriter(os.path.join(workdir, "events"))
-        if first:  # makes TensorBoard drop earlier records of later steps
+        self._events = EventsWriter(os.path.join(self._path.parent, "events"))
+        if self._first:  # makes TensorBoard drop earlier records of later steps
             start = SessionLog(status=SessionLog.START)
-            self._events.write_event(Event(step=first + 1, session_log=start))
+            self._events.write_event(Event(step=self._first + 1, session_log=start))
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Adds a record. A mapping among the values is a group of numbers, also for TensorBoard.
@@ -116,7 +119,10 @@ class RunLog:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(_line(self.records[-1]))
         if self._events is None:
-            return
+            self._open_events()
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
         for name, value in values.items():
             for key, number in value.items() if isinstance(value, Mapping) else [("", value)]:
                 if isinstance(number, int | float):
