@@ -1,6 +1,7 @@
 """Video files that a command line names: by path, by folder or by pattern."""
 
 import glob
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,11 +40,11 @@ def video_files(paths: Sequence[Path]) -> NamedVideos:
     unreadable: list[str] = []
     for path in _expanded(paths):
         found = [path]
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir, without an error in a closed folder
             found, reasons = _videos_in(path)
             unreadable += reasons
         elif reason := media.why_unreadable(path):
-            if not path.is_symlink():
+            if not os.path.islink(path):
                 raise UserError(f"{path}: {reason}")
             found, unreadable = [], [*unreadable, f"{path}: {reason}"]
         for video in found:
@@ -61,7 +62,7 @@ def video_files(paths: Sequence[Path]) -> NamedVideos:
 def _expanded(paths: Sequence[Path]) -> Iterator[Path]:
     """Yields the paths, with those that match a pattern in its place."""
     for path in paths:
-        if path.exists() or not glob.has_magic(str(path)):
+        if os.path.exists(path) or not glob.has_magic(str(path)):
             yield path
             continue
         matches = [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]

@@ -58,7 +58,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     path = Path(path)
     videos: Annotations = {}
     exports: list[Export] = []
-    for file in _files_in(path) if path.is_dir() else [path]:
+    for file in _files_in(path) if os.path.isdir(path) else [path]:
         content = _read_file(file)
         if isinstance(content, Export):
             exports.append(content)
@@ -77,7 +77,7 @@ def _files_in(folder: Path) -> list[Path]:
     for path in paths:
         if path.suffix.lower() in _UNREAD:
             log.warning("%s: is not read; save or export it as CSV", path)
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
 
 
 def _add(videos: Annotations, more: Annotations) -> None:

@@ -1,6 +1,7 @@
 """Options of preparing a data set."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,5 +48,5 @@ def check_options(options: PrepareOptions) -> None:
             raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
     if options.size < 1:
         raise UserError(f"size must be positive, is {options.size}")
-    if not options.source.is_dir():
+    if not os.path.isdir(options.source):
         raise UserError(f"{options.source}: no such folder")

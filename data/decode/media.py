@@ -50,7 +50,7 @@ def find_sources(folder: Path, stream: str) -> Sources:
     paths, unreadable = visible_paths(folder)
     found, passed_over = Sources({}, unreadable, []), []
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path.is_dir, without an error in a closed folder
             if stream == "flow" and next(path.glob("flow_x_*.jpg"), None) is not None:
                 _add(found, path.name, path)
             elif path.is_symlink():
@@ -112,10 +112,10 @@ def describe_passed_over(folder: Path, paths: list[Path]) -> str:
     """Returns a line about what a search of a folder passed over: how many, and an example."""
     example, count = paths[0], len(paths)
     files = "1 file is" if count == 1 else f"{count} files are"
-    why = "a link to a folder" if example.is_dir() else "no suffix of a video"
+    why = "a link to a folder" if os.path.isdir(example) else "no suffix of a video"
     return (
         f"{folder}: {files} passed over, such as {example.relative_to(folder)}, which "
-        f"{'is' if example.is_dir() else 'has'} {why}"
+        f"{'is' if os.path.isdir(example) else 'has'} {why}"
     )
 
 

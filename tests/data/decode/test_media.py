@@ -4,6 +4,7 @@ import os
 import re
 import tempfile
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afsd_jax.cli.video_files import video_files
 from afsd_jax.data.decode import container, media
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import video_name
@@ -146,12 +148,33 @@ def test_every_visible_file_is_found_or_unreadable_or_passed_over(entries):
             assert path.is_file()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_a_folder_without_permission_is_named(tmp_path):
-    files(tmp_path, "good.mp4", "private/a.mp4")
-    (tmp_path / "private").chmod(0)
-    found = media.find_sources(tmp_path, "rgb")
-    (tmp_path / "private").chmod(0o700)
+@pytest.fixture
+def closed() -> Iterator[Path]:
+    """A folder with folders whose files this process may not open, even if root started it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = files(Path(name), "good.mp4", "private/a.mp4", "listed/b.mp4")
+        for path, mode in ((folder, 0o755), (folder / "private", 0), (folder / "listed", 0o444)):
+            path.chmod(mode)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # nobody
+        yield folder
+        os.seteuid(user)
+        for path in (folder / "private", folder / "listed"):
+            path.chmod(0o700)
+
+
+def test_folders_without_permission_are_named_and_cost_no_other_video(closed):
+    found = media.find_sources(closed, "rgb")
     assert list(found.paths) == ["good"]
-    reason = "this folder cannot be read (Permission denied)"
-    assert found.unreadable == {tmp_path / "private": reason}
+    assert found.unreadable == {
+        closed / "private": "this folder cannot be read (Permission denied)",
+        closed / "listed" / "b.mp4": "cannot be read (Permission denied)",
+    }
+    assert not found.passed_over
+
+
+def test_a_video_in_a_folder_without_permission_is_refused(closed):
+    for path in (closed / "private" / "a.mp4", closed / "listed" / "b.mp4"):
+        with pytest.raises(UserError, match=r"cannot be read .*Permission denied"):
+            video_files([path])
