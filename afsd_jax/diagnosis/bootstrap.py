@@ -96,36 +96,37 @@ def resample_ap(
         hits = matched[:, rows] >= 0
         columns = np.flatnonzero(hits.any(axis=0))  # hits at any threshold
         videos = tables.detection_videos[rows]
-        until = counts_until(videos, columns, len(tables.videos))
+        until, present = counts_until(videos, columns)
         in_class = tables.action_classes == index
-        actions = np.bincount(tables.action_videos[in_class], minlength=len(tables.videos))
-        for part in chunks(weights.shape[1], len(columns)):
+        actions, number = np.unique(tables.action_videos[in_class], return_counts=True)
+        for part in chunks(weights.shape[1], len(columns) + len(present)):
             drawn = weights[:, part]
-            number = actions.astype(np.float32) @ drawn
-            ranks = np.maximum(until @ drawn, 1)
+            total = number.astype(np.float32) @ drawn[actions]
+            ranks = np.maximum(until @ drawn[present], 1)
             for h, hit in enumerate(hits[:, columns]):
                 area = _weighted_area(drawn, videos[columns[hit]], ranks, np.flatnonzero(hit))
-                ap[index, h, part] = np.where(number > 0, area / np.maximum(number, 1), np.nan)
+                ap[index, h, part] = np.where(total > 0, area / np.maximum(total, 1), np.nan)
     return ap
 
 
 def counts_until(
-    videos: NDArray[np.int64], ends: NDArray[np.int64], num_videos: int
-) -> NDArray[np.float32]:
+    videos: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Returns how many of the first rows of a ranking belong to each video.
 
     Args:
       videos: [P] video of each row.
       ends: [K] ascending positions; row `end` itself counts.
-      num_videos: V.
 
     Returns:
-      [K, V].
+      [K, U] counts, and [U] the videos that occur.
     """
     counted = videos[: ends[-1] + 1 if len(ends) else 0]
     step = np.searchsorted(ends, np.arange(len(counted)))
-    counts = np.bincount(step * num_videos + counted, minlength=len(ends) * num_videos)
-    return np.cumsum(counts.reshape(len(ends), num_videos), axis=0).astype(np.float32)
+    present, column = np.unique(counted, return_inverse=True)
+    cells = np.bincount(step * len(present) + column, minlength=len(ends) * len(present))
+    table = cells.reshape(len(ends), len(present)).astype(np.float32)
+    return np.cumsum(table, axis=0, out=table), present
 
 
 def chunks(samples: int, rows: int) -> Iterator[slice]:

@@ -183,15 +183,15 @@ def _point(
     # The best F1 of any sample is at a threshold that adds a true positive.
     candidates = np.flatnonzero(np.diff(curve.hits, prepend=0))
     ends = curve.detections[candidates] - 1
-    videos, size = tables.detection_videos[rows], len(tables.videos)
-    until = counts_until(videos, ends, size)
-    hit_rows = np.flatnonzero(hits[rows])
-    hits_until = counts_until(videos[hit_rows], curve.hits[candidates] - 1, size)
-    number = np.bincount(tables.action_videos[actions], minlength=size).astype(np.float32)
+    videos = tables.detection_videos[rows]
+    until, present = counts_until(videos, ends)
+    of_hits, hit_videos = counts_until(videos[hits[rows]], curve.hits[candidates] - 1)
+    places, number = np.unique(tables.action_videos[actions], return_counts=True)
     best, f1 = [], []
-    for part in chunks(weights.shape[1], len(ends)):
+    for part in chunks(weights.shape[1], len(ends) + len(present)):
         drawn = weights[:, part]
-        values = 2 * (hits_until @ drawn) / np.maximum(until @ drawn + number @ drawn, 1)
+        counted = until @ drawn[present] + number.astype(np.float32) @ drawn[places]
+        values = 2 * (of_hits @ drawn[hit_videos]) / np.maximum(counted, 1)
         index = np.argmax(values, axis=0)
         highest = np.take_along_axis(values, index[None], axis=0)[0]
         best.append(curve.thresholds[candidates[index]][highest > 0])
