@@ -82,7 +82,7 @@ def covered(num_videos: int, cases: int, samples: int, truth: float) -> dict[str
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=1000, help="default: %(default)s")
-    parser.add_argument("--samples", type=int, default=2000, help="default: %(default)s")
+    parser.add_argument("--samples", type=int, default=1000, help="default: %(default)s")
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args = parser.parse_args()
     large = [score(tables, TIOU).average_map for tables in simulated(LARGE, seed=10**6)]
