@@ -8,7 +8,13 @@ import numpy as np
 from afsd_jax.diagnosis.advice import Recommendation, headline, what_to_label
 from afsd_jax.diagnosis.bootstrap import ApIntervals, evaluate_with_intervals
 from afsd_jax.diagnosis.calibration import Calibration, calibrate
-from afsd_jax.diagnosis.characteristics import Group, edges_for, group_actions
+from afsd_jax.diagnosis.characteristics import (
+    ByClass,
+    Group,
+    edges_for,
+    group_actions,
+    summarise_classes,
+)
 from afsd_jax.diagnosis.false_negatives import FalseNegatives, analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import FalsePositives, analyse_false_positives
 from afsd_jax.diagnosis.operating_points import OperatingPoints, find_operating_points
@@ -30,6 +36,7 @@ class Diagnosis(NamedTuple):
       intervals: the same, with 95 % intervals.
       false_positives, normalised: errors with gains of mAP, and of normalised mAP.
       false_negatives: why actions are not found.
+      classes: actions by class.
       groups: actions by length, coverage and number of instances.
       operating: precision, recall and F1 over thresholds of the score.
       calibration: reliability of the scores.
@@ -45,6 +52,7 @@ class Diagnosis(NamedTuple):
     false_positives: FalsePositives
     normalised: FalsePositives
     false_negatives: FalseNegatives
+    classes: ByClass
     groups: dict[str, tuple[Group, ...]]
     operating: OperatingPoints
     calibration: Calibration
@@ -71,6 +79,7 @@ class Diagnosis(NamedTuple):
                 "classes": list(self.tables.classes),
                 "unfound_taken_for": self.false_negatives.confusion(self.tables).tolist(),
             },
+            "classes": self.classes.as_dict(),
             "characteristics": {
                 name: [group.as_dict() for group in groups] for name, groups in self.groups.items()
             },
@@ -131,6 +140,7 @@ def diagnose(
         errors,
         normalised,
         misses,
+        summarise_classes(tables, misses.found, matched),
         groups,
         operating,
         calibration,

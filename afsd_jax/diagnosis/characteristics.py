@@ -1,4 +1,4 @@
-"""How well actions are found by their length, coverage and number in the video.
+"""How well actions are found by their class, length, coverage and number in the video.
 
 As in DETAD (Alwassel et al., ECCV 2018, sections 3.3 and 3.4): for each group of actions, the share
 that is not found, and the normalised mAP of the group. What the paper does not say, its code
@@ -75,6 +75,33 @@ class Group(NamedTuple):
         }
 
 
+class ByClass(NamedTuple):
+    """The actions of each class, at H thresholds.
+
+    Attributes:
+      classes: the C classes.
+      actions: [C] their number.
+      missed: [H, C] share that is not found.
+      ap: [H, C] normalised AP.
+    """
+
+    classes: tuple[str, ...]
+    actions: NDArray[np.int64]
+    missed: NDArray[np.float64]
+    ap: NDArray[np.float64]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values by class."""
+        return {
+            label: {
+                "actions": int(self.actions[index]),
+                "missed": self.missed[:, index].tolist(),
+                "normalised_AP": self.ap[:, index].tolist(),
+            }
+            for index, label in enumerate(self.classes)
+        }
+
+
 def characteristics_of(tables: Tables) -> dict[str, NDArray[np.float64]]:
     """Returns each action's length (s), coverage (NaN if unknown) and number of instances: [A]."""
     length = tables.actions[:, 1] - tables.actions[:, 0]
@@ -130,6 +157,19 @@ def group_actions(
             groups.append(Group(NAMES[i], low, high, rows, missed, mean_ap))
         result[name] = tuple(groups)
     return result
+
+
+def summarise_classes(
+    tables: Tables, found: NDArray[np.bool_], matched: NDArray[np.int64]
+) -> ByClass:
+    """Returns how well the actions of each class are found; arguments as of `group_actions`."""
+    typical, numbers = typical_count(tables), tables.num_actions
+    missed = [np.mean(~found[:, tables.action_classes == i], axis=-1) for i in range(len(numbers))]
+    ap = [
+        area(matched[:, rows] >= 0, number, typical)
+        for rows, number in zip(by_class(tables), numbers, strict=True)
+    ]
+    return ByClass(tables.classes, numbers, np.stack(missed, axis=-1), np.stack(ap, axis=-1))
 
 
 def _normalised_map(

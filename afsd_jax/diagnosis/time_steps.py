@@ -19,6 +19,7 @@ from afsd_jax.diagnosis.bootstrap import listed
 from afsd_jax.evaluation import Tables
 
 STEP_S = 0.1
+MOST_STEPS = 10_000_000  # 11 days at 0.1 s; of longer videos, steps are longer
 
 
 class Timeline(NamedTuple):
@@ -103,13 +104,14 @@ def draw_timeline(
     Args:
       tables: ground truth and detections. A video of unknown length ends with its last segment.
       thresholds: least score of detections, for all classes or [C].
-      step_s: length of a step, seconds.
+      step_s: length of a step, seconds; longer if there were more than `MOST_STEPS`.
     """
     kept = _kept(tables, thresholds)
     ends = np.zeros(len(tables.videos))
     np.maximum.at(ends, tables.action_videos, tables.actions[:, 1])
     np.maximum.at(ends, tables.detection_videos[kept], tables.detections[kept, 1])
     lengths = np.where(np.isnan(tables.durations), ends, tables.durations)
+    step_s = max(step_s, float(lengths.sum()) / MOST_STEPS)
     first = np.concatenate([[0], np.cumsum(np.ceil(lengths / step_s - 1e-9))]).astype(np.int64)
     background = len(tables.classes)
     order = np.argsort(tables.actions[::-1, 0], kind="stable")

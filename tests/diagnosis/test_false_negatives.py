@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from afsd_jax import evaluation
-from afsd_jax.diagnosis.characteristics import edges_for, group_actions
+from afsd_jax.diagnosis.characteristics import edges_for, group_actions, summarise_classes
 from afsd_jax.diagnosis.false_negatives import MISSED, REASONS, analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import analyse_false_positives
 from afsd_jax.types import Action, AnnotatedVideo, Detection
@@ -106,3 +106,13 @@ def test_actions_of_unknown_coverage_are_in_no_group():
     assert np.isnan(groups[0].missed[0])
     assert groups[0].as_dict()["missed"] == [None]
     assert "coverage" not in edges_for(tables)
+
+
+def test_classes_have_the_normalised_map_as_their_mean():
+    tables, misses = analysed(*drawn(seed=4), TIOUS)
+    classes = summarise_classes(tables, misses.found, evaluation.match(tables, TIOUS))
+    whole = analyse_false_positives(tables, TIOUS, limit=10**6, normalised=True)
+    np.testing.assert_allclose(classes.ap.mean(axis=-1), whole.mean_ap)
+    total = np.sum(classes.missed * classes.actions, axis=-1)
+    np.testing.assert_allclose(total, np.sum(~misses.found, axis=-1))
+    assert classes.as_dict().keys() == set(tables.classes)
