@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.diagnosis.normalised import area, typical_count
+from afsd_jax.diagnosis.normalised import area, false_before, typical_count
 from afsd_jax.evaluation import Tables, by_class
 
 Edges = dict[str, tuple[float, ...]]
@@ -138,7 +138,7 @@ def group_actions(
       found: [H, A] which actions are found.
       matched: [H, P] the action that each detection takes, or -1.
     """
-    values = characteristics_of(tables)
+    values, hits = characteristics_of(tables), _hits_of(tables, matched)
     result = {}
     for name, bounds in edges.items():
         # Left edges are outside: a value equal to an edge belongs to the group below it.
@@ -152,7 +152,7 @@ def group_actions(
                 missed = np.mean(~found[:, chosen], axis=-1)
             else:
                 missed = np.full(len(found), np.nan)
-            mean_ap = _normalised_map(tables, chosen, matched)
+            mean_ap = _normalised_map(tables, chosen, hits, len(matched))
             rows = np.flatnonzero(chosen)
             groups.append(Group(NAMES[i], low, high, rows, missed, mean_ap))
         result[name] = tuple(groups)
@@ -166,27 +166,44 @@ def summarise_classes(
     typical, numbers = typical_count(tables), tables.num_actions
     missed = [np.mean(~found[:, tables.action_classes == i], axis=-1) for i in range(len(numbers))]
     ap = [
-        area(matched[:, rows] >= 0, number, typical)
+        [area(false_before(taken >= 0), number, typical) for taken in matched[:, rows]]
         for rows, number in zip(by_class(tables), numbers, strict=True)
     ]
-    return ByClass(tables.classes, numbers, np.stack(missed, axis=-1), np.stack(ap, axis=-1))
+    return ByClass(tables.classes, numbers, np.stack(missed, axis=-1), np.array(ap).T)
+
+
+class _Hits(NamedTuple):
+    """The true positives of one class at one threshold, by descending score.
+
+    label, threshold: position of the class and of the threshold.
+    actions: [K] the action that each takes; false: [K] number of false positives before it.
+    """
+
+    label: int
+    threshold: int
+    actions: NDArray[np.int64]
+    false: NDArray[np.int64]
+
+
+def _hits_of(tables: Tables, matched: NDArray[np.int64]) -> list[_Hits]:
+    return [
+        _Hits(label, h, taken[taken >= 0], false_before(taken >= 0))
+        for label, rows in enumerate(by_class(tables))
+        for h, taken in enumerate(matched[:, rows])
+    ]
 
 
 def _normalised_map(
-    tables: Tables, chosen: NDArray[np.bool_], matched: NDArray[np.int64]
+    tables: Tables, chosen: NDArray[np.bool_], hits: list[_Hits], num_thresholds: int
 ) -> NDArray[np.float64]:
     """Returns the normalised mAP [H] of the chosen actions [A]."""
-    typical = typical_count(tables)
     numbers = np.bincount(tables.action_classes[chosen], minlength=len(tables.classes))
     if not numbers.any():
-        return np.full(len(matched), np.nan)
-    totals = np.zeros(len(matched))
-    for rows, number in zip(by_class(tables), numbers, strict=True):
-        if not number:
-            continue
-        for h, taken in enumerate(matched[:, rows]):
-            counted = taken[(taken < 0) | chosen[taken]]
-            totals[h] += area(counted >= 0, number, typical)
+        return np.full(num_thresholds, np.nan)
+    typical, totals = typical_count(tables), np.zeros(num_thresholds)
+    for label, h, actions, false in hits:
+        if numbers[label]:
+            totals[h] += area(false[chosen[actions]], numbers[label], typical)
     return totals / np.count_nonzero(numbers)
 
 

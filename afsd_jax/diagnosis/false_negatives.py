@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.diagnosis.false_positives import LOCALISATION, WRONG_LABEL, FalsePositives
-from afsd_jax.diagnosis.normalised import area, precise_hits, typical_count
+from afsd_jax.diagnosis.normalised import area, false_before, precision_of, typical_count
 from afsd_jax.evaluation import Tables, by_class, match
 
 REASONS = ("found", "wrong label", "localisation", "missed")
@@ -112,14 +112,19 @@ def analyse_false_negatives(
 def precise_takers(
     tables: Tables, matched: NDArray[np.int64], least_precision: float
 ) -> NDArray[np.int64]:
-    """Returns the detection that takes each action: [H, A] rows, -1 for none."""
+    """Returns the detection that takes each action: [H, A] rows, -1 for none.
+
+    Only detections at whose rank normalised precision exceeds `least_precision` count: a detector
+    that returns segments everywhere would find all actions otherwise.
+    """
     takers = np.full((len(matched), len(tables.actions)), -1)
     typical = typical_count(tables)
     for rows, number in zip(by_class(tables), tables.num_actions, strict=True):
-        of_class = matched[:, rows]
-        hits = precise_hits(of_class >= 0, number, typical, least_precision)
-        h, position = np.nonzero(hits)
-        takers[h, of_class[h, position]] = rows[position]
+        for h, of_class in enumerate(matched[:, rows]):
+            places = np.flatnonzero(of_class >= 0)
+            precision = precision_of(false_before(of_class >= 0), number, typical)
+            places = places[precision > least_precision]
+            takers[h, of_class[places]] = rows[places]
     return takers
 
 
@@ -129,8 +134,7 @@ def _gain_without(
     """Returns the gain of mAP [H] if the ground truth lacked some actions; no class gets empty."""
     gains = np.zeros(len(matched))
     for index, (rows, number) in enumerate(zip(by_class(tables), tables.num_actions, strict=True)):
-        hits = matched[:, rows] >= 0
-        plain = area(hits, number)
+        plain = np.array([area(false_before(taken >= 0), number) for taken in matched[:, rows]])
         left = number - np.sum(missed[:, tables.action_classes == index], axis=-1)
         # Each hit adds 1/number to recall; precision at a rank stays the same.
         gains += np.where(left > 0, plain * number / np.maximum(left, 1), 0) - plain

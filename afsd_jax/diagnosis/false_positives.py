@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.diagnosis.normalised import area, typical_count
+from afsd_jax.diagnosis.normalised import area, false_before, typical_count
 from afsd_jax.evaluation import Tables, by_class, match, overlapping
 
 KINDS = (
@@ -123,9 +123,10 @@ def analyse_false_positives(
     for first, end, number in zip([0, *ends[:-1]], ends, counts, strict=True):
         for h, of_class in enumerate(kinds[:, first:end]):
             hits = of_class == TRUE
-            without[0, h] += area(hits, number, typical)
+            without[0, h] += area(false_before(hits), number, typical)
             for kind in range(1, len(KINDS)):
-                without[kind, h] += area(hits[of_class != kind], number, typical)
+                left = false_before(hits[of_class != kind])
+                without[kind, h] += area(left, number, typical)
     without /= len(tables.classes)
     gains = (without[1:] - without[0]).T
     return FalsePositives(tuple(tious), rows, ranks, kinds, targets, overlaps, without[0], gains)

@@ -18,36 +18,31 @@ def typical_count(tables: Tables) -> float:
 
 
 def precision_of(
-    hits: NDArray[np.bool_], num_actions: int, typical: float | None = None
+    false: NDArray[np.int64], num_actions: int, typical: float | None = None
 ) -> NDArray[np.float64]:
-    """Returns the precision after each detection.
+    """Returns the precision at each true positive.
 
     Args:
-      hits: [..., P], which detections, by descending score, are true positives.
+      false: [K] number of false positives of higher scores than each true positive.
       num_actions: number of true actions, > 0.
       typical: N, for normalised precision; None for plain precision.
     """
-    found = np.cumsum(hits, axis=-1)
-    false = np.cumsum(~hits, axis=-1)
-    weighed = found / num_actions * (num_actions if typical is None else typical)
-    return weighed / np.maximum(weighed + false, np.finfo(np.float64).tiny)
+    recall = np.arange(1, len(false) + 1) / num_actions
+    weighed = recall * (num_actions if typical is None else typical)
+    return weighed / (weighed + false)
 
 
-def area(
-    hits: NDArray[np.bool_], num_actions: int, typical: float | None = None
-) -> NDArray[np.float64]:
-    """Returns the interpolated average precision, [...]; arguments as of `precision_of`."""
-    precision = precision_of(hits, num_actions, typical)
-    interpolated = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-    return np.sum(interpolated, axis=-1, where=hits) / num_actions
+def area(false: NDArray[np.int64], num_actions: int, typical: float | None = None) -> float:
+    """Returns the interpolated average precision; arguments as of `precision_of`."""
+    precision = precision_of(false, num_actions, typical)
+    return float(np.sum(np.maximum.accumulate(precision[::-1])) / num_actions)
 
 
-def precise_hits(
-    hits: NDArray[np.bool_], num_actions: int, typical: float, least: float
-) -> NDArray[np.bool_]:
-    """Returns the hits at whose rank the normalised precision exceeds `least`.
+def false_before(hits: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Returns the number of false positives before each true positive.
 
-    DETAD takes an action for found only if so: a detector that returns segments everywhere would
-    find all actions otherwise.
+    Args:
+      hits: [P], which detections, by descending score, are true positives.
     """
-    return hits & (precision_of(hits, num_actions, typical) > least)
+    places = np.flatnonzero(hits)
+    return places - np.arange(len(places))

@@ -121,8 +121,10 @@ def without_ambiguous(ground_truth: Mapping[str, AnnotatedVideo]) -> dict[str, A
 
 def by_class(tables: Tables) -> list[NDArray[np.int64]]:
     """Returns the rows of each class's detections, by descending score."""
-    order = np.argsort(tables.detection_classes, kind="stable")
-    ends = np.cumsum(np.bincount(tables.detection_classes, minlength=len(tables.classes)))
+    size = len(tables.classes)
+    keys = tables.detection_classes.astype(np.uint16 if size < 2**16 else np.int64)
+    order = np.argsort(keys, kind="stable")  # ten times faster for 16 bits
+    ends = np.cumsum(np.bincount(tables.detection_classes, minlength=size))
     return np.split(order, ends[:-1])
 
 

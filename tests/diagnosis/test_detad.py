@@ -9,7 +9,7 @@ from afsd_jax import evaluation
 from afsd_jax.diagnosis.characteristics import BINS, characteristics_of, group_actions
 from afsd_jax.diagnosis.false_negatives import analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import KINDS, analyse_false_positives
-from afsd_jax.diagnosis.normalised import area, typical_count
+from afsd_jax.diagnosis.normalised import area, false_before, typical_count
 from afsd_jax.io import activitynet_json
 from afsd_jax.types import Action, AnnotatedVideo
 from tests.evaluated import read_gzip, shared
@@ -67,9 +67,9 @@ def test_plain_and_normalised_map_of_all_detections(tables, numbers):
     assert evaluation.score(tables, (0.5,)).average_map == pytest.approx(
         0.2594014737485093, abs=1e-9
     )
-    hits = evaluation.match(tables, (0.5,)) >= 0
+    hits = evaluation.match(tables, (0.5,))[0] >= 0
     values = [
-        area(hits[:, rows], number, typical_count(tables))
+        area(false_before(hits[rows]), number, typical_count(tables))
         for rows, number in zip(evaluation.by_class(tables), tables.num_actions, strict=True)
     ]
     expected = numbers["unlimited_normalised_mAP@0.5"]
