@@ -16,6 +16,7 @@ from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
 from afsd_jax.data.storage.prepared_folder import open_folder
 from afsd_jax.errors import UserError
+from afsd_jax.io.locks import locked
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
     builder.name: builder for builder in (Thumos14, Activitynet, OwnVideos, Synthetic)
@@ -45,8 +46,8 @@ def prepare_dataset(
       The prepared folder, DATA_DIR/DATASET/STREAM/VERSION.
 
     Raises:
-      UserError: annotations, files or options are wrong, or the folder was prepared with other
-        rates, sizes or encodings. Nothing is written then.
+      UserError: annotations, files or options are wrong, the folder was prepared with other rates,
+        sizes or encodings, or another process is preparing it. Nothing is written then.
     """
     if dataset not in BUILDERS:
         raise UserError(f"data set {dataset!r}: must be one of {', '.join(BUILDERS)}")
@@ -56,16 +57,18 @@ def prepare_dataset(
         open_folder(prepared_folder(dataset, data_dir, stream))  # refused before TFDS reads it
     builder = BUILDERS[dataset](data_dir=data_dir, config=stream, options=options, **kwargs)
     folder = Path(builder.data_dir)
-    if (folder / REPORT).exists():
-        builder.renew()
-    else:
+    if not (folder / REPORT).exists():
         # TFDS makes folders at once, so errors must come before.
         builder.plan()
         try:
             Path(data_dir).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
-        builder.download_and_prepare()
+    with locked(folder.parent, f"preparing {dataset}"):
+        if (folder / REPORT).exists():
+            builder.renew()
+        else:
+            builder.download_and_prepare()
     return folder
 
 

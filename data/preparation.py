@@ -11,9 +11,8 @@ import os
 import shutil
 import signal
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from afsd_jax.data.storage.prepared_video import read_all_frames
 from afsd_jax.data.tasks import Task, TaskResult, place_actions
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.runtime.child_processes import worker_pool
 
 
 def shard_path(task: Task, folder: Path) -> Path:
@@ -202,8 +202,7 @@ def _run_here(
     tasks: Sequence[Task], folder: Path, workers: int
 ) -> Iterator[tuple[Task, TaskResult]]:
     threads = max(1, workers // max(len(tasks), 1))
-    # "spawn" starts new processes: forking one that runs TensorFlow or JAX can hang.
-    pool = ProcessPoolExecutor(min(workers, len(tasks)) or 1, get_context("spawn"), _begin_worker)
+    pool = worker_pool(min(workers, len(tasks)) or 1, _begin_worker)
     try:
         futures = {pool.submit(prepare_video, task, folder, threads): task for task in tasks}
         for future in as_completed(futures):

@@ -17,6 +17,16 @@ REFUSED, INTERRUPTED = 2, 130  # exit codes: after a UserError, after Ctrl-C
 
 COMPILATION_CACHE = "AFSD_COMPILATION_CACHE"
 
+# A command that ends with its parent, whose process id is the first argument.
+_CHILD = """
+import signal, sys
+from afsd_jax.cli import main
+from afsd_jax.runtime.child_processes import end_with_parent
+
+end_with_parent(int(sys.argv[1]), signal.SIGTERM)
+sys.exit(main(sys.argv[2:]))
+"""
+
 
 class MessageHandler(logging.Handler):
     """Prints what the library logs, above the progress bars.
@@ -73,10 +83,12 @@ def run(main: Callable[..., int | None], *args: Any) -> int:
 def run_command(command: str, *arguments: str) -> None:
     """Runs `afsd COMMAND ARGUMENTS…` in a process of its own, whose memory is free afterwards.
 
+    It receives SIGTERM if this process ends first.
+
     Raises:
       UserError: the exit code was not 0.
     """
-    program = [sys.executable, "-m", "afsd_jax.cli", command, *arguments]
+    program = [sys.executable, "-c", _CHILD, str(os.getpid()), command, *arguments]
     code = subprocess.run(program, check=False).returncode
     if code:
         raise UserError(f"afsd {command} failed with exit code {code}; see above")

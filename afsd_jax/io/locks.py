@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
     """Holds the lock of a folder while the block runs.
 
-    Of several processes that work together in one folder, only one takes the lock. Where the file
-    system has no locks, a warning says so, and the block runs without.
+    The folder is made if it is missing, and removed again if nothing was written to it. Of several
+    processes that work together in one folder, only one takes the lock. Where the file system has
+    no locks, a warning says so, and the block runs without.
 
     Args:
-      folder: the folder, which is made if it is missing.
+      folder: the folder.
       what: what this process does there, such as "training".
       name: name of the lock's file; different names do not exclude each other.
 
@@ -40,8 +41,8 @@ def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
         to.
     """
     path = folder / name
+    made = not folder.exists()
     with naming_failure(path):
-        folder.mkdir(parents=True, exist_ok=True)
         descriptor = _acquire(path)
         if descriptor is None:
             raise UserError(_explanation(path))
@@ -54,6 +55,8 @@ def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
         # Removed before it is released: whoever opened it before finds that its name is gone.
         with contextlib.suppress(OSError):
             path.unlink()
+            if made:
+                folder.rmdir()  # fails if anything is in it
         os.close(descriptor)
 
 
@@ -62,7 +65,13 @@ def _acquire(path: Path) -> int | None:
     # Never through a link, and never waiting for a pipe, which a stranger's folder may hold.
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     while True:
-        descriptor = os.open(path, flags, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, flags, 0o644)
+        except (FileExistsError, FileNotFoundError):
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise
+            continue  # its last holder removed the folder in between
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise UserError(f"{path}: must be a file, not a pipe or device; remove it")

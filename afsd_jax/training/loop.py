@@ -1,13 +1,17 @@
 """Trains a detector, or resumes an interrupted run: the command `afsd train`."""
 
+import contextlib
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import jax
 import ml_collections
 
 from afsd_jax.evaluation import Metrics
+from afsd_jax.io.locks import locked
 from afsd_jax.io.run_log import LOSS, VALIDATION
+from afsd_jax.kernels import load_triton
 from afsd_jax.report import run_page
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
@@ -32,10 +36,17 @@ def train(
       after SIGTERM or Ctrl-C.
 
     Raises:
-      UserError: the configuration, the data or the folder do not fit together, or loss or gradient
-        is not finite.
+      UserError: the configuration, the data or the folder do not fit together, another process
+        trains in the folder, or loss or gradient is not finite.
     """
-    run = setup(config, workdir, profile_steps)
+    load_triton()  # TensorFlow, which the pipeline imports, must come after it
+    is_main = jax.process_index() == 0
+    with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
+        return run_steps(setup(config, workdir, profile_steps))
+
+
+def run_steps(run: Run) -> int:
+    """Computes the steps of a run; see `train`."""
     batches = run.data.batches(run.first, run.features)
     signum, ended = 0, run.stops_early
     with Interruption() as interruption, run.bar:

@@ -19,7 +19,6 @@ from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.run_log import RunLog
-from afsd_jax.kernels import load_triton
 from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
@@ -130,7 +129,6 @@ def setup(
     Raises:
       UserError: the configuration, the data or the folder do not fit together.
     """
-    load_triton()  # TensorFlow, which the pipeline imports, must come after it
     workdir, is_main, mesh = Path(workdir), jax.process_index() == 0, data_mesh()
     config = with_chosen_fields(config, is_main)
     check_batch_size(config.train, mesh)

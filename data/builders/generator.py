@@ -13,9 +13,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -26,6 +24,7 @@ from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import write_ground_truth
+from afsd_jax.runtime.child_processes import worker_pool
 from afsd_jax.types import Action, AnnotatedVideo
 
 QUANTITIES = ("height", "side", "size")
@@ -109,8 +108,7 @@ def synthesize(
         for subset, count in (("train", settings.train_videos), ("test", settings.test_videos))
         for i in range(count)
     ]
-    # "spawn" starts new processes: forking one that runs TensorFlow or JAX can hang.
-    with ProcessPoolExecutor(workers or os.cpu_count(), get_context("spawn")) as pool:
+    with worker_pool(workers or os.cpu_count() or 1) as pool:
         entries = list(
             tqdm(pool.map(_write_video, jobs), total=len(jobs), desc="videos", unit="video")
         )

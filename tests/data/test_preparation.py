@@ -5,8 +5,6 @@ import dataclasses
 import itertools
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -594,7 +592,22 @@ def shard_contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*tfrecord*")}
 
 
-def test_a_killed_preparation_resumes(tmp_path):
+def processes_of(parent: int) -> set[int]:
+    """Returns the ids of a process's children, and of theirs."""
+    found, left = set(), [parent]
+    while left:
+        for path in Path("/proc").glob(f"{left.pop()}/task/*/children"):
+            children = {int(number) for number in path.read_text().split()} - found
+            found |= children
+            left += children
+    return found
+
+
+def state(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_killed_preparation_leaves_no_process_and_resumes(tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     rows = []
@@ -609,14 +622,20 @@ def test_a_killed_preparation_resumes(tmp_path):
         command(*arguments, "--output", killed),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     parts = killed / "videos" / "flow" / ".parts-1.0.0"
     while len(list(parts.glob("*.json"))) < 2:
         assert process.poll() is None, "ended before it could be killed"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
+    workers = processes_of(process.pid)
+    assert len(workers) >= 2
+    process.kill()
     process.wait()
+    time.sleep(2)
+    assert not [worker for worker in workers if Path(f"/proc/{worker}").exists()]
+    left = state(killed)
+    time.sleep(1)
+    assert state(killed) == left
     assert not (killed / "videos" / "flow" / "1.0.0").exists()
     finished = {p.with_suffix(".tfrecord").stat().st_ino for p in parts.glob("*.json")}
     assert 2 <= len(finished) < 8

@@ -85,7 +85,8 @@ def test_a_description_that_is_none_does_no_harm(holder, tmp_path, content):
 
 
 def test_one_process_excludes_itself_and_other_names_are_free(tmp_path):
-    folder = tmp_path / "new" / "folder"
+    folder = tmp_path / "folder"
+    folder.mkdir()
     with locked(folder, "training"):
         with pytest.raises(UserError, match=f"process {os.getpid()} "):
             locked(folder, "training").__enter__()
@@ -94,6 +95,15 @@ def test_one_process_excludes_itself_and_other_names_are_free(tmp_path):
     with locked(folder, "training"):
         pass
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_is_made_and_removed_if_it_stays_empty(tmp_path):
+    with locked(tmp_path / "a", "training"):
+        pass
+    assert not (tmp_path / "a").exists()
+    with locked(tmp_path / "a", "training"):
+        (tmp_path / "a" / "result").touch()
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["result"]
 
 
 def test_the_lock_is_released_after_an_error(tmp_path):

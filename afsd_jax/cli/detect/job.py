@@ -138,10 +138,12 @@ def write_detections(job: Job, options: DetectOptions) -> int:
       The exit code: 1 if some videos failed, which are listed, else 0.
 
     Raises:
-      UserError: all videos failed, or a file cannot be written.
+      UserError: all videos failed, a file cannot be written, or another process writes into the
+        folder.
     """
     if job.folder:
-        return write_folder(job.folder, job, options)
+        with job.folder.locked():
+            return write_folder(job.folder, job, options)
     reports = list(job.reports(job.names))
     if not reports:
         raise UserError(job.failed[0])

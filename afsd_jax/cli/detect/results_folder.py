@@ -5,12 +5,13 @@ NAME.json holds all detections of one video. Its `external_data` has digests of 
 is done. It is written last: if it exists, the other files do, too.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from afsd_jax.errors import UserError
-from afsd_jax.io import fingerprint
+from afsd_jax.io import fingerprint, locks
 from afsd_jax.io.activitynet_json import join_predictions, predictions_of, write_predictions
 from afsd_jax.io.files import naming_failure, read_json
 from afsd_jax.io.json_fields import number, require_dict
@@ -41,6 +42,7 @@ class ResultsFolder:
         """
         self.folder, self._selection = folder, selection
         self.combined = folder / f"detections{part}.json"
+        self._lock = f"{locks.NAME}{part}"
         self._index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
         self.shows_frames = "html" in formats
@@ -53,6 +55,14 @@ class ResultsFolder:
         for name in names:
             yield self._json(name)
             yield from self._for_people(name)
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which no other process detects in the same shard of all videos.
+
+        Raises:
+          UserError: another process does.
+        """
+        return locks.locked(self.folder, "detecting", self._lock)
 
     def complete(self, name: str, digest: str, actions: Sequence[Action] | None = None) -> bool:
         """Writes the missing files for people, if the detections of the video are done.

@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -223,13 +222,12 @@ def test_a_killed_renewal_leaves_the_old_data_set_complete_and_resumes(source):
         list(map(str, command)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     parts = folder.parent / ".parts-1.0.0"
     while len(list(parts.glob("*.json"))) < 4:
         assert process.poll() is None, "ended before it could be killed"
         time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
