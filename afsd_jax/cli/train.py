@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import CONFIG, MEMORY, whole_number
@@ -16,7 +17,9 @@ DETAILS = f"""Every field of the configuration can be set: --config.train.epochs
 
 The folder receives checkpoints, report.html, metrics.jsonl, config.json and TensorBoard's scalars.
 If you run the same command again, the run continues after its last checkpoint as if it had never
-stopped. SIGTERM and Ctrl-C save a checkpoint first; a second signal stops at once, without saving.
+stopped. If classes, sampling or videos have changed, it is refused; --rename and
+--allow-changed-data state what has changed on purpose. SIGTERM and Ctrl-C save a checkpoint first;
+a second signal stops at once, without saving.
 
 Several processes train together if SLURM, Open MPI or an indexed Job of Kubernetes started them, or
 if each has --coordinator, --num-processes and --process-id. They share the --workdir.
@@ -33,6 +36,10 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--workdir", type=Path, required=True, help="folder for checkpoints and logs of the run")
     profile = "trace this many steps with JAX's profiler, into WORKDIR/profile/"
     add("--profile", type=whole_number(0), default=0, metavar="STEPS", help=profile)
+    rename = "a class of the run to go on with has another name now; may be given several times"
+    add("--rename", type=_rename, action="append", default=[], metavar="OLD=NEW", help=rename)
+    changed = "go on with a run although videos of its data set, or their actions, have changed"
+    add("--allow-changed-data", action="store_true", help=changed)
     coordinator = "address of the first process, if several processes train together"
     add("--coordinator", type=_address, metavar="HOST:PORT", help=coordinator)
     count = "number of processes of the run; 1: train alone, even on a cluster"
@@ -45,6 +52,7 @@ def run(args: Namespace) -> int:
     check_processes(args.coordinator, args.num_processes, args.process_id)
     from afsd_jax.cli.config_flags import load_config
 
+    allowed_names = renames(args.rename)
     config = load_config(args.config, args.overrides)
     set_up_process()
     from afsd_jax.runtime import distributed
@@ -53,9 +61,25 @@ def run(args: Namespace) -> int:
     if joined:
         print(joined, file=sys.stderr)
     from afsd_jax.training.loop import train
+    from afsd_jax.training.run_identity import Allowed
 
+    allowed = Allowed(allowed_names, args.allow_changed_data)
     with distributed.noticing_loss():
-        return train(config, args.workdir, args.profile)
+        return train(config, args.workdir, args.profile, allowed)
+
+
+def renames(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Returns new names of classes by their old ones.
+
+    Raises:
+      UserError: a class is renamed twice, or two classes get one name.
+    """
+    found = dict(pairs)
+    for names in ([old for old, _ in pairs], list(found.values())):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"--rename: {twice} is named twice")
+    return found
 
 
 def check_processes(
@@ -76,6 +100,13 @@ def check_processes(
         )
     if process_id is not None and num_processes and not 0 <= process_id < num_processes:
         raise UserError(f"--process-id {process_id}: must be from 0 to {num_processes - 1}")
+
+
+def _rename(text: str) -> tuple[str, str]:
+    old, equals, new = (part.strip() for part in text.partition("="))
+    if not (old and equals and new):
+        raise ArgumentTypeError(f"must be OLD=NEW, two names of a class, not {text}")
+    return old, new
 
 
 def _address(text: str) -> str:

@@ -55,9 +55,8 @@ class BatchRunner:
         """
         self._forward, self._weights, self._mesh = forward, weights, mesh
         self._shapes = shapes
-        self._least = mesh.size if mesh else 1
-        self.size = -(-size // self._least) * self._least
-        self._shape = 0  # windows of the batches computed so far
+        devices = mesh.size if mesh else 1
+        self.size = -(-size // devices) * devices
         self._prepared = False
 
     def run(self, events: Iterable[Event]) -> Iterator[VideoStart | DecodedWindow | VideoEnd]:
@@ -90,11 +89,8 @@ class BatchRunner:
         yield from computed()
 
     def prepare(self) -> None:
-        """Compiles for the first batch, if its number of windows is known.
-
-        Meanwhile another thread may read the windows.
-        """
-        if self._prepared or self.size > self._least:
+        """Compiles before the first batch, while another thread may read its windows."""
+        if self._prepared:
             return
         self._prepared = True
         where = data_sharded(self._mesh) if self._mesh else None
@@ -109,17 +105,11 @@ class BatchRunner:
     def compute(self, windows: Sequence[Window]) -> Iterator[DecodedWindow]:
         """Yields what the networks predict in each window; at most `size` windows.
 
-        Before any full batch, fewer windows than a batch are computed one by one (one per device).
-        Later they are filled up by repetition, which costs less than another compilation.
+        Fewer are filled up by repetition: one shape is compiled, and rounds equally in every run.
         """
-        if len(windows) == self.size:
-            self._shape = self.size
-        shape = self._shape = self._shape or self._least
-        for start in range(0, len(windows), shape):
-            yield from self._compute_batch(windows[start : start + shape], shape)
-
-    def _compute_batch(self, windows: Sequence[Window], shape: int) -> Iterator[DecodedWindow]:
-        filled = [*windows, *[windows[-1]] * (shape - len(windows))]
+        if not windows:
+            return
+        filled = [*windows, *[windows[-1]] * (self.size - len(windows))]
         frames = [np.stack(parts) for parts in zip(*(w.frames for w in filled), strict=True)]
         num_frames = np.array([window.num_frames for window in filled], np.int32)
         if self._mesh:

@@ -237,7 +237,8 @@ class Detector:
         """Yields the result of each video, in order, as soon as it is done.
 
         A thread reads frames, at most a batch of windows in advance, while the network computes.
-        Windows of different videos share batches of one shape; see `BatchRunner`.
+        Windows of different videos share batches of one shape; see `BatchRunner`. On CPUs these are
+        one window for each device, so that a result does not depend on the other videos.
 
         Args:
           sources: the videos; the thread iterates over them and opens them. A failure to open or to
@@ -246,7 +247,10 @@ class Detector:
         Raises:
           Exception: any that iterating over `sources` itself raises.
         """
-        runner = self.batch_runner(self.config.inference.batch_size)
+        # On CPUs larger batches gain nothing, and the last digit of a window's result would depend
+        # on its place among the others.
+        on_cpu = jax.default_backend() == "cpu"
+        runner = self.batch_runner(1 if on_cpu else self.config.inference.batch_size)
         rule = self.postprocessing
         return detect_videos(sources, self.window_offsets, self.config.data, runner, rule)
 

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 _HEX_DIGITS = 32
+_CHUNK = 2**24  # bytes
 
 
 def of_arrays(arrays: Sequence[Mapping[str, Any]], *values: Any) -> str:
@@ -36,6 +38,15 @@ def file_fingerprint(path: Path) -> str:
 def of_files(paths: Iterable[Path]) -> str:
     """Returns a digest of files' names, sizes and modification times, not of their content."""
     return of_values(*(file_fingerprint(path) for path in paths if path.exists()))
+
+
+def crc32c(path: Path) -> int:
+    """Returns the CRC32C of a file's content, which detects damage."""
+    value = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            value = google_crc32c.extend(value, chunk)
+    return value
 
 
 def _bytes(value: Any) -> bytes:

@@ -16,13 +16,17 @@ from afsd_jax.report import run_page
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
 from afsd_jax.training.monitoring import agreed_signal, scores
+from afsd_jax.training.run_identity import NOTHING, Allowed
 from afsd_jax.training.setup import Run, log, setup
 from afsd_jax.training.state import detection_weights, save_state
 from afsd_jax.weights import checkpoint
 
 
 def train(
-    config: ml_collections.ConfigDict, workdir: str | os.PathLike[str], profile_steps: int = 0
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike[str],
+    profile_steps: int = 0,
+    allowed: Allowed = NOTHING,
 ) -> int:
     """Trains to the last step; resumes the run if `workdir` has one.
 
@@ -30,6 +34,7 @@ def train(
       config: the configuration.
       workdir: folder of the run.
       profile_steps: number of steps to trace with JAX's profiler, on the first host.
+      allowed: how a resumed run may differ from its beginning.
 
     Returns:
       The exit code: 0; 1 if the last checkpoint could not be saved; 128 plus the signal's number
@@ -42,7 +47,7 @@ def train(
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
     is_main = jax.process_index() == 0
     with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
-        return run_steps(setup(config, workdir, profile_steps))
+        return run_steps(setup(config, workdir, profile_steps, allowed))
 
 
 def run_steps(run: Run) -> int:
@@ -105,7 +110,7 @@ def evaluate(run: Run, number: int, interruption: Interruption) -> Metrics | Non
 def save(run: Run, metrics: Metrics | None) -> None:
     """Saves a checkpoint, with the metrics if it was evaluated."""
     run.guard.flush()
-    description = checkpoint.describe(run.config, run.class_names, metrics)
+    description = checkpoint.describe(run.config, run.class_names, metrics, run.splits)
     save_state(run.checkpoints, run.state, description)
 
 

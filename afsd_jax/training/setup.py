@@ -17,6 +17,7 @@ from tqdm import tqdm
 from afsd_jax.config import check, resolve, steps_between
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
+from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io import files
 from afsd_jax.io.run_log import RunLog
 from afsd_jax.models import parameters
@@ -25,6 +26,7 @@ from afsd_jax.training import feature_cache, monitoring
 from afsd_jax.training.auto_config import choice_lines, choose_fields
 from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
+from afsd_jax.training.run_identity import Allowed, RunIdentity, Splits, check_resumed
 from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
 from afsd_jax.training.step import TrainStep, make_train_step
 from afsd_jax.training.validation import ClipLosses, Validator, open_validation
@@ -72,6 +74,7 @@ class Run:
       config: the resolved configuration.
       workdir: folder of the run.
       class_names: names of the network's classes.
+      splits: digests of the videos, for the checkpoints.
       is_main: whether this process reports and logs.
       mesh: all devices.
       data: the training clips.
@@ -91,6 +94,7 @@ class Run:
     config: ml_collections.ConfigDict
     workdir: Path
     class_names: list[str]
+    splits: Splits
     is_main: bool
     mesh: Mesh
     data: TrainingData
@@ -122,7 +126,10 @@ class Run:
 
 
 def setup(
-    config: ml_collections.ConfigDict, workdir: str | os.PathLike[str], profile_steps: int
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike[str],
+    profile_steps: int,
+    allowed: Allowed,
 ) -> Run:
     """Builds what the run needs, from its configuration and what its folder holds.
 
@@ -138,23 +145,28 @@ def setup(
     config = feature_cache.without_consistency_loss(config)
     class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
     schedule = make_schedule(config, data.steps_per_epoch)
-    set_damaged_checkpoints_aside(workdir / "checkpoints", is_main)
-    state = init_or_resume(config, workdir / "checkpoints", schedule.last, class_names, mesh)
+    split, saved = validation_split(config, schedule), workdir / "checkpoints"
+    set_damaged_checkpoints_aside(saved, is_main)
+    videos = {"train": data.videos, **({"validation": split.videos} if split else {})}
+    identity = RunIdentity(class_names, data.class_names, videos)
+    order = check_resumed(saved, config, identity, allowed)
+    state = init_or_resume(config, saved, schedule.last, class_names, mesh, order)
     features = cached_features(config, state, mesh, data)
-    validator, clip_losses = None, None
-    if schedule.evaluate_every:
+    validator = clip_losses = None
+    if split:  # with a sharded state, its weights are a copy, and not kept
         weights = detection_weights(state, mesh)
-        validator, clip_losses = open_validation(config, class_names, weights)
-        del weights  # with a sharded state, a copy
+        validator, clip_losses = open_validation(config, class_names, split, weights)
+        del weights
     if is_main:
         log.info("\n".join(parameter_counts(state)))
-    first = int(state.step)
-    train, network = config.train, parameters.abstract_network(config)
+    first, train = int(state.step), config.train
+    network = parameters.abstract_network(config)
     optimizer = make_optimizer(config.optimizer, schedule.last)
     return Run(
         config=config,
         workdir=workdir,
         class_names=class_names,
+        splits=identity.splits(config),
         is_main=is_main,
         mesh=mesh,
         data=data,
@@ -168,9 +180,7 @@ def setup(
         learning_rates=learning_rates(config.optimizer, schedule.last),
         validator=validator,
         clip_losses=clip_losses,
-        checkpoints=RunCheckpoints(
-            workdir / "checkpoints", train.keep_last, train.keep_best, schedule.kept
-        ),
+        checkpoints=RunCheckpoints(saved, train.keep_last, train.keep_best, schedule.kept),
         log=open_log(config, workdir, first, is_main),
         guard=NonFiniteGuard(train.nan_limit, data.clips_of),
         throughput=Throughput(train.batch_size),
@@ -213,6 +223,13 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Sc
         save_every=steps_between(train.checkpoint_every, steps_per_epoch) or 0,
         kept=frozenset(epoch * steps_per_epoch for epoch in train.keep_epochs),
     )
+
+
+def validation_split(config: ml_collections.ConfigDict, schedule: Schedule) -> PreparedSplit | None:
+    """Opens the split that is evaluated; None: there is none."""
+    if not schedule.evaluate_every:
+        return None
+    return PreparedSplit([config], config.data.validation_split)
 
 
 def set_damaged_checkpoints_aside(folder: Path, is_main: bool) -> None:

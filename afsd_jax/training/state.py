@@ -1,6 +1,6 @@
 """The state of a training run: its beginning, its place on the devices, saving and resuming."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.models import Network, parameters
 from afsd_jax.runtime.sharding import place
 from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.training.run_identity import reorder_classes
 from afsd_jax.weights import checkpoint
 from afsd_jax.weights.loading import load_initial
 from afsd_jax.weights.run_checkpoints import RunCheckpoints
@@ -61,6 +62,7 @@ def init_or_resume(
     total_steps: int,
     class_names: list[str],
     mesh: Mesh,
+    class_order: Sequence[int] | None = None,
 ) -> TrainState:
     """Returns the last saved state of a run, or that of a new run, on the devices of the mesh.
 
@@ -70,6 +72,7 @@ def init_or_resume(
       total_steps: number of steps of the run.
       class_names: names of the network's classes.
       mesh: devices.
+      class_order: for each class its index in the saved state; None: the same.
 
     Raises:
       UserError: the weights to start from cannot be read, or the saved state is of another network
@@ -85,7 +88,8 @@ def init_or_resume(
     state = place(state, mesh, config.train.shard_state)
     if last is None:
         return state
-    return place(_resume(state, folder, last, config), mesh, config.train.shard_state)
+    state = reorder_classes(_resume(state, folder, last, config), class_order)
+    return place(state, mesh, config.train.shard_state)
 
 
 def _resume(

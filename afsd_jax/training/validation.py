@@ -199,19 +199,22 @@ class Validator:
 
 
 def open_validation(
-    config: ml_collections.ConfigDict, class_names: list[str], weights: NamedWeights
+    config: ml_collections.ConfigDict,
+    class_names: list[str],
+    split: PreparedSplit,
+    weights: NamedWeights,
 ) -> tuple[Validator, ClipLosses]:
-    """Opens the validation split, and returns what evaluates weights on it.
+    """Returns what evaluates weights on the validation split.
 
     Args:
       config: the resolved configuration.
       class_names: names of the network's classes.
+      split: the validation split.
       weights: weights of the network.
 
     Raises:
-      UserError: there is no such split or no action in it, or as `feature_cache.cached` does.
+      UserError: no action is in the split, or as `feature_cache.cached` does.
     """
-    split = PreparedSplit([config], config.data.validation_split)
     predict: Predict
     if config.data.feature_cache:
         predict = FeaturePredictor(config, class_names, split, weights)

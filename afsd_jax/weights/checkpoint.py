@@ -32,6 +32,20 @@ if TYPE_CHECKING:  # Orbax is imported where it is used: detection rarely needs 
 _MOST_DESCRIPTION_BYTES = 2**23
 
 
+class Description(NamedTuple):
+    """What a step says about itself.
+
+    metrics: metrics on the validation split, if it was evaluated.
+    splits: digests of the videos that the run was trained and evaluated on; empty in converted
+      checkpoints and in those of earlier versions.
+    """
+
+    config: ml_collections.ConfigDict
+    class_names: list[str]
+    metrics: dict[str, float] | None
+    splits: dict[str, Any]
+
+
 class Checkpoint(NamedTuple):
     """A step of a checkpoint.
 
@@ -50,14 +64,16 @@ def describe(
     config: ml_collections.ConfigDict,
     class_names: Sequence[str],
     metrics: evaluation.Metrics | None = None,
+    splits: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns the description as JSON values."""
+    """Returns the description as JSON values; see `Description`."""
     summary = metrics and {k: v for k, v in metrics.as_dict().items() if k != "ap"}
     return {
         "afsd_jax": VERSION,
         "config": json.loads(config.to_json()),
         "class_names": list(class_names),
         "metrics": summary,
+        **({"splits": dict(splits)} if splits else {}),
     }
 
 
@@ -166,10 +182,8 @@ def read(
         if not folder.exists():
             raise UserError(f"{folder}: no such file or folder")
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
-    description, said = _description(folder, step), f"{folder}: the description of step {step}"
-    config = stored_config.read_config(description, said)
-    class_names = stored_config.read_class_names(description, said)
-    metrics = stored_config.read_metrics(description, said)
+    config, class_names, metrics, _ = read_description(folder, step)
+    said = f"{folder}: the description of step {step}"
     if not partial and len(class_names) != config.model.num_classes - 1:
         raise UserError(
             f"{said}: names {len(class_names)} classes, but config.model.num_classes is "
@@ -191,6 +205,21 @@ def read(
             folder, step, "ema", learned
         )
     return Checkpoint(step, config, class_names, weights, metrics)
+
+
+def read_description(folder: Path, step: int) -> Description:
+    """Reads what a saved step says about itself, without its weights.
+
+    Raises:
+      UserError: as `read` does.
+    """
+    description, said = _description(folder, step), f"{folder}: the description of step {step}"
+    return Description(
+        stored_config.read_config(description, said),
+        stored_config.read_class_names(description, said),
+        stored_config.read_metrics(description, said),
+        stored_config.read_splits(description, said),
+    )
 
 
 def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: Any) -> Any:

@@ -3,18 +3,16 @@
 import os
 from pathlib import Path, PurePosixPath
 
-import google_crc32c
-
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.fingerprint import crc32c
 
 NAME = "checksums.json"
-_CHUNK = 2**24  # bytes
 
 
 def write(folder: str | os.PathLike[str]) -> None:
     """Writes the CRC32C of every file in a folder to `NAME` in that folder."""
-    sums = {path: _crc32c(Path(folder) / path) for path in _files(Path(folder))}
+    sums = {path: crc32c(Path(folder) / path) for path in _files(Path(folder))}
     files.write_json(Path(folder) / NAME, sums)
 
 
@@ -39,7 +37,7 @@ def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
                 continue
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
                 return NAME  # names a file elsewhere
-            if not (folder / path).is_file() or _crc32c(folder / path) != expected:
+            if not (folder / path).is_file() or crc32c(folder / path) != expected:
                 return path
     except OSError as error:
         return str(Path(error.filename or folder).relative_to(folder))
@@ -51,11 +49,3 @@ def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
 def _files(folder: Path) -> list[str]:
     found = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path.relative_to(folder).as_posix() for path in found]
-
-
-def _crc32c(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            value = google_crc32c.extend(value, chunk)
-    return value

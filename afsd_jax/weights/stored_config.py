@@ -8,7 +8,7 @@ import ml_collections
 
 from afsd_jax.config import check, default_config
 from afsd_jax.errors import UserError
-from afsd_jax.io.json_fields import field, read_list, require_dict, shown
+from afsd_jax.io.json_fields import field, read_list, require_dict, shown, text
 
 _MOST_CHARACTERS = 4096  # of a text
 _MOST_ITEMS = 1000  # of a list
@@ -58,6 +58,26 @@ def read_metrics(description: Mapping[str, Any], place: str) -> dict[str, float]
         if not _is_finite(value):
             raise UserError(f"{place}: metrics.{name} must be a finite number, not {shown(value)}")
     return dict(metrics)
+
+
+def read_splits(description: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Returns what a checkpoint says about the videos of its run; {} if it says nothing.
+
+    That is, for each split its name and two digests, as texts, of each of its videos.
+
+    Raises:
+      UserError: it says something else.
+    """
+    place = f"{place}: splits"
+    splits = require_dict(description.get("splits", {}), place)
+    for split, content in splits.items():
+        at = f"{place}.{split}"
+        text(require_dict(content, at), "name", at)
+        for name, digests in require_dict(field(content, "videos", at), f"{at}.videos").items():
+            texts = isinstance(digests, list) and [type(digest) for digest in digests]
+            if texts != [str, str]:
+                raise UserError(f"{at}.videos[{name!r}] must be two texts, not {shown(digests)}")
+    return splits
 
 
 def _class_name(value: Any, place: str) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 from afsd_jax.data.clips.geometry import centre_crop, cut_windows, window_offsets
 from afsd_jax.detection import nms
 from afsd_jax.detection.detector import Detector
+from afsd_jax.detection.pipeline import VideoResult, detect_videos
 from afsd_jax.detection.postprocess import candidates_of_window, detections_of_video
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import open_sampled
@@ -101,10 +102,18 @@ def count_windows(detector: Detector) -> list[int]:
     return shapes
 
 
+def in_batches(detector: Detector, size: int, names: Sequence[str]) -> list[VideoResult]:
+    """Detects in videos that share batches, as accelerators do."""
+    sources = (source(name, detector) for name in names)
+    offsets, data = detector.window_offsets, detector.config.data
+    runner = detector.batch_runner(size)
+    return list(detect_videos(sources, offsets, data, runner, detector.postprocessing))
+
+
 def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
     shared = detector_of(4)
     shapes = count_windows(shared)
-    found = list(shared.detect_sources(source(name, shared) for name in LENGTHS))
+    found = in_batches(shared, 4, list(LENGTHS))
     assert [video.name for video in found] == list(LENGTHS)
     windows = sum(len(shared.window_offsets(length)) for length in LENGTHS.values())
     assert shapes == [4] * -(-windows // 4)
@@ -115,22 +124,35 @@ def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
             assert ours.score == pytest.approx(theirs.score, rel=1e-4)
 
 
-def test_fewer_windows_than_a_batch_are_computed_one_by_one(detector):
+def test_fewer_windows_than_a_batch_are_filled_up():
     shared = detector_of(4)
     shapes = count_windows(shared)
-    for name in ("one", "two"):
-        frames = frames_of(name)
-        found = shared.detect_frames([frames], FPS, len(frames) / FPS)
-        assert found == detector.detect_frames([frames], FPS, len(frames) / FPS)
-    assert shapes == [1] * 3
+    in_batches(shared, 4, ["one"])
+    in_batches(shared, 4, ["two"])
+    assert shapes == [4, 4]
 
 
-def test_videos_of_any_length_compile_the_network_at_most_twice():
+@pytest.mark.parametrize("backend", ["xla", "openvino"])
+def test_on_a_cpu_a_result_does_not_depend_on_the_other_videos(backend):
+    """To the last bit, whatever batch the configuration states."""
+    shared = detector_of(4, backend=backend)
+    shapes = count_windows(shared)
+    together = list(shared.detect_sources(source(name, shared) for name in LENGTHS))
+    assert set(shapes) == {1}
+    assert any(video.detections for video in together)
+    for name, video in zip(LENGTHS, together, strict=True):
+        (alone,) = shared.detect_sources([source(name, shared)])
+        assert alone.detections == video.detections
+    backwards = shared.detect_sources(source(name, shared) for name in reversed(LENGTHS))
+    assert [v.detections for v in backwards] == [v.detections for v in reversed(together)]
+
+
+def test_videos_of_any_length_compile_the_network_once():
     shared = detector_of(4, backend="xla")
     for name in (*LENGTHS, *reversed(LENGTHS)):
         shared.detect_frames([frames_of(name)], FPS)
     list(shared.detect_sources(source(name, shared) for name in LENGTHS))
-    assert len(shared._forward.program.executables) == 2
+    assert len(shared._forward.program.executables) == 1
 
 
 @pytest.mark.parametrize("backend", ["xla", "openvino"])

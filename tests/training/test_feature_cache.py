@@ -196,7 +196,8 @@ def test_the_validation_split_is_opened_once(folder, monkeypatch):
         return read_videos(builder, split)
 
     monkeypatch.setattr(splits, "read_videos", counted)
-    open_validation(config, names, weights)
+    split = PreparedSplit([config], config.data.validation_split)
+    open_validation(config, names, split, weights)
     assert opened == ["train"]
 
 

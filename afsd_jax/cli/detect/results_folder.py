@@ -2,23 +2,26 @@
 
 NAME.json holds all detections of one video. Its `external_data` has digests of what they depend on
 (`made_by`) and of what the other files show (`shown`), by which a later run knows whether the video
-is done. It is written last: if it exists, the other files do, too.
+is done. It is written last: if it exists, the other files do, too. Checksums of the other files
+(`files`) and of its own content (`content`) detect damage; folders of earlier versions have none.
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from afsd_jax.errors import UserError
 from afsd_jax.io import fingerprint, locks
-from afsd_jax.io.activitynet_json import join_predictions, predictions_of, write_predictions
-from afsd_jax.io.files import naming_failure, read_json
+from afsd_jax.io.activitynet_json import join_predictions, predictions, predictions_of
+from afsd_jax.io.files import naming_failure, read_json, write_json
+from afsd_jax.io.fingerprint import crc32c
 from afsd_jax.io.json_fields import number, require_dict
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
-from afsd_jax.results.writers import Selection, write_shown
+from afsd_jax.results.writers import FORMATS, Selection, write_shown
 from afsd_jax.types import Action
 
 
@@ -83,14 +86,15 @@ class ResultsFolder:
                 return False
             track = track._replace(actions=actions)
             same = made["shown"] == self._shown(track)
+            whole = self._whole(name, made) if same else {}
         except (UserError, KeyError, TypeError, ValueError):  # no file of `write`
             return False
-        missing = [path for path in self._for_people(name) if not (same and path.is_file())]
+        missing = [path for path in self._for_people(name) if path.suffix not in whole]
         if any(path.suffix == ".html" for path in missing):
             return False
         if missing or not same:
             damaged = made.get("damaged", {}).get(name, 0)
-            self._write(VideoReport(track, damaged=damaged), digest, missing)
+            self._write(VideoReport(track, damaged=damaged), digest, missing, whole)
         return True
 
     def write(self, video: VideoReport, digest: str) -> None:
@@ -128,6 +132,9 @@ class ResultsFolder:
         found = read_json(self._json(name))
         detections = predictions_of(found, self._json(name))[name]
         made: dict[str, Any] = require_dict(found["external_data"], f"{self._json(name)}: made")
+        content = made.pop("content", None)
+        if content is not None and content != fingerprint.of_values(found):
+            raise UserError(f"{self._json(name)}: is not as it was written")
         require_dict(made.get("damaged", {}), f"{self._json(name)}: damaged")
         duration_s = number(made["duration_s"], f"{self._json(name)}: duration_s")
         if duration_s <= 0:
@@ -141,7 +148,20 @@ class ResultsFolder:
             truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
         return fingerprint.of_values(*self._selection, truth)
 
-    def _write(self, video: VideoReport, digest: str, for_people: Sequence[Path]) -> None:
+    def _whole(self, name: str, made: Mapping[str, Any]) -> dict[str, int]:
+        """Returns the checksums of a video's files for people that are as they were written."""
+        sums = {path.suffix: crc32c(path) for path in self._all(name) if path.is_file()}
+        expected = made.get("files", sums)
+        return {suffix: value for suffix, value in sums.items() if expected.get(suffix) == value}
+
+    def _write(
+        self,
+        video: VideoReport,
+        digest: str,
+        for_people: Sequence[Path],
+        whole: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Writes files for people, and the JSON file with the checksums of these and `whole`."""
         name, duration_s, detections, _ = video.track
         for path in for_people:
             with naming_failure(path):
@@ -149,11 +169,18 @@ class ResultsFolder:
         made = {"made_by": digest, "shown": self._shown(video.track), "duration_s": duration_s}
         if video.damaged:
             made["damaged"] = {name: video.damaged}
+        made["files"] = {**whole, **{path.suffix: crc32c(path) for path in for_people}}
+        found = predictions({name: detections}, external_data=made)
+        made["content"] = fingerprint.of_values(found)
         with naming_failure(self._json(name)):
-            write_predictions(self._json(name), {name: detections}, external_data=made)
+            write_json(self._json(name), found | {"external_data": made})
 
     def _json(self, name: str) -> Path:
         return self.folder / f"{name}.json"
 
     def _for_people(self, name: str) -> list[Path]:
         return [self.folder / f"{name}.{suffix}" for suffix in self._formats]
+
+    def _all(self, name: str) -> list[Path]:
+        """Returns the files for people in all formats, also in those of other runs."""
+        return [self.folder / f"{name}.{suffix}" for suffix in FORMATS if suffix != "json"]

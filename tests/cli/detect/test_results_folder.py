@@ -18,6 +18,7 @@ from PIL import Image
 from afsd_jax import cli
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.io.activitynet_json import read_predictions
+from afsd_jax.io.locks import locked
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
 from afsd_jax.results.writers import FORMATS, Selection
@@ -169,6 +170,97 @@ def test_a_second_run_computes_only_what_is_missing_or_made_otherwise(folder, ru
     write_untrained(tmp_path / "other", "rgb", seed=1)
     assert "not computed again" not in run(*given, checkpoint=tmp_path / "other")[1]
     assert {f"{name}.json" for name in LENGTHS} <= anew(third, state(out))
+
+
+def flipped(content: bytes) -> bytes:
+    place = len(content) // 2
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
+def with_another_score(content: bytes) -> bytes:
+    edited = json.loads(content)
+    (detections,) = edited["results"].values()
+    detections[0]["score"] += 0.001
+    return json.dumps(edited, indent=1).encode()
+
+
+DAMAGES = {
+    "a flipped bit": flipped,
+    "cut short": lambda content: content[: len(content) // 2],
+    "empty": lambda content: b"",
+    "zeroed": lambda content: bytes(len(content)),
+}
+# Which file of each video is damaged; JSON files and pages need the video again.
+DAMAGED = (("json", "csv", "srt"), ("csv", "html", "srt"), ("srt", "json", "csv"), ("html",) * 3)
+
+
+def test_damaged_results_are_made_anew_and_never_read(folder, run, tmp_path):
+    out = tmp_path / "out"
+    given = folder / "in", f"--output={out}", "--format=csv,html,srt"
+    assert run(*given)[0] == 0
+    whole = {path.name: path.read_bytes() for path in out.iterdir()}
+    for damage, suffixes in zip(DAMAGES.values(), DAMAGED, strict=True):
+        damaged = [f"{name}.{suffix}" for name, suffix in zip("abc", suffixes, strict=True)]
+        for name in damaged:
+            (out / name).write_bytes(damage(whole[name]))
+        code, printed, _ = run(*given)
+        assert code == 0
+        assert f"holds {3 - sum('html' in n or 'json' in n for n in damaged)} of 3" in printed
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == whole, damaged
+    (out / "b.json").write_bytes(with_another_score(whole["b.json"]))
+    assert "holds 2 of 3" in run(*given)[1]
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+
+
+def test_a_folder_without_checksums_is_judged_by_its_digests(folder, run, tmp_path):
+    """As earlier versions wrote it; nothing is computed again."""
+    out = tmp_path / "out"
+    given = folder / "in", f"--output={out}", "--format=csv"
+    assert run(*given)[0] == 0
+    for name in LENGTHS:
+        content = json.loads((out / f"{name}.json").read_text())
+        del content["external_data"]["content"], content["external_data"]["files"]
+        (out / f"{name}.json").write_text(json.dumps(content))
+    before = state(out)
+    assert "holds 3 of 3 videos" in run(*given)[1]
+    assert anew(before, state(out)) == {"detections.json"}
+    (out / "a.csv").unlink()
+    assert "holds 3 of 3 videos" in run(*given)[1]
+    assert anew(before, state(out)) == {"detections.json", "a.csv", "a.json"}
+
+
+def test_files_of_another_selection_are_not_taken_for_those_of_this_one(folder, run, tmp_path):
+    given = folder / "in" / "a.mp4", f"--output={tmp_path / 'out'}"
+    assert run(*given, "--format=csv,srt", "--min-score=0.3")[0] == 0
+    assert run(*given, "--format=csv", "--min-score=0")[0] == 0
+    assert run(*given, "--format=csv,srt", "--min-score=0")[0] == 0
+    assert run(*given[:1], f"--output={tmp_path / 'new'}", "--format=srt", "--min-score=0")[0] == 0
+    assert (tmp_path / "out" / "a.srt").read_text() == (tmp_path / "new" / "a.srt").read_text()
+
+
+def test_a_result_does_not_depend_on_the_videos_beside_it(folder, run, tmp_path):
+    """Alone, beside others, and after a stop, JSON is the same to the last byte."""
+    together, one_by_one = tmp_path / "together", tmp_path / "one-by-one"
+    assert run(folder / "in", f"--output={together}", "--format=json")[0] == 0
+    for name in reversed(LENGTHS):
+        video = folder / "in" / f"{name}.mp4"
+        assert run(video, f"--output={one_by_one}", "--format=json")[0] == 0
+    assert "holds 3 of 3" in run(folder / "in", f"--output={one_by_one}", "--format=json")[1]
+    for name in (*LENGTHS, "detections"):
+        files = [out / f"{name}.json" for out in (together, one_by_one)]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(folder, run, tmp_path):
+    out = tmp_path / "out"
+    given = folder / "in", f"--output={out}", "--format=json"
+    with locked(out, "detecting"):
+        code, _, error = run(*given)
+        assert code == REFUSED
+        assert f"{out}: process {os.getpid()} on " in error
+        assert "has been detecting there since" in error
+        assert run(*given, "--shard=1/2")[0] == 0  # shards of one folder may run together
+    assert run(*given)[0] == 0
 
 
 def test_other_files_for_people_need_no_video_but_a_page_does(folder, run, tmp_path):
