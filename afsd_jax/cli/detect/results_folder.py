@@ -169,7 +169,8 @@ class ResultsFolder:
         made = {"made_by": digest, "shown": self._shown(video.track), "duration_s": duration_s}
         if video.damaged:
             made["damaged"] = {name: video.damaged}
-        made["files"] = {**whole, **{path.suffix: crc32c(path) for path in for_people}}
+        sums = {**whole, **{path.suffix: crc32c(path) for path in for_people}}
+        made["files"] = dict(sorted(sums.items()))
         found = predictions({name: detections}, external_data=made)
         made["content"] = fingerprint.of_values(found)
         with naming_failure(self._json(name)):
