@@ -111,6 +111,8 @@ class RunCheckpoints:
 
 def _check_space(folder: Path, arrays: Any) -> None:
     """Raises OSError if the disk has no space for the arrays; Orbax would print many tracebacks."""
+    if not hasattr(os, "posix_fallocate"):  # as on macOS
+        return
     size = sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20  # names and shapes
     with tempfile.TemporaryFile(dir=folder) as file:
         os.posix_fallocate(file.fileno(), 0, size)
