@@ -2,13 +2,14 @@
 
     python benchmarks/kills.py [KILLS] [--output FILE]
 
-Each command is run undisturbed once, and then killed by kill -9 and started again, KILLS times in
-all; whenever a run comes to its end, what it leaves is compared with what the undisturbed run left,
-and another one begins in an empty folder. Files must be equal to the last byte, and no child of a
-killed process may be there two seconds later.
+Each command runs undisturbed once. Then it is killed by kill -9 and started again, KILLS times in
+all. Whenever its results are complete, they are compared with those of the undisturbed run, and it
+begins again in an empty folder. Files must be equal to the last byte, and no child of a killed
+process may be there two seconds later.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -28,7 +29,7 @@ from afsd_jax.config import default_config, resolve
 from afsd_jax.data.builders.generator import CLASSES, Settings, synthesize
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.io import files
+from afsd_jax.io import files, locks
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
 
@@ -147,10 +148,15 @@ def is_running(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
+def names(folder: Path) -> set[str]:
+    """Returns the names of all files, without the lock that a killed process leaves."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name != locks.NAME)
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
-    """Returns the bytes of all files."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    """Returns the bytes of all files; see `names`."""
+    return {name: (folder / name).read_bytes() for name in names(folder)}
 
 
 def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
@@ -160,45 +166,44 @@ def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
 
 def campaign(command: Command, work: Path, kills: int) -> dict[str, Any]:
     """Kills a command so many times, and returns what was found."""
-    whole = work / f"{command.name}-whole"
+    whole, folder = (work / f"{command.name}-{kind}" for kind in ("whole", "killed"))
     began = time.monotonic()
-    finish(start(command, whole), whole)
-    seconds = time.monotonic() - began
+    process = start(command, whole)
+    seconds = 0.0  # until the last result is there
+    there = set[str]()
+    while process.poll() is None:
+        before, there = there, names(whole / command.results)
+        if there != before:
+            seconds = time.monotonic() - began
+        time.sleep(0.1)
+    finish(process, whole)
     expected = contents(whole / command.results)
-    results: dict[str, Any] = {
+    runs, left = 0, 0
+    wrong: list[str] = []
+    for count in range(1, kills + 1):
+        process = start(command, folder)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(random.uniform(0, seconds))
+        children = descendants(process.pid)
+        process.kill()
+        process.wait()
+        time.sleep(GONE_S)
+        left += sum(map(is_running, children))
+        if count == kills:
+            finish(start(command, folder), folder)
+        found = contents(folder / command.results)
+        if found.keys() == expected.keys():
+            runs, wrong = runs + 1, wrong + different(found, expected)
+            shutil.rmtree(folder)
+        print(f"{command.name}: {count} kills, {runs} runs, different: {wrong}", flush=True)
+    return {
         "undisturbed_s": round(seconds, 1),
         "files": len(expected),
-        "kills": 0,
-        "runs_compared": 0,
-        "children_left": 0,
-        "different": [],
+        "kills": kills,
+        "runs_compared": runs,
+        "children_left": left,
+        "different": wrong,
     }
-    folder = work / f"{command.name}-killed"
-
-    def compare() -> None:
-        wrong = different(contents(folder / command.results), expected)
-        results["different"] += wrong
-        results["runs_compared"] += 1
-        shutil.rmtree(folder)
-        print(f"{command.name}: {results['kills']} kills, different: {wrong}", flush=True)
-
-    while results["kills"] < kills:
-        process = start(command, folder)
-        try:
-            process.wait(random.uniform(0, seconds))
-        except subprocess.TimeoutExpired:
-            children = descendants(process.pid)
-            process.kill()
-            process.wait()
-            results["kills"] += 1
-            time.sleep(GONE_S)
-            results["children_left"] += sum(map(is_running, children))
-            continue
-        finish(process, folder)
-        compare()
-    finish(start(command, folder), folder)
-    compare()
-    return results
 
 
 def main() -> int:
