@@ -28,6 +28,7 @@ _FIELDS = (
 _SPLITS = {"train": "train_split", "validation": "validation_split"}  # fields of config.data
 _DIGITS = 12  # hexadecimal ones, of a digest
 _SHOWN = 5  # names in a message
+_MOST_VIDEOS = 20_000  # of a split whose videos are stored one by one, in each checkpoint
 
 Splits = dict[str, dict[str, Any]]
 Tree = TypeVar("Tree")
@@ -80,10 +81,20 @@ class RunIdentity(NamedTuple):
         return {
             split: {
                 "name": config.data[_SPLITS[split]],
-                "videos": {video.name: _digests(video, labels) for video in videos},
+                "videos": _digests_of(videos, labels),
             }
             for split, videos in self.videos.items()
         }
+
+
+def _digests_of(videos: Sequence[PreparedVideo], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Returns digests of frames and actions by video; of very many, those of all together."""
+    found = {video.name: _digests(video, labels) for video in videos}
+    if len(found) <= _MOST_VIDEOS:
+        return found
+    names, parts = list(found), zip(*found.values(), strict=True)
+    together = [fingerprint.of_values(names, list(part))[:_DIGITS] for part in parts]
+    return {f"all {len(found)} videos": together}
 
 
 def _digests(video: PreparedVideo, labels: Sequence[str]) -> list[str]:
@@ -200,10 +211,11 @@ def data_changes(then: Mapping[str, Any], now: Splits) -> list[str]:
         }
         changed = [f"{len(names)} {kind} ({_few(names)})" for kind, names in kinds.items() if names]
         if changed:
-            count = f"{len(after)} videos now, {len(before)} then"
+            counts = f"{len(after)} videos now, {len(before)} then, "
             called, earlier = now[split]["name"], then[split]["name"]
             called += f", earlier {earlier}" if earlier != called else ""
-            texts.append(f"{split} split ({called}): {count}: {', '.join(changed)}")
+            counts *= len(after) != len(before)
+            texts.append(f"{split} split ({called}): {counts}{', '.join(changed)}")
     return texts
 
 

@@ -16,12 +16,19 @@ import pytest
 from afsd_jax.configs import synthetic
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.io.run_log import read_records
 from afsd_jax.models import parameters
 from afsd_jax.training.loop import train
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.run_identity import Allowed, class_order, reorder_classes
+from afsd_jax.training.run_identity import (
+    Allowed,
+    RunIdentity,
+    class_order,
+    data_changes,
+    reorder_classes,
+)
 from afsd_jax.weights import checkpoint, checksums
 from tests import small_run
 
@@ -208,13 +215,13 @@ def test_a_renamed_class_is_refused_unless_it_is_stated(data, workdir, tmp_path)
 CHANGED = {
     "a video more": (
         {"actions": ACTIONS | {"e": [("run", 1.0, 2.0)]}},
-        r"train split \(train\): 5 videos now, 4 then: 1 new \(e\)",
+        r"train split \(train\): 5 videos now, 4 then, 1 new \(e\)",
     ),
     "another action": (
         {"actions": ACTIONS | {"b": [("run", 2.0, 5.0)], "d": [("swim", 2.0, 6.0)]}},
-        r"4 videos now, 4 then: 2 with other actions \(b, d\)",
+        r"train split \(train\): 2 with other actions \(b, d\)",
     ),
-    "other frames": ({"shift": 5}, r"4 videos now, 4 then: \d with other frames \("),
+    "other frames": ({"shift": 5}, r"train split \(train\): \d with other frames \("),
 }
 
 
@@ -235,8 +242,30 @@ def test_allowed_changes_are_those_of_the_next_checkpoint(data, workdir, tmp_pat
     changed = prepare(tmp_path / "new", **CHANGED["a video more"][0])
     assert train(configuration(changed, 3), workdir, allowed=Allowed(changed_data=True)) == 0
     assert train(configuration(changed, 3), workdir) == 0
-    with pytest.raises(UserError, match=r"4 videos now, 5 then: 1 gone \(e\)"):
+    with pytest.raises(UserError, match=r"4 videos now, 5 then, 1 gone \(e\)"):
         train(configuration(data, 3), workdir)
+
+
+def test_of_very_many_videos_the_digests_are_those_of_all_together():
+    def described(names: Sequence[str], label: int = 1) -> dict:
+        one = PreparedVideo(
+            *("", 10.0, 1.0, "jpeg", (4, 4, 3), np.array([[0.0, 2.0]]), np.array([label])),
+            *(Path("shard"), np.arange(4)),
+        )
+        videos = {"train": [one._replace(name=name) for name in names]}
+        identity = RunIdentity(["jump", "run"], ["jump", "run"], videos)
+        return identity.splits(synthetic.get_config())
+
+    many = [f"video_{number}" for number in range(20_001)]
+    then = described(many)
+    assert len(json.dumps(then)) < 200
+    assert data_changes(then, described(many)) == []
+    assert data_changes(then, described(many, label=2)) == [
+        "train split (train): 1 with other actions (all 20001 videos)"
+    ]
+    (changed,) = data_changes(then, described([*many[1:], "another"]))
+    assert "1 with other frames (all 20001 videos)" in changed
+    assert len(described(many[1:])["train"]["videos"]) == 20_000
 
 
 def test_another_split_is_named(data, workdir):
