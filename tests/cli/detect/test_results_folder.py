@@ -191,7 +191,12 @@ DAMAGES = {
     "zeroed": lambda content: bytes(len(content)),
 }
 # Which file of each video is damaged; JSON files and pages need the video again.
-DAMAGED = (("json", "csv", "srt"), ("csv", "html", "srt"), ("srt", "json", "csv"), ("html", "csv", "html"))
+DAMAGED = (
+    ("json", "csv", "srt"),
+    ("csv", "html", "srt"),
+    ("srt", "json", "csv"),
+    ("html", "csv", "html"),
+)
 
 
 def test_damaged_results_are_made_anew_and_never_read(folder, run, tmp_path):
