@@ -4,8 +4,8 @@
 
 Each command runs undisturbed once. Then it is killed by kill -9 and started again, KILLS times in
 all, always before its results are complete. Once they are, they are compared with those of the
-undisturbed run, and it begins again in an empty folder. Files must be equal to the last byte, and no child of a killed
-process may be there two seconds later.
+undisturbed run, and it begins again in an empty folder. Files must be equal to the last byte, and
+no child of a killed process may be there two seconds later.
 """
 
 import argparse
@@ -222,21 +222,18 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="JSON file of the results")
     args = parser.parse_args()
     random.seed(0)
-    with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        found = {
-            command.name: campaign(command, work, args.kills)
-            for command in commands(work)
-            if args.only in (None, command.name)
-        }
+    found: dict[str, Any] = {}
     results = {
         "command": "python benchmarks/kills.py",
         **provenance("jax", "numpy", "tensorflow-datasets", "openvino"),
-        **found,
     }
-    print(json.dumps(results, indent=1))
-    if args.output:
-        files.write_json(args.output, results)
+    with tempfile.TemporaryDirectory() as temporary:
+        for command in commands(Path(temporary)):
+            if args.only in (None, command.name):
+                found[command.name] = campaign(command, Path(temporary), args.kills)
+                if args.output:
+                    files.write_json(args.output, results | found)
+    print(json.dumps(results | found, indent=1))
     return int(any(x["different"] or x["children_left"] for x in found.values()))
 
 
