@@ -160,8 +160,6 @@ def setup(
     if is_main:
         log.info("\n".join(parameter_counts(state)))
     first, train = int(state.step), config.train
-    network = parameters.abstract_network(config)
-    optimizer = make_optimizer(config.optimizer, schedule.last)
     return Run(
         config=config,
         workdir=workdir,
@@ -174,9 +172,7 @@ def setup(
         state=state,
         first=first,
         schedule=schedule,
-        step=make_train_step(
-            network, optimizer, config, mesh, lambda: f"{config.to_json()} {schedule.last}"
-        ),
+        step=train_step(config, schedule, mesh),
         learning_rates=learning_rates(config.optimizer, schedule.last),
         validator=validator,
         clip_losses=clip_losses,
@@ -222,6 +218,15 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Sc
         evaluate_every=steps_between(evaluate_every, steps_per_epoch) or 0,
         save_every=steps_between(train.checkpoint_every, steps_per_epoch) or 0,
         kept=frozenset(epoch * steps_per_epoch for epoch in train.keep_epochs),
+    )
+
+
+def train_step(config: ml_collections.ConfigDict, schedule: Schedule, mesh: Mesh) -> TrainStep:
+    """Returns what computes a step of the run."""
+    network = parameters.abstract_network(config)
+    optimizer = make_optimizer(config.optimizer, schedule.last)
+    return make_train_step(
+        network, optimizer, config, mesh, lambda: f"{config.to_json()} {schedule.last}"
     )
 
 
