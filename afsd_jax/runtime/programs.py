@@ -99,7 +99,8 @@ class Program:
         if program is not None:
             return program
         lowered = self._lowered(args)
-        content = _digest(_environment(), lowered.as_text())
+        # The lowered form lacks arguments that the function does not use; the program has them.
+        content = _digest(_environment(), arguments, places, lowered.as_text())
         program = _loaded(_folder.read(content))
         if program is None:
             with _cache_of_jax.off():

@@ -145,6 +145,15 @@ def test_a_program_serves_arguments_of_several_shapes(folder):
         assert len(program.executables) == 3
 
 
+def test_arguments_that_a_function_does_not_use_may_have_other_shapes(folder):
+    for columns in (2, 3, 2):  # the lowered form is the same
+        np.testing.assert_array_equal(Program(_first, str)(X, X[:, :columns]), X + 1)
+
+
+def _first(x: jax.Array, unused: jax.Array) -> jax.Array:
+    return x + 1
+
+
 CODE = """
 import sys, jax, numpy as np
 jax.config.update("jax_compilation_cache_dir", sys.argv[1] + "/jax")
