@@ -108,3 +108,30 @@ def test_each_picture_is_shown_when_it_is_due(tmp_path, name, fault):
     joined = tmp_path / f"joined.{container.suffix}"
     joined.write_bytes(content)
     check(joined, range(len(times_s)), times_s, end_s, slack=1)
+
+
+def test_a_packed_bitstream_in_avi(tmp_path):
+    """DivX puts a B-frame into the packet before its own, which is then nearly empty."""
+    options = {"bf": "1", "g": "300", "b_strategy": "0"}
+    plain = write(tmp_path / "plain.avi", range(60), codec="mpeg4", options=options)
+    begin = b"\0\0\1\xb6"  # of a picture; its kind follows, in two bits: I, P or B
+    with av.open(str(plain)) as source, av.open(str(tmp_path / "packed.avi"), "w") as packed:
+        pictures = [bytes(packet) for packet in source.demux(video=0) if packet.size]
+        first = pictures[0].index(begin)
+        mark = b"\0\0\1\xb2DivX503b1393p"
+        contents = [pictures[0][:first] + mark + pictures[0][first:]]
+        for one in pictures[1:]:
+            if one[one.index(begin) + 4] >> 6 == 2:
+                contents[-1] += one
+                contents.append(begin + b"\x51\0\0")  # a picture that is not coded
+            else:
+                contents.append(one)
+        stream = packed.add_stream_from_template(source.streams.video[0])
+        for number, content in enumerate(contents):
+            packet = av.Packet(content)
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 30), stream
+            packet.is_keyframe = number == 0
+            packed.mux(packet)
+    assert len(contents) == 60
+    check(tmp_path / "packed.avi", range(60), seconds(0, 60), 2)
