@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax.data.decode import joined
+from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
-from tests.barcodes import write
+from tests.barcodes import HEIGHT, WIDTH, number_of, write
 from tests.clocks import read_pipe, seconds
 
 HEADERS = {
@@ -91,3 +92,11 @@ def test_a_broken_second_recording_of_a_pipe_is_damage(tmp_path):
     found, reader = read_pipe(path)
     assert found == [*range(2, 60, 3), *range(62, 120, 3)]
     assert reader.damaged == 1
+
+
+def test_a_name_that_looks_like_an_address_is_a_name(tmp_path):
+    parts = [write(tmp_path / f"{k}.mkv", range(30 * k, 30 * k + 30)) for k in range(3)]
+    path = tmp_path / "subfile,,start,0,end,9,,:é b.mkv"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    reader = VideoReader(path, 10, (HEIGHT, WIDTH))
+    assert [number_of(image) for image in reader] == list(range(2, 90, 3))
