@@ -1,4 +1,4 @@
-"""Reads mutated checkpoints, prepared data sets, annotations, run folders and result folders.
+"""Reads mutated checkpoints, prepared data, annotations, runs, results and feature caches.
 
     python benchmarks/fuzz_files.py --output benchmarks/results/fuzz_files.json
 
@@ -9,7 +9,7 @@ a UserError of one line, more than 20 s of processor time or of waiting, more th
 file outside the case's folder. A module beside the working folder, which some mutations name,
 writes such a file when it is imported.
 Accepted cases whose result is not the honest one are counted: a mutation may be a valid change.
-They are faults where checksums were not forged, too: in checkpoints and shards.
+Where there are checksums, they are faults unless these were forged, too.
 """
 
 import argparse
@@ -43,6 +43,12 @@ CASES_PER_WORKER = 1000
 KINDS = tuple(READERS)
 
 
+def digest(result: Any, folder: Path) -> str:
+    """Returns a digest of what was read, without the names of temporary folders."""
+    text = repr(result).replace(str(folder), "").replace(folder.parent.name, "")
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
 def work(connection: Connection, cwd: Path) -> None:
     """Reads the cases that come, and answers what became of each."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -61,9 +67,9 @@ def work(connection: Connection, cwd: Path) -> None:
         outcome: dict[str, Any] = {"outcome": "accepted", "said": ""}
         Path("/proc/self/clear_refs").write_text("5")  # the peak of this case begins here
         try:
-            result = repr(READERS[kind](folder, out))
-            result = result.replace(str(folder), "").replace(folder.parent.name, "")
-            outcome["digest"] = hashlib.sha256(result.encode("utf-8", "replace")).hexdigest()
+            result = READERS[kind](folder, out)
+            parts = result if isinstance(result, dict) else {"": result}
+            outcome["digests"] = {name: digest(part, folder) for name, part in parts.items()}
         except UserError as error:
             lines = str(error).count("\n")
             outcome = {"outcome": "refused" if not lines else "several lines", "said": str(error)}
@@ -126,8 +132,13 @@ def files_below(root: Path) -> set[str]:
 
 def has_checksums(kind: str, done: str) -> bool:
     """Returns whether all that was changed has checksums that were not forged."""
-    shards_only = all(".tfrecord" in one and "bytes" in one for one in done.split(", "))
-    return "forged" not in done and (kind == "checkpoint" or (kind == "prepared" and shards_only))
+    changes = done.split(", ")
+    bytes_only = all(change.startswith("bytes of") for change in changes)
+    if kind == "prepared":
+        return bytes_only and all(".tfrecord" in change for change in changes)
+    if kind == "results":  # of two changes of values, one may remove the checksum
+        return bytes_only or len(changes) == 1
+    return kind in ("checkpoint", "features") and "forged" not in done
 
 
 def fuzz(kind: str, count: int, root: Path, seed: int) -> dict[str, Any]:
@@ -136,7 +147,7 @@ def fuzz(kind: str, count: int, root: Path, seed: int) -> dict[str, Any]:
     messages: Counter[str] = Counter()
     honest = root / "honest" / kind
     case, out = root / "case" / kind, root / "case" / "out"
-    expected = ""
+    expected: dict[str, str] = {}
     for number in range(-1, count):
         if worker.cases >= CASES_PER_WORKER:
             worker.close()
@@ -151,11 +162,15 @@ def fuzz(kind: str, count: int, root: Path, seed: int) -> dict[str, Any]:
         answer = worker.read(kind, case, out, limit_s)
         outcome = answer["outcome"]
         if number < 0:
-            expected = answer.get("digest", "")
+            expected = answer.get("digests", {})
             if outcome != "accepted":
                 raise SystemExit(f"the honest {kind} is not read: {answer}")
-        elif outcome == "accepted" and answer["digest"] != expected:
-            outcome = "accepted, different"
+        elif outcome == "accepted":
+            found = answer.pop("digests")
+            if any(expected[part] != value for part, value in found.items()):
+                outcome = "accepted, different"
+            elif found != expected:
+                outcome = "made anew"  # what is damaged counts as missing
         new = {path for path in files_below(root) - before if not path.startswith("case/")}
         wrong = outcome in ("traceback", "several lines", "hang", "died")
         wrong |= has_checksums(kind, done) and outcome == "accepted, different"

@@ -8,7 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 CLASSES = ["jump", "run"]
+FEATURES = {
+    f"{name}_0_0.features": np.random.default_rng(seed).normal(size=(9, 50)).astype(np.float16)
+    for seed, name in enumerate("abc")
+}
 ANNOTATIONS = {
     "truth.json": {
         "database": {
@@ -64,11 +70,10 @@ def small_config() -> Any:
 
 def write_honest(folder: Path) -> None:
     """Writes one folder of each kind."""
-    import numpy as np
-
     from afsd_jax.cli.detect.results_folder import ResultsFolder
     from afsd_jax.data.builders.prepare_options import PrepareOptions
     from afsd_jax.data.datasets import prepare_dataset
+    from afsd_jax.data.storage.feature_file import FeatureFile
     from afsd_jax.io import files
     from afsd_jax.models import parameters
     from afsd_jax.report.page import VideoReport
@@ -110,11 +115,11 @@ def write_honest(folder: Path) -> None:
         found = [Detection("jump", 0.9, 1.0, 4.5), Detection("run", 0.3, 5.0, 7.0)]
         results.write(VideoReport(Track(name, 20.0, found), damaged=name == "a"), "digest")
     results.finish(["a", "b"])
+    for name, rows in FEATURES.items():
+        FeatureFile(folder / "features" / name, *rows.shape).write([rows])
 
 
 def read_checkpoint(folder: Path, out: Path) -> Any:
-    import numpy as np
-
     from afsd_jax.weights import loading
 
     read = loading.load_checkpoint(folder)
@@ -177,12 +182,32 @@ def read_results(folder: Path, out: Path) -> Any:
     from afsd_jax.io.activitynet_json import read_predictions
     from afsd_jax.results.writers import Selection
 
-    results = ResultsFolder(folder, ["csv", "srt", "vtt", "html"], Selection())
-    done = [name for name in "ab" if results.complete(name, "digest")]
-    results.finish(done)
-    results = ResultsFolder(folder, ["csv", "srt", "vtt"], Selection(min_score=0.5))
-    done = [name for name in done if results.complete(name, "digest")]
-    return [done, read_predictions(results.combined)]
+    formats = ("csv", "srt", "vtt", "html")
+    results = ResultsFolder(folder, formats, Selection())
+    found: dict[str, Any] = {}
+    for name in "ab":
+        if results.complete(name, "digest"):
+            texts = [(folder / f"{name}.{suffix}").read_text() for suffix in formats]
+            found[name] = [texts, read_predictions(folder / f"{name}.json")]
+    results.finish(list(found))
+    results = ResultsFolder(folder, formats[:3], Selection(min_score=0.5))
+    for name in found:
+        found[name].append(results.complete(name, "digest"))
+    return found
+
+
+def read_features(folder: Path, out: Path) -> Any:
+    from afsd_jax.data.storage.feature_file import FeatureFile
+
+    found = {}
+    for name, rows in FEATURES.items():
+        file = FeatureFile(folder / name, *rows.shape)
+        if file.is_intact():
+            found[name] = file.read(0, len(rows)).tolist()
+        else:
+            file.write([rows])
+            assert file.is_intact()
+    return found
 
 
 READERS: dict[str, Callable[[Path, Path], Any]] = {
@@ -191,4 +216,5 @@ READERS: dict[str, Callable[[Path, Path], Any]] = {
     "annotations": read_annotations,
     "run": read_run,
     "results": read_results,
+    "features": read_features,
 }
