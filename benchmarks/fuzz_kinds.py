@@ -68,55 +68,68 @@ def small_config() -> Any:
     return resolve(config, len(CLASSES))
 
 
-def write_honest(folder: Path) -> None:
-    """Writes one folder of each kind."""
-    from afsd_jax.cli.detect.results_folder import ResultsFolder
-    from afsd_jax.data.builders.prepare_options import PrepareOptions
-    from afsd_jax.data.datasets import prepare_dataset
-    from afsd_jax.data.storage.feature_file import FeatureFile
-    from afsd_jax.io import files
+def write_checkpoint(folder: Path) -> None:
     from afsd_jax.models import parameters
-    from afsd_jax.report.page import VideoReport
-    from afsd_jax.report.tracks import Track
-    from afsd_jax.results.writers import Selection
-    from afsd_jax.types import Detection
     from afsd_jax.weights import checkpoint
 
     config = small_config()
     weights = parameters.flatten(parameters.build_network(config))
-    checkpoint.write(folder / "checkpoint", weights, config, CLASSES)
+    checkpoint.write(folder, weights, config, CLASSES)
+
+
+def write_annotations(folder: Path) -> None:
+    folder.mkdir()
     for name, content in ANNOTATIONS.items():
-        path = folder / "annotations" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+def write_prepared(folder: Path) -> None:
+    from afsd_jax.data.builders.prepare_options import PrepareOptions
+    from afsd_jax.data.datasets import prepare_dataset
+    from afsd_jax.io import files
+
     source = folder / "source"
-    source.mkdir()
+    source.mkdir(parents=True)
     for name in "ab":
         frames = np.random.default_rng(0).integers(0, 256, (60, 20, 20, 3), np.uint8)
         np.save(source / f"{name}.npy", frames)
     files.write_json(source / "truth.json", ANNOTATIONS["truth.json"])
     for encoding in ("jpeg", "png"):
         options = PrepareOptions(source, encoding=encoding, size=20, fps=3.0, workers=1)
-        prepare_dataset("videos", folder / encoding, options=options)
-    (folder / "prepared").mkdir()
-    for encoding in ("jpeg", "png"):
-        shutil.move(folder / encoding / "videos" / "rgb", folder / "prepared" / encoding)
-        shutil.rmtree(folder / encoding)
+        prepare_dataset("videos", folder / "made", options=options)
+        shutil.move(folder / "made" / "videos" / "rgb", folder / encoding)
+        shutil.rmtree(folder / "made")
     shutil.rmtree(source)
-    run = folder / "run"
-    run.mkdir()
-    (run / "config.json").write_text(config.to_json())
+
+
+def write_run(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "config.json").write_text(small_config().to_json())
     records = [{"step": s, "total": 1 / s, "clips_per_s": 2.0, "input_wait": 0.1} for s in (1, 2)]
     evaluated = {"average_mAP": 0.5, "mAP@0.5": 0.6, "ap": {"jump": [0.5], "run": [0.7]}}
     lines = [*records, {"step": 2, "validation": evaluated | {"loss/total": 0.4}}]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    results = ResultsFolder(folder / "results", ["csv", "srt", "vtt", "html"], Selection())
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_results(folder: Path) -> None:
+    from afsd_jax.cli.detect.results_folder import ResultsFolder
+    from afsd_jax.report.page import VideoReport
+    from afsd_jax.report.tracks import Track
+    from afsd_jax.results.writers import Selection
+    from afsd_jax.types import Detection
+
+    results = ResultsFolder(folder, ["csv", "srt", "vtt", "html"], Selection())
     for name in "ab":
         found = [Detection("jump", 0.9, 1.0, 4.5), Detection("run", 0.3, 5.0, 7.0)]
         results.write(VideoReport(Track(name, 20.0, found), damaged=name == "a"), "digest")
     results.finish(["a", "b"])
+
+
+def write_features(folder: Path) -> None:
+    from afsd_jax.data.storage.feature_file import FeatureFile
+
     for name, rows in FEATURES.items():
-        FeatureFile(folder / "features" / name, *rows.shape).write([rows])
+        FeatureFile(folder / name, *rows.shape).write([rows])
 
 
 def read_checkpoint(folder: Path, out: Path) -> Any:
@@ -210,11 +223,13 @@ def read_features(folder: Path, out: Path) -> Any:
     return found
 
 
-READERS: dict[str, Callable[[Path, Path], Any]] = {
-    "checkpoint": read_checkpoint,
-    "prepared": read_prepared,
-    "annotations": read_annotations,
-    "run": read_run,
-    "results": read_results,
-    "features": read_features,
+Writer, Reader = Callable[[Path], None], Callable[[Path, Path], Any]
+# What writes an honest folder of a kind, and what reads it and writes to another one.
+KINDS: dict[str, tuple[Writer, Reader]] = {
+    "checkpoint": (write_checkpoint, read_checkpoint),
+    "prepared": (write_prepared, read_prepared),
+    "annotations": (write_annotations, read_annotations),
+    "run": (write_run, read_run),
+    "results": (write_results, read_results),
+    "features": (write_features, read_features),
 }
