@@ -265,3 +265,69 @@ def test_beams_runners_are_checked_by_name_before_anything_starts(
     }[command]
     assert f"Beam has no runner {runner!r}; there are" in run(arguments, capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["evil.py"]
+
+
+SEGMENT = '{"label": "jump", "score": %s, "segment": [%s, %s]}'
+HOSTILE_JSON = [
+    "",
+    "null",
+    "[" * 100_000,
+    '{"results":' * 100_000,
+    "9" * 10_000,
+    '{"step": 1, "total": 1e400}',
+    '{"results": {"a": [' + SEGMENT % ("1e400", 0, 1) + "]}}",
+    '{"results": {"a": [' + SEGMENT % (1, 0, "1e400") + "]}}",
+    '{"results": {"a": [' + SEGMENT % (1, "NaN", 1) + "]}}",
+    '{"results": {"../x\\u001b[2J": [' + SEGMENT % (1, 0, 1) + "]}}",
+    '{"database": {"a": {"subset": "test", "duration": 1e400, "annotations": []}}}',
+    '{"data": {"fps": "1e400"}, "model": {"channels": 1e400}}',
+    '{"a": 1e400}',
+    "\0\x1b[2J",
+    "\ud800",
+]
+JSON_READERS = {
+    "metrics": "runs {folder} --output={out}/x.html",
+    "predictions": "evaluate --predictions={file} --ground-truth={truth} --output={out}/x.json",
+    "truth": "evaluate --predictions={honest} --ground-truth={file} --output={out}/x.json",
+    "annotations": "prepare videos --source={source} --annotations={file} --output={out}/data",
+}
+
+
+@pytest.mark.parametrize("name", JSON_READERS)
+def test_json_that_no_command_writes_is_one_line_or_left_out(honest, tmp_path, capsys, name):
+    predictions = tmp_path / "honest.json"
+    predictions.write_text('{"results": {"a": [' + SEGMENT % (0.5, 1, 3) + "]}}")
+    for number, content in enumerate(HOSTILE_JSON):
+        folder, out = tmp_path / f"{number}", tmp_path / f"out_{number}"
+        folder.mkdir()
+        out.mkdir()
+        for file in ("x.json", "metrics.jsonl", "config.json"):
+            (folder / file).write_bytes(content.encode("utf-8", "surrogatepass"))
+        places = {
+            "folder": folder,
+            "file": folder / "x.json",
+            "out": out,
+            "honest": predictions,
+            "truth": honest / "source" / "truth.csv",
+            "source": honest / "source",
+        }
+        before = sorted(path.name for path in tmp_path.iterdir())
+        code = cli.main(JSON_READERS[name].format_map(places).split())
+        printed = capsys.readouterr()
+        errors = [line for line in printed.err.splitlines() if line.startswith("error:")]
+        assert (code, len(errors)) in ((0, 0), (1, 0), (2, 1)), (content[:80], code, printed.err)
+        assert "Traceback" not in printed.err
+        assert "\x1b" not in (printed.out + printed.err).replace("\x1b[A", "")
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("content", ["null", "[1]", '{"a": 1e400}', '{"a": -1}', '{"a": "x"}'])
+@pytest.mark.parametrize("flag", ["--durations", "--video-scores"])
+def test_durations_and_scores_of_no_sense_are_refused(honest, tmp_path, capsys, flag, content):
+    (tmp_path / "x.json").write_text(content)
+    video = ["--fps=10", str(honest / "source" / "a.npy")]
+    checkpoint = f"--checkpoint={honest / 'checkpoint'}"
+    arguments = ["detect", checkpoint, f"{flag}={tmp_path / 'x.json'}", *video]
+    line = run([*arguments, f"--output={tmp_path / 'out.json'}"], capsys)
+    assert re.search(r"x\.json|a: its duration must be a positive number", line)
+    assert not (tmp_path / "out.json").exists()
