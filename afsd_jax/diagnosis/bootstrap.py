@@ -66,10 +66,10 @@ class ApIntervals(NamedTuple):
         }
 
 
-def draw_weights(num_videos: int, samples: int, seed: int) -> NDArray[np.float32]:
+def draw_weights(num_videos: int, samples: int, seed: int) -> NDArray[np.uint8]:
     """Returns how often each video is drawn in each of S samples: [V, S]."""
     rng = np.random.default_rng(seed)
-    weights = np.empty((num_videos, samples), np.float32)
+    weights = np.empty((num_videos, samples), np.uint8)  # more than 255 has no chance
     for part in chunks(samples, num_videos):
         count = part.stop - part.start
         drawn = rng.integers(0, num_videos, (num_videos, count)) * count + np.arange(count)
@@ -79,7 +79,7 @@ def draw_weights(num_videos: int, samples: int, seed: int) -> NDArray[np.float32
 
 
 def resample_ap(
-    tables: Tables, weights: NDArray[np.float32], matched: NDArray[np.int64]
+    tables: Tables, weights: NDArray[np.uint8], matched: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Returns the average precision of each class in each sample of videos.
 
@@ -96,44 +96,60 @@ def resample_ap(
         hits = matched[:, rows] >= 0
         columns = np.flatnonzero(hits.any(axis=0))  # hits at any threshold
         videos = tables.detection_videos[rows]
-        until, present = counts_until(videos, columns)
         in_class = tables.action_classes == index
-        actions, number = np.unique(tables.action_videos[in_class], return_counts=True)
-        for part in chunks(weights.shape[1], len(columns) + len(present)):
+        for part in chunks(weights.shape[1], len(columns)):
             drawn = weights[:, part]
-            total = number.astype(np.float32) @ drawn[actions]
-            ranks = np.maximum(until @ drawn[present], 1)
+            total = weighted_sum(tables.action_videos[in_class], drawn)
+            ranks = np.maximum(weighted_ranks(videos, columns, drawn), 1)
             for h, hit in enumerate(hits[:, columns]):
                 area = _weighted_area(drawn, videos[columns[hit]], ranks, np.flatnonzero(hit))
                 ap[index, h, part] = np.where(total > 0, area / np.maximum(total, 1), np.nan)
     return ap
 
 
-def counts_until(
-    videos: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Returns how many of the first rows of a ranking belong to each video.
+def weighted_sum(videos: NDArray[np.int64], weights: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns the sum of the weights ([V, S]) of items, whose videos are given: [S]."""
+    present, counts = np.unique(videos, return_counts=True)
+    return counts.astype(np.float32) @ weights[present].astype(np.float32)
+
+
+def weighted_ranks(
+    videos: NDArray[np.int64], ends: NDArray[np.int64], weights: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Returns the weighted number of rows of a ranking up to certain ones.
 
     Args:
       videos: [P] video of each row.
       ends: [K] ascending positions; row `end` itself counts.
+      weights: [V, S] how often each video counts.
 
     Returns:
-      [K, U] counts, and [U] the videos that occur.
+      [K, S].
     """
-    counted = videos[: ends[-1] + 1 if len(ends) else 0]
-    step = np.searchsorted(ends, np.arange(len(counted)))
-    present, column = np.unique(counted, return_inverse=True)
-    cells = np.bincount(step * len(present) + column, minlength=len(ends) * len(present))
-    table = cells.reshape(len(ends), len(present)).astype(np.float32)
-    return np.cumsum(table, axis=0, out=table), present
+    ranks = np.empty((len(ends), weights.shape[1]), np.float32)
+    present, column = np.unique(videos[: ends[-1] + 1 if len(ends) else 0], return_inverse=True)
+    drawn = weights[present].astype(np.float32)
+    size = len(present)
+    before = np.zeros(size, np.float32)  # rows of each video before a block of ends
+    for part in chunks(len(ends), size):
+        first = ends[part.start - 1] + 1 if part.start else 0
+        block = ends[part]
+        step = np.searchsorted(block, np.arange(first, block[-1] + 1))
+        cells = step * size + column[first : block[-1] + 1]
+        counts = np.bincount(cells, minlength=len(block) * size).reshape(len(block), size)
+        table = counts.astype(np.float32)
+        table[0] += before
+        np.cumsum(table, axis=0, out=table)
+        before = table[-1]
+        np.matmul(table, drawn, out=ranks[part])
+    return ranks
 
 
-def chunks(samples: int, rows: int) -> Iterator[slice]:
-    """Yields slices of samples so that arrays [rows, samples] have about `_CHUNK` numbers."""
-    step = max(_CHUNK // max(rows, 1), 1)
-    for start in range(0, samples, step):
-        yield slice(start, min(start + step, samples))
+def chunks(length: int, width: int) -> Iterator[slice]:
+    """Yields slices of a length so that arrays [slice, width] have at most `_CHUNK` numbers."""
+    step = max(_CHUNK // max(width, 1), 1)
+    for start in range(0, length, step):
+        yield slice(start, min(start + step, length))
 
 
 def interval(value: NDArray[np.float64] | float, sampled: NDArray[np.floating]) -> Interval:
@@ -205,7 +221,7 @@ def listed(values: NDArray[np.float64]) -> Any:
 
 
 def _weighted_area(
-    weights: NDArray[np.float32],
+    weights: NDArray[np.uint8],
     videos: NDArray[np.int64],
     ranks: NDArray[np.float32],
     rows: NDArray[np.int64],

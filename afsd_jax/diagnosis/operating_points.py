@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.diagnosis.bootstrap import LEVEL, chunks, counts_until, draw_weights
+from afsd_jax.diagnosis.bootstrap import LEVEL, chunks, draw_weights, weighted_ranks, weighted_sum
 from afsd_jax.evaluation import Tables, by_class, match
 
 
@@ -173,7 +173,7 @@ def _point(
     rows: NDArray[np.int64],
     hits: NDArray[np.bool_],
     actions: NDArray[np.bool_],
-    weights: NDArray[np.float32],
+    weights: NDArray[np.uint8],
 ) -> OperatingPoint:
     """Returns the operating point of some detections (rows) and actions ([A])."""
     curve = curve_of(tables.scores[rows], hits[rows], int(np.count_nonzero(actions)))
@@ -184,14 +184,14 @@ def _point(
     candidates = np.flatnonzero(np.diff(curve.hits, prepend=0))
     ends = curve.detections[candidates] - 1
     videos = tables.detection_videos[rows]
-    until, present = counts_until(videos, ends)
-    of_hits, hit_videos = counts_until(videos[hits[rows]], curve.hits[candidates] - 1)
-    places, number = np.unique(tables.action_videos[actions], return_counts=True)
+    hit_ends = curve.hits[candidates] - 1
     best, f1 = [], []
-    for part in chunks(weights.shape[1], len(ends) + len(present)):
+    for part in chunks(weights.shape[1], len(ends)):
         drawn = weights[:, part]
-        counted = until @ drawn[present] + number.astype(np.float32) @ drawn[places]
-        values = 2 * (of_hits @ drawn[hit_videos]) / np.maximum(counted, 1)
+        counted = weighted_ranks(videos, ends, drawn)
+        counted += weighted_sum(tables.action_videos[actions], drawn)
+        values = 2 * weighted_ranks(videos[hits[rows]], hit_ends, drawn)
+        values /= np.maximum(counted, 1)
         index = np.argmax(values, axis=0)
         highest = np.take_along_axis(values, index[None], axis=0)[0]
         best.append(curve.thresholds[candidates[index]][highest > 0])

@@ -96,6 +96,37 @@ def test_a_group_of_all_actions_has_the_normalised_map():
     np.testing.assert_allclose(group.mean_ap, whole.mean_ap)
 
 
+@settings(max_examples=30, deadline=None)
+@given(evaluations())
+def test_the_normalised_map_of_a_group_equals_one_by_one(evaluated):
+    tables, misses = analysed(*evaluated, TIOUS)
+    matched = evaluation.match(tables, TIOUS)
+    edges = {"length": (0.0, 1.0, 2.0, np.inf)}
+    typical = len(tables.actions) / len(tables.classes)
+    for group in group_actions(tables, edges, misses.found, matched)["length"]:
+        for h in range(len(TIOUS)):
+            values = []
+            for label, rows in enumerate(evaluation.by_class(tables)):
+                number = sum(tables.action_classes[row] == label for row in group.actions)
+                if not number:
+                    continue
+                found = false = 0
+                points = []
+                for action in matched[h, rows]:
+                    if action < 0:
+                        false += 1
+                    elif action in group.actions:
+                        found += 1
+                        weighed = found / number * typical
+                        points.append(weighed / (weighed + false))
+                area = sum(max(points[rank:]) for rank in range(len(points)))
+                values.append(area / number)
+            if values:
+                assert group.mean_ap[h] == pytest.approx(np.mean(values), abs=1e-12)
+            else:
+                assert np.isnan(group.mean_ap[h])
+
+
 def test_actions_of_unknown_coverage_are_in_no_group():
     truth = {"a": AnnotatedVideo("test", None, (Action("run", 0, 10),))}
     tables, misses = analysed(truth, {})
