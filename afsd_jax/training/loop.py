@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import ml_collections
 
+from afsd_jax.diagnosis.validation_files import write_validation
 from afsd_jax.evaluation import Metrics
 from afsd_jax.io.locks import locked
 from afsd_jax.io.run_log import LOSS, VALIDATION
@@ -103,8 +104,17 @@ def evaluate(run: Run, number: int, interruption: Interruption) -> Metrics | Non
         losses = {LOSS + name: x for name, x in run.clip_losses(weights).items()}
         run.log.write(number, {VALIDATION: metrics.as_dict() | losses})
         run.show(mAP=f"{100 * metrics.average_map:.2f}")
+        if metrics.average_map >= max(scores(run.log).values()):
+            run.log.attempt(lambda: keep_validation(run, number))
         run.log.attempt(lambda: run_page.write_page(run.workdir))
     return metrics
+
+
+def keep_validation(run: Run, number: int) -> None:
+    """Writes the detections of the last evaluation, and their page, into the run's folder."""
+    if run.validator is not None:
+        truth, found, tious = run.validator.truth, run.validator.found, run.validator.tious
+        write_validation(run.workdir, truth, found, tious, number, run.config.data.dataset)
 
 
 def save(run: Run, metrics: Metrics | None) -> None:

@@ -164,7 +164,13 @@ class ClipLosses:
 
 
 class Validator:
-    """Computes the metrics of weights on a split."""
+    """Computes the metrics of weights on a split.
+
+    Attributes:
+      truth: annotations of its videos.
+      found: detections of the last evaluation, by video.
+      tious: thresholds.
+    """
 
     def __init__(self, config: ml_collections.ConfigDict, split: PreparedSplit, predict: Predict):
         """Reads the ground truth.
@@ -178,13 +184,14 @@ class Validator:
           UserError: no video of the split has an action.
         """
         self._predict = predict
-        self._truth = truth_of(config, split)
-        if not any(video.actions for video in self._truth.values()):
+        self.found: dict[str, list[Detection]] = {}
+        self.truth = truth_of(config, split)
+        if not any(video.actions for video in self.truth.values()):
             raise UserError(
                 f"{split.folders[0]}: no action is in config.data.validation_split="
                 f"{config.data.validation_split!r}; choose another"
             )
-        self._tious = evaluation.tious_of(config.data.dataset)
+        self.tious = evaluation.tious_of(config.data.dataset)
 
     def __call__(
         self, weights: NamedWeights, stops: Callable[[], Any] = lambda: False
@@ -195,7 +202,8 @@ class Validator:
             found[name] = detections
             if stops():
                 return None
-        return evaluation.evaluate(self._truth, found, self._tious)
+        self.found = found
+        return evaluation.evaluate(self.truth, found, self.tious)
 
 
 def open_validation(

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import cli, evaluation
+from afsd_jax.diagnosis.validation_files import read_validation
 from afsd_jax.io import activitynet_json
 from afsd_jax.io.run_log import LOSS, VALIDATION, RunLog
 from afsd_jax.training.monitoring import stops_early
@@ -108,12 +109,19 @@ def test_a_run_can_be_watched(run, capsys, tmp_path, browser):
     assert cli.main(["runs", str(run), str(tmp_path / "other"), f"--output={page}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:3]] == [["work", "4"], ["other", "4"]]
-    for path in (run / "report.html", page):
+    assert "have the same mAP" in " ".join(lines)
+    kept = read_validation(run)
+    assert kept is not None
+    best = max(r["validation"]["average_mAP"] for r in records(run) if "validation" in r)
+    average = evaluation.score(kept.tables, kept.tious).average_map
+    assert average == pytest.approx(best, abs=1e-9)
+    for path in (run / "report.html", page, run / "evaluation.html"):
         tab = browser.new_page()
         problems: list[str] = []
         tab.on("pageerror", lambda error, problems=problems: problems.append(str(error)))
         tab.goto(path.as_uri())
         assert tab.locator("polyline").count() >= 2
+        assert path.name == "evaluation.html" or "evaluation.html" in path.read_text()
         assert problems == []
         tab.close()
     assert cli.main(["runs", str(tmp_path)]) == 2

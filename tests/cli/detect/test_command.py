@@ -15,7 +15,8 @@ from afsd_jax.configs import synthetic
 from afsd_jax.data.decode.flow import compute_flow
 from afsd_jax.data.decode.video_reader import read_video
 from afsd_jax.errors import UserError
-from afsd_jax.io.activitynet_json import read_ground_truth
+from afsd_jax.evaluation import evaluate
+from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
 from tests import small_run
@@ -99,6 +100,21 @@ def test_a_prepared_split_gives_what_its_videos_give(folder, tmp_path):
     truth = read_ground_truth(folder / "source" / "ground_truth.json")["test_0000"].actions
     np.testing.assert_allclose(shown["truth"]["starts"], [a.start_s for a in truth], atol=0.1)
     assert len(truth) > 1
+
+
+def test_a_prepared_split_is_detected_in_and_evaluated_by_one_command(folder, tmp_path):
+    found, metrics, page = (tmp_path / name for name in ("found.json", "both.json", "page.html"))
+    detected = detect(folder, data_dir=folder / "data", output=found)
+    assert detected.returncode == 0, detected.stderr
+    (truth,) = (folder / "data").rglob("ground_truth.json")
+    data = [f"--checkpoint={folder / 'checkpoint'}", f"--data-dir={folder / 'data'}"]
+    outputs = [f"--output={metrics}", f"--report={page}"]
+    result = small_run.run("afsd_jax.cli", "evaluate", *data, *outputs)
+    assert result.returncode == 0, result.stderr
+    both = json.loads(metrics.read_text())
+    expected = evaluate(read_ground_truth(truth, "test"), read_predictions(found), (0.3, 0.5))
+    assert both["mAP@0.5"] == pytest.approx(expected.mean_ap[1], abs=1e-9)
+    assert "Evaluation of checkpoint, test split" in page.read_text()
 
 
 def test_flow_is_computed_from_videos_as_it_is_prepared(folder, tmp_path):
