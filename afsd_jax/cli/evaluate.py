@@ -56,6 +56,11 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--report", type=Path, help="HTML page to write, which says why")
     formats = "write the analysis as some of json,csv,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
+    calibrate = (
+        "keep each class's threshold of best F1, and what scores mean, with the checkpoint, for "
+        "detect --min-score auto; use a split that is not the test split"
+    )
+    add("--calibrate", action="store_true", help=calibrate)
     add("--videos", type=Path, nargs="+", metavar="PATH", help="video files, for the page to play")
 
 
@@ -75,6 +80,10 @@ def run(args: Namespace) -> int:
         return 0
     metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
     print(metrics.as_table())
+    if args.calibrate:
+        from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
+
+        calibrate_checkpoint(evaluated, args.split or "test")
     if args.report or args.formats:
         outputs = evaluation_outputs.outputs_of(args.report, args.formats, args.output)
         evaluation_outputs.write(evaluated, outputs, args.benchmark or "", videos)
@@ -93,6 +102,8 @@ def _check(args: Namespace) -> None:
             )
         if args.data_dir is None:
             raise UserError("--checkpoint: needs --data-dir, the folder of prepared data sets")
+    elif args.calibrate:
+        raise UserError("--calibrate: needs --checkpoint, whose scores are measured")
     elif args.data_dir or args.split:
         raise UserError("--data-dir and --split: only with --checkpoint, which detects there")
     elif args.predictions is None or args.ground_truth is None:

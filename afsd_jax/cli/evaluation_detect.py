@@ -11,6 +11,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.evaluation import tious_of
 from afsd_jax.results.writers import Selection
 from afsd_jax.types import AnnotatedVideo, Detection
+from afsd_jax.weights.loading import step_folder
 
 
 class Detected(NamedTuple):
@@ -22,6 +23,7 @@ class Detected(NamedTuple):
       classes: all classes of the network.
       tious: the thresholds at which its data set is evaluated.
       failed: why videos failed; they are in neither of the two.
+      folder: folder of the checkpoint's step; None for a file of PyTorch.
     """
 
     truth: Annotations
@@ -29,6 +31,7 @@ class Detected(NamedTuple):
     classes: list[str]
     tious: tuple[float, ...]
     failed: list[str]
+    folder: Path | None
 
 
 def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Detected:
@@ -43,7 +46,7 @@ def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Dete
       UserError: the checkpoint or the data set cannot be read, or every video failed.
     """
     fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(DetectOptions)}
-    fields |= {"videos": [], "piped": False, "selection": Selection()}
+    fields |= {"videos": [], "piped": False, "selection": Selection(), "auto_threshold": False}
     fields |= {"checkpoint": str(checkpoint), "data_dir": data_dir, "split": split}
     job = open_job(DetectOptions(**fields))
     print_metrics(job.detector)
@@ -56,4 +59,7 @@ def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Dete
     if not truth:
         raise UserError(job.failed[0])
     dataset = job.detector.config.data.dataset
-    return Detected(truth, found, job.detector.class_names, tious_of(dataset), job.failed)
+    step = job.detector.checkpoints[0].step
+    folder = None if checkpoint.is_file() else step_folder(checkpoint, step)
+    names = job.detector.class_names
+    return Detected(truth, found, names, tious_of(dataset), job.failed, folder)

@@ -33,6 +33,7 @@ class Evaluated(NamedTuple):
       notes: what may lower the result; printed already.
       classes: all classes, which fix the colours; None: those of the truth.
       failed: why videos failed.
+      folder: folder of the checkpoint's step, if a checkpoint in a folder detected.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Evaluated(NamedTuple):
     notes: list[str]
     classes: Sequence[str] | None = None
     failed: Sequence[str] = ()
+    folder: Path | None = None
 
 
 def read_evaluated(args: Namespace) -> list[Evaluated]:
@@ -74,7 +76,7 @@ def _detected(args: Namespace) -> Evaluated:
     tious = args.tiou or (BENCHMARKS[args.benchmark].tious if args.benchmark else done.tious)
     name = f"{args.checkpoint.name}, {args.split or 'test split'}"
     found = DetectionColumns.of(done.found)
-    return Evaluated(name, done.truth, found, tious, [], done.classes, done.failed)
+    return Evaluated(name, done.truth, found, tious, [], done.classes, done.failed, done.folder)
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

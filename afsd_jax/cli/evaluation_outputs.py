@@ -1,15 +1,20 @@
 """The files that `afsd evaluate` writes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from afsd_jax.cli.evaluation_inputs import Evaluated
 from afsd_jax.cli.printing import print_text
 from afsd_jax.diagnosis.analysis import diagnose
+from afsd_jax.diagnosis.calibration import calibrate
 from afsd_jax.diagnosis.evaluation_report import view_of
+from afsd_jax.diagnosis.operating_points import find_operating_points
+from afsd_jax.errors import UserError
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import atomic_write, write_json
 from afsd_jax.io.names import video_name
+from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibration
 
 NAME = "evaluation"  # of the files in a folder
 
@@ -28,6 +33,36 @@ def outputs_of(
         return {name: output / f"{NAME}.{name}" for name in formats}
     files = {"html": report, "json": output}
     return {name: path for name, path in files.items() if path}
+
+
+def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
+    """Keeps thresholds and a map of scores with the checkpoint that detected.
+
+    Args:
+      evaluated: what it found, and the truth.
+      split: name of the split.
+
+    Raises:
+      UserError: the checkpoint is no folder, nothing that it detects is right, or the file cannot
+        be written.
+    """
+    if evaluated.folder is None:
+        raise UserError("--calibrate: needs a checkpoint folder, as a PyTorch file keeps nothing")
+    tables = tabulate(evaluated.truth, evaluated.found)
+    operating, calibration = find_operating_points(tables), calibrate(tables)
+    if math.isnan(operating.overall.threshold):
+        raise UserError(f"no detection is right at tIoU {operating.tiou:g}: nothing to calibrate")
+    thresholds = {
+        label: point.threshold
+        for label, point in operating.classes.items()
+        if not math.isnan(point.threshold)
+    }
+    scores = tuple(calibration.scores.tolist())
+    precision = tuple(calibration.values.tolist())
+    kept = ScoreCalibration(
+        split, operating.tiou, operating.overall.threshold, thresholds, scores, precision
+    )
+    print_text(f"{write_calibration(evaluated.folder, kept)}: for detect --min-score auto")
 
 
 def write(

@@ -1,6 +1,6 @@
 """Writes detections: JSON with all of them; a page, subtitles, a table or a picture for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +25,23 @@ class Selection(NamedTuple):
     top_k: number of detections shown per video, the best ones; None: all.
     labels: classes shown; None: all.
     classes: all existing classes, which determine the colours; None: those that occur.
+    thresholds: minimum score of each class in tables, subtitles and pictures; other classes have
+      `min_score`, where the reader of a page begins. None: `min_score` for all.
     """
 
     min_score: float = 0.1
     top_k: int | None = None
     labels: Sequence[str] | None = None
     classes: Sequence[str] | None = None
+    thresholds: Mapping[str, float] | None = None
+
+    def reached_by(self, detection: Detection) -> bool:
+        """Returns whether a detection has the minimum score of its class."""
+        return detection.score >= (self.thresholds or {}).get(detection.label, self.min_score)
+
+    def reaching(self, detections: Sequence[Detection]) -> list[Detection]:
+        """Returns the detections that have the minimum score of their class."""
+        return [detection for detection in detections if self.reached_by(detection)]
 
     def best(self, detections: Sequence[Detection]) -> list[Detection]:
         """Returns the `top_k` best detections of the chosen classes, whatever their scores."""
@@ -78,7 +89,7 @@ def write_results(
     if subtitles:
         for track in (video.track for video in shown):
             path = subtitles / f"{track.name}.srt"
-            write_subtitles(path, track.detections, selection.min_score, track.duration_s)
+            write_subtitles(path, selection.reaching(track.detections), 0.0, track.duration_s)
 
 
 def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
@@ -88,15 +99,16 @@ def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
       UserError: the file cannot be written.
     """
     video = selection.shown(video)
-    detections, min_score = video.track.detections, selection.min_score
+    detections = selection.reaching(video.track.detections)
     if path.suffix == ".csv":
-        text = csv_text(strongest(detections, min_score, len(detections)))
+        text = csv_text(strongest(detections, 0.0, len(detections)))
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     elif path.suffix == ".html":
-        title = f"{TITLE} in {video.track.name}"
+        title, min_score = f"{TITLE} in {video.track.name}", selection.min_score
         write_page(path, [video], title=title, min_score=min_score, labels=selection.classes)
     elif path.suffix == ".png":
-        draw_timeline(path, [video.track], min_score=min_score, labels=selection.classes)
+        track = video.track._replace(detections=detections)
+        draw_timeline(path, [track], min_score=0.0, labels=selection.classes)
     else:
-        write_subtitles(path, detections, min_score, video.track.duration_s)
+        write_subtitles(path, detections, 0.0, video.track.duration_s)

@@ -25,6 +25,7 @@ from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
 from afsd_jax.weights import checksums, stored_config
 from afsd_jax.weights.array_files import read_arrays
+from afsd_jax.weights.score_calibration import ScoreCalibration
 
 if TYPE_CHECKING:  # Orbax is imported where it is used: detection rarely needs it
     import orbax.checkpoint as ocp
@@ -51,6 +52,7 @@ class Checkpoint(NamedTuple):
 
     weights: every weight and running statistic by name, float32.
     metrics: metrics on the validation split, if it was evaluated.
+    calibration: what its scores mean, if that was measured.
     """
 
     step: int
@@ -58,6 +60,7 @@ class Checkpoint(NamedTuple):
     class_names: list[str]
     weights: dict[str, Any]
     metrics: dict[str, float] | None = None
+    calibration: ScoreCalibration | None = None
 
 
 def describe(

@@ -11,6 +11,7 @@ import ml_collections
 from afsd_jax.errors import UserError
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint, kinetics, pytorch
+from afsd_jax.weights.score_calibration import read_calibration
 
 log = logging.getLogger(__name__)
 
@@ -25,12 +26,21 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
     """
     if not Path(path).is_file():
         run = Path(path) / "checkpoints"
-        return checkpoint.read(run if run.is_dir() else path)
-    loaded = pytorch.load(path)
-    if loaded.kind != "detector":
+        loaded = checkpoint.read(run if run.is_dir() else path)
+        calibration = read_calibration(step_folder(path, loaded.step), loaded.class_names)
+        return loaded._replace(calibration=calibration)
+    published = pytorch.load(path)
+    if published.kind != "detector":
         raise UserError(f"{path}: holds only an I3D trunk, which cannot detect; train it first")
-    names = pytorch.class_names(loaded.config)
-    return checkpoint.Checkpoint(0, loaded.config, names, loaded.parameters)
+    names = pytorch.class_names(published.config)
+    return checkpoint.Checkpoint(0, published.config, names, published.parameters)
+
+
+def step_folder(path: str | os.PathLike[str], step: int) -> Path:
+    """Returns the folder of a step, given its folder, or that of the checkpoint or the run."""
+    run = Path(path) / "checkpoints"
+    folder = run if run.is_dir() else Path(path)
+    return folder / str(step) if (folder / str(step)).is_dir() else folder
 
 
 def load_published(

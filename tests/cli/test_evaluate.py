@@ -3,11 +3,17 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from afsd_jax import cli
+from afsd_jax.cli.evaluation_inputs import Evaluated
+from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
 from afsd_jax.cli.process import REFUSED
+from afsd_jax.errors import UserError
+from afsd_jax.types import Action, AnnotatedVideo, Detection, DetectionColumns
+from afsd_jax.weights.score_calibration import read_calibration
 from tests.video_files import numbered_frames, write_video
 
 
@@ -192,6 +198,7 @@ def test_formats_are_files_in_a_folder(tmp_path):
         ("{both} --format=csv", "--output"),
         ("{both} --format=csv --output=out --report=page.html", "not with --format"),
         ("{both} --videos=x", "--report"),
+        ("{both} --calibrate", "--calibrate: needs --checkpoint"),
         ("{both} --report=no/page.html", "no such folder"),
         ("{both} --report={found}", "is one of the inputs"),
     ],
@@ -206,6 +213,36 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, monkeypatch
     assert named in message
     assert message.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "found.json", "truth.json"]
+
+
+def test_a_checkpoint_keeps_thresholds_and_what_its_scores_mean(tmp_path, capsys):
+    truth = {"a": AnnotatedVideo("", 60.0, (Action("x", 0, 4), Action("y", 10, 14)))}
+    found = [
+        Detection("x", 0.8, 0, 4),
+        Detection("x", 0.3, 30, 34),
+        Detection("y", 0.4, 10, 14),
+        Detection("z", 0.9, 0, 4),
+    ]
+    columns = DetectionColumns.of({"a": found})
+    evaluated = Evaluated("run", truth, columns, (0.5,), [], folder=tmp_path)
+    calibrate_checkpoint(evaluated, "validation")
+    assert str(tmp_path / "calibration.json") in capsys.readouterr().out
+    kept = read_calibration(tmp_path, ["x", "y", "z"])
+    assert kept is not None
+    assert (kept.split, kept.tiou, kept.threshold) == ("validation", 0.5, 0.4)
+    assert kept.thresholds == {"x": 0.8, "y": 0.4}
+    np.testing.assert_allclose(kept.precision_at(np.array([0.3, 0.4, 0.8])), [0, 1, 1])
+
+
+def test_only_what_is_right_somewhere_can_be_calibrated(tmp_path):
+    truth = {"a": AnnotatedVideo("", 60.0, (Action("x", 0, 4),))}
+    columns = DetectionColumns.of({"a": [Detection("x", 0.8, 30, 34)]})
+    evaluated = Evaluated("run", truth, columns, (0.5,), [], folder=tmp_path)
+    with pytest.raises(UserError, match="nothing to calibrate"):
+        calibrate_checkpoint(evaluated, "validation")
+    with pytest.raises(UserError, match="needs a checkpoint folder"):
+        calibrate_checkpoint(evaluated._replace(folder=None), "validation")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_several_predictions_are_compared_with_the_first(tmp_path, capsys):

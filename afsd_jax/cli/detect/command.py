@@ -41,6 +41,7 @@ Exit codes: 0 all went well; 1 some videos failed (they are listed) and the othe
 2 the input was refused and nothing was written; 130 and 143 a signal ended a video on standard
 input; 141 the program that read the printed lines is gone.{MEMORY}"""
 
+AUTO = "auto"  # thresholds of the checkpoint
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
 
 
@@ -52,7 +53,11 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--output", type=Path, help="JSON file to write; with --format: folder to write to")
     formats = "write files for each video: some of json,csv,vtt,srt,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
-    add("--min-score", type=share, help="least score to show (default: 0.1); JSON files hold all")
+    least = (
+        "least score to show (default: 0.1), or auto: that of the best F1 of each class, which "
+        "afsd evaluate --calibrate measured; JSON files hold all"
+    )
+    add("--min-score", type=_share_or_auto, metavar="SCORE", help=least)
     top_k = "show only the K best detections of a video; JSON files hold all"
     add("--top-k", type=whole_number(1), metavar="K", help=top_k)
     labels = "show only these classes, such as jump,run; JSON files hold all"
@@ -80,6 +85,10 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--ground-truth", type=Path, help="annotations to show beside the detections")
     add("--report", type=Path, help="HTML page to write")
     add("--subtitles", type=Path, help="folder in which to write one .srt per video")
+
+
+def _share_or_auto(text: str) -> float | str:
+    return text if text == AUTO else share(text)
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -98,6 +98,8 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
         classes = sorted({label.label for label in scores.values()})
     check_labels(options.selection.labels, sorted(classes))
     selection = options.selection._replace(classes=classes)
+    if options.auto_threshold:
+        selection = with_own_thresholds(selection, detector)
 
     videos: VideoList
     if pipe is not None:
@@ -112,6 +114,21 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     find = detector.detect_sources
     failed = list(options.unreadable)
     return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails, failed)
+
+
+def with_own_thresholds(selection: Selection, detector: Detector) -> Selection:
+    """Returns the selection with the minimum scores that are kept with the checkpoint.
+
+    Raises:
+      UserError: the checkpoint keeps none.
+    """
+    calibration = detector.checkpoints[0].calibration
+    if calibration is None:
+        raise UserError(
+            "--min-score auto: this checkpoint has no thresholds; measure them with: "
+            "afsd evaluate --checkpoint CHECKPOINT --data-dir DATA --split SPLIT --calibrate"
+        )
+    return selection._replace(min_score=calibration.threshold, thresholds=calibration.thresholds)
 
 
 def open_detector(options: DetectOptions) -> Detector:

@@ -52,6 +52,7 @@ class DetectOptions:
       report: page to write.
       subtitles: folder to write subtitles to.
       selection: which detections people are shown.
+      auto_threshold: whether its minimum scores are those kept with the checkpoint.
       beam_options: pipeline options of Apache Beam.
       compilation_cache: folder for compiled programs, for Beam's workers.
     """
@@ -79,6 +80,7 @@ class DetectOptions:
     report: Path | None
     subtitles: Path | None
     selection: Selection
+    auto_threshold: bool
     beam_options: Any
     compilation_cache: str | None
 
@@ -91,7 +93,8 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     """
     check_flags(args)
     values = {name: value for name, value in vars(args).items() if name in _FIELDS}
-    least = Selection().min_score if args.min_score is None else args.min_score
+    auto = isinstance(args.min_score, str)
+    least = Selection().min_score if auto or args.min_score is None else args.min_score
     piped = PIPE in args.videos
     found = video_files([] if piped else args.videos)
     options = DetectOptions(
@@ -101,6 +104,7 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
             "unreadable": found.unreadable,
             "piped": piped,
             "selection": Selection(least, args.top_k, args.labels),
+            "auto_threshold": auto,
             "beam_options": beam_options(args.beam_options),
             "compilation_cache": os.environ.get(COMPILATION_CACHE),
         }
@@ -121,6 +125,8 @@ def check_flags(args: argparse.Namespace) -> None:
             raise UserError("give --output, the file or folder to write to; see --help")
         if bool(args.videos) == bool(args.data_dir):
             raise UserError("give either videos or --data-dir; see --help")
+    if isinstance(args.min_score, str) and args.flow_checkpoint:
+        raise UserError("--min-score auto: not with --flow-checkpoint, as scores are fused")
     if args.beam_options is not None and args.formats is None:
         raise UserError("--beam-options: needs --format, which writes files for each video")
     if args.formats is not None:
@@ -130,6 +136,8 @@ def check_flags(args: argparse.Namespace) -> None:
 
 
 def _check_pipe(args: argparse.Namespace) -> None:
+    if isinstance(args.min_score, str):
+        raise UserError("-: a video on standard input needs a number for --min-score")
     if len(args.videos) > 1:
         raise UserError("-: standard input must be the only video; use another run for the others")
     for name in _NOT_OF_PIPE:

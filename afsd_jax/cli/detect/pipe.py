@@ -36,7 +36,7 @@ def detect_in_pipe(options: DetectOptions) -> int:
 
     def is_shown(detection: Detection) -> bool:
         chosen = selection.labels is None or detection.label in selection.labels
-        return chosen and detection.score >= selection.min_score
+        return chosen and selection.reached_by(detection)
 
     interruption = Interruption("ending with what has come")
     lines = DetectionLines(sys.stdout, is_shown)

@@ -123,8 +123,9 @@ class ResultsFolder:
         selection, entries = self._selection, []
         for name in names:
             track, _ = self._read(name)
-            chosen = track._replace(detections=selection.best(track.detections))
-            entries.append(index_entry(self.folder / f"{name}.html", chosen, selection.min_score))
+            best = selection.reaching(selection.best(track.detections))
+            chosen = track._replace(detections=best)
+            entries.append(index_entry(self.folder / f"{name}.html", chosen, 0.0))
         write_index(path, entries, min_score=selection.min_score, labels=selection.classes)
 
     def _read(self, name: str) -> tuple[Track, dict[str, Any]]:
@@ -146,7 +147,9 @@ class ResultsFolder:
         truth = None
         if track.actions is not None:
             truth = [(action.label, action.start_s, action.end_s) for action in track.actions]
-        return fingerprint.of_values(*self._selection, truth)
+        *selected, thresholds = self._selection
+        of_classes = [] if thresholds is None else [thresholds]
+        return fingerprint.of_values(*selected, *of_classes, truth)
 
     def _whole(self, name: str, made: Mapping[str, Any]) -> dict[str, int]:
         """Returns the checksums of a video's files for people that are as they were written."""

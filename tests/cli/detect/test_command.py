@@ -1,7 +1,9 @@
 """Detection by the command line, from mp4 files; what is wrong is said in one line."""
 
+import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from afsd_jax.evaluation import evaluate
 from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
+from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibration
 from tests import small_run
 from tests.untrained_checkpoints import CLASSES, write_untrained
 
@@ -115,6 +118,27 @@ def test_a_prepared_split_is_detected_in_and_evaluated_by_one_command(folder, tm
     expected = evaluate(read_ground_truth(truth, "test"), read_predictions(found), (0.3, 0.5))
     assert both["mAP@0.5"] == pytest.approx(expected.mean_ap[1], abs=1e-9)
     assert "Evaluation of checkpoint, test split" in page.read_text()
+
+
+def test_own_thresholds_of_a_checkpoint_choose_what_is_shown(folder, tmp_path):
+    shutil.copytree(folder / "checkpoint", tmp_path / "checkpoint")
+    options = {"checkpoint": tmp_path / "checkpoint", "output": tmp_path / "out"}
+    options |= {"format": "json,csv"}
+    refused = detect(folder, folder / "video.mp4", min_score="auto", **options)
+    assert refused.returncode == 2
+    assert "this checkpoint has no thresholds; measure them with: afsd evaluate" in refused.stderr
+    assert not (tmp_path / "out").exists()
+    (step,) = (tmp_path / "checkpoint").glob("[0-9]*")
+    kept = ScoreCalibration("validation", 0.5, 1.0, {"fall": 0.0}, (0.0, 1.0), (0.0, 1.0))
+    write_calibration(step, kept)
+    assert load_detector(tmp_path / "checkpoint").checkpoints[0].calibration == kept
+    result = detect(folder, folder / "video.mp4", min_score="auto", **options)
+    assert result.returncode == 0, result.stderr
+    found = json.loads((tmp_path / "out" / "video.json").read_text())["results"]["video"]
+    with (tmp_path / "out" / "video.csv").open() as file:
+        shown = list(csv.DictReader(file))
+    assert len(shown) == sum(detection["label"] == "fall" for detection in found) > 0
+    assert {detection["label"] for detection in shown} == {"fall"}
 
 
 def test_flow_is_computed_from_videos_as_it_is_prepared(folder, tmp_path):
