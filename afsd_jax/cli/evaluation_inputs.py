@@ -193,7 +193,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
     lines = []
     of_video = np.bincount(found.video, minlength=len(found.videos))
     predicted = dict(zip(found.videos, of_video.tolist(), strict=True))
-    silent = [name for name in truth.videos if not predicted.get(name)]
+    silent = [name for name, v in truth.videos.items() if v.actions and not predicted.get(name)]
     foreign = {name: n for name, n in predicted.items() if name not in truth.videos}
     if foreign:
         elsewhere = len(foreign.keys() & truth.others)
@@ -207,7 +207,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
     if silent:
         actions = sum(len(truth.videos[name].actions) for name in silent)
         lines.append(
-            f"{len(silent)} of {len(truth.videos)} videos have no predictions, so their "
+            f"there are no predictions for {len(silent)} of {len(truth.videos)} videos: their "
             f"{_count(actions, 'action')} count as missed: {_listed(map(repr, silent))}"
         )
     known = {action.label for video in truth.videos.values() for action in video.actions}

@@ -75,7 +75,7 @@ def test_videos_that_only_one_file_has_are_named(evaluated):
         "2 of 4 videos with predictions are not in the ground truth's subset; their 3 predictions "
         "do not count (1 of these videos are in its other subsets): "
         "'pen_1.mp4' (nearest: 'pen_1')",
-        "2 of 3 videos have no predictions, so their 2 actions count as missed: 'pen_1', 'pen_3'",
+        "there are no predictions for 1 of 3 videos: their 2 actions count as missed: 'pen_1'",
     ]
 
 
@@ -162,11 +162,11 @@ def test_a_page_says_why_and_the_json_file_too(tmp_path, capsys):
     assert f"{page}: open it in a browser" in capsys.readouterr().out
     text = page.read_text()
     assert '"url":"a.mp4"' in text
-    assert "1 of 2 videos have no predictions" in text
+    assert "no predictions for 1 of 2 videos" in text
     content = json.loads(metrics.read_text())
     assert content["mAP@0.5"] == 0.25
     assert content["intervals"]["average_mAP"]["low"] <= 0.25
-    assert content["notes"][0].startswith("1 of 2 videos have no predictions")
+    assert content["notes"][0].startswith("there are no predictions for 1 of 2 videos")
 
 
 def test_formats_are_files_in_a_folder(tmp_path):
@@ -259,7 +259,7 @@ def test_several_predictions_are_compared_with_the_first(tmp_path, capsys):
         ["found.json", "25.00", "25.00"],
         ["better.json", "100.00", "100.00"],
     ]
-    assert printed.err.startswith("note: found.json: 1 of 2 videos have no predictions")
+    assert printed.err.startswith("note: found.json: there are no predictions for 1 of 2 videos")
     (comparison,) = json.loads(output.read_text())["comparisons"]
     assert comparison["systems"] == ["better.json", "found.json"]
     assert comparison["difference"]["average_mAP"]["value"] == 0.75
