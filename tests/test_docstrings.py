@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import afsd_jax
-from afsd_jax import evaluation
+from afsd_jax import evaluation, types
 from afsd_jax.detection import nms
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
@@ -24,6 +24,7 @@ PUBLIC = [
     names.composed,
     names.split_name,
     nms.suppress,
+    types.DetectionColumns.of,
     *(
         function
         for name, function in inspect.getmembers(losses, inspect.isfunction)
