@@ -1,12 +1,12 @@
 """The command `afsd evaluate`: average precision of detections."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import TIOU, some_of, thresholds
 from afsd_jax.cli.printing import print_failed
 from afsd_jax.cli.process import set_up_process
-from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
 
@@ -69,10 +69,10 @@ def run(args: Namespace) -> int:
     if args.checkpoint:
         set_up_process()
     from afsd_jax import evaluation
-    from afsd_jax.cli import evaluation_inputs, evaluation_outputs
+    from afsd_jax.cli.evaluation_inputs import read_evaluated
 
-    videos = video_files(args.videos or []).paths
-    evaluated, *others = evaluation_inputs.read_evaluated(args)
+    videos = _videos(args.videos) if args.videos else []
+    evaluated, *others = read_evaluated(args)
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems
 
@@ -85,11 +85,19 @@ def run(args: Namespace) -> int:
 
         calibrate_checkpoint(evaluated, args.split or "test")
     if args.report or args.formats:
-        outputs = evaluation_outputs.outputs_of(args.report, args.formats, args.output)
-        evaluation_outputs.write(evaluated, outputs, args.benchmark or "", videos)
+        from afsd_jax.cli.evaluation_outputs import outputs_of, write
+
+        outputs = outputs_of(args.report, args.formats, args.output)
+        write(evaluated, outputs, args.benchmark or "", videos)
     elif args.output:
         write_json(args.output, metrics.as_dict())
     return print_failed(evaluated.failed)
+
+
+def _videos(paths: Sequence[Path]) -> list[Path]:
+    from afsd_jax.cli.video_files import video_files
+
+    return video_files(paths).paths
 
 
 def _check(args: Namespace) -> None:
