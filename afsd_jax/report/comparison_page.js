@@ -6,26 +6,35 @@ class ComparisonPage {
     Object.assign(this, data, { at: data.chosen, pair: data.pairs[0] });
     const many = this.systems.length;
     // A lane for each class and system; true actions are in the lanes of all systems.
-    const lanes = this.classes.flatMap(({ name, color }) => this.systems.map((system) => ({ name: `${name} · ${system}`, color })));
-    const { videos, labels, starts, ends } = data.actions;
-    this.truth = videos.map((video, row) => ({ row, video, label: labels[row], start: starts[row], end: ends[row], score: null }));
-    this.inVideo = this.videos.map(() => ({ truth: [], shown: [] }));
-    for (const action of this.truth)
-      this.systems.forEach((_, system) => this.inVideo[action.video].truth.push({ ...action, label: many * action.label + system }));
-    data.detections.forEach((found, system) => found.videos.forEach((video, row) => this.inVideo[video].shown.push({
-      video, label: many * found.labels[row] + system, start: found.starts[row], end: found.ends[row], score: found.scores[row],
-    })));
-    this.cases = new Cases(document.querySelector("dialog"), this.videos, lanes, ({ video, label, start, end }) => {
-      const ofClass = (other) => Math.floor(other.label / many) === Math.floor(label / many);
-      const near = (other) => other.start < end && other.end > start;
-      const { truth, shown } = this.inVideo[video];
-      return { truth: truth.filter(ofClass), shown: shown.filter((other) => ofClass(other) || near(other)) };
-    });
+    const lanes = this.classes.flatMap(({ name, color }) =>
+      this.systems.map((system) => ({ name: `${name} · ${system}`, color })));
+    const inLane = (segment, system) => ({ ...segment, label: many * segment.label + system });
     this.many = many;
+    this.truth = segmentsOf(data.actions);
+    this.inVideo = this.videos.map(() => ({ truth: [], shown: [] }));
+    this.systems.forEach((_, system) => {
+      for (const action of this.truth)
+        this.inVideo[action.video].truth.push(inLane(action, system));
+      for (const found of segmentsOf(data.detections[system]))
+        this.inVideo[found.video].shown.push(inLane(found, system));
+    });
+    this.cases = new Cases(document.querySelector("dialog"), this.videos, lanes, (segment) =>
+      this.around(segment));
     for (const input of document.querySelectorAll("[name=tiou]"))
       input.addEventListener("change", () => this.show(Number(input.value), this.pair));
-    document.getElementById("pair")?.addEventListener("change", ({ target }) => this.show(this.at, this.pairs[target.value]));
+    document.getElementById("pair")?.addEventListener("change", ({ target }) =>
+      this.show(this.at, this.pairs[target.value]));
     this.show(this.at, this.pair);
+  }
+
+  // What the timeline shows of a case's video: its class, and other detections near it.
+  around({ video, label, start, end }) {
+    const classOf = (lane) => Math.floor(lane / this.many);
+    const ofClass = (other) => classOf(other.label) === classOf(label);
+    const near = (other) => other.start < end && other.end > start;
+    const { truth, shown } = this.inVideo[video];
+    const kept = shown.filter((other) => ofClass(other) || near(other));
+    return { truth: truth.filter(ofClass), shown: kept };
   }
 
   show(at, pair) {
@@ -46,15 +55,20 @@ class ComparisonPage {
     const order = this.classes.map((_, label) => label).sort((a, b) => value[b] - value[a]);
     document.getElementById("differences").replaceChildren(...order.map((label) => {
       const [from, to] = [Math.min(value[label], 0), Math.max(value[label], 0)];
+      const { name, color } = this.classes[label];
       const points = (share) => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)}`;
-      const clear = low[label] > 0 || high[label] < 0;
-      return el("div", { className: `bar-row${clear ? " clear" : ""}`, style: { "--color": this.classes[label].color },
-        title: `${points(value[label])} points of AP, 95 % interval ${points(low[label])} to ${points(high[label])}` },
-        el("span", { className: "bar-name" }, this.classes[label].name),
+      const interval = `${points(low[label])} to ${points(high[label])}`;
+      const clear = low[label] > 0 || high[label] < 0 ? " clear" : "";
+      const part = (className, start, end) => {
+        const width = `${(50 * (end - start)) / most}%`;
+        return el("span", { className, style: { left: place(start), width } });
+      };
+      const title = `${points(value[label])} points of AP, 95 % interval ${interval}`;
+      return el("div", { className: `bar-row${clear}`, style: { "--color": color }, title },
+        el("span", { className: "bar-name" }, name),
         el("span", { className: "bar-track signed" },
-          el("span", { className: "bar-fill", style: { left: place(from), width: `${(50 * (to - from)) / most}%` } }),
-          el("span", { className: "whisker", style: { left: place(low[label]), width: `${(50 * (high[label] - low[label])) / most}%` } })),
-        el("span", { className: "bar-text" }, points(value[label]), el("small", {}, `${points(low[label])} to ${points(high[label])}`)));
+          part("bar-fill", from, to), part("whisker", low[label], high[label])),
+        el("span", { className: "bar-text" }, points(value[label]), el("small", {}, interval)));
     }));
   }
 
@@ -73,7 +87,8 @@ class ComparisonPage {
     const system = this.systems.indexOf(this.pair.names[0]);
     const cases = rows.map((row) => ({ text: `${title[0].toUpperCase()}${title.slice(1)}.`,
       segment: { ...this.truth[row], label: this.many * this.truth[row].label + system } }));
-    this.cases.open(`${title}: ${cases.length.toLocaleString("en")}`, cases, "No action is behind this bar.");
+    const count = cases.length.toLocaleString("en");
+    this.cases.open(`${title}: ${count}`, cases, "No action is behind this bar.");
   }
 }
 

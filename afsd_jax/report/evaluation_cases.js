@@ -4,6 +4,14 @@
 const CASES = 10; // per page of the list
 const CONTEXT = 1.5; // how much of the video is in view, in lengths of the case to each side
 
+// Objects from columns; row numbers are those of the columns.
+function segmentsOf({ videos, labels, starts, ends, scores }) {
+  return videos.map((video, row) => {
+    const [label, start, end] = [labels[row], starts[row], ends[row]];
+    return { row, video, label, start, end, score: scores ? scores[row] : null };
+  });
+}
+
 class Cases {
   constructor(dialog, videos, classes, segmentsOf) {
     Object.assign(this, { dialog, videos, classes, segmentsOf, listed: [], first: 0, video: null });
@@ -76,7 +84,8 @@ class Cases {
     const room = Math.max(CONTEXT * (segment.end - segment.start), 2);
     this.timeline.view(segment.start - room, segment.end + room);
     this.timeline.select(segment);
-    this.find(".where").textContent = `${video.name}, ${clock(segment.start)} to ${clock(segment.end)}`;
+    const times = `${clock(segment.start)} to ${clock(segment.end)}`;
+    this.find(".where").textContent = `${video.name}, ${times}`;
     this.find(".why").textContent = text;
     if (play) this.play(segment);
     else this.player?.seek(segment.start) ?? this.timeline.setTime(segment.start, false);
@@ -100,7 +109,8 @@ class Cases {
     this.player = null;
     if (!url) return this.element.removeAttribute("src");
     this.element.src = url;
-    this.player = new Player(this.element, (time, follow) => this.timeline.setTime(time, follow), () => {
+    const follow = (time, playing) => this.timeline.setTime(time, playing);
+    this.player = new Player(this.element, follow, () => {
       this.player = null;
       this.dialog.classList.remove("with-video");
       this.find(".missing").hidden = false;

@@ -6,11 +6,12 @@ const FOUND = "0", MISLABELLED = "1", MISSED = "3"; // what became of an action
 const ROWS_OF_PAIRS = 12, MATRIX = 25; // classes in the confusion matrix
 const SHOWN = 300; // detections in the timeline of a case
 
-// Objects from columns; row numbers are those of the columns.
-function segmentsOf({ videos, labels, starts, ends, scores }) {
-  return videos.map((video, row) => ({
-    row, video, label: labels[row], start: starts[row], end: ends[row], score: scores ? scores[row] : null,
-  }));
+function bestInWords({ f1, threshold, precision, recall }, interval) {
+  const text = `Best F1 ${f1.toFixed(3)} at a score of ${threshold.toFixed(3)} or more: ` +
+    `precision ${percent(precision)}, recall ${percent(recall)}.`;
+  if (!interval) return text;
+  const [low, high] = interval.map((end) => end.toFixed(3));
+  return `${text} 95 % interval of this threshold: ${low} to ${high}.`;
 }
 
 class EvaluationPage {
@@ -79,12 +80,14 @@ class EvaluationPage {
       const parts = counts.map((number, kind) => ({
         share: total && number / total,
         color: this.errors[kind].color,
-        hint: `${this.errors[kind].name}: ${count(number, "detection")} (${percent(number / total)})`,
+        hint: `${this.errors[kind].name}: ${count(number, "detection")} ` +
+          `(${percent(number / total)})`,
         open: () => this.openErrors(kind, i),
       }));
       return { name: `${i + 1}N`, parts };
     });
-    const totals = this.errors.map((_, kind) => groups.reduce((sum, counts) => sum + counts[kind], 0));
+    const totals = this.errors.map((_, kind) =>
+      groups.reduce((sum, counts) => sum + counts[kind], 0));
     this.put("errors", stackedColumns(columns));
     this.put("error-keys", ...this.errors.map(({ name, color, hint }, kind) =>
       el("button", { type: "button", title: hint, style: { "--color": color },
@@ -93,10 +96,10 @@ class EvaluationPage {
   }
 
   openErrors(kind, rank) {
-    const rows = this.found.filter((segment) => this.included(segment) && this.kind(segment.row) === kind
-      && (rank === null || this.ranks[segment.row] === rank));
+    const rows = this.found.filter((segment) => this.included(segment) &&
+      this.kind(segment.row) === kind && (rank === null || this.ranks[segment.row] === rank));
     const of = rank === null ? "" : rank === 0 ? ", the best N" : `, rank ${rank}N to ${rank + 1}N`;
-    this.open(`${this.errors[kind].title}${of}`, rows.map((segment) => this.detectionCase(segment)));
+    this.openDetections(`${this.errors[kind].title}${of}`, rows);
   }
 
   showGains() {
@@ -110,20 +113,20 @@ class EvaluationPage {
   }
 
   openMissed() {
-    const rows = this.truth.filter((action) => this.included(action) && this.reasons[this.at][action.row] === MISSED);
-    this.open("Actions that no detection comes near", rows.map((action) => this.actionCase(action)));
+    const rows = this.truth.filter((action) =>
+      this.included(action) && this.reasons[this.at][action.row] === MISSED);
+    this.openActions("Actions that no detection comes near", rows);
   }
 
   // The share of actions that are not found, by length and so on.
   showGroups() {
     this.put("groups", ...this.groups.map(({ name, bins }) => {
       const columns = bins.map(({ name: bin, rows }) => {
-        const actions = rows.map((row) => this.truth[row]).filter((action) => this.included(action));
+        const actions = rows.map((row) => this.truth[row]).filter((item) => this.included(item));
         const lost = actions.filter(({ row }) => !this.isFound(row));
         const share = actions.length ? lost.length / actions.length : 0;
         const hint = `${bin}: ${lost.length} of ${count(actions.length, "action")} not found`;
-        const open = () =>
-          this.open(`Not found: ${name.toLowerCase()} ${bin}`, lost.map((action) => this.actionCase(action)));
+        const open = () => this.openActions(`Not found: ${name.toLowerCase()} ${bin}`, lost);
         return { name: bin, text: actions.length ? percent(share) : "–",
           parts: [{ share, color: "var(--bad)", hint, open }] };
       });
@@ -148,46 +151,52 @@ class EvaluationPage {
   showPairs() {
     const pairs = this.pairs(), name = (label) => this.classes[label].name;
     const open = ({ truth, as, actions }) => () =>
-      this.open(`${name(truth)} taken for ${name(as)}`, actions.map((action) => this.actionCase(action)));
+      this.openActions(`${name(truth)} taken for ${name(as)}`, actions);
     const share = ({ truth, actions }) => actions.length / this.numActions[truth];
     const most = Math.max(...pairs.map(share));
     this.put("pairs", ...pairs.slice(0, ROWS_OF_PAIRS).map((pair) => {
       const { truth, as, actions } = pair, total = this.numActions[truth];
       return barRow({ name: `${name(truth)} → ${name(as)}`, share: share(pair) / most,
         color: this.classes[as].color, text: `${actions.length} of ${total}`, open: open(pair),
-        hint: `${actions.length} of ${total} actions of ${name(truth)} are taken for ${name(as)}` });
+        hint: `${actions.length} of ${total} of ${name(truth)} are taken for ${name(as)}` });
     }));
     document.getElementById("no-pairs").hidden = pairs.length > 0;
-    document.getElementById("matrix-section").hidden = this.classes.length > MATRIX || !pairs.length;
-    if (this.classes.length > MATRIX) return;
+    const many = this.classes.length > MATRIX;
+    document.getElementById("matrix-section").hidden = many || !pairs.length;
+    if (many) return;
     const cells = new Map(pairs.map((pair) => [`${pair.truth} ${pair.as}`, pair]));
     const labels = this.classes.map((_, i) => i);
+    const cell = (truth, as) => {
+      const pair = cells.get(`${truth} ${as}`);
+      if (!pair) return el("td", { className: truth === as ? "same" : "" });
+      const number = link(`${pair.actions.length}`, "show these actions", open(pair));
+      return el("td", { style: { "--share": share(pair) } }, number);
+    };
     const matrix = el("table", {}, el("thead", {}, el("tr", {}, el("th", {}, "true \\ detected"),
       ...labels.map((as) => el("th", {}, el("span", {}, name(as)))))),
-      el("tbody", {}, ...labels.map((truth) => el("tr", {}, el("th", {}, name(truth)), ...labels.map((as) => {
-        const pair = cells.get(`${truth} ${as}`);
-        if (!pair) return el("td", { className: truth === as ? "same" : "" });
-        return el("td", { style: { "--share": share(pair) } }, el("button", { type: "button", onclick: open(pair) },
-          `${pair.actions.length}`));
-      })))));
+      el("tbody", {}, ...labels.map((truth) =>
+        el("tr", {}, el("th", {}, name(truth)), ...labels.map((as) => cell(truth, as))))));
     this.put("matrix", matrix);
   }
 
   showCurves() {
-    const label = this.label, { curve, best, confidence } = this.curves[label ?? this.classes.length];
+    const label = this.label, shown = this.curves[label ?? this.classes.length];
+    const { curve, best, confidence } = shown;
     const color = label === null ? "var(--accent)" : this.classes[label].color;
     const lines = [{ name: "precision by recall", points: curve, color }];
-    if (best) lines.push({ name: "best F1", points: [[best.recall, best.precision]], color: "var(--ink)", dots: true });
+    const point = best && [[best.recall, best.precision]];
+    if (best) lines.push({ name: "best F1", points: point, color: "var(--ink)", dots: true });
     this.put("curve", curves(lines, { x: `recall at tIoU ${this.operatingTiou}`, y: "precision" }));
-    const known = best && `Best F1 ${best.f1.toFixed(3)} at a score of ${best.threshold.toFixed(3)} or more: ` +
-      `precision ${percent(best.precision)}, recall ${percent(best.recall)}.` +
-      (confidence ? ` 95 % interval of this threshold: ${confidence.map((end) => end.toFixed(3)).join(" to ")}.` : "");
-    document.getElementById("operating").textContent = known || "No detection is right.";
+    document.getElementById("operating").textContent = best
+      ? bestInWords(best, confidence) : "No detection is right.";
     const mean = this.ap.map((values) => values.reduce((a, b) => a + b, 0) / values.length);
     const points = (values) => this.tious.map((tiou, i) => [tiou, values[i]]);
-    const byTiou = [{ name: "mAP of all classes", points: points(mean), color: "var(--accent)", dots: true }];
-    if (label !== null)
-      byTiou.push({ name: this.classes[label].name, color, dots: true, points: points(this.ap.map((values) => values[label])) });
+    const byTiou = [
+      { name: "mAP of all classes", points: points(mean), color: "var(--accent)", dots: true }];
+    if (label !== null) {
+      const own = points(this.ap.map((values) => values[label]));
+      byTiou.push({ name: this.classes[label].name, points: own, color, dots: true });
+    }
     const [left, right] = [this.tious[0], this.tious.at(-1)];
     const marks = this.tious.length <= 10 ? this.tious : [left, right];
     this.put("by-tiou", curves(byTiou, { x: "tIoU", y: "average precision", left, right, marks }));
@@ -196,7 +205,8 @@ class EvaluationPage {
   showCalibration() {
     const [scores, precisions, counts] = this.calibration;
     const points = scores.map((score, i) => [score, precisions[i]]).filter((_, i) => counts[i]);
-    const lines = [{ name: "a probability", points: [[0, 0], [1, 1]], color: "var(--muted)", dashed: true },
+    const ends = [[0, 0], [1, 1]];
+    const lines = [{ name: "a probability", points: ends, color: "var(--muted)", dashed: true },
       { name: "share that is right", points, color: "var(--accent)", dots: true }];
     this.put("calibration", curves(lines, { x: "score", y: "share that is right" }));
   }
@@ -206,7 +216,8 @@ class EvaluationPage {
     const lost = this.classes.map(() => []), wrong = this.classes.map(() => []);
     for (const action of this.truth) if (!this.isFound(action.row)) lost[action.label].push(action);
     for (const segment of this.found)
-      if (this.ranks[segment.row] === 0 && this.kind(segment.row) !== HIT) wrong[segment.label].push(segment);
+      if (this.ranks[segment.row] === 0 && this.kind(segment.row) !== HIT)
+        wrong[segment.label].push(segment);
     return this.classes.map(({ name, color }, label) => {
       const best = this.curves[label].best;
       const values = [name, this.ap[this.at][label], this.numActions[label], lost[label].length,
@@ -218,32 +229,50 @@ class EvaluationPage {
   showClasses() {
     const { column, descending } = this.order, sign = descending ? -1 : 1;
     const names = new Intl.Collator("en", { numeric: true });
-    const rows = this.classRows().sort((a, b) => sign * (column ? a.values[column] - b.values[column]
-      : names.compare(a.name, b.name)));
-    const button = (text, hint, onclick) => el("button", { type: "button", title: hint, onclick }, text);
-    this.put("class-rows", ...rows.map(({ label, name, color, values, lost, wrong }) =>
-      el("tr", { ariaSelected: label === this.label, style: { "--color": color, "--share": `${100 * values[1]}%` } },
-        el("td", {}, button(el("span", {}, el("span", { className: "dot" }), name), "show this class only", () => {
-          const next = label === this.label ? null : label;
-          document.getElementById("class").value = next ?? "";
-          this.show(this.at, next);
-        })),
-        el("td", { className: "score" }, el("div", {}, el("span", { className: "meter" }), el("b", {}, (100 * values[1]).toFixed(1)))),
-        el("td", {}, values[2].toLocaleString("en")),
-        el("td", {}, button(lost.length.toLocaleString("en"), "show the actions that are not found", () =>
-          this.open(`${name}: actions that are not found`, lost.map((action) => this.actionCase(action))))),
-        el("td", {}, button(wrong.length.toLocaleString("en"), "show the false detections", () =>
-          this.open(`${name}: false detections among the best N`, wrong.map((segment) => this.detectionCase(segment))))),
-        el("td", {}, values[5] < 0 ? "–" : values[5].toFixed(2)),
-        el("td", {}, values[6] < 0 ? "–" : values[6].toFixed(2)))));
+    const order = (a, b) =>
+      column ? a.values[column] - b.values[column] : names.compare(a.name, b.name);
+    const rows = this.classRows().sort((a, b) => sign * order(a, b));
+    this.put("class-rows", ...rows.map((row) => this.classRow(row)));
     document.querySelectorAll("#classes th").forEach((header, i) =>
       (header.ariaSort = i !== column ? "none" : descending ? "descending" : "ascending"));
   }
 
+  classRow({ label, name, color, values, lost, wrong }) {
+    const ap = (100 * values[1]).toFixed(1), style = { "--color": color, "--share": `${ap}%` };
+    const named = el("span", {}, el("span", { className: "dot" }), name);
+    const number = (value) => value.toLocaleString("en");
+    const share = (value) => (value < 0 ? "–" : value.toFixed(2));
+    const choose = () => {
+      const next = label === this.label ? null : label;
+      document.getElementById("class").value = next ?? "";
+      this.show(this.at, next);
+    };
+    const openLost = () => this.openActions(`${name}: actions that are not found`, lost);
+    const openWrong = () => this.openDetections(`${name}: false detections, the best N`, wrong);
+    const meter = el("div", {}, el("span", { className: "meter" }), el("b", {}, ap));
+    return el("tr", { ariaSelected: label === this.label, style },
+      el("td", {}, link(named, "show this class only", choose)),
+      el("td", { className: "score" }, meter),
+      el("td", {}, number(values[2])),
+      el("td", {}, link(number(lost.length), "show the actions that are not found", openLost)),
+      el("td", {}, link(number(wrong.length), "show the false detections", openWrong)),
+      el("td", {}, share(values[5])),
+      el("td", {}, share(values[6])));
+  }
+
   sort(header) {
     const column = header.cellIndex;
-    this.order = { column, descending: this.order.column === column ? !this.order.descending : column > 1 };
+    const again = this.order.column === column;
+    this.order = { column, descending: again ? !this.order.descending : column > 1 };
     this.showClasses();
+  }
+
+  openActions(title, actions) {
+    this.open(title, actions.map((action) => this.actionCase(action)));
+  }
+
+  openDetections(title, detections) {
+    this.open(title, detections.map((detection) => this.detectionCase(detection)));
   }
 
   open(title, cases) {
@@ -252,16 +281,21 @@ class EvaluationPage {
   }
 
   actionCase(segment) {
-    const reason = Number(this.reasons[this.at][segment.row]), taken = this.takenFor[this.at][segment.row];
+    const reason = Number(this.reasons[this.at][segment.row]);
+    const taken = this.takenFor[this.at][segment.row];
     const as = taken >= 0 ? ` It is taken for ${this.classes[taken].name}.` : "";
     return { segment, text: this.lost[reason] + as };
   }
 
   detectionCase(segment) {
-    const target = this.truth[this.targets[segment.row]], { name, sentence } = this.errors[this.kind(segment.row)];
-    const near = target && ` The true ${this.classes[target.label].name} from ${clock(target.start)} to ` +
-      `${clock(target.end)} overlaps with it by ${this.overlap(segment, target).toFixed(2)}.`;
-    return { segment, text: `${name[0].toUpperCase()}${name.slice(1)}: ${sentence}${near || ""}` };
+    const target = this.truth[this.targets[segment.row]];
+    const { name, sentence } = this.errors[this.kind(segment.row)];
+    const text = `${name[0].toUpperCase()}${name.slice(1)}: ${sentence}`;
+    if (!target) return { segment, text };
+    const times = `${clock(target.start)} to ${clock(target.end)}`;
+    const near = `The true ${this.classes[target.label].name} from ${times} overlaps with it by ` +
+      `${this.overlap(segment, target).toFixed(2)}.`;
+    return { segment, text: `${text} ${near}` };
   }
 
   overlap(a, b) {
@@ -272,7 +306,8 @@ class EvaluationPage {
   // What the timeline shows of a case's video: all true actions; of the detections that reach their
   // class's threshold of best F1, those of a true class, and others near the case.
   around(segment) {
-    const truth = this.inVideo.truth[segment.video], labels = new Set(truth.map(({ label }) => label));
+    const truth = this.inVideo.truth[segment.video];
+    const labels = new Set(truth.map(({ label }) => label));
     labels.add(segment.label);
     const near = ({ start, end }) => start < segment.end && end > segment.start;
     const shown = this.inVideo.found[segment.video].filter((other) => other !== segment &&
