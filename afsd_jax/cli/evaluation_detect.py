@@ -46,7 +46,8 @@ def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Dete
       UserError: the checkpoint or the data set cannot be read, or every video failed.
     """
     fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(DetectOptions)}
-    fields |= {"videos": [], "piped": False, "selection": Selection(), "auto_threshold": False}
+    fields |= {"videos": [], "unreadable": [], "piped": False}
+    fields |= {"selection": Selection(), "auto_threshold": False}
     fields |= {"checkpoint": str(checkpoint), "data_dir": data_dir, "split": split}
     job = open_job(DetectOptions(**fields))
     print_metrics(job.detector)
