@@ -8,6 +8,8 @@ import pytest
 import afsd_jax
 from afsd_jax import evaluation, types
 from afsd_jax.detection import nms
+from afsd_jax.diagnosis.analysis import diagnose
+from afsd_jax.diagnosis.comparison import compare
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import max_pool
@@ -19,6 +21,8 @@ PUBLIC = [
     afsd_jax.Detections,
     afsd_jax.Detection,
     boundary_max_pooling,
+    compare,
+    diagnose,
     evaluation.evaluate,
     max_pool.max_pool3d,
     names.composed,

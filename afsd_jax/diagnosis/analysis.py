@@ -114,11 +114,16 @@ def diagnose(
     Raises:
       UserError: a threshold is out of range.
       ValueError: `tiou` is not among `tious`.
+
+    Example:
+      >>> from afsd_jax import evaluation, types
+      >>> video = types.AnnotatedVideo("test", 60.0, (types.Action("jump", 2.0, 6.0),))
+      >>> found = {"a": [types.Detection("jump", 0.9, 2.0, 5.0)]}
+      >>> diagnose(evaluation.tabulate({"a": video}, found), (0.5, 0.8)).headline[0]
+      'mAP is 50.0 at tIoU 0.5 to 0.8 (95 % interval 50.0 to 50.0).'
     """
     check_tious(tious)
-    h = _threshold(tious, tiou)
-    matched = match(tables, tious)
-    metrics = score(tables, tious, matched)
+    h, matched = _threshold(tious, tiou), match(tables, tious)
     intervals = evaluate_with_intervals(tables, tious, samples, seed, matched)
     errors, normalised = (
         analyse_false_positives(tables, tuple(tious), normalised=kind, matched=matched)
@@ -128,14 +133,11 @@ def diagnose(
     groups = group_actions(tables, edges_for(tables, benchmark), misses.found, matched)
     few = min(samples, _POINT_SAMPLES)
     operating = find_operating_points(tables, tious[h], few, seed, matched[h])
-    calibration = calibrate(tables, tious[h], matched[h])
-    least = operating.thresholds()
-    timeline = draw_timeline(tables, least, step_s)
-    lengths = groups.get("length", ())
+    calibration, lengths = calibrate(tables, tious[h], matched[h]), groups.get("length", ())
     return Diagnosis(
         tables,
         h,
-        metrics,
+        score(tables, tious, matched),
         intervals,
         errors,
         normalised,
@@ -144,11 +146,20 @@ def diagnose(
         groups,
         operating,
         calibration,
-        measure_time_steps(tables, timeline, least),
-        score_segments(timeline, len(tables.classes)),
+        *_by_time_step(tables, operating, step_s),
         headline(tables, h, intervals, errors, misses, lengths, operating, calibration),
         what_to_label(tables, h, errors, misses, lengths),
     )
+
+
+def _by_time_step(
+    tables: Tables, operating: OperatingPoints, step_s: float
+) -> tuple[TimeSteps, SegmentationScores]:
+    """Returns the measures by time step and segment, with each class's best threshold."""
+    least = operating.thresholds()
+    timeline = draw_timeline(tables, least, step_s)
+    steps = measure_time_steps(tables, timeline, least)
+    return steps, score_segments(timeline, len(tables.classes))
 
 
 def _threshold(tious: Sequence[float], tiou: float | None) -> int:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from afsd_jax.diagnosis.bootstrap import listed
 from afsd_jax.evaluation import Tables, match
 
-BINS = 15  # as many as Guo et al. use
+NUM_BINS = 15  # as many as Guo et al. use
 
 
 class Calibration(NamedTuple):
@@ -71,13 +71,13 @@ def calibrate(
     """
     right = (match(tables, (tiou,))[0] if matched is None else matched) >= 0
     scores = tables.scores
-    edges = np.linspace(0, 1, BINS + 1)
-    index = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, BINS - 1)
-    counts = np.bincount(index, minlength=BINS)
-    sums = np.bincount(index, scores, minlength=BINS)
-    hits = np.bincount(index, right, minlength=BINS)
+    edges = np.linspace(0, 1, NUM_BINS + 1)
+    index = np.clip(np.searchsorted(edges, scores, side="left") - 1, 0, NUM_BINS - 1)
+    counts = np.bincount(index, minlength=NUM_BINS)
+    sums = np.bincount(index, scores, minlength=NUM_BINS)
+    hits = np.bincount(index, right, minlength=NUM_BINS)
     filled = counts > 0
-    unknown = np.full(BINS, np.nan)
+    unknown = np.full(NUM_BINS, np.nan)
     mean_scores = np.divide(sums, counts, out=unknown.copy(), where=filled)
     precision = np.divide(hits, counts, out=unknown.copy(), where=filled)
     gaps = np.abs(sums - hits)  # of mean score and precision, times the number of detections

@@ -89,6 +89,14 @@ def compare(
 
     Raises:
       UserError: the ground truths differ, or a threshold is out of range.
+
+    Example:
+      >>> from afsd_jax.evaluation import tabulate
+      >>> from afsd_jax.types import Action, AnnotatedVideo, Detection
+      >>> truth = {"a": AnnotatedVideo("test", 60.0, (Action("jump", 2.0, 6.0),))}
+      >>> found = {"a": [Detection("jump", 0.9, 2.0, 5.0)]}
+      >>> compare(tabulate(truth, found), tabulate(truth, {}), (0.5,)).verdict
+      'A is better than B: +100.0 points of mAP at tIoU 0.5 (95 % interval +100.0 to +100.0).'
     """
     check_tious(tious)
     _check_same_truth(first, second)

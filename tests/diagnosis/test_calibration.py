@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax import evaluation
-from afsd_jax.diagnosis.calibration import BINS, calibrate, isotonic_map
+from afsd_jax.diagnosis.calibration import NUM_BINS, calibrate, isotonic_map
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.evaluated import drawn
 
@@ -16,8 +16,8 @@ def test_error_and_diagram_equal_a_sum_over_bins():
     right = evaluation.match(tables, (0.5,))[0] >= 0
     calibration = calibrate(tables, 0.5)
     error = 0.0
-    for index in range(BINS):
-        low, high = index / BINS, (index + 1) / BINS
+    for index in range(NUM_BINS):
+        low, high = index / NUM_BINS, (index + 1) / NUM_BINS
         inside = (tables.scores > low) & (tables.scores <= high)
         assert calibration.counts[index] == inside.sum()
         if inside.any():
