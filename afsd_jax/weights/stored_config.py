@@ -7,7 +7,7 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.config import check, default_config
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, printable
 from afsd_jax.io.json_fields import field, read_list, require_dict, shown, text
 
 _MOST_CHARACTERS = 4096  # of a text
@@ -92,6 +92,7 @@ def _set_fields(config: ml_collections.ConfigDict, stored: Any, place: str) -> N
     for name, value in require_dict(stored, place).items():
         at = f"{place}.{name}"
         if name not in config:
+            at = f"{place}.{printable(name)[:100]}"
             raise UserError(f"{at}: is no field of this version; give another checkpoint")
         if isinstance(config[name], ml_collections.ConfigDict):
             _set_fields(config[name], value, at)

@@ -106,6 +106,7 @@ def test_the_blocks_that_a_configuration_may_name_are_the_trunks():
         config(model__dtype="float64"),
         config(model__in_channels=7),
         config(model__new_field=1),
+        config(**{"model__new\nfield\x1b": 1}),
         config(data__crop_size=10**9, data__frame_size=10**9),
         config(data__clip_length=2**40),
         config(data__clip_length=64.0),
