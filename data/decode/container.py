@@ -55,7 +55,10 @@ def open_recordings(path: Path) -> Iterator[tuple[av.container.InputContainer, a
     Raises:
       UserError: as of `open_container` and `video_stream`.
     """
-    parts = parts_of(path) if path.is_file() else ()
+    try:
+        parts = parts_of(path) if path.is_file() else ()
+    except OSError:
+        parts = ()  # opening the file says what is wrong
     for part in parts if len(parts) > 1 else (None,):
         with open_container(path, part) as container:
             yield container, video_stream(container, path)

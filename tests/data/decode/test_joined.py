@@ -77,6 +77,11 @@ def test_a_pipe_gives_what_surely_belongs_to_the_recording_at_once():
     assert len(source.read(1000)) == len(HEADERS["WebM"]) + 200
 
 
+def test_a_file_that_cannot_be_read_is_one_line():
+    with pytest.raises(UserError, match="/proc/self/mem: "):  # even root cannot read its beginning
+        VideoReader("/proc/self/mem")
+
+
 def test_too_many_recordings_are_refused(tmp_path):
     path = tmp_path / "x.flv"
     path.write_bytes(HEADERS["FLV"] * 1002)
