@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright import sync_api
 
+from afsd_jax.runtime import compilation
+
 # Subprocesses compile the same programs repeatedly, so they share a cache.
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
@@ -31,6 +33,15 @@ LONG = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs the longest files first; otherwise the order remains."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+@pytest.fixture(autouse=True)
+def no_whole_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores no whole programs of this process, because tests replace parts of them.
+
+    The key of a program covers the source files, not what a test puts in the place of a function.
+    """
+    monkeypatch.setattr(compilation, "store_programs", lambda folder: None)
 
 
 @pytest.fixture(scope="session")

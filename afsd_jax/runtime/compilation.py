@@ -14,7 +14,6 @@ from typing import Any
 # YNNPACK's convolutions cost XLA more than YNNPACK saves: a kernel's gradient takes 3.4 times the
 # processor time of Eigen's, a training step 22 s instead of 16 on two cores with AVX-512.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
-PROGRAMS = "programs"  # subfolder of programs that are loaded whole; see `programs`
 # Many programs of a command compile in less than the 1 s from which JAX stores them.
 _MIN_COMPILE_S = 0.1
 
@@ -52,13 +51,11 @@ def enable_cache(folder: str | None = None) -> None:
     """
     import jax
 
-    from afsd_jax.runtime import programs
-
     if folder in ("", "0"):
         return
     chosen = jax.config.values["jax_compilation_cache_dir"]
     if folder is None and chosen:
-        programs.store_in(Path(chosen) / PROGRAMS)
+        store_programs(Path(chosen))
         return
     path = Path(folder) if folder else _default_folder()
     try:
@@ -66,10 +63,17 @@ def enable_cache(folder: str | None = None) -> None:
     except OSError:
         return
     if os.access(path, os.W_OK | os.X_OK):
-        programs.store_in(path / PROGRAMS)
+        store_programs(path)
         jax.config.update("jax_compilation_cache_dir", str(path))
         if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
             jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_S)
+
+
+def store_programs(folder: Path) -> None:
+    """Stores whole programs in a subfolder of the cache; see `programs`."""
+    from afsd_jax.runtime import programs
+
+    programs.store_in(folder / "programs")
 
 
 def _default_folder() -> Path:

@@ -177,7 +177,7 @@ def _processor() -> tuple[Any, ...]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cpuinfo = Path("/proc/cpuinfo")
     if not cpuinfo.exists():
-        return platform.processor(), cores
+        return platform.processor(), platform.node(), cores  # a program may serve only one machine
     first, _, _ = cpuinfo.read_text(errors="replace").partition("\n\n")
     return *(line for line in first.splitlines() if line.startswith(_FIELDS)), cores
 
