@@ -10,6 +10,10 @@ weighted counts, for all samples at once:
 
 This is exactly the AP of the drawn videos if copies of a video follow each other in the ranking.
 A class of which a sample has no action does not count in that sample's mean.
+
+Percentile intervals of few videos are too narrow. They are expanded as much as Student's
+distribution expands the interval of a mean (Hesterberg, What Teachers Should Know About the
+Bootstrap, The American Statistician 2015: expanded percentile interval).
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +29,7 @@ _CHUNK = 20_000_000  # numbers in one array: bounds memory
 
 
 class Interval(NamedTuple):
-    """An estimate with its percentile interval; arrays of one shape."""
+    """An estimate with its 95 % interval; arrays of one shape."""
 
     value: NDArray[np.float64]
     low: NDArray[np.float64]
@@ -152,20 +156,37 @@ def chunks(length: int, width: int) -> Iterator[slice]:
         yield slice(start, min(start + step, length))
 
 
-def interval(value: NDArray[np.float64] | float, sampled: NDArray[np.floating]) -> Interval:
-    """Returns the percentile interval of an estimate.
+def percentiles(num_videos: int) -> tuple[float, float]:
+    """Returns the shares of samples below the ends of an expanded interval.
+
+    With many videos they are 0.025 and 0.975. Of one video there is no interval: 0 and 1.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    if num_videos < 2:
+        return 0.0, 1.0
+    spread = np.sqrt(num_videos / (num_videos - 1))
+    outside = float(ndtr(spread * stdtrit(num_videos - 1, (1 - LEVEL) / 2)))
+    return outside, 1 - outside
+
+
+def interval(
+    value: NDArray[np.float64] | float, sampled: NDArray[np.floating], num_videos: int
+) -> Interval:
+    """Returns the interval of an estimate.
 
     Args:
       value: [...] the estimate.
       sampled: [..., S] the estimate in each sample; NaN where it is not defined.
+      num_videos: number of videos of a sample.
     """
-    outside = (1 - LEVEL) / 2
+    shares = percentiles(num_videos)
     bounds = np.full((2, *sampled.shape[:-1]), np.nan)
     defined = np.isfinite(sampled)
     for place in np.ndindex(sampled.shape[:-1]):
         known = sampled[place][defined[place]]
         if len(known):
-            bounds[:, *place] = np.quantile(known, (outside, 1 - outside))
+            bounds[:, *place] = np.quantile(known, shares)
     return Interval(np.asarray(value, np.float64), *bounds)
 
 
@@ -176,19 +197,22 @@ def class_means(ap: NDArray[np.floating]) -> NDArray[np.float64]:
     return totals / np.maximum(np.count_nonzero(known, axis=0), 1)
 
 
-def ap_intervals(ap: NDArray[np.float64], sampled: NDArray[np.floating]) -> ApIntervals:
+def ap_intervals(
+    ap: NDArray[np.float64], sampled: NDArray[np.floating], num_videos: int
+) -> ApIntervals:
     """Returns the intervals of average precisions.
 
     Args:
       ap: [C, H].
       sampled: [C, H, S], from `resample_ap`.
+      num_videos: number of videos of a sample.
     """
     means = class_means(sampled)
     return ApIntervals(
-        interval(float(np.mean(ap)), np.mean(means, axis=0)),
-        interval(np.mean(ap, axis=0), means),
-        interval(np.mean(ap, axis=1), np.mean(sampled, axis=1)),
-        interval(ap, sampled),
+        interval(float(np.mean(ap)), np.mean(means, axis=0), num_videos),
+        interval(np.mean(ap, axis=0), means, num_videos),
+        interval(np.mean(ap, axis=1), np.mean(sampled, axis=1), num_videos),
+        interval(ap, sampled, num_videos),
     )
 
 
@@ -211,7 +235,7 @@ def evaluate_with_intervals(
     matched = match(tables, tious) if matched is None else matched
     weights = draw_weights(len(tables.videos), samples, seed)
     ap = np.array(list(score(tables, tious, matched).ap.values()))
-    return ap_intervals(ap, resample_ap(tables, weights, matched))
+    return ap_intervals(ap, resample_ap(tables, weights, matched), len(tables.videos))
 
 
 def listed(values: NDArray[np.float64]) -> Any:

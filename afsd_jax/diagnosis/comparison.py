@@ -105,7 +105,7 @@ def compare(
     ap, other = (np.array(list(result.ap.values())) for result in metrics)
     weights = draw_weights(len(first.videos), samples, seed)
     sampled = resample_ap(first, weights, matched[0]) - resample_ap(second, weights, matched[1])
-    difference = ap_intervals(ap - other, sampled)
+    difference = ap_intervals(ap - other, sampled, len(first.videos))
     found = _found(first, matched[0]), _found(second, matched[1])
     return Comparison(
         names,

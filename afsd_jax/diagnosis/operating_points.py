@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.diagnosis.bootstrap import LEVEL, chunks, draw_weights, weighted_ranks, weighted_sum
+from afsd_jax.diagnosis.bootstrap import (
+    chunks,
+    draw_weights,
+    percentiles,
+    weighted_ranks,
+    weighted_sum,
+)
 from afsd_jax.evaluation import Tables, by_class, match
 
 
@@ -196,6 +202,6 @@ def _point(
         highest = np.take_along_axis(values, index[None], axis=0)[0]
         best.append(curve.thresholds[candidates[index]][highest > 0])
         f1.append(highest)
-    outside = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    bounds = [float(b) for part in (best, f1) for b in np.quantile(np.concatenate(part), outside)]
+    shares = percentiles(len(tables.videos))
+    bounds = [float(b) for part in (best, f1) for b in np.quantile(np.concatenate(part), shares)]
     return OperatingPoint(curve, threshold, *bounds)

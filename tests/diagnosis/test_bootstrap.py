@@ -1,6 +1,7 @@
 """Intervals by resampling videos: exact on each sample, whatever the order of anything."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,7 +62,17 @@ def test_chunks_change_nothing(monkeypatch):
     assert whole.mean_ap.value.shape == (3,)
 
 
-def test_the_interval_contains_the_estimate_and_is_the_percentiles():
+@pytest.mark.parametrize(
+    ("num_videos", "share"),
+    # Φ(√(n/(n-1)) · t), with t from a table of Student's distribution.
+    [(2, 0.0), (5, 0.00096), (10, 0.00855), (40, 0.02026), (10**6, 0.025)],
+)
+def test_intervals_of_few_videos_are_expanded(num_videos, share):
+    assert bootstrap.percentiles(num_videos) == pytest.approx((share, 1 - share), abs=1e-5)
+    assert bootstrap.percentiles(1) == (0, 1)
+
+
+def test_the_interval_contains_the_estimate_and_is_percentiles():
     tables = evaluation.tabulate(*drawn(seed=1, num_videos=40))
     intervals = bootstrap.evaluate_with_intervals(tables, TIOUS, samples=500)
     metrics = evaluation.score(tables, TIOUS)
@@ -72,6 +83,7 @@ def test_the_interval_contains_the_estimate_and_is_the_percentiles():
     means = np.nanmean(
         bootstrap.resample_ap(tables, weights, evaluation.match(tables, TIOUS)), axis=0
     )
-    low, high = np.quantile(means.astype(np.float64), (0.025, 0.975), axis=-1)
+    shares = bootstrap.percentiles(40)
+    low, high = np.quantile(means.astype(np.float64), shares, axis=-1)
     np.testing.assert_allclose(intervals.mean_ap.low, low, atol=1e-6)
     np.testing.assert_allclose(intervals.mean_ap.high, high, atol=1e-6)

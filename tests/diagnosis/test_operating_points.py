@@ -77,8 +77,9 @@ def test_the_interval_of_the_threshold_is_that_of_resampled_videos():
         curve = curve_of(tables.scores, hits, len(tables.actions))
         thresholds.append(curve.thresholds[np.argmax(curve.f1)])
         values.append(max(curve.f1))
-    assert (point.low, point.high) == pytest.approx(tuple(np.quantile(thresholds, (0.025, 0.975))))
-    expected = tuple(np.quantile(values, (0.025, 0.975)))
+    shares = bootstrap.percentiles(30)
+    assert (point.low, point.high) == pytest.approx(tuple(np.quantile(thresholds, shares)))
+    expected = tuple(np.quantile(values, shares))
     assert (point.f1_low, point.f1_high) == pytest.approx(expected, abs=1e-6)
 
 
