@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.diagnosis.bootstrap import (
+    LEVEL,
     ApIntervals,
     ap_intervals,
     draw_weights,
@@ -148,9 +149,11 @@ def verdict_of(names: tuple[str, str], difference: ApIntervals, tious: Sequence[
     if len(clear) > 1:
         ahead = int(np.count_nonzero(clear & (difference.average_of_classes.value > 0)))
         behind = int(np.count_nonzero(clear)) - ahead
+        chance = (1 - LEVEL) * len(clear)
+        number = f"about {chance:.0f}" if chance >= 1 else "less than one"
         text += (
             f" Of {len(clear)} classes, {names[0]} is clearly better in {ahead} and {names[1]} in "
-            f"{behind}; about {0.05 * len(clear):.0f} would be so by chance alone."
+            f"{behind}; {number} would be so by chance alone."
         )
     return text
 
