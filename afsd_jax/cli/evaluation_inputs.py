@@ -56,12 +56,12 @@ def read_evaluated(args: Namespace) -> list[Evaluated]:
         return [_detected(args)]
     benchmark = BENCHMARKS[args.benchmark or "thumos14"]
     annotated, notes = read_truth(args.ground_truth, args.rule)
-    print_list("notes on the ground truth", notes)
     truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
+    every = [read_detections(path) for path in args.predictions]  # before the first note is printed
+    print_list("notes on the ground truth", notes)
     print_notes(truth.notes)
     evaluated = []
-    for path, name in zip(args.predictions, names_of(args.predictions), strict=True):
-        found = read_detections(path)
+    for found, name in zip(every, names_of(args.predictions), strict=True):
         lines = mismatches(truth, found)
         print_notes(f"{name}: {line}" if len(args.predictions) > 1 else line for line in lines)
         tious = args.tiou or benchmark.tious
