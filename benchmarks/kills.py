@@ -29,7 +29,7 @@ from afsd_jax.config import default_config, resolve
 from afsd_jax.data.builders.generator import CLASSES, Settings, synthesize
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
-from afsd_jax.io import files, locks
+from afsd_jax.io import files
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint
 
@@ -149,9 +149,9 @@ def is_running(pid: int) -> bool:
 
 
 def names(folder: Path) -> set[str]:
-    """Returns the names of all files, without the lock that a killed process leaves."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name != locks.NAME)
-    return {path.relative_to(folder).as_posix() for path in found}
+    """Returns the names of all files, without hidden ones: locks and files being written."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in found if not any(x.startswith(".") for x in path.parts)}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -178,7 +178,7 @@ def campaign(command: Command, work: Path, kills: int) -> dict[str, Any]:
         time.sleep(0.1)
     finish(process, whole)
     expected = contents(whole / command.results)
-    count, runs, left, latest = 0, 0, 0, seconds
+    count, runs, left, hidden, latest = 0, 0, 0, 0, seconds
     wrong: list[str] = []
 
     def is_complete() -> bool:
@@ -202,6 +202,7 @@ def campaign(command: Command, work: Path, kills: int) -> dict[str, Any]:
         if complete:
             latest = min(latest, time.monotonic() - began)
             runs, wrong = runs + 1, wrong + different(contents(folder / command.results), expected)
+            hidden += sum(1 for _ in (folder / command.results).rglob(".*"))
             shutil.rmtree(folder)
         print(f"{command.name}: {count} kills, {runs} runs, different: {wrong}", flush=True)
     return {
@@ -210,6 +211,7 @@ def campaign(command: Command, work: Path, kills: int) -> dict[str, Any]:
         "kills": count,
         "runs_compared": runs,
         "children_left": left,
+        "hidden_files_left": hidden,
         "different": wrong,
     }
 
