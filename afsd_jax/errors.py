@@ -5,6 +5,10 @@ class UserError(ValueError):
     """Bad input. The message is one line that names the file, the field and the remedy."""
 
 
+class WriteError(UserError):
+    """A file cannot be written, such as on a full disk; trying the next one would fail, too."""
+
+
 def printable(text: str) -> str:
     """Returns a text from a file or a path as a terminal may show it.
 

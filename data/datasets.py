@@ -16,6 +16,7 @@ from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
 from afsd_jax.data.storage.prepared_folder import open_folder
 from afsd_jax.errors import UserError
+from afsd_jax.io.files import make_folder, naming_failure
 from afsd_jax.io.locks import locked
 
 BUILDERS: dict[str, type[VideoBuilder]] = {
@@ -60,11 +61,8 @@ def prepare_dataset(
     if not (folder / REPORT).exists():
         # TFDS makes folders at once, so errors must come before.
         builder.plan()
-        try:
-            Path(data_dir).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{data_dir}: cannot be written ({error.strerror})") from error
-    with locked(folder.parent, f"preparing {dataset}"):
+        make_folder(data_dir)
+    with locked(folder.parent, f"preparing {dataset}"), naming_failure(data_dir):
         if (folder / REPORT).exists():
             builder.renew()
         else:

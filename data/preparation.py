@@ -5,6 +5,7 @@ shards, and the next run continues with the videos that have none. If an earlier
 same frames, they are copied instead of decoded; if nothing has changed, the shard is linked.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -33,7 +34,7 @@ from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage import frame_codec, schema, shards
 from afsd_jax.data.storage.prepared_video import read_all_frames
 from afsd_jax.data.tasks import Task, TaskResult, place_actions
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, WriteError
 from afsd_jax.io import files
 from afsd_jax.runtime.child_processes import worker_pool
 
@@ -60,7 +61,7 @@ def prepare_videos(
     Raises:
       UserError: a process died, or Beam is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     results = {task: _read_result(task, folder) or _link_shard(task, folder) for task in tasks}
     todo = [task for task, result in results.items() if result is None]
     if beam_options is not None:
@@ -85,10 +86,12 @@ def prepare_video(task: Task, folder: Path, threads: int = 1) -> TaskResult:
     """Prepares one video: writes its shard, then its result beside it.
 
     Raises:
-      OSError: the folder cannot be written.
+      WriteError: the folder cannot be written to.
     """
     try:
         result = _copy_frames(task, folder) or _decode(task, folder, threads)
+    except WriteError:  # not the video's fault
+        raise
     except UserError as error:
         result = TaskResult(task.name, task.split, str(error))
     files.write_json(_result_path(task, folder), dataclasses.asdict(result))
@@ -96,12 +99,18 @@ def prepare_video(task: Task, folder: Path, threads: int = 1) -> TaskResult:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Gives a file a second name, or copies it where links are not supported."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    """Gives a file a second name, or copies it where links are not supported.
+
+    Raises:
+      WriteError: neither is possible, such as on a full disk.
+    """
+    with files.naming_failure(target):
+        target.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.link(source, target)
+            return
+    with files.atomic_write(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def _link_shard(task: Task, folder: Path) -> TaskResult | None:
@@ -227,7 +236,7 @@ def _run_on_beam(tasks: Sequence[Task], folder: Path, options: Any) -> None:
         import apache_beam as beam
     except ImportError as error:
         raise UserError("Apache Beam is not installed: pip install apache-beam") from error
-    with beam.Pipeline(options=options) as pipeline:
+    with files.naming_failure(folder), beam.Pipeline(options=options) as pipeline:
         _ = (
             pipeline
             | "Videos" >> beam.Create(list(tasks))

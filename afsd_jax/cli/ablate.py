@@ -144,7 +144,7 @@ def ablate(
 
 def _claim(workdir: Path, config: Mapping[str, Any]) -> None:
     """Writes the configuration into the folder, or raises UserError if it holds another one."""
-    workdir.mkdir(parents=True, exist_ok=True)
+    files.make_folder(workdir)
     if not (workdir / CONFIG_FILE).exists():
         files.write_json(workdir / CONFIG_FILE, config)
     elif files.read_json(workdir / CONFIG_FILE) != config:

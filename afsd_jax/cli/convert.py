@@ -39,7 +39,10 @@ def add_flags(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     (check_output_file if args.to_pytorch else check_output_folder)(args.output)
     from afsd_jax.cli.config_flags import load_config
+    from afsd_jax.runtime import devices
     from afsd_jax.weights import conversion
+
+    devices.check_found()
 
     if args.overrides and not args.config:
         raise UserError(f"{args.overrides[0]}: needs --config, whose field it sets; see --help")

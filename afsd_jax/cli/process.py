@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from afsd_jax.errors import UserError, printable
+from afsd_jax.io.files import write_failure
 
-REFUSED, INTERRUPTED = 2, 130  # exit codes: after a UserError, after Ctrl-C
+# Exit codes: after a UserError, after Ctrl-C, and without a reader of standard output.
+REFUSED, INTERRUPTED, UNREAD = 2, 130, 141
 
 COMPILATION_CACHE = "AFSD_COMPILATION_CACHE"
 
@@ -65,19 +67,55 @@ def messages_shown() -> Iterator[None]:
 def run(main: Callable[..., int | None], *args: Any) -> int:
     """Calls `main(*args)`; a UserError becomes one line on standard error and exit code 2.
 
+    So does an error of the system, such as a full disk.
+
     Returns:
-      The exit code of the process: what `main` returned (0 for None), 2 after a UserError, 130
-      after Ctrl-C.
+      The exit code of the process: what `main` returned (0 for None), 2 after such an error, 130
+      after Ctrl-C, 141 if nobody reads standard output any more.
     """
     with messages_shown():
         try:
-            return main(*args) or 0
+            code = main(*args) or 0
+            sys.stdout.flush()
+            return code
         except UserError as error:
-            print("error: " + printable(" ".join(str(error).split())), file=sys.stderr)
-            return REFUSED
+            return _refused(str(error))
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+        except BrokenPipeError:
+            _discard_output()
+            return UNREAD
+        except Exception as error:
+            reason = write_failure(error)
+            if reason is None:
+                raise
+            return _refused(_place_of(error, reason))
+
+
+def _refused(message: str) -> int:
+    print("error: " + printable(" ".join(message.split())), file=sys.stderr)
+    return REFUSED
+
+
+def _place_of(error: Exception, reason: str) -> str:
+    """Returns the file and the reason of an error of the system."""
+    if not isinstance(error, OSError):
+        return str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {reason}"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_output()
+        return f"standard output: cannot be written ({reason})"
+    return reason
+
+
+def _discard_output() -> None:
+    """Lets nothing be written to standard output any more, nor when the process ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_command(command: str, *arguments: str) -> None:

@@ -26,6 +26,7 @@ from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
 from afsd_jax.io import fingerprint
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
+from afsd_jax.runtime import devices
 from afsd_jax.runtime.memory import physical_bytes
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import VideoLabel
@@ -48,7 +49,8 @@ def load_detector(
         little; None: openvino on CPUs where it is installed, else xla.
 
     Raises:
-      UserError: a path is neither, the two do not fit together, or there is no such backend.
+      UserError: a path is neither, the two do not fit together, there is no such backend, or JAX
+        finds no device.
 
     Example:
       An untrained network stands in for a trained one here.
@@ -67,6 +69,7 @@ def load_detector(
       >>> load_detector(folder)
       Detector(rgb, 2 classes: jump, run, clips of 64 frames at 10 fps)
     """
+    devices.check_found()
     streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
     if len(streams) > 1 and streams[1].config.data.stream != "flow":
         raise UserError(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from afsd_jax.detection import nms
 from afsd_jax.models import streaming
+from afsd_jax.runtime import devices
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.types import Detection
 from afsd_jax.weights import kinetics
@@ -38,8 +39,9 @@ class Recognizer:
         """Reads the weights, for frames of `size`×`size` pixels.
 
         Raises:
-          UserError: the weights are not installed; see `kinetics.load`.
+          UserError: the weights are not installed (see `kinetics.load`), or JAX finds no device.
         """
+        devices.check_found()
         weights = streaming.fold_norms(kinetics.load().parameters)
         kernel, bias, self.class_names = kinetics.classifier()
         self._weights = jax.tree.map(jnp.asarray, (weights, kernel, bias))

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -11,7 +12,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, WriteError
+
+# Why writing fails, apart from errors in the program.
+_REASONS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE),
+    *(errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP),
+)
 
 
 def check_output_file(path: str | os.PathLike[str] | None) -> None:
@@ -87,11 +94,55 @@ def _check_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming_failure(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns an error in writing, such as a full disk, into a UserError that names `path`."""
+    """Turns an error in writing, such as a full disk, into a WriteError that names `path`.
+
+    An error of the system that names a file elsewhere remains as it is.
+    """
     try:
         yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    except UserError:
+        raise
+    except Exception as error:
+        reason = write_failure(error)
+        if reason is None or not _may_be_about(Path(path), error):
+            raise
+        raise WriteError(f"{path}: cannot be written ({reason})") from error
+
+
+def write_failure(error: BaseException) -> str | None:
+    """Returns the system's reason why something cannot be written; None if that is not the error.
+
+    TensorFlow, TensorStore and others raise exceptions of their own, with this reason in the text.
+    """
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)
+    return next((reason for reason in map(os.strerror, _REASONS) if reason in str(error)), None)
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Makes a folder, and those above it, if they are missing.
+
+    Raises:
+      WriteError: it cannot be made.
+    """
+    with naming_failure(path):
+        _make_folder(Path(path))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a file, or a link to nothing
+        code = errno.ENOTDIR
+        raise NotADirectoryError(code, os.strerror(code), error.filename) from error
+
+
+def _may_be_about(path: Path, error: Exception) -> bool:
+    """Returns whether an error names no file, or one beside, above or below a path."""
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | bytes):
+        return True
+    named, place = Path(os.path.abspath(os.fsdecode(error.filename))), path.absolute()
+    return named in place.parents or place.parent in named.parents or named == place.parent
 
 
 @contextlib.contextmanager
@@ -102,20 +153,63 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     `path` remains unchanged. Parent folders are created.
 
     Raises:
-      UserError: the folder cannot be written to.
+      WriteError: the block or this function cannot write, such as on a full disk.
     """
     target = Path(path)
     with naming_failure(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        _make_folder(target.parent)
+        # Short, so that a name may be as long as the file system allows.
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", dir=target.parent))
     temporary = folder / target.name
     try:
-        yield temporary
-        if temporary.is_dir() and target.is_dir():
-            os.replace(target, folder / "replaced")
-        os.replace(temporary, target)
+        with naming_failure(target):
+            yield temporary
+            _replace(target, temporary, folder / "replaced")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _replace(target: Path, temporary: Path, aside: Path) -> None:
+    if not (temporary.is_dir() and target.is_dir()):
+        os.replace(temporary, target)
+        return
+    os.replace(target, aside)
+    try:
+        os.replace(temporary, target)
+    except OSError:
+        os.replace(aside, target)
+        raise
+
+
+def append(path: str | os.PathLike[str], content: bytes) -> None:
+    """Appends to a file, completely or not at all.
+
+    Raises:
+      WriteError: it cannot be written.
+    """
+    with naming_failure(path), open(path, "ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        left = memoryview(content)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except BaseException:
+            file.truncate(size)
+            raise
+
+
+def check_space(folder: Path, num_bytes: int, num_files: int) -> None:
+    """Raises OSError if a disk has no room for so many more bytes and files.
+
+    Libraries that write in threads print tracebacks if it has none.
+    """
+    if not hasattr(os, "posix_fallocate"):  # as on macOS
+        return
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, num_bytes)
+    state = os.statvfs(folder)
+    if state.f_files and state.f_favail < num_files:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:

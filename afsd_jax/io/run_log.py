@@ -4,13 +4,15 @@ import json
 import logging
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.files import atomic_write, read_bytes
+from afsd_jax.io.files import append, atomic_write, read_bytes
+
+if TYPE_CHECKING:
+    from afsd_jax.io.event_file import EventFile
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class RunLog:
 
     Attributes:
       records: all records of the run; each has a `step`.
+      failed: whether something could not be written since the files were opened or closed.
     """
 
     def __init__(self, workdir: str | os.PathLike[str], first: int, writes: bool = True):
@@ -84,57 +87,48 @@ class RunLog:
           workdir: folder of the run.
           first: step from which the run continues.
           writes: whether this process writes files; else it only stores records in memory.
+
+        Raises:
+          WriteError: the files cannot be written.
         """
         self._path, self._first = Path(workdir) / LINES, first
         self.records = [record for record in _records(self._path) if record["step"] <= first]
-        self._events: Any = None
-        self._writes, self._warned = writes, False
-        self.attempt(self._open)
-
-    def _open(self) -> None:
-        with atomic_write(self._path) as temporary:
-            temporary.write_text("".join(map(_line, self.records)), encoding="utf-8")
-
-    def _open_events(self) -> None:
-        # tensorboardX imports PyTorch if it is installed, which takes seconds; the first step of a
-        # run need not wait for that.
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-        # Unbuffered: SummaryWriter's thread would die of a full disk and block the run.
-        self._events = EventsWriter(os.path.join(self._path.parent, "events"))
-        if self._first:  # makes TensorBoard drop earlier records of later steps
-            start = SessionLog(status=SessionLog.START)
-            self._events.write_event(Event(step=self._first + 1, session_log=start))
+        self._written = len(self.records)  # records in the file
+        self._writes, self._warned, self.failed = writes, False, False
+        self._events: EventFile | None = None
+        if writes:
+            with atomic_write(self._path) as temporary:
+                temporary.write_text("".join(map(_line, self.records)), encoding="utf-8")
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Adds a record. A mapping among the values is a group of numbers, also for TensorBoard.
 
-        If the files cannot be written, this warns once and only stores the record in memory.
+        If a file cannot be written, this warns once, and the next call writes what is missing.
         """
         self.records.append({"step": step, **values})
-        self.attempt(lambda: self._append(step, values))
+        self.attempt(self._write_lines)
+        self.attempt(lambda: self._write_events(step, values))
 
-    def _append(self, step: int, values: Mapping[str, Any]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(_line(self.records[-1]))
+    def _write_lines(self) -> None:
+        lines = "".join(map(_line, self.records[self._written :]))
+        append(self._path, lines.encode())
+        self._written = len(self.records)
+
+    def _write_events(self, step: int, values: Mapping[str, Any]) -> None:
         if self._events is None:
-            self._open_events()
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.summary import scalar
+            # tensorboardX imports PyTorch if it is installed, which takes seconds; the first step
+            # of a run need not wait for that.
+            from afsd_jax.io.event_file import EventFile
 
-        for name, value in values.items():
-            for key, number in value.items() if isinstance(value, Mapping) else [("", value)]:
-                if isinstance(number, int | float):
-                    summary = scalar(f"{name}/{key}" if key else name, number)
-                    event = Event(step=step, wall_time=time.time(), summary=summary)
-                    self._events.write_event(event)
-        self._events.flush()
+            self._events = EventFile(self._path.parent, self._first)
+        self._events.write(step, values)
 
     def close(self) -> None:
-        """Closes the files."""
+        """Writes what could not be written before."""
+        self.failed = False
+        self.attempt(self._write_lines)
         if self._events is not None:
-            self.attempt(self._events.close)
+            self.attempt(self._events.write_waiting)
 
     def attempt(self, write: Callable[[], object]) -> None:
         """Calls `write` if this process writes files. An error in writing does not end training."""
@@ -143,6 +137,7 @@ class RunLog:
         try:
             write()
         except (OSError, UserError) as error:
+            self.failed = True
             if not self._warned:
                 log.warning("%s: the log cannot be written (%s)", self._path.parent, error)
             self._warned = True

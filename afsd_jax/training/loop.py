@@ -38,8 +38,8 @@ def train(
       allowed: how a resumed run may differ from its beginning.
 
     Returns:
-      The exit code: 0; 1 if the last checkpoint could not be saved; 128 plus the signal's number
-      after SIGTERM or Ctrl-C.
+      The exit code: 0; 1 if the last checkpoint or the log could not be written; 128 plus the
+      signal's number after SIGTERM or Ctrl-C.
 
     Raises:
       UserError: the configuration, the data or the folder do not fit together, another process
@@ -132,7 +132,9 @@ def finish(run: Run, signum: int) -> int:
     run.log.attempt(lambda: run_page.write_page(run.workdir))
     if run.is_main:
         report_end(run, signum)
-    return 1 if run.checkpoints.failed else 128 + signum if signum else 0
+    if run.checkpoints.failed or run.log.failed:
+        return 1
+    return 128 + signum if signum else 0
 
 
 def report_end(run: Run, signum: int) -> None:
@@ -141,6 +143,8 @@ def report_end(run: Run, signum: int) -> None:
     if by_step:
         best = max(by_step, key=lambda step: (by_step[step], step))
         log.info(f"best average mAP {100 * by_step[best]:.2f} at step {best}")
+    if run.log.failed:
+        log.error(f"{run.workdir}: some lines of the log were not written")
     if run.checkpoints.failed:
         saved = f"step {last} is the last one" if last else "there is none"
         log.error(f"the last checkpoint was not saved; {saved}")

@@ -21,6 +21,7 @@ from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io import files
 from afsd_jax.io.run_log import RunLog
 from afsd_jax.models import parameters
+from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
 from afsd_jax.training.auto_config import choice_lines, choose_fields
@@ -134,8 +135,10 @@ def setup(
     """Builds what the run needs, from its configuration and what its folder holds.
 
     Raises:
-      UserError: the configuration, the data or the folder do not fit together.
+      UserError: the configuration, the data or the folder do not fit together, or JAX finds no
+        device.
     """
+    devices.check_found()
     workdir, is_main, mesh = Path(workdir), jax.process_index() == 0, data_mesh()
     config = with_chosen_fields(config, is_main)
     check_batch_size(config.train, mesh)
@@ -270,7 +273,8 @@ def parameter_counts(state: TrainState) -> list[str]:
 def open_log(config: ml_collections.ConfigDict, workdir: Path, first: int, is_main: bool) -> RunLog:
     """Opens the run's log, and writes its configuration beside it."""
     run_log, fields = RunLog(workdir, first, is_main), json.loads(config.to_json())
-    run_log.attempt(lambda: files.write_json(workdir / "config.json", fields))
+    if is_main:
+        files.write_json(workdir / "config.json", fields)
     return run_log
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # Orbax is imported where it is used: detection rarely needs 
     import orbax.checkpoint as ocp
 
 _MOST_DESCRIPTION_BYTES = 2**23
+_MOST_FILES = 80  # of a step, with folders and temporary ones, whatever its size
 
 
 class Description(NamedTuple):
@@ -116,6 +117,9 @@ def save(
         "weights": ocp.args.PyTreeSave(dict(weights), ocdbt_target_data_file_size=2**24),
         "description": ocp.args.JsonSave(dict(description)),
     }
+    if jax.process_count() == 1:
+        num_bytes = sum(x.nbytes for x in jax.tree.leaves([weights, items]))
+        files.check_space(Path(manager.directory), num_bytes + 2**20, _MOST_FILES)
     saved |= {name: ocp.args.StandardSave(value) for name, value in items.items() if value}
     manager.save(step, args=ocp.args.Composite(**saved))
     if jax.process_index() == 0:

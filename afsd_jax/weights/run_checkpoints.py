@@ -1,14 +1,11 @@
 """The checkpoints of a training run: which are kept, failed saves, damaged ones."""
 
 import logging
-import os
 import shutil
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from orbax.checkpoint.checkpoint_managers import (
     AnyPreservationPolicy,
     CustomSteps,
@@ -17,6 +14,7 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 from afsd_jax import evaluation
+from afsd_jax.io.files import write_failure
 from afsd_jax.weights import checkpoint, checksums
 
 log = logging.getLogger(__name__)
@@ -84,13 +82,11 @@ class RunCheckpoints:
         if description["metrics"]:
             self._scores[step] = description["metrics"][evaluation.SCORE]
         try:
-            if jax.process_count() == 1:
-                _check_space(self._folder, [weights, items])
             checkpoint.save(self._manager, step, weights, description, **items)
         except Exception as error:  # Orbax, TensorStore and the system raise many types
             self._scores.pop(step, None)
             self._remove_failed(step)
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = write_failure(error) or " ".join(str(error).split()) or type(error).__name__
             kept = f"step {self.last} is the last saved" if self.last else "none is saved"
             log.warning(f"{self._folder}: step {step} cannot be saved, {kept} ({reason[:200]})")
             self.failed = True
@@ -107,15 +103,6 @@ class RunCheckpoints:
             if left.name.partition(".")[0] == str(step):
                 shutil.rmtree(left, ignore_errors=True)
         self._manager = checkpoint.open_manager(self._folder, self._policy)
-
-
-def _check_space(folder: Path, arrays: Any) -> None:
-    """Raises OSError if the disk has no space for the arrays; Orbax would print many tracebacks."""
-    if not hasattr(os, "posix_fallocate"):  # as on macOS
-        return
-    size = sum(x.nbytes for x in jax.tree.leaves(arrays)) + 2**20  # names and shapes
-    with tempfile.TemporaryFile(dir=folder) as file:
-        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def set_damaged_aside(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afsd_jax.errors import UserError
+from afsd_jax.errors import UserError, WriteError
 from afsd_jax.io.files import atomic_write
 
 if TYPE_CHECKING:
@@ -53,14 +53,21 @@ def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
 
 
 def write(path: str | os.PathLike[str], state: Mapping[str, np.ndarray]) -> None:
-    """Writes a state dict in PyTorch's zip format or as `.safetensors`, all or nothing."""
+    """Writes a state dict in PyTorch's zip format or as `.safetensors`, all or nothing.
+
+    Raises:
+      WriteError: the file cannot be written.
+    """
     torch = _import("torch")
     tensors = {name: torch.from_numpy(np.require(x, None, ["C", "W"])) for name, x in state.items()}
     with atomic_write(path) as temporary:
         if Path(path).suffix == SAFETENSORS:
             _import("safetensors.torch").save_file(tensors, temporary)
-        else:
+            return
+        try:
             torch.save(tensors, temporary)
+        except RuntimeError as error:  # it does not say why
+            raise WriteError(f"{path}: cannot be written; perhaps the disk is full") from error
 
 
 def printable(name: str) -> str:

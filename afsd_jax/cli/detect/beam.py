@@ -11,7 +11,7 @@ import apache_beam as beam
 from afsd_jax.cli.detect import job as detect_job
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.errors import UserError
-from afsd_jax.io.files import read_json, write_json
+from afsd_jax.io.files import naming_failure, read_json, write_json
 from afsd_jax.runtime import compilation
 
 
@@ -62,9 +62,11 @@ def write_videos(
       UserError: the workers wrote no result of some videos.
     """
     alone = dataclasses.replace(options, beam_options=None)
-    output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".beam-", dir=output) as folder:
-        with beam.Pipeline(options=options.beam_options) as pipeline:
+    with naming_failure(output):
+        output.mkdir(parents=True, exist_ok=True)
+        place = tempfile.TemporaryDirectory(prefix=".beam-", dir=output)
+    with place as folder:
+        with naming_failure(output), beam.Pipeline(options=options.beam_options) as pipeline:
             _ = (
                 pipeline
                 | "Videos"
