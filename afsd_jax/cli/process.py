@@ -4,6 +4,7 @@ Libraries are imported inside the functions: `afsd --help` must not wait for the
 """
 
 import contextlib
+import errno
 import logging
 import os
 import subprocess
@@ -104,9 +105,7 @@ def _place_of(error: Exception, reason: str) -> str:
         return str(error)
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {reason}"
-    try:
-        sys.stdout.flush()
-    except OSError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):  # of `print`
         _discard_output()
         return f"standard output: cannot be written ({reason})"
     return reason
