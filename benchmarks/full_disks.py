@@ -197,7 +197,8 @@ def wrong_with(
             wrong.append(f"{name} changed")
     for name, content in found.items():
         parts = name.split("/")
-        if any(re.search(r"tmp|^\.(?!parts-)|incomplete", part) for part in parts):
+        temporary = any(re.search(r"tmp|^\.(?!parts-)|incomplete", part) for part in parts)
+        if temporary and name not in complete:
             wrong.append(f"{name} remains")
         known = content in (before.get(name), complete.get(name)) or case.resumes or case.stdout
         if case.exact and not known:

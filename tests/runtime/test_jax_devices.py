@@ -1,0 +1,41 @@
+"""A device that JAX is asked for and does not find is one line that says what to do."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+
+LINE = "JAX finds no device for JAX_PLATFORMS={} on this machine; unset JAX_PLATFORMS"
+NO_GPU = pytest.mark.skipif(os.path.exists("/dev/nvidia0"), reason="has a GPU")
+
+
+def python(platform: str, program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    environment = os.environ | {"JAX_PLATFORMS": platform}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+
+
+@NO_GPU
+def test_python_gets_a_user_error():
+    ended = python("gpu", "import afsd_jax; afsd_jax.load_detector('checkpoint')")
+    assert ended.stderr.splitlines()[-1] == f"afsd_jax.errors.UserError: {LINE.format('gpu')}"
+
+
+@NO_GPU
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["detect", __file__, "--checkpoint=checkpoint", "--output={}/found.json"],
+        ["look", __file__, "--output={}/found.json"],
+        ["train", "--config=synthetic", "--workdir={}/run"],
+    ],
+)
+def test_commands_refuse_in_one_line_and_write_nothing(tmp_path, arguments):
+    arguments = [argument.format(tmp_path) for argument in arguments]
+    program = f"import sys; from afsd_jax.cli import main; sys.exit(main({arguments}))"
+    ended = python("cuda", program)
+    assert (ended.returncode, ended.stderr) == (2, f"error: {LINE.format('cuda')}\n")
+    assert list(tmp_path.iterdir()) == []
