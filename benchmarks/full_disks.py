@@ -168,7 +168,7 @@ def files_of(disk: Path) -> dict[str, bytes]:
 def lines_of(errors: str) -> list[str]:
     """Returns what was printed, without progress bars."""
     lines = (line.rpartition("\r")[2] for line in errors.replace("\r\n", "\n").split("\n"))
-    return [line for line in lines if line.strip() and not re.search(r"\d+%\||\d+it \[", line)]
+    return [line for line in lines if line.strip() and not re.search(r"\d% ?\||\d+it \[", line)]
 
 
 def wrong_with(

@@ -14,6 +14,7 @@ from afsd_jax.detection.postprocess import decode_streams
 from afsd_jax.errors import UserError
 from afsd_jax.models import PADDING, Network, normalise, openvino_trunk, parameters
 from afsd_jax.models.network import feature_shapes
+from afsd_jax.runtime.prefetch import in_short_turns
 from afsd_jax.runtime.programs import Program
 
 BACKENDS = ("xla", "openvino", "openvino-bfloat16")
@@ -121,8 +122,11 @@ class ForwardPass:
         frames: Sequence[jax.ShapeDtypeStruct],
         num_frames: jax.ShapeDtypeStruct,
     ) -> None:
-        """Compiles the programs for batches of these shapes, before the first batch is there."""
-        with self._running:
+        """Compiles the programs for batches of these shapes, before the first batch is there.
+
+        Another thread may read that batch meanwhile.
+        """
+        with self._running, in_short_turns():
             if self._trunks is None:
                 self.program.prepare(weights, frames, num_frames)
             else:

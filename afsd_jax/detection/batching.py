@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from afsd_jax.detection.backends import ForwardPass, NamedWeights
 from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, Window
-from afsd_jax.runtime.prefetch import in_short_turns
 from afsd_jax.runtime.sharding import data_sharded
 
 
@@ -99,8 +98,7 @@ class BatchRunner:
             for shape in self._shapes
         ]
         num_frames = jax.ShapeDtypeStruct((self.size,), np.int32, sharding=where)
-        with in_short_turns():
-            self._forward.prepare(self._weights, frames, num_frames)
+        self._forward.prepare(self._weights, frames, num_frames)
 
     def compute(self, windows: Sequence[Window]) -> Iterator[DecodedWindow]:
         """Yields what the networks predict in each window; at most `size` windows.
