@@ -125,21 +125,22 @@ def campaign(calls: Sequence[Call], count: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=200, help="calls of each thread and kind")
-    parser.add_argument("--output", type=Path, help="JSON file to write")
+    parser.add_argument("--only", nargs="+", help="kinds of calls, or their beginnings")
+    parser.add_argument("--output", type=Path, help="JSON file to write, or to add to")
     args = parser.parse_args()
-    results = {}
+    results: dict[str, Any] = {}
+    if args.output and args.output.exists():
+        results = json.loads(args.output.read_text())["kinds"]
     with tempfile.TemporaryDirectory() as folder:
         for name, calls in kinds(Path(folder)).items():
+            if args.only and not name.startswith(tuple(args.only)):
+                continue
             results[name] = campaign(calls, args.calls)
             print(name, results[name], flush=True)
-    content = {
-        **provenance("jax", "openvino", "numpy"),
-        "threads": THREADS,
-        "calls_of_each_thread": args.calls,
-        "kinds": results,
-    }
-    if args.output:
-        args.output.write_text(json.dumps(content, indent=1) + "\n")
+            if args.output:
+                origin = provenance("jax", "openvino", "numpy")
+                content = {**origin, "threads": THREADS, "kinds": results}
+                args.output.write_text(json.dumps(content, indent=1) + "\n")
     return int(any(kind["different"] or kind["errors"] for kind in results.values()))
 
 
