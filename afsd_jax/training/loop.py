@@ -14,6 +14,7 @@ from afsd_jax.io.locks import locked
 from afsd_jax.io.run_log import LOSS, VALIDATION
 from afsd_jax.kernels import load_triton
 from afsd_jax.report import run_page
+from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
 from afsd_jax.training.monitoring import agreed_signal, scores
@@ -43,9 +44,10 @@ def train(
 
     Raises:
       UserError: the configuration, the data or the folder do not fit together, another process
-        trains in the folder, or loss or gradient is not finite.
+        trains in the folder, JAX finds no device, or loss or gradient is not finite.
     """
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
+    devices.check_found()
     is_main = jax.process_index() == 0
     with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
         return run_steps(setup(config, workdir, profile_steps, allowed))

@@ -21,7 +21,6 @@ from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io import files
 from afsd_jax.io.run_log import RunLog
 from afsd_jax.models import parameters
-from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
 from afsd_jax.training.auto_config import choice_lines, choose_fields
@@ -135,10 +134,8 @@ def setup(
     """Builds what the run needs, from its configuration and what its folder holds.
 
     Raises:
-      UserError: the configuration, the data or the folder do not fit together, or JAX finds no
-        device.
+      UserError: the configuration, the data or the folder do not fit together.
     """
-    devices.check_found()
     workdir, is_main, mesh = Path(workdir), jax.process_index() == 0, data_mesh()
     config = with_chosen_fields(config, is_main)
     check_batch_size(config.train, mesh)
