@@ -5,9 +5,10 @@ OpenVINO's convolutions on CPUs are about twice as fast as XLA's. It is optional
 """
 
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -42,16 +43,8 @@ def build(
       A function from float32 clips in [-1, 1] to the endpoints, float32 [B,T',H',W',C']. Its arrays
       are valid until the next call.
     """
-    openvino = _openvino()
-    trunk_only = {k: np.asarray(v) for k, v in parameters.items() if k.startswith("trunk.")}
-    graph = _Graph(fold_norms(trunk_only), shape, endpoints)
-    model = openvino.Model([graph.outputs[name] for name in endpoints], [graph.clips])
-    settings = {
-        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-    }
-    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    graph = _Graph(_folded(parameters), shape, endpoints)
+    request = _compiled([graph.outputs[name] for name in endpoints], [graph.clips], precision)
 
     def trunk(clips: np.ndarray) -> list[np.ndarray]:
         results = request.infer([np.ascontiguousarray(clips)], share_inputs=True)
@@ -60,12 +53,77 @@ def build(
     return trunk
 
 
+class OpenVinoSteps:
+    """Computes the trunk's endpoints of a video in steps; see `video_trunk.TrunkSteps`.
+
+    Each layer stores the cells that its next output needs. Before a video these are the padding
+    before it; the last piece has the padding after the video appended.
+
+    Attributes:
+      piece: frames of a step.
+    """
+
+    piece = 64  # the first piece must complete a cell of Mixed_5c, which takes 56 frames
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        frame_shape: Sequence[int],
+        endpoints: Sequence[str],
+        precision: str = "float32",
+    ):
+        """Compiles the trunk for frames (H, W, channels); other arguments are those of `build`."""
+        graph = _PieceGraph(_folded(parameters), (1, -1, *frame_shape), endpoints)
+        self._layers, self._num_endpoints = graph.layers, len(endpoints)
+        inputs = [graph.clips, *(x for layer in graph.layers for x in (layer.before, layer.after))]
+        outputs = [graph.outputs[name] for name in endpoints]
+        outputs += [layer.kept for layer in graph.layers]
+        self._request = _compiled(outputs, inputs, precision)
+        self._lock = threading.Lock()
+
+    def start(self) -> list[np.ndarray]:
+        """Returns the state before a video: the padding before it, for each layer."""
+        return [layer.zeros(layer.padding[0]) for layer in self._layers]
+
+    def step(
+        self, state: list[np.ndarray], frames: np.ndarray, is_last: bool
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Computes a piece; see `video_trunk.TrunkSteps.step`."""
+        inputs = [np.ascontiguousarray(frames[None])]
+        for layer, before in zip(self._layers, state, strict=True):
+            inputs += [before, layer.zeros(layer.padding[1] if is_last else 0)]
+        with self._lock:  # OpenVINO overwrites its results in the next call
+            results = self._request.infer(inputs, share_inputs=True)
+            found = [results[index].copy() for index in range(len(results))]
+        return [x[0] for x in found[: self._num_endpoints]], found[self._num_endpoints :]
+
+
 def _openvino() -> Any:
     # Without this, importing OpenVINO starts a process that reports the import over the network.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino
+
+
+def _folded(parameters: Mapping[str, Any]) -> FoldedWeights:
+    return fold_norms({k: np.asarray(v) for k, v in parameters.items() if k.startswith("trunk.")})
+
+
+def _compiled(outputs: Sequence[Any], inputs: Sequence[Any], precision: str) -> Any:
+    """Returns a request that computes the outputs from the inputs."""
+    openvino = _openvino()
+    settings = {
+        "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+    }
+    model = openvino.Model(list(outputs), list(inputs))
+    return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+
+# Applies an operation to an input with paddings (before, after) of time, height and width.
+_Padded = Callable[[Any, list[int], list[int]], Any]
 
 
 class _Graph:
@@ -78,7 +136,7 @@ class _Graph:
 
     def __init__(self, weights: FoldedWeights, shape: Sequence[int], endpoints: Sequence[str]):
         self._ops, self._weights = _openvino().opset13, weights
-        self.clips = self._ops.parameter(list(shape), np.float32)
+        self.clips = self._parameter(shape)
         self.outputs: dict[str, Any] = {}
         x = self._transposed(self.clips, (0, 4, 1, 2, 3))
         for name in i3d.endpoints_until(*endpoints):
@@ -90,35 +148,119 @@ class _Graph:
                 x = self._mixed(x, name)
             self.outputs[name] = self._transposed(x, (0, 2, 3, 4, 1))
 
+    def _parameter(self, shape: Sequence[int]) -> Any:
+        return self._ops.parameter(_openvino().PartialShape(list(shape)), np.float32)
+
     def _transposed(self, x: Any, order: Sequence[int]) -> Any:
         return self._ops.transpose(x, self._ops.constant(np.array(order)))
 
     def _mixed(self, x: Any, name: str) -> Any:
-        branches = [self._unit(x, f"{name}.b0")]
+        branches = [self._in_step(self._unit(x, f"{name}.b0"))]
         for branch in ("b1", "b2"):
             branches.append(self._unit(self._unit(x, f"{name}.{branch}a"), f"{name}.{branch}b"))
         branches.append(self._unit(self._pool(x, (3, 3, 3), (1, 1, 1)), f"{name}.b3b"))
         return self._ops.concat(branches, 1)
 
+    def _in_step(self, x: Any) -> Any:
+        """Returns the cells of a branch without taps that those with three taps complete, too."""
+        return x
+
     def _unit(self, x: Any, name: str, strides: Sequence[int] = (1, 1, 1)) -> Any:
         kernel, bias = self._weights[name]
-        before, after = _padding(x, kernel.shape[:3], strides)
         # Given arrays, `convolution` and `add` would copy them value by value, through lists.
         constant = self._ops.constant
         out_first = constant(np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)))
-        x = self._ops.convolution(x, out_first, list(strides), before, after, [1, 1, 1])
+
+        def convolution(x: Any, before: list[int], after: list[int]) -> Any:
+            return self._ops.convolution(x, out_first, list(strides), before, after, [1, 1, 1])
+
+        x = self._padded(x, kernel.shape[:3], strides, convolution)
         return self._ops.relu(self._ops.add(x, constant(bias.reshape(1, -1, 1, 1, 1))))
 
     def _pool(self, x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> Any:
-        # Inputs are never negative, so padding with -inf equals padding with zeros.
-        before, after = _padding(x, kernel_size, strides)
-        pool = self._ops.max_pool(x, list(strides), [1, 1, 1], before, after, list(kernel_size))
-        return pool.output(0)
+        def pool(x: Any, before: list[int], after: list[int]) -> Any:
+            # Inputs are never negative, so padding with -inf equals padding with zeros.
+            size, steps = list(kernel_size), list(strides)
+            return self._ops.max_pool(x, steps, [1, 1, 1], before, after, size).output(0)
+
+        return self._padded(x, kernel_size, strides, pool)
+
+    def _padded(
+        self, x: Any, kernel_size: Sequence[int], strides: Sequence[int], operation: _Padded
+    ) -> Any:
+        """Applies an operation to x, "SAME"-padded."""
+        pairs = _paddings(_sizes(x), kernel_size, strides)
+        return operation(x, [before for before, _ in pairs], [after for _, after in pairs])
 
 
-def _padding(
-    x: Any, kernel_size: Sequence[int], strides: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    sizes = list(x.get_output_shape(0) if hasattr(x, "get_output_shape") else x.get_shape())[2:]
-    pairs = [same_padding(*axis) for axis in zip(sizes, kernel_size, strides, strict=True)]
-    return [before for before, _ in pairs], [after for _, after in pairs]
+class _Layer(NamedTuple):
+    """Inputs and output of a layer that reads several cells along time.
+
+    before, after: cells before those of the piece, and after them.
+    kept: the cells that its next output needs.
+    padding: number of cells of padding before and after the video.
+    shape: (channels, height, width) of a cell.
+    """
+
+    before: Any
+    after: Any
+    kept: Any
+    padding: tuple[int, int]
+    shape: tuple[int, ...]
+
+    def zeros(self, count: int) -> np.ndarray:
+        """Returns so many cells of zeros."""
+        return np.zeros((1, self.shape[0], count, *self.shape[1:]), np.float32)
+
+
+class _PieceGraph(_Graph):
+    """The trunk on a piece of a video.
+
+    Attributes:
+      layers: the layers that read several cells along time.
+    """
+
+    def __init__(self, *args: Any):
+        self.layers: list[_Layer] = []
+        super().__init__(*args)
+
+    def _padded(
+        self, x: Any, kernel_size: Sequence[int], strides: Sequence[int], operation: _Padded
+    ) -> Any:
+        taps, stride = kernel_size[0], strides[0]
+        channels, _, *space = _sizes(x, first=1)
+        pairs = _paddings(space, kernel_size[1:], strides[1:])
+        before, after = ([0, *side] for side in zip(*pairs, strict=True))
+        if taps == 1:
+            return operation(x, before, after)
+        ops = self._ops
+        earlier, later = (self._parameter((1, channels, -1, *space)) for _ in range(2))
+        joined = ops.concat([earlier, x, later], 2)
+        result = operation(joined, before, after)
+        axis = ops.constant(np.array([2]))
+        count = ops.gather(ops.shape_of(result), axis, ops.constant(0))
+        consumed = ops.multiply(count, ops.constant(np.array([stride])))
+        one, end = (ops.constant(np.array([value])) for value in (1, 2**31))
+        kept = ops.slice(joined, consumed, end, one, axis)
+        padding = same_padding(taps * stride, taps, stride)
+        self.layers.append(_Layer(earlier, later, kept, padding, (channels, *space)))
+        return result
+
+    def _in_step(self, x: Any) -> Any:
+        one, minus_one, axis = (self._ops.constant(np.array([value])) for value in (1, -1, 2))
+        return self._padded(
+            x, (3, 1, 1), (1, 1, 1), lambda x, *_: self._ops.slice(x, one, minus_one, one, axis)
+        )
+
+
+def _sizes(x: Any, first: int = 2) -> list[int]:
+    """Returns the sizes of x [B,C,T,H,W] from an axis on; -1: not known."""
+    node = x.output(0) if hasattr(x, "output") else x
+    shape = node.get_partial_shape()
+    return [size.get_length() if size.is_static else -1 for size in list(shape)[first:]]
+
+
+def _paddings(
+    sizes: Sequence[int], kernel_size: Sequence[int], strides: Sequence[int]
+) -> list[tuple[int, int]]:
+    return [same_padding(*axis) for axis in zip(sizes, kernel_size, strides, strict=True)]

@@ -1,24 +1,26 @@
-"""The trunk applied to a video piece by piece, without the whole video in memory.
+"""XLA's trunk on a video piece by piece; see `video_trunk`.
 
-Each temporal convolution or pool stores the last cells of its input for the next piece. So each
-cell is computed once from its complete receptive field, and the result equals that of the trunk on
-all frames at once. Overlapping windows would compute cells twice, and cut off their input.
+Each temporal convolution or pool stores the last cells of its input for the next piece. All pieces
+have one shape, so one program computes them; cells of later layers lag behind the frames, and those
+outside the video are set to zero, as "SAME" padding does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
 
 from afsd_jax.models import i3d
 from afsd_jax.models.convolution import conv3d, same_padding
 from afsd_jax.models.max_pool import max_pool3d
+from afsd_jax.runtime.compilation import compiled
 
-STRIDE, _ = i3d.endpoint_stride("Mixed_5c")  # frames per cell of the result
-DELAY = 6  # cells; a cell's result needs 48 more frames
 FoldedWeights = Mapping[str, tuple[jax.Array, jax.Array]]  # kernel and bias of each unit
 Cache = dict[str, jax.Array]  # the last cells of each unit's input
+UNKNOWN = 2**30  # frames of a video whose end is not yet known
 
 
 class Cells(NamedTuple):
@@ -26,6 +28,13 @@ class Cells(NamedTuple):
 
     x: jax.Array
     delay: int
+
+
+class _State(NamedTuple):
+    """What the next piece needs: the cache, and the number of frames before the piece."""
+
+    cache: Cache
+    first: int
 
 
 def fold_norms(parameters: Mapping[str, Any], eps: float = 1e-3) -> FoldedWeights:
@@ -50,43 +59,75 @@ def fold_norms(parameters: Mapping[str, Any], eps: float = 1e-3) -> FoldedWeight
     return units
 
 
-def empty_cache(weights: FoldedWeights, shape: tuple[int, ...]) -> Cache:
-    """Returns the cache for the first piece of a video: zeros, like "SAME" padding.
+class XlaSteps:
+    """Computes the trunk's endpoints of a video in steps; see `video_trunk.TrunkSteps`.
 
-    Args:
-      weights: result of `fold_norms`.
-      shape: shape of the pieces, [1,N,H,W,channels].
+    Attributes:
+      piece: frames of a step.
     """
-    frames = jax.ShapeDtypeStruct(shape, jnp.float32)
-    _, cache = jax.eval_shape(trunk_step, weights, {}, frames, 0, 0)
-    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), cache)
 
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        frame_shape: Sequence[int],
+        endpoints: Sequence[str],
+        dtype: DTypeLike = jnp.float32,
+        piece: int = 0,
+    ):
+        """Compiles nothing yet.
 
-def trunk_step(
-    weights: FoldedWeights,
-    cache: Cache,
-    frames: jax.Array,
-    first: jax.Array | int,
-    total: jax.Array | int,
-) -> tuple[jax.Array, Cache]:
-    """Applies the trunk to a video's next piece.
+        Args:
+          parameters: weights of the network by name, such as `trunk.Mixed_3b.b0.conv.kernel`.
+          frame_shape: (H, W, channels) of the frames.
+          endpoints: names of the endpoints to return.
+          dtype: compute type.
+          piece: frames of a step, a multiple of 8; 0: the fastest number for the backend.
+        """
+        # On CPUs larger pieces are no faster and take more memory; GPUs need more work at a time.
+        self.piece = piece or (16 if jax.default_backend() == "cpu" else 256)
+        weights = fold_norms(parameters)
+        self._weights = jax.tree.map(lambda x: jnp.asarray(x, dtype), weights)
+        self._strides = [i3d.endpoint_stride(name)[0] for name in endpoints]
+        self._shape = (1, self.piece, *frame_shape)
+        self._delays: list[int] = []
 
-    Args:
-      weights: result of `fold_norms`.
-      cache: cache after the previous piece, or `empty_cache`.
-      frames: [1,N,H,W,channels] in [-1, 1]; N is a multiple of `STRIDE`.
-      first: number of frames before this piece, a multiple of N.
-      total: number of frames in the whole video, a multiple of `STRIDE`. Frames after it are
-        ignored; continue with them until `DELAY` cells after the video's end are computed.
+        def step(
+            weights: FoldedWeights, cache: Cache, frames: jax.Array, first: Any, total: Any
+        ) -> tuple[list[jax.Array], Cache]:
+            piece = _Piece(weights, cache, first, total)
+            cells = piece.endpoints(frames.astype(dtype), endpoints)
+            self._delays = [delay for _, delay in cells]
+            return [x[0].astype(jnp.float32) for x, _ in cells], piece.cache
 
-    Returns:
-      N / STRIDE cells of Mixed_5c, [1,n,H',W',C'], and the cache for the next piece. The first
-      `DELAY` cells of a video come before its first cell.
-    """
-    piece = _Piece(weights, cache, first, total)
-    cells, delay = piece.trunk(frames)
-    assert delay == DELAY
-    return cells, piece.cache
+        frames = jax.ShapeDtypeStruct(self._shape, jnp.float32)
+        _, self._empty = jax.eval_shape(step, self._weights, {}, frames, 0, 0)
+        self._step = compiled(step, donate_argnums=1)
+
+    def start(self) -> _State:
+        """Returns the state before a video: zeros, like "SAME" padding."""
+        return _State(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), self._empty), 0)
+
+    def step(
+        self, state: _State, frames: np.ndarray, is_last: bool
+    ) -> tuple[list[np.ndarray], _State]:
+        """Computes a piece; see `video_trunk.TrunkSteps.step`."""
+        cache, first = state
+        total = first + len(frames) if is_last else UNKNOWN
+        lag = max(d * stride for d, stride in zip(self._delays, self._strides, strict=True))
+        end = total + lag if is_last else first + self.piece
+        frames = np.concatenate([frames, np.zeros((self.piece, *frames.shape[1:]), np.float32)])
+        found: list[list[np.ndarray]] = [[] for _ in self._strides]
+        while first < end:
+            piece = frames[None, : self.piece]
+            cells, cache = self._step(self._weights, cache, piece, first, total)
+            for parts, x, stride, delay in zip(
+                found, cells, self._strides, self._delays, strict=True
+            ):
+                place = first // stride - delay  # of the piece's first cell
+                parts.append(np.asarray(x)[max(-place, 0) : max(total // stride - place, 0)])
+            first += self.piece
+            frames = np.zeros_like(frames)
+        return [np.concatenate(parts) for parts in found], _State(cache, first)
 
 
 class _Piece:
@@ -99,16 +140,24 @@ class _Piece:
     def __init__(
         self, weights: FoldedWeights, before: Cache, first: jax.Array | int, total: jax.Array | int
     ):
-        """`before` is the previous piece's cache; the others are those of `trunk_step`."""
+        """Computes nothing yet.
+
+        Args:
+          weights: result of `fold_norms`.
+          before: the previous piece's cache.
+          first: number of frames before this piece, a multiple of its length.
+          total: number of frames in the video, a multiple of the last endpoint's stride. Frames
+            after it are ignored.
+        """
         self._weights, self._before = weights, before
         self._first, self._total = first, total
         self.cache: Cache = {}
 
-    def trunk(self, frames: jax.Array) -> Cells:
-        """Returns the cells of Mixed_5c that frames [1,N,H,W,channels] complete."""
+    def endpoints(self, frames: jax.Array, names: Sequence[str]) -> list[Cells]:
+        """Returns the endpoints' cells that frames [1,N,H,W,channels] complete."""
         self._num_frames = frames.shape[1]
-        cells = Cells(frames, 0)
-        for name in i3d.ENDPOINTS:
+        cells, found = Cells(frames, 0), {}
+        for name in i3d.endpoints_until(*names):
             if name in i3d.POOLS:
                 kernel_size, strides = i3d.POOLS[name]
                 x, delay = self._with_cached(name, cells, kernel_size[0], strides[0])
@@ -117,7 +166,8 @@ class _Piece:
                 cells = self._unit(name, cells, i3d.UNITS[name][2])
             else:
                 cells = self._mixed(name, cells)
-        return cells
+            found[name] = cells
+        return [found[name] for name in names]
 
     def _mixed(self, name: str, cells: Cells) -> Cells:
         b1, b2 = (
@@ -148,8 +198,9 @@ class _Piece:
         cached = taps - stride
         cached += (padding - delay - cached) % stride
         # Outside the video every level is zero, like "SAME" padding.
-        place = self._first * count // self._num_frames - delay + jnp.arange(count)
-        inside = (place >= 0) & (place < self._total * count // self._num_frames)
+        frames_per_cell = self._num_frames // count
+        place = self._first // frames_per_cell - delay + jnp.arange(count)
+        inside = (place >= 0) & (place < self._total // frames_per_cell)
         x = jnp.where(inside[:, None, None, None], x, 0)
         before = self._before.get(name, jnp.zeros((1, cached, *x.shape[2:]), x.dtype))
         x = jnp.concatenate([before, x], axis=1)
