@@ -41,7 +41,7 @@ _CHOICES = {
     "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
     "model.remat": REMAT,
-    "model.batch_norm": ("frozen", "trained"),
+    **{"model.batch_norm": ("frozen", "trained"), "model.trunk_context": ("clip", "video")},
     "model.head_init": ("glorot", "normal"),
     "loss.offset": ("l1", "smooth_l1"),
     "loss.normalise": ("batch", "clip"),
@@ -69,10 +69,9 @@ _NOT_NEGATIVE = (
 # Beyond these nothing fits any machine.
 _LARGEST = {
     **{"data.fps": 10**6, "data.max_frames": 10**7, "data.frame_size": 2**13},
-    **{"data.clip_length": 2**16, "data.max_actions": 10**5},
+    **{"data.clip_length": 2**16, "data.max_actions": 10**5, "inference.window_stride": 10**7},
     **{"model.channels": 2**14, "model.trunk_width": 16, "model.levels": 16},
     **{"model.num_classes": 10**6, "train.batch_size": 10**6, "inference.batch_size": 2**16},
-    "inference.window_stride": 10**7,
 }
 TRUNK_BLOCKS = (
     *("Mixed_3b", "Mixed_3c", "Mixed_4b", "Mixed_4c", "Mixed_4d"),
@@ -137,6 +136,7 @@ def _model() -> ml_collections.ConfigDict:
     model.trunk_width = 1.0  # factor of every channel count of I3D
     model.batch_norm = "frozen"  # frozen or trained
     model.frozen_until = ""  # last trunk endpoint that is not trained; empty: all are trained
+    model.trunk_context = "clip"  # what the trunk sees at a time: one clip, or the whole video
     model.channels = 512  # channels of pyramid, towers and branches
     model.groups = 32  # groups of each GroupNorm
     model.levels = LEVELS  # levels of the pyramid

@@ -48,6 +48,7 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
         # Later endpoints recognise objects better, and directions of motion worse.
         config.model.pyramid_inputs = ("Mixed_4b",)
         config.model.frozen_until = "Mixed_4b"
+        config.model.trunk_context = "video"
         config.data.feature_cache = "features"
     else:
         config.data.crops = 0

@@ -13,7 +13,7 @@ import numpy as np
 
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.clips.consistency import consistency_clip, moved_length
-from afsd_jax.data.clips.geometry import crop_places
+from afsd_jax.data.clips.geometry import crop_places, frame_unit
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
 from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Batch = dict[str, np.ndarray]
-Features = Callable[[int, int, int], np.ndarray]  # of a video's clip in a view, by number
+Features = Callable[[ClipView], np.ndarray]
 
 
 class TrainingData:
@@ -35,7 +35,6 @@ class TrainingData:
       num_clips: number of clips in the split.
       steps_per_epoch: batches per epoch, over all hosts; the remaining clips are not in the epoch.
       videos: videos of the split.
-      offsets: first frames of the clips of each video.
       views: all views of a clip if `data.crops` limits their number, otherwise empty.
     """
 
@@ -61,15 +60,16 @@ class TrainingData:
         self._config = config
         opened, self.videos = split or open_split(config.data, config.data.train_split)
         self.class_names = opened.class_names
-        self.offsets: list[list[int]] = []
-        self._clips: list[tuple[int, Clip]] = []
+        # Of each clip its video and, first, the clip itself, then those that may take its place.
+        self._clips: list[tuple[int, list[Clip]]] = []
+        unit = frame_unit(config.model)
         self._moved_lengths: list[int] = []  # background frames to move, for each video
         for number, video in enumerate(self.videos):
-            found = video_clips(video.num_frames, video.segments, video.labels, config.data)
-            self._clips += [(number, clip) for clip in found.clips]
-            self.offsets.append([clip.offset for clip in found.clips])
+            annotated = video.num_frames, video.segments, video.labels
+            found = video_clips(*annotated, config.data, unit)
+            self._clips += [(number, shifted) for shifted in found.shifted]
             self._moved_lengths.append(moved_length(found.min_action, config.data.consistency))
-            most = max((len(clip.labels) for clip in found.clips), default=0)
+            most = max((len(clip.labels) for clips in found.shifted for clip in clips), default=0)
             if most > config.data.max_actions:
                 raise UserError(
                     f"{video.path}: a clip of {video.name} has {most} actions; set "
@@ -102,14 +102,13 @@ class TrainingData:
 
         Args:
           start_step: number of the first batch.
-          features: returns the features, float16 [size], of a clip in a view, given the number of
-            the video, of the clip in `offsets` and of the view in `views`.
+          features: returns the features of a clip in a view, float16 [slices, size].
 
         Yields:
           A dict of arrays, B = clips of this host, T = `data.clip_length`, S = `data.crop_size`,
           M = `data.max_actions`:
           frames: uint8 [B, T, S, S, C], cropped and mirrored at random, 0 after the video's end;
-            or, with `features`, instead of them features: float16 [B, size].
+            or, with `features`, instead of them features: float16 [B, slices, size].
           num_frames: int32 [B], frames before the video's end.
           segments: float32 [B, M, 2], (start, end) in frames. labels: int32 [B, M], 0 is padding.
           start_target, end_target: uint8 [B, T]; see `training_clips.boundary_targets`.
@@ -135,7 +134,7 @@ class TrainingData:
             kind, shape = "frames", reader.shape
         else:
             read_clip = self._feature_reader(features)
-            kind, shape = "features", (None,)
+            kind, shape = "features", (None, None)
         clips = rows.skip(step * self._local_size).map(
             lambda row: (row, read_clip(ClipView(*tf.unstack(row)[2:]))),
             num_parallel_calls=num_threads(),
@@ -153,13 +152,10 @@ class TrainingData:
         import tensorflow as tf
 
         def read_features(*numbers: np.ndarray) -> np.ndarray:
-            clip = ClipView(*(int(number) for number in numbers))
-            view = View(clip.y, clip.x, clip.flip > 0)
-            number = self.offsets[clip.video].index(clip.start)
-            return features(clip.video, number, self.views.index(view))
+            return features(ClipView(*(int(number) for number in numbers)))
 
         return lambda clip: tf.ensure_shape(
-            tf.numpy_function(read_features, list(clip), tf.float16, stateful=False), [None]
+            tf.numpy_function(read_features, list(clip), tf.float16, stateful=False), [None, None]
         )
 
     def clips_of(self, step: int) -> list[tuple[str, int]]:
@@ -179,21 +175,22 @@ class TrainingData:
         rows = []
         for clip in share.ravel().tolist():
             rng = np.random.default_rng((seed, epoch, clip))
-            video, (offset, *_) = self._clips[clip]
-            stop = min(offset + data.clip_length, self.videos[video].num_frames)
+            video, shifted = self._clips[clip]
             if self._places:
                 y, x = self._places[rng.integers(len(self._places))]
             else:
                 y = rng.integers(height - data.crop_size + 1)
                 x = rng.integers(width - data.crop_size + 1)
-            view = ClipView(video, offset, stop, y, x, rng.random() < data.flip)
-            rows.append((epoch, clip, *view))
+            flip = rng.random() < data.flip
+            offset = shifted[rng.integers(len(shifted))].offset
+            stop = min(offset + data.clip_length, self.videos[video].num_frames)
+            rows.append((epoch, clip, *ClipView(video, offset, stop, y, x, flip)))
         return np.array(rows, np.int64)
 
     def _targets(self, epoch: int, number: int, view: ClipView) -> Batch:
         """Returns the fields of a batch for one clip, without its frames."""
         data = self._config.data
-        clip = self._clips[number][1]
+        clip = next(c for c in self._clips[number][1] if c.offset == view.start)
         count, length = len(clip.labels), data.clip_length
         segments = np.zeros((data.max_actions, 2), np.float32)
         segments[:count] = clip.segments

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,15 +11,19 @@ import ml_collections
 import numpy as np
 from jax.typing import ArrayLike
 
+from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.detection.postprocess import decode_streams
 from afsd_jax.errors import UserError
 from afsd_jax.models import PADDING, Network, normalise, openvino_trunk, parameters
 from afsd_jax.models.network import feature_shapes
+from afsd_jax.models.openvino_trunk import OpenVinoSteps
+from afsd_jax.models.streaming import XlaSteps
+from afsd_jax.models.video_trunk import TrunkSteps, VideoTrunk
 from afsd_jax.runtime.prefetch import in_short_turns
 from afsd_jax.runtime.programs import Program
 
 BACKENDS = ("xla", "openvino", "openvino-bfloat16")
-NamedWeights = Mapping[str, jax.Array]  # of a network, by their paths; see `models.parameters`
+NamedWeights = Mapping[str, Any]  # arrays of a network, by their paths; see `models.parameters`
 
 
 def chosen_backend(backend: str | None, dtype: str = "float32") -> str:
@@ -44,17 +49,49 @@ def chosen_backend(backend: str | None, dtype: str = "float32") -> str:
     return backend
 
 
+def open_video_trunk(
+    backend: str,
+    weights: NamedWeights,
+    frame_shape: Sequence[int],
+    endpoints: Sequence[str],
+    dtype: str = "float32",
+    unit: int = 0,
+) -> VideoTrunk:
+    """Returns the trunk for whole videos.
+
+    Args:
+      backend: one of `BACKENDS`.
+      weights: weights of the network by name.
+      frame_shape: (H, W, channels) of the frames.
+      endpoints: names of the endpoints to compute.
+      dtype: XLA's compute type.
+      unit: frames of a slice; see `VideoTrunk`.
+    """
+    steps: TrunkSteps
+    if backend == "xla":
+        trunk = {name: value for name, value in weights.items() if name.startswith("trunk.")}
+        steps = XlaSteps(trunk, frame_shape, endpoints, dtype)
+    else:
+        steps = OpenVinoSteps(weights, frame_shape, endpoints, _precision(backend))
+    return VideoTrunk(steps, endpoints, unit)
+
+
+def _precision(backend: str) -> str:
+    return "bfloat16" if backend.endswith("bfloat16") else "float32"
+
+
 class ForwardPass:
     """The networks, one for each stream: trunk, heads, and decoding of their fused predictions.
 
     XLA computes the trunks in one program with the rest, or OpenVINO computes them between two
-    programs of XLA.
+    programs of XLA. With the context of whole videos (`config.model.trunk_context`) the pass begins
+    after the trunks, which are `VideoTrunks`.
 
     Several threads may use it. One pass runs at a time: it uses all cores, so passes side by side
     would take as long, and each would need memory of its own.
 
     Attributes:
-      program: compiled by JAX: the whole pass, or what follows OpenVINO's trunks.
+      program: compiled by JAX: the whole pass, or what follows the trunks.
     """
 
     def __init__(self, configs: Sequence[ml_collections.ConfigDict], backend: str):
@@ -86,8 +123,11 @@ class ForwardPass:
         def values() -> str:
             return " ".join(config.to_json() for config in configs)
 
+        self._whole_videos = configs[0].model.trunk_context == "video"
         self._trunks: list[_OpenVinoTrunk] | None = None
-        if backend == "xla":
+        if self._whole_videos:
+            self.program = Program(decode, values)
+        elif backend == "xla":
             self.program = Program(whole, values)
         else:
             self._trunks = [_OpenVinoTrunk(c.model.pyramid_inputs, backend) for c in configs]
@@ -101,13 +141,16 @@ class ForwardPass:
 
         Args:
           weights: weights of each network.
-          frames: one batch of windows for each network, uint8 [B, T, H, W, channels].
+          frames: one batch of windows for each network, uint8 [B, T, H, W, channels]; or, with the
+            context of whole videos, their features, as `Network.features` returns them.
           num_frames: int32 [B], number of each window's frames that lie in the video.
 
         Returns:
           Segments [B, K, 2] and scores [B, K, C], as `decode_streams` gives them.
         """
         with self._running:
+            if self._whole_videos:
+                return jax.block_until_ready(self.program(weights, frames))
             if self._trunks is None:
                 return jax.block_until_ready(self.program(weights, frames, num_frames))
             features = [
@@ -119,7 +162,7 @@ class ForwardPass:
     def prepare(
         self,
         weights: Sequence[NamedWeights],
-        frames: Sequence[jax.ShapeDtypeStruct],
+        frames: Sequence[Any],
         num_frames: jax.ShapeDtypeStruct,
     ) -> None:
         """Compiles the programs for batches of these shapes, before the first batch is there.
@@ -127,7 +170,9 @@ class ForwardPass:
         Another thread may read that batch meanwhile.
         """
         with self._running, in_short_turns():
-            if self._trunks is None:
+            if self._whole_videos:
+                self.program.prepare(weights, frames)
+            elif self._trunks is None:
                 self.program.prepare(weights, frames, num_frames)
             else:
                 self._prepare_parts(self._trunks, weights, frames, num_frames)
@@ -186,12 +231,55 @@ def decode_features(
     return decode_streams(predictions, priors, config.data.clip_length, config.inference.fusion)
 
 
+def input_shapes(config: ml_collections.ConfigDict) -> Any:
+    """Returns shape and type of a window's frames, or of each feature if the trunk came before."""
+    model, length, side = config.model, config.data.clip_length, config.data.crop_size
+    if model.trunk_context == "clip":
+        return jax.ShapeDtypeStruct((length, side, side, model.in_channels), np.uint8)
+    shapes = feature_shapes(model, length, side)
+    return [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
+
+
+class VideoTrunks:
+    """The networks' trunks for whole videos, built for the first video and for other weights."""
+
+    def __init__(self, configs: Sequence[ml_collections.ConfigDict], backend: str):
+        """Takes the configuration of each network, and one of `BACKENDS`."""
+        self._configs, self._backend = configs, backend
+        self._built: list[VideoTrunk] = []
+        self._weights: list[NamedWeights] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, weights: Sequence[NamedWeights]) -> list[VideoTrunk]:
+        """Returns the trunks with these weights; their slices have equal numbers of frames."""
+        unit = max(frame_unit(config.model) for config in self._configs)
+        with self._lock:
+            if not self._built or not all(map(_are_same, self._weights, weights)):
+                self._weights = [dict(values) for values in weights]
+                self._built = [
+                    open_video_trunk(
+                        self._backend,
+                        values,
+                        (config.data.crop_size, config.data.crop_size, config.model.in_channels),
+                        config.model.pyramid_inputs,
+                        config.model.dtype,
+                        unit,
+                    )
+                    for config, values in zip(self._configs, weights, strict=True)
+                ]
+            return self._built
+
+
+def _are_same(one: NamedWeights, other: NamedWeights) -> bool:
+    return one.keys() == other.keys() and all(other[name] is value for name, value in one.items())
+
+
 class _OpenVinoTrunk:
     """OpenVINO's trunk, built for the first batch of each shape, and again for other weights."""
 
     def __init__(self, endpoints: Sequence[str], backend: str):
         self._endpoints = endpoints
-        self._precision = "bfloat16" if backend.endswith("bfloat16") else "float32"
+        self._precision = _precision(backend)
         self._built: dict[tuple[int, ...], openvino_trunk.Trunk] = {}
         self._weights: NamedWeights = {}
 
@@ -200,10 +288,7 @@ class _OpenVinoTrunk:
 
     def build(self, weights: NamedWeights, shape: tuple[int, ...]) -> openvino_trunk.Trunk:
         """Returns the trunk for frames of a shape [B, T, H, W, channels]."""
-        same = self._weights.keys() == weights.keys() and all(
-            weights[name] is value for name, value in self._weights.items()
-        )
-        if not same:
+        if not _are_same(self._weights, weights):
             self._built, self._weights = {}, weights
         if shape not in self._built:
             self._built[shape] = openvino_trunk.build(

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -39,7 +39,7 @@ class BatchRunner:
         self,
         forward: ForwardPass,
         weights: Sequence[NamedWeights],
-        shapes: Sequence[tuple[int, ...]],
+        inputs: Sequence[Any],
         size: int,
         mesh: Mesh | None,
     ):
@@ -48,12 +48,12 @@ class BatchRunner:
         Args:
           forward: the networks.
           weights: weights of each network, placed on the devices of `mesh`.
-          shapes: (T, S, S, channels) of a window, for each network.
+          inputs: shapes and types of a window's frames or features, for each network.
           size: windows of a batch; is rounded up.
           mesh: devices that share each batch; None: there is one device.
         """
         self._forward, self._weights, self._mesh = forward, weights, mesh
-        self._shapes = shapes
+        self._inputs = inputs
         devices = mesh.size if mesh else 1
         self.size = -(-size // devices) * devices
         self._prepared = False
@@ -93,10 +93,10 @@ class BatchRunner:
             return
         self._prepared = True
         where = data_sharded(self._mesh) if self._mesh else None
-        frames = [
-            jax.ShapeDtypeStruct((self.size, *shape), np.uint8, sharding=where)
-            for shape in self._shapes
-        ]
+        frames = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((self.size, *x.shape), x.dtype, sharding=where),
+            self._inputs,
+        )
         num_frames = jax.ShapeDtypeStruct((self.size,), np.int32, sharding=where)
         self._forward.prepare(self._weights, frames, num_frames)
 
@@ -108,7 +108,7 @@ class BatchRunner:
         if not windows:
             return
         filled = [*windows, *[windows[-1]] * (self.size - len(windows))]
-        frames = [np.stack(parts) for parts in zip(*(w.frames for w in filled), strict=True)]
+        frames = jax.tree.map(lambda *parts: np.stack(parts), *(w.frames for w in filled))
         num_frames = np.array([window.num_frames for window in filled], np.int32)
         if self._mesh:
             frames, num_frames = jax.device_put((frames, num_frames), data_sharded(self._mesh))

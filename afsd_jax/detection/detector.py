@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -15,14 +15,16 @@ import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
 
-from afsd_jax.data.clips.geometry import window_offsets
-from afsd_jax.detection.backends import ForwardPass, chosen_backend
+from afsd_jax.config import check
+from afsd_jax.data.clips.geometry import frame_unit, window_offsets
+from afsd_jax.detection.backends import ForwardPass, VideoTrunks, chosen_backend, input_shapes
 from afsd_jax.detection.batching import BatchRunner
-from afsd_jax.detection.pipeline import VideoResult, detect_videos
+from afsd_jax.detection.pipeline import VideoResult, detect_videos, open_windows
 from afsd_jax.detection.postprocess import Postprocessing
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
+from afsd_jax.inputs.windows import Event
 from afsd_jax.io import fingerprint
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
@@ -38,6 +40,7 @@ def load_detector(
     path: str | os.PathLike[str],
     flow_path: str | os.PathLike[str] | None = None,
     backend: str | None = None,
+    trunk_context: str | None = None,
 ) -> "Detector":
     """Loads a trained detector.
 
@@ -47,6 +50,8 @@ def load_detector(
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
       backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
         little; None: openvino on CPUs where it is installed, else xla.
+      trunk_context: what the trunk sees: each window alone (clip), or the whole video once (video),
+        in half the time; None: as the checkpoint was trained.
 
     Raises:
       UserError: a path is neither, the two do not fit together, there is no such backend, or JAX
@@ -76,6 +81,10 @@ def load_detector(
             f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
             "must be one on optical flow"
         )
+    for stream in streams if trunk_context else ():
+        with stream.config.unlocked():
+            stream.config.model.trunk_context = trunk_context
+        check(stream.config)
     return Detector(streams, backend)
 
 
@@ -136,6 +145,7 @@ class Detector:
         self.backend = chosen_backend(backend, self.config.model.dtype)
         self._placing = threading.Lock()
         self._forward = ForwardPass(self.configs, self.backend)
+        self._video_trunks = VideoTrunks(self.configs, self.backend)
         self.postprocessing = Postprocessing(self.config, self.class_names, len(streams) > 1)
 
     def __repr__(self) -> str:
@@ -254,8 +264,16 @@ class Detector:
         # on its place among the others.
         on_cpu = jax.default_backend() == "cpu"
         runner = self.batch_runner(1 if on_cpu else self.config.inference.batch_size)
-        rule = self.postprocessing
-        return detect_videos(sources, self.window_offsets, self.config.data, runner, rule)
+        windows = self.open_windows(sources, self.window_offsets, runner.size)
+        return detect_videos(windows, runner, self.postprocessing)
+
+    def open_windows(
+        self, sources: Iterable[VideoSource], offsets_of: Callable[[int], Iterable[int]], ahead: int
+    ) -> Generator[Event, None, None]:
+        """Returns the windows of videos; see `pipeline.open_windows`."""
+        whole_videos = self.config.model.trunk_context == "video"
+        trunks = self._video_trunks(self.weights) if whole_videos else None
+        return open_windows(sources, offsets_of, self.config.data, trunks, ahead)
 
     def batch_runner(self, size: int) -> BatchRunner:
         """Returns the object that runs the networks on batches of `size` windows."""
@@ -263,15 +281,15 @@ class Detector:
         with self._placing:
             weights = place(self.weights, mesh) if mesh else jax.device_put(self.weights)
             self.weights = weights
-        length, side = self.config.data.clip_length, self.config.data.crop_size
-        shapes = [(length, side, side, config.model.in_channels) for config in self.configs]
-        return BatchRunner(self._forward, weights, shapes, size, mesh)
+        inputs = [input_shapes(config) for config in self.configs]
+        return BatchRunner(self._forward, weights, inputs, size, mesh)
 
     def window_offsets(self, num_frames: int) -> list[int]:
         """Returns the first frame of each window of a video with so many frames."""
         inference = self.config.inference
         length, stride = self.config.data.clip_length, inference.window_stride
-        return window_offsets(num_frames, length, stride, inference.one_window)
+        unit = max(frame_unit(config.model) for config in self.configs)
+        return window_offsets(num_frames, length, stride, inference.one_window, unit)
 
     def fingerprint(self) -> str:
         """Returns a digest of the networks' weights, configurations, classes and backend."""
@@ -326,7 +344,7 @@ def _check_fusible(streams: Sequence[Checkpoint]) -> None:
                     f"the streams' checkpoints differ in config.data.{field}: "
                     f"{first.config.data[field]} and {other.config.data[field]}"
                 )
-        for field in ("refinement", "quality"):
+        for field in ("refinement", "quality", "trunk_context"):
             if first.config.model[field] != other.config.model[field]:
                 raise UserError(
                     f"the streams' checkpoints differ in config.model.{field}; fuse networks "

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import threading
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -16,11 +15,10 @@ from afsd_jax.detection.pipeline import VideoResult
 from afsd_jax.detection.postprocess import candidates_of_window, detections_of_class
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import OpenVideo, VideoSource
-from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, Window, read_windows
-from afsd_jax.runtime.prefetch import prefetch
+from afsd_jax.inputs.windows import VideoEnd, VideoStart, Window
 from afsd_jax.types import Detection
 
-_PREFETCHED = 2  # windows that wait for the network
+_PREFETCHED = 2  # windows, or pieces, that wait for the network
 
 
 def detect_online(
@@ -45,7 +43,7 @@ def detect_online(
     Raises:
       UserError: `config.inference.voting_tiou` is set.
     """
-    data, inference = detector.config.data, detector.config.inference
+    inference = detector.config.inference
     if inference.voting_tiou > 0:
         raise UserError(
             f"config.inference.voting_tiou={inference.voting_tiou:g}: voting needs all candidates "
@@ -55,11 +53,9 @@ def detect_online(
     def offsets(_: int) -> Iterable[int]:
         return [0] if inference.one_window else itertools.count(0, inference.window_stride)
 
-    def read(cancelled: threading.Event) -> Iterator[Event]:
-        return read_windows([source], offsets, data.clip_length, data.crop_size, cancelled)
-
     runner = detector.batch_runner(1)
-    with contextlib.closing(prefetch(read, _PREFETCHED)) as events:
+    windows = detector.open_windows([source], offsets, _PREFETCHED)
+    with contextlib.closing(windows) as events:
         for event in events:
             if isinstance(event, VideoStart):
                 suppression = _OnlineSuppression(detector, event.video)

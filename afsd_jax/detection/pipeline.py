@@ -2,16 +2,25 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import ml_collections
 
 from afsd_jax.detection.batching import BatchRunner, DecodedWindow
 from afsd_jax.detection.postprocess import Candidates, Postprocessing, candidates_of_window
+from afsd_jax.detection.video_windows import cut_features
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import OpenVideo, VideoSource
-from afsd_jax.inputs.windows import Event, VideoEnd, VideoStart, read_windows, unexpected_error
+from afsd_jax.inputs.windows import (
+    Event,
+    VideoEnd,
+    VideoStart,
+    read_pieces,
+    read_windows,
+    unexpected_error,
+)
+from afsd_jax.models.video_trunk import VideoTrunk
 from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import Detection
 
@@ -32,29 +41,50 @@ class VideoResult(NamedTuple):
     error: UserError | None = None
 
 
-def detect_videos(
+def open_windows(
     sources: Iterable[VideoSource],
     window_offsets: Callable[[int], Iterable[int]],
     data: ml_collections.ConfigDict,
-    runner: BatchRunner,
-    postprocessing: Postprocessing,
-) -> Iterator[VideoResult]:
-    """Yields the result of each video; see `Detector.detect_sources`.
+    trunks: Sequence[VideoTrunk] | None,
+    ahead: int,
+) -> Generator[Event, None, None]:
+    """Yields the windows of videos; a thread reads their frames in advance.
 
     Args:
       sources: the videos.
       window_offsets: maps a video's number of frames to the first frames of its windows.
       data: part of the configuration, with the size of a window.
+      trunks: the networks' trunks for whole videos; None: windows hold frames.
+      ahead: most windows, or pieces of a video, that the thread reads in advance.
+    """
+    length, size = data.clip_length, data.crop_size
+
+    def read(cancelled: threading.Event) -> Iterator[Event]:
+        return read_windows(sources, window_offsets, length, size, cancelled)
+
+    if trunks is None:
+        with contextlib.closing(prefetch(read, ahead)) as events:
+            yield from events
+        return
+    piece = trunks[0].piece
+    pieces = prefetch(lambda cancelled: read_pieces(sources, piece, size, cancelled), ahead)
+    with contextlib.closing(pieces):
+        yield from cut_features(pieces, trunks, window_offsets, length)
+
+
+def detect_videos(
+    windows: Generator[Event, None, None], runner: BatchRunner, postprocessing: Postprocessing
+) -> Iterator[VideoResult]:
+    """Yields the result of each video; see `Detector.detect_sources`.
+
+    Args:
+      windows: the videos' windows, from `open_windows`.
       runner: computes and decodes windows.
       postprocessing: turns decoded windows into detections.
     """
-
-    def read(cancelled: threading.Event) -> Iterator[Event]:
-        return read_windows(sources, window_offsets, data.clip_length, data.crop_size, cancelled)
-
     threshold = postprocessing.score_threshold
     fps, candidates = 0.0, list[Candidates]()  # of the current video
-    with contextlib.closing(prefetch(read, runner.size)) as events:
+    with contextlib.closing(windows) as events:
         for event in runner.run(events):
             if isinstance(event, VideoStart):
                 fps = event.video.fps

@@ -5,23 +5,22 @@ end.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.detection import nms
-from afsd_jax.models import streaming
+from afsd_jax.detection.backends import chosen_backend, open_video_trunk
+from afsd_jax.models import i3d
 from afsd_jax.runtime import devices
-from afsd_jax.runtime.compilation import compiled
+from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import Detection
 from afsd_jax.weights import kinetics
 
-STEP = streaming.STRIDE  # frames of a time step, which are classified together
-PIECE = 16  # frames computed at once; larger pieces are no faster on CPUs and take more memory
+ENDPOINT = "Mixed_5c"
+STEP, _ = i3d.endpoint_stride(ENDPOINT)  # frames of a time step, which are classified together
 CLIP_S = 2.56  # length of the clips that the trunk was trained on: 64 frames
 NMS_SIGMA = 0.5  # as in Bodla et al., ICCV 2017
 
@@ -33,27 +32,25 @@ class Recognizer:
 
     Attributes:
       class_names: names of Kinetics' classes.
+      backend: what computes the trunk.
     """
 
-    def __init__(self, size: int = 224):
+    def __init__(self, size: int = 224, backend: str | None = None):
         """Reads the weights, for frames of `size`×`size` pixels.
+
+        Args:
+          size: height and width of the frames, pixels.
+          backend: one of `backends.BACKENDS`; None: OpenVINO on CPUs where it is installed.
 
         Raises:
           UserError: the weights are not installed (see `kinetics.load`), or JAX finds no device.
         """
         devices.check_found()
-        weights = streaming.fold_norms(kinetics.load().parameters)
-        kernel, bias, self.class_names = kinetics.classifier()
-        self._weights = jax.tree.map(jnp.asarray, (weights, kernel, bias))
-        self._shape = (1, PIECE, size, size, 3)
-
-        def step(weights, state, frames, first, total):
-            trunk, kernel, bias = weights
-            cells, state = streaming.trunk_step(trunk, state, frames / 127.5 - 1, first, total)
-            return cells[0].mean((1, 2)) @ kernel + bias, state
-
-        self._step = compiled(step, donate_argnums=1)
-        self._initial_state = streaming.empty_cache(self._weights[0], self._shape)
+        self.backend = chosen_backend(backend)
+        weights = kinetics.load().parameters
+        self._trunk = open_video_trunk(self.backend, weights, (size, size, 3), (ENDPOINT,))
+        kernel, self._bias, self.class_names = kinetics.classifier()
+        self._kernel = np.asarray(kernel, np.float32)
 
     def logits(self, frames: Iterable[NDArray[np.uint8]], num_frames: int) -> NDArray[np.float32]:
         """Returns logits [ceil(num_frames / STEP), 400] of a video.
@@ -65,20 +62,31 @@ class Recognizer:
           frames: RGB [size, size, 3], 25 per second as in training; read one after another.
           num_frames: number of frames.
         """
-        frames = iter(frames)
-        steps = -(-num_frames // STEP)
-        state = jax.tree.map(jnp.zeros_like, self._initial_state)
-        last: Any = None
-        computed: list[Any] = []
-        for first in range(0, (steps + streaming.DELAY) * STEP, PIECE):
-            taken = list(itertools.islice(frames, PIECE))
-            last = taken[-1] if taken else last
-            piece = np.stack(taken + [last] * (PIECE - len(taken)))[None]
-            logits, state = self._step(self._weights, state, piece, first, steps * STEP)
-            computed.append(logits)
-            if len(computed) > 1:  # frames are decoded while the previous piece is computed
-                computed[-2] = np.asarray(computed[-2])
-        return np.concatenate(computed)[streaming.DELAY :][:steps]
+        run, computed = self._trunk.start(), list[NDArray[np.float32]]()
+
+        def pieces(cancelled: threading.Event) -> Iterator[NDArray[np.uint8]]:
+            filled = _filled(itertools.islice(frames, num_frames), STEP)
+            while (taken := list(itertools.islice(filled, self._trunk.piece))) and (
+                not cancelled.is_set()
+            ):
+                yield np.stack(taken)
+
+        def classify(slices: list[NDArray[np.float32]]) -> None:
+            computed.extend(cells.mean((1, 2)) @ self._kernel + self._bias for cells in slices)
+
+        for piece in prefetch(pieces, 1):  # frames are decoded while the trunk computes
+            classify(run.add(piece))
+        classify(run.end())
+        return np.concatenate(computed)
+
+
+def _filled(frames: Iterable[NDArray[np.uint8]], step: int) -> Iterator[NDArray[np.uint8]]:
+    """Yields the frames, and the last one again until their number is a multiple of `step`."""
+    count = 0
+    for frame in frames:
+        count += 1
+        yield frame
+    yield from itertools.repeat(frame, -count % step)
 
 
 def probabilities(logits: NDArray[np.float32], step_s: float) -> NDArray[np.float32]:

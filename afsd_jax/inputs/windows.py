@@ -1,9 +1,10 @@
-"""The windows of videos, one video after another; each is cut once its last frame is read."""
+"""The windows or pieces of videos, one video after another, cut as soon as they are read."""
 
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from afsd_jax.inputs.video import OpenVideo, VideoSource
 
 
 class VideoStart(NamedTuple):
-    """A video is open; its windows follow."""
+    """A video is open; its windows or pieces follow."""
 
     video: OpenVideo
 
@@ -24,17 +25,24 @@ class Window(NamedTuple):
 
     Attributes:
       offset: its first frame in the video.
-      frames: one array for each network, uint8 [T, S, S, channels]; 0 after the video's end.
+      frames: for each network its frames, uint8 [T, S, S, channels], 0 after the video's end; or
+        the trunk's features of them, a list of float32 [T', H', W', C'], one for each endpoint.
       num_frames: number of its frames that lie in the video.
     """
 
     offset: int
-    frames: list[NDArray[np.uint8]]
+    frames: list[Any]
     num_frames: int
 
 
+class Piece(NamedTuple):
+    """The next frames of a video, at most a given number: for each network uint8 [n,S,S,C]."""
+
+    frames: list[NDArray[np.uint8]]
+
+
 class VideoEnd(NamedTuple):
-    """All windows of a video have been read, or it failed.
+    """All windows or pieces of a video have been read, or it failed.
 
     Attributes:
       name: name of the video, for messages.
@@ -48,6 +56,7 @@ class VideoEnd(NamedTuple):
 
 
 Event = VideoStart | Window | VideoEnd
+Part = TypeVar("Part", Window, Piece)
 
 
 def read_windows(
@@ -68,13 +77,46 @@ def read_windows(
       crop_size: S; the frames are cropped to the centre.
       cancelled: once it is set, reading stops.
     """
+
+    def windows(video: OpenVideo) -> Generator[Window, None, int]:
+        return cut(video, offsets_of(video.num_frames), length, crop_size, cancelled)
+
+    return _read(sources, windows)
+
+
+def read_pieces(
+    sources: Iterable[VideoSource], size: int, crop_size: int, cancelled: threading.Event
+) -> Iterator[VideoStart | Piece | VideoEnd]:
+    """Yields for each video its start, its frames in pieces, and its end; see `read_windows`.
+
+    Args:
+      sources: the videos.
+      size: frames of a piece; the last piece of a video may have fewer.
+      crop_size: S; the frames are cropped to the centre.
+      cancelled: once it is set, reading stops.
+    """
+
+    def pieces(video: OpenVideo) -> Generator[Piece, None, int]:
+        frames, count = _checked(video, cancelled), 0
+        while taken := list(itertools.islice(frames, size)):
+            count += len(taken)
+            cropped = ([_centre(frame, crop_size) for frame in x] for x in zip(*taken, strict=True))
+            yield Piece([np.stack(x) for x in cropped])
+        return count
+
+    return _read(sources, pieces)
+
+
+def _read(
+    sources: Iterable[VideoSource],
+    parts_of: Callable[[OpenVideo], Generator[Part, None, int]],
+) -> Iterator[VideoStart | Part | VideoEnd]:
     for source in sources:
         video, failure = None, None
         try:
             video = source.open()
             yield VideoStart(video)
-            offsets = offsets_of(video.num_frames)
-            count = yield from cut(video, offsets, length, crop_size, cancelled)
+            count = yield from parts_of(video)
             if video.seconds_read is not None:
                 video = video._replace(num_frames=count, duration_s=video.seconds_read())
         except UserError as error:
@@ -123,24 +165,38 @@ def cut(
         parts = [cut_windows(np.stack(part), [0], length) for part in zip(*latest, strict=True)]
         return Window(first, [frames[0] for frames, _ in parts], int(parts[0][1][0]))
 
-    for frames in video.frames:
-        if cancelled is not None and cancelled.is_set():
-            return count
+    for frames in _checked(video, cancelled):
         count += 1
-        if not video.is_pipe and count > video.num_frames:
-            break
         if offset is None:
             continue
         latest.append([_centre(frame, crop_size) for frame in frames])
         if count == offset + length:
             yield window(offset)
             offset, windowed = next(offsets, None), count
+    if offset is not None and count > windowed and not (cancelled and cancelled.is_set()):
+        yield window(max(count - length, 0))
+    return count
+
+
+def _checked(
+    video: OpenVideo, cancelled: threading.Event | None
+) -> Iterator[Sequence[NDArray[np.uint8]]]:
+    """Yields the frames of a video until `cancelled` is set.
+
+    Raises:
+      UserError: a video that is no pipe has more or fewer frames than `num_frames`.
+    """
+    count = 0
+    for frames in video.frames:
+        if cancelled is not None and cancelled.is_set():
+            return
+        count += 1
+        if not video.is_pipe and count > video.num_frames:
+            break
+        yield frames
     if not video.is_pipe and count != video.num_frames:
         came = "more" if count > video.num_frames else f"only {count}"
         raise UserError(f"{video.name}: its times state {video.num_frames} frames; {came} came")
-    if offset is not None and count > windowed:
-        yield window(max(count - length, 0))
-    return count
 
 
 def _centre(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

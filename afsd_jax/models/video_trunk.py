@@ -4,7 +4,7 @@ The video is padded at its own ends only, so each cell sees its complete recepti
 result equals that of the trunk on all frames at once. Memory does not grow with the video.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -106,6 +106,14 @@ class VideoPass:
             is_last = self._num_waiting <= self._steps.piece
             self._compute(min(self._num_waiting, self._steps.piece), is_last)
         return self._slices()
+
+    def split(self, slices: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """Yields each of several slices: of each endpoint its cells in it."""
+        count = len(slices[0]) // self._cells[0] if slices else 0
+        for number in range(count):
+            yield [
+                x[number * n : (number + 1) * n] for x, n in zip(slices, self._cells, strict=True)
+            ]
 
     def _wait(self, frames: np.ndarray) -> None:
         self._frames.append(frames)

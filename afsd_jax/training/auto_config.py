@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.config import OPEN
+from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.clips.training_clips import video_clips
 from afsd_jax.data.storage.prepared_folder import open_folder
 from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
@@ -120,7 +121,7 @@ def _choose_clips(chooser: _Chooser, videos: Sequence[PreparedVideo], lengths: n
     for divisor in (8, 4, 2):
         if "data.clip_stride" in chooser.open_fields:
             data.clip_stride = data.clip_length // divisor
-        actions = _actions_per_clip(videos, data)
+        actions = _actions_per_clip(videos, data, frame_unit(chooser.config.model))
         if len(actions) <= MOST_CLIPS:
             break
     reason = f"frames, which gives {len(actions)} training clips"
@@ -175,11 +176,12 @@ def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
 
 
 def _actions_per_clip(
-    videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict
+    videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict, unit: int
 ) -> list[int]:
-    """Returns the number of actions of each training clip."""
-    clips = [video_clips(v.num_frames, v.segments, v.labels, data).clips for v in videos]
-    return [len(clip.labels) for of_video in clips for clip in of_video]
+    """Returns the number of actions of each training clip, wherever it is shifted to."""
+    found = [video_clips(v.num_frames, v.segments, v.labels, data, unit) for v in videos]
+    clips = [shifted for of_video in found for shifted in of_video.shifted]
+    return [max(len(clip.labels) for clip in shifted) for shifted in clips]
 
 
 def _flip_reason(sides: Sequence[str]) -> str:

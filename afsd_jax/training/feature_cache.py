@@ -1,7 +1,8 @@
-"""A frozen trunk's features of clips, computed once and stored on disk.
+"""A frozen trunk's features of whole videos, computed once and stored on disk.
 
-A digest of weights, sampling and views names the folder. A digest of a video's frames and clips
-names its file. If any of these changes, so does the name, and new features are computed.
+A clip is a slice of its video's features, so clips of any place and length need no new features. A
+digest of weights and of what the trunk reads names the folder. A digest of a video's frames and the
+view name its file. If any of these changes, so does the name, and new features are computed.
 """
 
 import hashlib
@@ -21,36 +22,42 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
+from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.data.training_data import TrainingData
+from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.models import PADDING, i3d, normalise, parameters
+from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shapes
-from afsd_jax.runtime.compilation import compiled
-from afsd_jax.runtime.sharding import data_mesh, data_sharded, replicated
+from afsd_jax.models.video_trunk import VideoTrunk
 
+VERSION = 2  # of what files hold; others are left alone and made anew
 SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
+_PART = 256  # frames decoded at once
 
 log = logging.getLogger(__name__)
+_ViewFiles = Mapping[View, FeatureFile]  # of one video
 
 
 class TrunkFeatures:
-    """Reads the features of clips; called with the numbers of a video, its clip and a view."""
+    """Reads the features of clips and windows."""
 
-    def __init__(self, videos: Sequence[FeatureFile], num_views: int):
-        """Takes one file per video; its rows are all views of the first clip, then of the next."""
-        self._videos, self._num_views = videos, num_views
+    def __init__(self, videos: Sequence[_ViewFiles], unit: int, length: int):
+        """Takes the files of each video, the frames of a slice, and those of a clip."""
+        self._videos, self._unit, self._size = videos, unit, length // unit
 
-    def __call__(self, video: int, clip: int, view: int) -> np.ndarray:
-        """Returns the features of a clip in a view, float16 [size]; see `split`.
+    def __call__(self, clip: ClipView) -> np.ndarray:
+        """Returns the features of a clip, float16 [slices, size]; see `split`.
 
         Raises:
           UserError: the file is missing or damaged.
         """
-        return self._videos[video][clip * self._num_views + view]
+        file = self._videos[clip.video][View(clip.y, clip.x, clip.flip > 0)]
+        first = clip.start // self._unit
+        return file.read(first, first + self._size)
 
 
 def check_frozen(config: ml_collections.ConfigDict) -> None:
@@ -58,7 +65,8 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
 
     Raises:
       UserError: the trunk is frozen, but there are no weights to start from; or features are
-        cached, but the heads read an endpoint that learns, or clips are cropped anywhere.
+        cached, but the heads read an endpoint that learns, clips are cropped anywhere, or the trunk
+        sees clips instead of whole videos.
     """
     model = config.model
     if model.frozen_until and not config.train.init_from:
@@ -66,7 +74,18 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
             "config.train.init_from is empty: a frozen trunk needs trained weights; set it to "
             "kinetics"
         )
-    if not config.data.feature_cache:
+    whole_videos = model.trunk_context == "video"
+    if bool(config.data.feature_cache) != whole_videos:
+        raise UserError(
+            f"config.model.trunk_context={model.trunk_context!r}: "
+            + (
+                "a trunk that sees whole videos cannot be trained; freeze it and set "
+                "config.data.feature_cache, or set this to clip"
+                if whole_videos
+                else "with config.data.feature_cache the trunk sees whole videos; set this to video"
+            )
+        )
+    if not whole_videos:
         return
     frozen = i3d.frozen_endpoints(model.frozen_until)
     if any(name not in frozen for name in model.pyramid_inputs):
@@ -97,117 +116,132 @@ def without_consistency_loss(config: ml_collections.ConfigDict) -> ml_collection
 def of_training(
     config: ml_collections.ConfigDict, weights: Mapping[str, Any], data: TrainingData
 ) -> TrunkFeatures:
-    """Returns the features of the training clips in all their views; see `cached`."""
-    padding = PADDING[config.data.train_padding]
-    return cached(config, weights, data.videos, data.offsets, data.views, padding)
+    """Returns the features of the training videos in all their views; see `cached`."""
+    return cached(config, weights, data.videos, data.views)
 
 
 def cached(
     config: ml_collections.ConfigDict,
     weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
-    offsets: Sequence[Sequence[int]],
     views: Sequence[View],
-    padding: float,
 ) -> TrunkFeatures:
-    """Returns the features of clips, after computing those that the cache lacks.
+    """Returns the features of videos, after computing those that the cache lacks.
 
-    Each host computes the features of some videos; all hosts must reach the same folder.
+    Each host computes the features of some videos; all hosts must reach the same folder. Two runs
+    may use one folder at once: what both compute is the same.
 
     Args:
       config: configuration of the network; `data.feature_cache` is the folder, relative to
         `data.data_dir`.
       weights: weights of the network.
       videos: videos of one prepared data set.
-      offsets: first frames of each video's clips.
-      views: crops and mirrorings of each clip.
-      padding: value of normalised frames after the video's end.
+      views: crops and mirrorings of each video.
 
     Raises:
       UserError: the folder cannot be written or is too small, or frames cannot be read.
     """
-    data = config.data
-    shapes = feature_shapes(config.model, data.clip_length, data.crop_size)
+    data, unit = config.data, frame_unit(config.model)
+    shapes = feature_shapes(config.model, unit, data.crop_size)
     size = sum(math.prod(shape) for shape in shapes)
-    folder = _folder(config, weights, views, padding)
-    feature_files = [
-        FeatureFile(folder / f"{_fingerprint(video, starts)}.npy", len(starts) * len(views), size)
-        for video, starts in zip(videos, offsets, strict=True)
-    ]
+    folder = _folder(config, weights)
+    found: list[dict[View, FeatureFile]] = []
+    for video in videos:
+        slices = -(-max(video.num_frames, data.clip_length) // unit)
+        name = _fingerprint(video, slices)
+        found.append({view: FeatureFile(_path(folder, name, view), slices, size) for view in views})
     mine = range(jax.process_index(), len(videos), jax.process_count())
-    todo = [n for n in mine if offsets[n] and not feature_files[n].is_complete()]
-    num_bytes = sum(feature_files[number].num_bytes for number in todo)
+    todo = [
+        (number, view)
+        for number in mine
+        for view, file in found[number].items()
+        if not file.is_intact()
+    ]
+    num_bytes = sum(found[number][view].num_bytes for number, view in todo)
     _check_space(folder, num_bytes)
     if todo:
-        log.info(f"{folder}: stores features of {len(todo)} videos, {num_bytes / 1e9:.2f} GB")
-    clips = [
-        ClipView(number, start, min(start + data.clip_length, videos[number].num_frames), *view)
-        for number in todo
-        for start in offsets[number]
-        for view in views
-    ]
-    rows = _compute(config, weights, videos, clips, padding)
-    for number in todo:
-        feature_files[number].write(rows)
+        backend = _backend(config)
+        log.info(
+            f"{folder}: stores features of {len({number for number, _ in todo})} videos, "
+            f"{num_bytes / 1e9:.2f} GB, computed by {backend}"
+        )
+        frame_shape = data.crop_size, data.crop_size, config.model.in_channels
+        trunk = open_video_trunk(
+            backend, weights, frame_shape, config.model.pyramid_inputs, config.model.dtype
+        )
+        parts = _compute(trunk, ClipReader(videos, data), videos, todo, data.clip_length)
+        for (number, view), of_video in zip(todo, parts, strict=True):
+            found[number][view].write(of_video)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("trunk features")
-    return TrunkFeatures(feature_files, len(views))
+    return TrunkFeatures(found, unit, data.clip_length)
 
 
 def split(
     features: jax.Array, shapes: Sequence[tuple[int, ...]], dtype: jnp.dtype
 ) -> list[jax.Array]:
-    """Splits features [B, size] into the inputs of `Network.heads`, [B, *shape] for each shape."""
-    ends = np.cumsum([math.prod(shape) for shape in shapes])
-    parts = jnp.split(features, ends[:-1], axis=1)
+    """Splits features [B, slices, size] into the inputs of `Network.heads`.
+
+    Args:
+      features: in each slice the cells of all endpoints.
+      shapes: shape [T', H', W', C'] of each endpoint.
+      dtype: type of the results.
+
+    Returns:
+      An array [B, *shape] for each shape.
+    """
+    batch, slices, _ = features.shape
+    ends = np.cumsum([math.prod(shape) // slices for shape in shapes])
+    parts = jnp.split(features, ends[:-1], axis=2)
     return [
-        part.astype(dtype).reshape(-1, *shape) for part, shape in zip(parts, shapes, strict=True)
+        part.astype(dtype).reshape(batch, *shape) for part, shape in zip(parts, shapes, strict=True)
     ]
 
 
+def _backend(config: ml_collections.ConfigDict) -> str:
+    """Returns what computes the features: the fastest, in bfloat16 if the network is."""
+    backend = chosen_backend(None)
+    half = backend == "openvino" and config.model.dtype == "bfloat16"
+    return "openvino-bfloat16" if half else backend
+
+
 def _compute(
-    config: ml_collections.ConfigDict,
-    weights: Mapping[str, Any],
+    trunk: VideoTrunk,
+    reader: ClipReader,
     videos: Sequence[PreparedVideo],
-    clips: Sequence[ClipView],
-    padding: float,
-) -> Iterator[np.ndarray]:
-    """Yields the features of each clip, float16 [size]."""
-    if not clips:
-        return
-    devices = jax.local_devices()
-    mesh = data_mesh(devices)
-    template = parameters.abstract_network(config)
+    todo: Sequence[tuple[int, View]],
+    length: int,
+) -> Iterator[Iterator[np.ndarray]]:
+    """Yields for each video in its view the features of its parts, float32 [slices, size]."""
+    clips = [
+        ClipView(number, start, min(start + _PART, videos[number].num_frames), *view)
+        for number, view in todo
+        for start in range(0, videos[number].num_frames, _PART)
+    ]
+    frames = reader.read(clips)
+    total = sum(videos[number].num_frames / videos[number].fps for number, _ in todo)
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, "
+    layout += "{rate_noinv_fmt}]"
+    with tqdm(total=total, desc="trunk features", unit=" s of film", bar_format=layout) as bar:
 
-    def forward(weights: Mapping[str, Any], frames: jax.Array, num_frames: jax.Array) -> jax.Array:
-        network = parameters.replace(template, weights)
-        features = network.features(normalise(frames, num_frames, padding))
-        flat = [part.reshape(len(frames), -1) for part in features]
-        return jnp.concatenate(flat, axis=1).astype(jnp.float32)
+        def features(video: PreparedVideo) -> Iterator[np.ndarray]:
+            run = trunk.start()
+            for _ in range(0, video.num_frames, _PART):
+                part = next(frames)
+                yield from map(_row, run.split(run.add(part)))
+                bar.update(len(part) / video.fps)
+            yield from map(_row, run.split(run.end(length)))
 
-    batched = data_sharded(mesh)
-    compute = compiled(forward, in_shardings=(replicated(mesh), batched, batched))
-    local = {name: np.asarray(value) for name, value in weights.items()}
-    local = jax.device_put(local, replicated(mesh))
-    batch_size = max(config.train.batch_size // jax.process_count(), len(devices))
-    reader = ClipReader(videos, config.data)
-    with tqdm(total=len(clips), desc="trunk features", unit="clip") as bar:
-        for frames, num_frames in reader.read_batches(clips, batch_size):
-            count = len(frames)
-            # The last batch repeats its last clip, so that the trunk is compiled for one shape.
-            repeated = np.minimum(np.arange(batch_size), count - 1)
-            features = np.asarray(compute(local, frames[repeated], num_frames[repeated]))
-            for row in features[:count]:
-                yield row
-                bar.update()
+        for number, _ in todo:
+            yield features(videos[number])
 
 
-def _folder(
-    config: ml_collections.ConfigDict,
-    weights: Mapping[str, Any],
-    views: Sequence[View],
-    padding: float,
-) -> Path:
+def _row(cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the cells of all endpoints in a slice as one row, float32 [1, size]."""
+    return np.concatenate([x.ravel() for x in cells])[None]
+
+
+def _folder(config: ml_collections.ConfigDict, weights: Mapping[str, Any]) -> Path:
     """Returns the folder of such features, after writing `features.json`, which describes it."""
     data, model = config.data, config.model
     trunk = hashlib.sha256()
@@ -215,15 +249,13 @@ def _folder(
         if name.startswith("trunk."):
             trunk.update(name.encode() + np.asarray(weights[name]).tobytes())
     made_of = {
+        "version": VERSION,
         "trunk": trunk.hexdigest(),
         "dtype": model.dtype,
         "endpoints": list(model.pyramid_inputs),
         "stream": data.stream,
         "negate_flipped_flow": data.negate_flipped_flow,
-        "clip_length": data.clip_length,
         "crop_size": data.crop_size,
-        "padding": padding,
-        "views": [list(view) for view in views],
     }
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
     folder = Path(data.data_dir) / data.feature_cache / key
@@ -236,9 +268,14 @@ def _folder(
     return folder
 
 
-def _fingerprint(video: PreparedVideo, offsets: Sequence[int]) -> str:
-    """Returns a digest of the video's frames and clips."""
-    digest = hashlib.sha256(f"{video.encoding} {video.shape} {list(offsets)}".encode())
+def _path(folder: Path, name: str, view: View) -> Path:
+    mirrored = "_mirrored" if view.flip else ""
+    return folder / f"{name}_{view.y}_{view.x}{mirrored}.features"
+
+
+def _fingerprint(video: PreparedVideo, slices: int) -> str:
+    """Returns a digest of the video's frames and its number of slices."""
+    digest = hashlib.sha256(f"{video.encoding} {video.shape} {slices}".encode())
     digest.update(np.diff(video.positions).tobytes())
     count = min(SAMPLED_FRAMES, video.num_frames)
     numbers = np.linspace(0, video.num_frames - 1, count).astype(int).tolist()
@@ -254,6 +291,5 @@ def _check_space(folder: Path, needed: int) -> None:
     if needed > free:
         raise UserError(
             f"{folder}: the trunk's features need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
-            "free; give config.data.feature_cache another folder, or set config.data.clip_stride "
-            "higher or config.data.crops lower"
+            "free; give config.data.feature_cache another folder, or set config.data.crops lower"
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from afsd_jax import evaluation
 from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
-from afsd_jax.data.clips.clip_reader import View
+from afsd_jax.data.clips.clip_reader import ClipView, View
 from afsd_jax.data.clips.geometry import crop_places
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.detection.backends import NamedWeights, decode_features
@@ -22,7 +22,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.activitynet_json import read_ground_truth
 from afsd_jax.io.names import composed
-from afsd_jax.models import PADDING, parameters
+from afsd_jax.models import parameters
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training import feature_cache
@@ -77,11 +77,8 @@ class FeaturePredictor:
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
         self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
         height, width, _ = self._videos[0].shape
-        view = View(*crop_places(height, width, data.crop_size)[0], False)
-        grey = PADDING["grey"]
-        self._features = feature_cache.cached(
-            config, weights, self._videos, self._offsets, [view], grey
-        )
+        self._view = View(*crop_places(height, width, data.crop_size)[0], False)
+        self._features = feature_cache.cached(config, weights, self._videos, [self._view])
         template = parameters.abstract_network(config)
         dtype = jnp.dtype(config.model.dtype)
 
@@ -95,7 +92,8 @@ class FeaturePredictor:
         rule = self._detector.postprocessing
         threshold = rule.score_threshold
         for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
-            windows = [self._features(number, window, 0) for window in range(len(offsets))]
+            clips = [ClipView(number, offset, 0, *self._view) for offset in offsets]
+            windows = [self._features(clip) for clip in clips]
             decoded = jax.device_get([self._forward(weights, features) for features in windows])
             candidates = [
                 candidates_of_window(offset, segments[0], scores[0], video.fps, threshold)

@@ -59,13 +59,8 @@ class ClipReader:
         frames = self._frames(clip.video, clip.start, clip.stop, (clip.y, clip.x, size, size))
         return tf.cond(clip.flip > 0, lambda: self._mirror(frames), lambda: frames)
 
-    def read_batches(
-        self, clips: Sequence[ClipView], batch_size: int
-    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yields the clips in their order, prefetched; the last batch may be smaller.
-
-        Yields:
-          (frames uint8 [B, T, S, S, C], 0 after the video's end; num_frames int32 [B]).
+    def read(self, clips: Sequence[ClipView]) -> Iterator[np.ndarray]:
+        """Yields the frames of each clip in their order, prefetched: uint8 [n, S, S, C].
 
         Raises:
           UserError: frames cannot be read.
@@ -76,11 +71,7 @@ class ClipReader:
         frames_of_clips = tf.data.Dataset.from_tensor_slices(rows).map(
             lambda row: self(ClipView(*tf.unstack(row))), num_parallel_calls=num_threads()
         )
-        counts = (rows[:, 2] - rows[:, 1]).astype(np.int32)
-        for i, frames in enumerate(
-            iterate_arrays(frames_of_clips.padded_batch(batch_size, self.shape), self._folder)
-        ):
-            yield frames, counts[i * batch_size : (i + 1) * batch_size]
+        yield from iterate_arrays(frames_of_clips, self._folder)
 
     def _mirror(self, frames: "tf.Tensor") -> "tf.Tensor":
         import tensorflow as tf

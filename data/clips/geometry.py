@@ -1,10 +1,26 @@
 """Positions of clips, windows and crops in a video, and cutting windows out of it."""
 
+import ml_collections
 import numpy as np
 
 
+def frame_unit(model: ml_collections.ConfigDict) -> int:
+    """Returns the number of frames of which offsets of clips and windows are multiples.
+
+    With the context of the whole video (`model.trunk_context`), clips and windows are slices of the
+    trunk's cells. Otherwise they begin at any frame.
+
+    Args:
+      model: the field `model` of a configuration.
+    """
+    if model.trunk_context == "clip":
+        return 1
+    # Endpoints are named by their block, which is preceded by as many strides of 2.
+    return {"3": 2, "4": 4, "5": 8}[model.pyramid_inputs[-1][len("Mixed_")]]
+
+
 def window_offsets(
-    num_frames: int, length: int, stride: int, one_window: bool = False
+    num_frames: int, length: int, stride: int, one_window: bool = False, unit: int = 1
 ) -> list[int]:
     """Returns the first frame of each window: every `stride` frames, and the last possible.
 
@@ -13,15 +29,17 @@ def window_offsets(
       length: frames of a window.
       stride: distance between windows, frames.
       one_window: whether the whole video is one window at 0, whatever its length.
+      unit: frames of which offsets are multiples, a divisor of `length`; see `frame_unit`. The last
+        window then ends with the last unit that the video begins.
 
     Returns:
       Ascending offsets in frames. A video no longer than a window has one, at 0.
     """
     if one_window or num_frames <= length:
         return [0]
-    last = num_frames - length
-    offsets = list(range(0, last + 1, stride))
-    return offsets if offsets[-1] == last else [*offsets, last]
+    last = -(-(num_frames - length) // unit) * unit
+    offsets = [offset // unit * unit for offset in range(0, last + 1, stride)]
+    return list(dict.fromkeys([*offsets, last]))
 
 
 def cut_windows(

@@ -23,14 +23,26 @@ class Clip(NamedTuple):
 
 
 class VideoClips(NamedTuple):
-    """The training clips of a video, and the shortest action in all of them, frames."""
+    """The training clips of a video.
+
+    Attributes:
+      clips: the clips.
+      shifted: for each clip, itself and the clips that may be taken in its place: those that begin
+        before the next one, in whole units.
+      min_action: the shortest action in all clips, frames.
+    """
 
     clips: list[Clip]
+    shifted: list[list[Clip]]
     min_action: float
 
 
 def video_clips(
-    num_frames: int, segments: np.ndarray, labels: np.ndarray, data: ml_collections.ConfigDict
+    num_frames: int,
+    segments: np.ndarray,
+    labels: np.ndarray,
+    data: ml_collections.ConfigDict,
+    unit: int = 1,
 ) -> VideoClips:
     """Returns the training clips of a video, as the reference implementation chooses them.
 
@@ -44,6 +56,8 @@ def video_clips(
       segments: float64 [A, 2], (start, end) of its actions in sampled frames.
       labels: int [A], classes from 1 on; all become 1 with `class_agnostic`.
       data: the field `data` of a configuration.
+      unit: frames of which offsets are multiples; see `geometry.frame_unit`. 1: clips begin at any
+        frame, and are not shifted.
     """
     length = data.clip_length
     segments = np.asarray(segments, np.float64).reshape(-1, 2)
@@ -56,20 +70,31 @@ def video_clips(
         inside = segments[:, 0] < length
         kept = segments[inside].clip(max=length)
         clips = [Clip(0, kept, labels[inside])] if inside.any() else []
-        return VideoClips(clips, _shortest(kept, length))
+        return VideoClips(clips, [[clip] for clip in clips], _shortest(kept, length))
 
-    offsets = window_offsets(num_frames, length, data.clip_stride)
-    clips = []
+    offsets = window_offsets(num_frames, length, data.clip_stride, unit=unit)
+    cut = [_clip_at(offset, segments, labels, data) for offset in offsets]
     seen = [segments] if num_frames <= length else []
-    for offset in offsets:
-        bounds = (offset + 1, offset + length)
-        overlap = share_inside(segments, bounds)
-        keep = overlap >= data.min_overlap
-        kept = segments[keep].clip(*bounds) - offset
-        seen.append(kept)
-        if (overlap >= 1).any():
-            clips.append(Clip(offset, kept, labels[keep]))
-    return VideoClips(clips, _shortest(np.concatenate(seen), length))
+    min_action = _shortest(np.concatenate([*seen, *(clip.segments for clip, _ in cut)]), length)
+    clips, shifted = [], []
+    for (clip, is_complete), end in zip(cut, [*offsets[1:], offsets[-1] + 1], strict=True):
+        if is_complete:
+            starts = range(clip.offset + unit, end, unit) if unit > 1 else ()
+            others = [_clip_at(start, segments, labels, data) for start in starts]
+            clips.append(clip)
+            shifted.append([clip, *(other for other, is_complete in others if is_complete)])
+    return VideoClips(clips, shifted, min_action)
+
+
+def _clip_at(
+    offset: int, segments: np.ndarray, labels: np.ndarray, data: ml_collections.ConfigDict
+) -> tuple[Clip, bool]:
+    """Returns the clip at an offset, and whether an action is completely inside."""
+    bounds = (offset + 1, offset + data.clip_length)
+    overlap = share_inside(segments, bounds)
+    keep = overlap >= data.min_overlap
+    kept = segments[keep].clip(*bounds) - offset
+    return Clip(offset, kept, labels[keep]), bool((overlap >= 1).any())
 
 
 def share_inside(segments: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:

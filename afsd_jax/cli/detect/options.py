@@ -35,6 +35,7 @@ class DetectOptions:
       checkpoint: file or folder of the network.
       flow_checkpoint: file or folder of a second network, on optical flow.
       backend: what computes the trunk.
+      trunk_context: what the trunk sees at a time.
       nms: kind of suppression.
       nms_tiou: overlap from which plain suppression drops.
       voting_tiou: overlap of the candidates over which ends are averaged.
@@ -63,6 +64,7 @@ class DetectOptions:
     checkpoint: str
     flow_checkpoint: Path | None
     backend: str | None
+    trunk_context: str | None
     nms: str | None
     nms_tiou: float | None
     voting_tiou: float | None

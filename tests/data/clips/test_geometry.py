@@ -17,6 +17,25 @@ def test_windows_start_at_every_stride_and_end_with_the_last_possible_one(
     assert window_offsets(num_frames, length, stride) == sorted(expected)
 
 
+@given(
+    num_frames=st.integers(1, 3000),
+    units=st.integers(1, 40),
+    stride=st.integers(1, 300),
+    unit=st.sampled_from([2, 4, 8]),
+)
+def test_windows_of_whole_units_cover_the_video_and_begin_within_a_unit(
+    num_frames, units, stride, unit
+):
+    length = units * unit
+    found = window_offsets(num_frames, length, stride, unit=unit)
+    assert all(offset % unit == 0 for offset in found)
+    assert found == sorted(set(found))
+    whole = -(-num_frames // unit) * unit
+    assert found[-1] == max(whole - length, 0)
+    exact = window_offsets(whole, length, stride)
+    assert found == sorted({offset // unit * unit for offset in exact})
+
+
 @pytest.mark.parametrize("num_frames", [1, 255, 256, 257, 10_000])
 def test_one_window_starts_at_0_whatever_the_length(num_frames):
     assert window_offsets(num_frames, 256, 128, one_window=True) == [0]
