@@ -32,11 +32,11 @@ def learn(work: Path, overrides: list[str]) -> dict[str, object]:
     arguments += [f"--config.data.data_dir={data}", *overrides]
     result["arguments"] = overrides
     result["train"] = afsd("train", *arguments)
-    made = [path.stat().st_mtime for path in (data / "features").glob("*/*.npy")]
+    made = [path.stat().st_mtime for path in (data / "features").glob("*/*.features")]
     described = [path.stat().st_mtime for path in (data / "features").glob("*/features.json")]
     result["features"] = {
         "seconds": round(max(made) - max(described), 1),
-        "gb": round(sum(p.stat().st_size for p in (data / "features").glob("*/*.npy")) / 1e9, 2),
+        "gb": round(sum(p.stat().st_size for p in (data / "features").glob("*/*.features")) / 1e9, 2),
     }
     result |= score(workdir, data)
     return result
@@ -55,7 +55,7 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
     from afsd_jax.training.auto_config import BATCH_SIZE
     from afsd_jax.training.optimizer import make_optimizer
     from afsd_jax.training.state import init_state
-    from afsd_jax.training.step import PADDING, make_train_step
+    from afsd_jax.training.step import make_train_step
 
     def prepared(name: str, frozen_until: str, batch_size: int) -> Callable[[], float]:
         config = load_config(name)
@@ -64,6 +64,7 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
         config.model.frozen_until, config.train.batch_size = frozen_until, batch_size
         if frozen_until:
             config.data.feature_cache = str(work / "step_features")
+            config.model.trunk_context = "video"
             config.loss.consistency_weight = 0.0
         data = TrainingData(config)
         config = resolve(config, len(data.class_names))
@@ -72,9 +73,8 @@ def compare_steps(work: Path, repeats: int) -> dict[str, float]:
         state = init_state(network, optimizer)
         features = None
         if frozen_until:
-            weights, padding = {**state.trainable, **state.fixed}, PADDING["black"]
-            videos, offsets, views = data.videos, data.offsets, data.views
-            features = feature_cache.cached(config, weights, videos, offsets, views, padding)
+            weights = {**state.trainable, **state.fixed}
+            features = feature_cache.cached(config, weights, data.videos, data.views)
         step = make_train_step(network, optimizer, config)
         batches = data.batches(features=features)
 
