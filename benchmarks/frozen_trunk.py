@@ -32,11 +32,12 @@ def learn(work: Path, overrides: list[str]) -> dict[str, object]:
     arguments += [f"--config.data.data_dir={data}", *overrides]
     result["arguments"] = overrides
     result["train"] = afsd("train", *arguments)
-    made = [path.stat().st_mtime for path in (data / "features").glob("*/*.features")]
+    stored = list((data / "features").glob("*/*.features"))
+    made = [path.stat().st_mtime for path in stored]
     described = [path.stat().st_mtime for path in (data / "features").glob("*/features.json")]
     result["features"] = {
         "seconds": round(max(made) - max(described), 1),
-        "gb": round(sum(p.stat().st_size for p in (data / "features").glob("*/*.features")) / 1e9, 2),
+        "gb": round(sum(path.stat().st_size for path in stored) / 1e9, 2),
     }
     result |= score(workdir, data)
     return result

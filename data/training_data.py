@@ -62,13 +62,14 @@ class TrainingData:
         self.class_names = opened.class_names
         # Of each clip its video and, first, the clip itself, then those that may take its place.
         self._clips: list[tuple[int, list[Clip]]] = []
-        unit = frame_unit(config.model)
+        self._unit = unit = frame_unit(config.model)
         self._moved_lengths: list[int] = []  # background frames to move, for each video
         for number, video in enumerate(self.videos):
             annotated = video.num_frames, video.segments, video.labels
             found = video_clips(*annotated, config.data, unit)
             self._clips += [(number, shifted) for shifted in found.shifted]
-            self._moved_lengths.append(moved_length(found.min_action, config.data.consistency))
+            rules = config.data.consistency
+            self._moved_lengths.append(moved_length(found.min_action, rules, unit))
             most = max((len(clip.labels) for clips in found.shifted for clip in clips), default=0)
             if most > config.data.max_actions:
                 raise UserError(
@@ -203,6 +204,7 @@ class TrainingData:
             length,
             self._moved_lengths[view.video],
             lambda options: int(rng.integers(options)),
+            self._unit,
         )
         index = np.arange(length, dtype=np.int32) if consistent is None else consistent.index
         regions = np.zeros((3, 2)) if consistent is None else consistent.segments

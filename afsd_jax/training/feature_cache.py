@@ -100,19 +100,6 @@ def check_frozen(config: ml_collections.ConfigDict) -> None:
         )
 
 
-def without_consistency_loss(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Returns the configuration, with the consistency loss switched off if features are cached.
-
-    Consistency clips rearrange frames, and the cache has no features of them.
-    """
-    if not config.data.feature_cache or not config.loss.consistency_weight:
-        return config
-    log.info("note: the consistency loss is off, because the cache has no features of its clips")
-    config = config.copy_and_resolve_references()
-    config.loss.consistency_weight = 0.0
-    return config
-
-
 def of_training(
     config: ml_collections.ConfigDict, weights: Mapping[str, Any], data: TrainingData
 ) -> TrunkFeatures:

@@ -142,7 +142,6 @@ def setup(
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names))
     feature_cache.check_frozen(config)
-    config = feature_cache.without_consistency_loss(config)
     class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
     schedule = make_schedule(config, data.steps_per_epoch)
     split, saved = validation_split(config, schedule), workdir / "checkpoints"

@@ -42,16 +42,25 @@ def compute_losses(
     """
     priors = jnp.asarray(network.priors)
     if "features" in batch:
+        features = batch["features"]
+        if is_consistency is not None:
+            unit = network.clip_length // features.shape[1]
+            index = batch["consistency_index"][:, ::unit] // unit
+            features = _rearranged(features, index, is_consistency)
         dtype = jnp.dtype(config.model.dtype)
-        outputs = network.heads(split(batch["features"], network.feature_shapes, dtype))
+        outputs = network.heads(split(features, network.feature_shapes, dtype))
     else:
         clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
         if is_consistency is not None:
-            unchanged = jnp.arange(clips.shape[1])
-            index = jnp.where(is_consistency, batch["consistency_index"], unchanged)
-            clips = jax.vmap(lambda clip, source: clip[source])(clips, index)
+            clips = _rearranged(clips, batch["consistency_index"], is_consistency)
         outputs = network(clips, training)
     return losses(outputs, is_consistency, batch, priors, network.lengths, config)
+
+
+def _rearranged(x: jax.Array, index: jax.Array, is_consistency: ArrayLike) -> jax.Array:
+    """Returns x [B,T,...] in the order of index [B,T] if `is_consistency`, otherwise as it is."""
+    index = jnp.where(is_consistency, index, jnp.arange(x.shape[1]))
+    return jax.vmap(lambda clip, source: clip[source])(x, index)
 
 
 def branches(config: ml_collections.ConfigDict) -> jax.Array | None:

@@ -26,19 +26,20 @@ class ConsistencyClip:
     segments: np.ndarray
 
 
-def moved_length(min_action: float, rules: ml_collections.ConfigDict) -> int:
+def moved_length(min_action: float, rules: ml_collections.ConfigDict, unit: int = 1) -> int:
     """Returns the number of background frames to move.
 
     Args:
       min_action: the shortest action in the video's training clips, frames.
       rules: the field `data.consistency` of a configuration.
+      unit: the number is rounded up to a multiple of it.
     """
     rounded = math.ceil(min_action) if rules.round_up else math.floor(min_action)
-    return int(rounded / rules.divisor)
+    return -(-int(rounded / rules.divisor) // unit) * unit
 
 
 def consistency_clip(
-    segments: np.ndarray, length: int, moved: int, pick: Callable[[int], int]
+    segments: np.ndarray, length: int, moved: int, pick: Callable[[int], int], unit: int = 1
 ) -> ConsistencyClip | None:
     """Makes a consistency clip by four choices: an action, a place in it, a background, its frames.
 
@@ -47,6 +48,8 @@ def consistency_clip(
       length: T, frames of the clip.
       moved: m, number of background frames to move.
       pick: pick(n) chooses an integer from 0 to n - 1, n ≥ 1.
+      unit: frames that stay together, a divisor of `moved` and `length`: the place and the
+        background begin at multiples of it, up to `unit` - 1 frames before those chosen.
 
     Returns:
       The clip, or None if no action or no background is long enough.
@@ -61,9 +64,11 @@ def consistency_clip(
     at = math.ceil(start) + moved + pick(math.ceil(end - start - moved) - moved)
     first, last = backgrounds[pick(len(backgrounds))]
     source = first + pick(last - first - moved)
+    is_after = source >= end
+    at, source = at - at % unit, source - source % unit
 
     index = np.arange(length, dtype=np.int32)
-    if source >= end:
+    if is_after:
         # The background comes from after the action: the frames between move back.
         index[at : at + moved] = np.arange(source, source + moved)
         index[at + moved : source + moved] = np.arange(at, source)

@@ -23,7 +23,7 @@ from afsd_jax.models import i3d, normalise, parameters
 from afsd_jax.training import feature_cache
 from afsd_jax.training.optimizer import make_optimizer
 from afsd_jax.training.state import init_state
-from afsd_jax.training.step import make_train_step
+from afsd_jax.training.step import compute_losses, make_train_step
 from afsd_jax.training.validation import FeaturePredictor, FramePredictor, open_validation
 from afsd_jax.weights import kinetics
 from tests import prepared_videos
@@ -365,12 +365,26 @@ def test_what_cannot_be_cached_is_refused(tmp_path, fields, message):
         feature_cache.check_frozen(configuration(tmp_path, **fields))
 
 
-def test_with_a_cache_there_is_no_consistency_loss_and_the_configuration_given_stays(tmp_path):
-    config = configuration(tmp_path, loss__consistency_weight=0.1)
-    assert feature_cache.without_consistency_loss(config).loss.consistency_weight == 0.0
-    assert config.loss.consistency_weight == 0.1
-    config.data.feature_cache = ""
-    assert feature_cache.without_consistency_loss(config).loss.consistency_weight == 0.1
+def test_the_consistency_loss_rearranges_cells_as_frames(folder):
+    """The heads see the cells of the rearranged frames, in the order of their first frames."""
+    config = configuration(folder, loss__consistency_weight=0.1)
+    network = parameters.build_network(config)
+    data, _, features = cached(config, network)
+    batches = data.batches(features=features)
+    batch = next(batch for batch in batches if batch["consistency_mask"].any())
+    index = batch["consistency_index"].reshape(2, 16, 2)
+    assert (index[:, :, 0] % 2 == 0).all()
+    assert (index[:, :, 1] == index[:, :, 0] + 1).all()
+    found = compute_losses(network, batch, config, True)
+    by_hand = dict(batch)
+    by_hand["features"] = np.stack(
+        [x[order[:, 0] // 2] for x, order in zip(batch["features"], index, strict=True)]
+    )
+    by_hand["consistency_index"] = np.tile(np.arange(32), (2, 1))
+    expected = compute_losses(network, by_hand, config, True)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
+    assert any(abs(float(value)) > 0 for value in expected.values())
 
 
 def test_a_disk_too_small_is_noticed_before_any_work(folder):

@@ -70,6 +70,22 @@ def test_frames_stay_inside_the_clip_even_where_actions_overlap(example, random)
         assert clip.index.max() < T
 
 
+@given(separate_actions(), st.sampled_from([2, 4, 8]), st.randoms(use_true_random=False))
+def test_frames_of_a_unit_stay_together(example, unit, random):
+    segments, cut = example
+    moved = -(-cut // unit) * unit
+    clip = consistency_clip(segments, T, moved, random.randrange, unit)
+    if clip is None:
+        return
+    units = clip.index.reshape(-1, unit)
+    assert (units[:, 0] % unit == 0).all()
+    assert (units == units[:, :1] + np.arange(unit)).all()
+    assert sorted(clip.index.tolist()) == list(range(T))
+    before, after, background = clip.segments
+    assert after[0] - before[1] == moved
+    assert background.tolist() == [before[1] + 1, after[0] - 1]
+
+
 def test_background_right_after_the_action_comes_from_after_it():
     segments = np.array([[1.0, 100.0]])
     clip = consistency_clip(segments, T, 10, lambda options: 0)
