@@ -319,7 +319,7 @@ def cases(folder: Path) -> dict[str, Case]:
 
     evaluate = ["evaluate", "--benchmark=videos", "--predictions", found, "--ground-truth", truth]
     page = earlier("page.html")
-    frozen = ("model.frozen_until=Mixed_3c", "loss.consistency_weight=0.0")
+    frozen = ("model.frozen_until=Mixed_3c", "model.trunk_context=video")
     return {
         "prepare": Case(
             lambda disk: prepare_arguments(folder, disk, "truth.json"), resumes=True, exact=False

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-import ml_collections
 import numpy as np
 from jax.sharding import Mesh
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from afsd_jax.config import check
 from afsd_jax.data.clips.geometry import frame_unit, window_offsets
 from afsd_jax.detection.backends import ForwardPass, VideoTrunks, chosen_backend, input_shapes
 from afsd_jax.detection.batching import BatchRunner
+from afsd_jax.detection.checkpoint_checks import check_fusible, check_memory
 from afsd_jax.detection.pipeline import VideoResult, detect_videos, open_windows
 from afsd_jax.detection.postprocess import Postprocessing
 from afsd_jax.errors import UserError
@@ -29,7 +29,6 @@ from afsd_jax.io import fingerprint
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
 from afsd_jax.runtime import devices
-from afsd_jax.runtime.memory import physical_bytes
 from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import VideoLabel
 from afsd_jax.weights import loading
@@ -132,8 +131,8 @@ class Detector:
         Raises:
           UserError: the streams do not fit together, or there is no such backend.
         """
-        _check_fusible(streams)
-        _check_memory(streams[0].config)
+        check_fusible(streams)
+        check_memory(streams[0].config)
         self.checkpoints = [stream._replace(weights={}) for stream in streams]
         self.configs = [stream.config for stream in streams]
         self.config = streams[0].config
@@ -316,39 +315,3 @@ class Detector:
         name = video.name or result.name
         detected = DetectedVideo(name, duration_s, self.class_names, footage)
         return Detections(result.detections, detected)
-
-
-def _check_memory(config: ml_collections.ConfigDict) -> None:
-    """Raises UserError if a batch of windows, which a checkpoint states, can fit into no memory.
-
-    The first layer alone takes 16 bytes for each value of its input.
-    """
-    data, batch_size = config.data, config.inference.batch_size
-    needed = 16 * batch_size * data.clip_length * data.crop_size**2 * config.model.in_channels
-    if needed > physical_bytes():
-        raise UserError(
-            f"config.inference.batch_size={batch_size} windows of {data.clip_length} frames of "
-            f"{data.crop_size}x{data.crop_size} pixels need {needed / 2**30:,.0f} GiB at least, "
-            "more than this machine has; lower the batch size"
-        )
-
-
-def _check_fusible(streams: Sequence[Checkpoint]) -> None:
-    """Raises UserError if the networks differ in more than their input."""
-    first = streams[0]
-    data_fields = "fps", "max_frames", "clip_length", "crop_size", "frame_size", "class_agnostic"
-    for other in streams[1:]:
-        for field in data_fields:
-            if first.config.data[field] != other.config.data[field]:
-                raise UserError(
-                    f"the streams' checkpoints differ in config.data.{field}: "
-                    f"{first.config.data[field]} and {other.config.data[field]}"
-                )
-        for field in ("refinement", "quality", "trunk_context"):
-            if first.config.model[field] != other.config.model[field]:
-                raise UserError(
-                    f"the streams' checkpoints differ in config.model.{field}; fuse networks "
-                    "that predict the same"
-                )
-        if first.class_names != other.class_names:
-            raise UserError("the streams' checkpoints were trained on different classes")
