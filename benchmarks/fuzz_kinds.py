@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 
 CLASSES = ["jump", "run"]
-FEATURES = {
-    f"{name}_0_0.features": np.random.default_rng(seed).normal(size=(9, 50)).astype(np.float16)
-    for seed, name in enumerate("abc")
-}
 ANNOTATIONS = {
     "truth.json": {
         "database": {
@@ -125,13 +121,6 @@ def write_results(folder: Path) -> None:
     results.finish(["a", "b"])
 
 
-def write_features(folder: Path) -> None:
-    from afsd_jax.data.storage.feature_file import FeatureFile
-
-    for name, rows in FEATURES.items():
-        FeatureFile(folder / name, *rows.shape).write([rows])
-
-
 def read_checkpoint(folder: Path, out: Path) -> Any:
     from afsd_jax.weights import loading
 
@@ -209,20 +198,6 @@ def read_results(folder: Path, out: Path) -> Any:
     return found
 
 
-def read_features(folder: Path, out: Path) -> Any:
-    from afsd_jax.data.storage.feature_file import FeatureFile
-
-    found = {}
-    for name, rows in FEATURES.items():
-        file = FeatureFile(folder / name, *rows.shape)
-        if file.is_intact():
-            found[name] = file.read(0, len(rows)).tolist()
-        else:
-            file.write([rows])
-            assert file.is_intact()
-    return found
-
-
 Writer, Reader = Callable[[Path], None], Callable[[Path, Path], Any]
 # What writes an honest folder of a kind, and what reads it and writes to another one.
 KINDS: dict[str, tuple[Writer, Reader]] = {
@@ -231,5 +206,4 @@ KINDS: dict[str, tuple[Writer, Reader]] = {
     "annotations": (write_annotations, read_annotations),
     "run": (write_run, read_run),
     "results": (write_results, read_results),
-    "features": (write_features, read_features),
 }
