@@ -32,6 +32,8 @@ class FeatureFile:
 
     def is_intact(self) -> bool:
         """Reads the file, and returns whether it exists and has all rows as they were written."""
+        if not self.path.is_file():  # a pipe would be waited for
+            return False
         digest = self._new_digest()
         try:
             with open(self.path, "rb") as file:
