@@ -39,6 +39,7 @@ from afsd_jax.weights import kinetics
 from afsd_jax.weights.checkpoint import Checkpoint
 
 FPS, SIZE, CROP = 25.0, 112, 96
+PIECE = 256  # frames that OpenVINO's trunk alone computes at once
 LENGTH, STRIDE, BATCH = 128, 16, 4  # of the clips, as `--config videos` chose them
 VIEW = View(8, 8, False)
 
@@ -90,8 +91,7 @@ def compare_features(folder: Path, frames: np.ndarray, clips: int, repeats: int)
     network = parameters.replace(parameters.abstract_network(config), weights)
     valid = np.full(BATCH, LENGTH, np.int32)
     features = jax.jit(lambda x: network.features(normalise(x, valid, 0.0)))
-    piece = 256
-    shape, endpoints = (1, piece, CROP, CROP, 3), config.model.pyramid_inputs
+    shape, endpoints = (1, PIECE, CROP, CROP, 3), config.model.pyramid_inputs
     trunk = openvino_trunk.build(weights, shape, endpoints)
     offsets = window_offsets(len(frames), LENGTH, STRIDE)
     chosen = offsets[: clips // BATCH * BATCH]
@@ -106,8 +106,8 @@ def compare_features(folder: Path, frames: np.ndarray, clips: int, repeats: int)
             jax.block_until_ready(features(np.stack(batch)))
 
     def trunk_alone() -> None:
-        for start in range(0, len(frames), piece):
-            trunk(crop[:, start : start + piece].astype(np.float32) / 127.5 - 1)
+        for start in range(0, len(frames), PIECE):
+            trunk(crop[:, start : start + PIECE].astype(np.float32) / 127.5 - 1)
 
     rows = []
     for _ in range(repeats + 1):  # the first compiles
@@ -162,7 +162,7 @@ def compare_detection(name: str, frames: np.ndarray, repeats: int) -> dict[str, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--frames", type=int, default=15000, help="frames of the video")
+    parser.add_argument("--frames", type=int, default=60 * PIECE, help=f"multiple of {PIECE}")
     parser.add_argument("--clips", type=int, default=40, help="clips to measure")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
     parser.add_argument("--output", type=Path, help="JSON file of the results")

@@ -50,7 +50,7 @@ def load_detector(
       backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
         little; None: openvino on CPUs where it is installed, else xla.
       trunk_context: what the trunk sees: each window alone (clip), or the whole video once (video),
-        in half the time; None: as the checkpoint was trained.
+        which is faster; None: as the checkpoint was trained.
 
     Raises:
       UserError: a path is neither, the two do not fit together, there is no such backend, or JAX

@@ -71,8 +71,8 @@ def add_flags(parser: ArgumentParser) -> None:
     voting = "average start and end over candidates of any class with this overlap; 0: never"
     add("--voting-tiou", type=share, metavar="TIOU", help=voting)
     add("--backend", help="what computes the trunk: xla, openvino or openvino-bfloat16")
-    context = "what the trunk sees: each window alone, or the whole video, once, which takes half "
-    context += "the time; default: as the checkpoint was trained"
+    context = "what the trunk sees: each window alone, or the whole video, once, which is "
+    context += "faster; default: as the checkpoint was trained"
     add("--trunk-context", choices=("clip", "video"), help=context)
     add("--beam-options", metavar="LIST", help=f"{BEAM}; needs --format")
     add("--flow-checkpoint", type=Path, help="checkpoint of a network on optical flow, to fuse")
