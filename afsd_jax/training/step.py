@@ -133,7 +133,8 @@ class TrainStep:
         def like(x: jax.Array) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
-        total = jax.ShapeDtypeStruct((), jnp.float32, sharding=places.step)
+        dtype = jnp.result_type(jnp.float32, *state.trainable.values())
+        total = jax.ShapeDtypeStruct((), dtype, sharding=places.step)
         computed = *jax.tree.map(like, (state.trainable, fixed)), total
         with ThreadPoolExecutor(1) as pool:
             compiling = pool.submit(gradients.prepare, state.trainable, state.fixed, batch)

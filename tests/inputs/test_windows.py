@@ -105,9 +105,9 @@ def count_windows(detector: Detector) -> list[int]:
 def in_batches(detector: Detector, size: int, names: Sequence[str]) -> list[VideoResult]:
     """Detects in videos that share batches, as accelerators do."""
     sources = (source(name, detector) for name in names)
-    offsets, data = detector.window_offsets, detector.config.data
     runner = detector.batch_runner(size)
-    return list(detect_videos(sources, offsets, data, runner, detector.postprocessing))
+    windows = detector.open_windows(sources, detector.window_offsets, runner.size)
+    return list(detect_videos(windows, runner, detector.postprocessing))
 
 
 def test_videos_share_batches_of_one_shape_and_come_in_order(detector):
