@@ -21,43 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from afsd_jax.detection.detector import Detector
-from afsd_jax.detection.online import detect_online
 from afsd_jax.detection.recognizer import Recognizer
-from afsd_jax.inputs.video import VideoSource, open_pipe
-from afsd_jax.models import parameters
-from afsd_jax.types import Detection
-from afsd_jax.weights.checkpoint import Checkpoint
 from benchmarks.common import provenance
-from tests import small_run
+from tests.thread_calls import detector_by, many, noise, online
 from tests.video_files import write_video
 
 Call = Callable[[], Any]
 THREADS = 8
 VIDEOS = 4
-
-
-def detector_by(backend: str) -> Detector:
-    config = small_run.small_config()
-    weights = parameters.flatten(parameters.build_network(config))
-    return Detector([Checkpoint(0, config, [f"class {n}" for n in range(20)], weights)], backend)
-
-
-def noise(seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (60 + 20 * seed, 32, 32, 3), np.uint8)
-
-
-def online(detector: Detector, file: Path) -> list[Detection]:
-    found: list[Detection] = []
-    with file.open("rb") as content:
-        source = VideoSource("pipe", lambda: open_pipe(content, "pipe", detector.configs))
-        detect_online(detector, source, found.append)
-    return found
-
-
-def many(detector: Detector, files: Sequence[Path]) -> list[tuple[str, list[Detection]]]:
-    return [(str(path), list(found)) for path, found in detector.detect_many(files)]
 
 
 def classified(recognizer: Recognizer, frames: np.ndarray) -> bytes:

@@ -26,6 +26,7 @@ PUBLIC = [
     evaluation.evaluate,
     max_pool.max_pool3d,
     names.composed,
+    names.first_names,
     names.split_name,
     nms.suppress,
     types.DetectionColumns.of,

@@ -11,50 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from afsd_jax.detection.detector import Detector
-from afsd_jax.detection.online import detect_online
 from afsd_jax.detection.recognizer import Recognizer
-from afsd_jax.inputs.video import VideoSource, open_pipe
-from afsd_jax.models import parameters
 from afsd_jax.runtime.prefetch import in_short_turns
-from afsd_jax.types import Detection
-from afsd_jax.weights.checkpoint import Checkpoint
-from tests import small_run
+from tests.thread_calls import detector_by, many, noise, online
 from tests.video_files import write_video
 
 THREADS = 8
-
-
-def detector_by(backend: str) -> Detector:
-    config = small_run.small_config()
-    weights = parameters.flatten(parameters.build_network(config))
-    return Detector([Checkpoint(0, config, [f"class {n}" for n in range(20)], weights)], backend)
-
-
-def noise(seed: int) -> np.ndarray:
-    """Frames of a video whose length and content depend on the seed."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (60 + 20 * seed, 32, 32, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("videos")
     return [write_video(folder / f"{n}.mkv", noise(n), rate=10) for n in range(4)]
-
-
-def online(detector: Detector, file: Path) -> list[Detection]:
-    """Detects as in a pipe; returns what was final, in the order of becoming so."""
-    found: list[Detection] = []
-    with file.open("rb") as content:
-        source = VideoSource("pipe", lambda: open_pipe(content, "pipe", detector.configs))
-        result = detect_online(detector, source, found.append)
-    assert result.error is None
-    return found
-
-
-def many(detector: Detector, files: list[Path]) -> list[tuple[str, list[Detection]]]:
-    return [(str(path), list(found)) for path, found in detector.detect_many(files)]
 
 
 def in_threads(calls: list[Callable[[], object]]) -> list[object]:
