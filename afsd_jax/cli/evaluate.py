@@ -71,33 +71,41 @@ def run(args: Namespace) -> int:
     from afsd_jax import evaluation
     from afsd_jax.cli.evaluation_inputs import read_evaluated
 
-    videos = _videos(args.videos) if args.videos else []
+    files = _files(args.videos) if args.videos else {}
     evaluated, *others = read_evaluated(args)
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems
 
-        compare_systems([evaluated, *others], args.report, args.output, videos)
+        compare_systems([evaluated, *others], args.report, args.output, files)
         return 0
-    metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
+    analysed = None
+    if args.report or args.formats:
+        from afsd_jax.cli.evaluation_outputs import analyse
+
+        analysed = analyse(evaluated, args.benchmark or "")
+        metrics = analysed.metrics
+    else:
+        metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
     print(metrics.as_table())
     if args.calibrate:
         from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
 
         calibrate_checkpoint(evaluated, args.split or "test")
-    if args.report or args.formats:
+    if analysed:
         from afsd_jax.cli.evaluation_outputs import outputs_of, write
 
-        outputs = outputs_of(args.report, args.formats, args.output)
-        write(evaluated, outputs, args.benchmark or "", videos)
+        write(evaluated, analysed, outputs_of(args.report, args.formats, args.output), files)
     elif args.output:
         write_json(args.output, metrics.as_dict())
     return print_failed(evaluated.failed)
 
 
-def _videos(paths: Sequence[Path]) -> list[Path]:
+def _files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Returns the video files at these paths, by name of the video."""
     from afsd_jax.cli.video_files import video_files
+    from afsd_jax.io.names import video_name
 
-    return video_files(paths).paths
+    return {video_name(path): path for path in video_files(paths).paths}
 
 
 def _check(args: Namespace) -> None:

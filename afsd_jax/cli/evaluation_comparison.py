@@ -1,6 +1,6 @@
 """Compares the predictions of several systems, for `afsd evaluate`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,15 @@ from afsd_jax.diagnosis.comparison import Comparison, compare
 from afsd_jax.diagnosis.evaluation_report import pair_of
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import write_json
-from afsd_jax.io.names import video_name
 from afsd_jax.report.comparison_page import write_comparison
 from afsd_jax.report.run_page import as_text
 
 
 def compare_systems(
-    systems: Sequence[Evaluated], report: Path | None, output: Path | None, videos: Sequence[Path]
+    systems: Sequence[Evaluated],
+    report: Path | None,
+    output: Path | None,
+    files: Mapping[str, Path],
 ) -> None:
     """Compares each system with the first; prints mAP and verdicts, and writes page and JSON.
 
@@ -25,7 +27,7 @@ def compare_systems(
       systems: predictions of each system, with one ground truth.
       report: page to write.
       output: JSON file to write.
-      videos: video files, for the page.
+      files: video files for the page, by name of the video.
 
     Raises:
       UserError: a file cannot be written.
@@ -43,7 +45,6 @@ def compare_systems(
         write_json(output, {"comparisons": [entry.as_dict() for entry in comparisons]})
     if report:
         chosen = int(np.argmin(np.abs(np.array(tious) - 0.5)))
-        files = {video_name(video): video for video in videos}
         pairs = [pair_of(comparison) for comparison in comparisons]
         write_comparison(report, tables, tious, chosen, pairs, table, files=files)
         print_text(f"{report}: open it in a browser")

@@ -6,14 +6,13 @@ from pathlib import Path
 
 from afsd_jax.cli.evaluation_inputs import Evaluated
 from afsd_jax.cli.printing import print_text
-from afsd_jax.diagnosis.analysis import diagnose
+from afsd_jax.diagnosis.analysis import Diagnosis, diagnose
 from afsd_jax.diagnosis.calibration import calibrate
 from afsd_jax.diagnosis.evaluation_report import view_of
 from afsd_jax.diagnosis.operating_points import find_operating_points
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import atomic_write, write_json
-from afsd_jax.io.names import video_name
 from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibration
 
 NAME = "evaluation"  # of the files in a folder
@@ -65,22 +64,37 @@ def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
     print_text(f"{write_calibration(evaluated.folder, kept)}: for detect --min-score auto")
 
 
-def write(
-    evaluated: Evaluated, outputs: Mapping[str, Path], benchmark: str, videos: Sequence[Path]
-) -> None:
-    """Analyses detections and writes the analysis.
+def analyse(evaluated: Evaluated, benchmark: str) -> Diagnosis:
+    """Returns the whole analysis of detections.
 
     Args:
       evaluated: what is evaluated.
-      outputs: file of each format.
       benchmark: name of the benchmark; "": none.
-      videos: video files for the page.
+
+    Raises:
+      UserError: the ground truth has no action, or a threshold is out of range.
+    """
+    tables = tabulate(evaluated.truth, evaluated.found)
+    return diagnose(tables, evaluated.tious, benchmark=benchmark)
+
+
+def write(
+    evaluated: Evaluated,
+    diagnosis: Diagnosis,
+    outputs: Mapping[str, Path],
+    files: Mapping[str, Path],
+) -> None:
+    """Writes the analysis of detections.
+
+    Args:
+      evaluated: what is evaluated.
+      diagnosis: its analysis.
+      outputs: file of each format.
+      files: video files for the page, by name of the video.
 
     Raises:
       UserError: a file cannot be written.
     """
-    tables = tabulate(evaluated.truth, evaluated.found)
-    diagnosis = diagnose(tables, evaluated.tious, benchmark=benchmark)
     view = view_of(diagnosis)
     title = f"Evaluation of {evaluated.name}"
     for name, path in outputs.items():
@@ -99,7 +113,6 @@ def write(
         else:
             from afsd_jax.report.evaluation_page import write_evaluation
 
-            files = {video_name(video): video for video in videos}
             notes, classes = evaluated.notes, evaluated.classes
             write_evaluation(path, view, title=title, notes=notes, files=files, labels=classes)
         print_text(f"{path}: " + ("open it in a browser" if name == "html" else "written"))

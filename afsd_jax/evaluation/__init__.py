@@ -24,7 +24,6 @@ __all__ = [
     "average_precision",
     "by_class",
     "check_tious",
-    "columns_of",
     "evaluate",
     "match",
     "overlapping",

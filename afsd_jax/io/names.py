@@ -3,7 +3,7 @@
 import difflib
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,3 +71,14 @@ def nearest(name: str, names: Iterable[str]) -> str:
     """Returns ", the nearest is 'x'" for the most similar name, or nothing if none is similar."""
     found = difflib.get_close_matches(name, list(names), 1)
     return f", the nearest is {found[0]!r}" if found else ""
+
+
+def first_names(names: Sequence[str], most: int) -> str:
+    """Returns names for a message, of which only the first `most` are written out.
+
+    Example:
+      >>> first_names(["run", "jump", "throw"], 2)
+      'run, jump and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

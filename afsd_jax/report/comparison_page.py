@@ -9,19 +9,10 @@ from numpy.typing import NDArray
 
 from afsd_jax.evaluation import Tables, by_class
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.evaluation_page import columns, rounded, videos_of
+from afsd_jax.report.evaluation_page import CASES, columns, rounded, videos_of
 from afsd_jax.report.render import Script, write_html
 from afsd_jax.report.tracks import known_first
 
-SCRIPTS = (
-    "words_and_colors.js",
-    "timeline.js",
-    "gestures.js",
-    "player.js",
-    "evaluation_charts.js",
-    "evaluation_cases.js",
-    "comparison_page.js",
-)
 SHOWN = 2  # detections of a class, in multiples of its number of actions
 
 
@@ -68,7 +59,7 @@ def write_comparison(
       files: video files to play, by name of the video.
       labels: all classes, which fix the colours; default: those of the ground truth.
     """
-    script = Script.of_files(*SCRIPTS)
+    script = Script.of_files(*CASES, "comparison_page.js")
     first = next(iter(systems.values()))
     colors = class_colors(known_first(labels, first.classes))
     rows = [_shown(tables) for tables in systems.values()]

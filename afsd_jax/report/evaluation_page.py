@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,13 @@ from afsd_jax.report.evaluation_view import KINDS, LOST, MISSED, Curve, Evaluati
 from afsd_jax.report.render import Script, relative_url, write_html
 from afsd_jax.report.tracks import known_first
 
-SCRIPTS = (
+CASES = (  # scripts of charts whose bars open a player of the cases behind them
     "words_and_colors.js",
     "timeline.js",
     "gestures.js",
     "player.js",
     "evaluation_charts.js",
     "evaluation_cases.js",
-    "evaluation_page.js",
 )
 MOST_DETECTIONS = 100_000  # on a page
 MOST_POINTS = 100  # of a curve, and as many between them
@@ -46,7 +44,7 @@ def write_evaluation(
       files: video files to play, by name of the video.
       labels: all classes, which fix the colours; default: those of the ground truth.
     """
-    script = Script.of_files(*SCRIPTS)
+    script = Script.of_files(*CASES, "evaluation_page.js")
     data = _data(view, path, files or {}, class_colors(known_first(labels, view.tables.classes)))
     tables = view.tables
     shown = len(data["ranks"])
@@ -179,8 +177,3 @@ def _digits(values: NDArray[np.int64]) -> str:
 
 def rounded(values: ArrayLike, digits: int) -> list[Any]:
     return np.round(np.asarray(values, np.float64), digits).tolist()
-
-
-def title_of(path: str | os.PathLike[str]) -> str:
-    """Returns the title of the page of a predictions file."""
-    return f"Evaluation of {Path(path).name}"

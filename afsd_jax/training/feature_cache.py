@@ -246,10 +246,7 @@ def _folder(config: ml_collections.ConfigDict, weights: Mapping[str, Any]) -> Pa
     }
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
     folder = Path(data.data_dir) / data.feature_cache / key
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror})") from error
+    files.make_folder(folder)
     if not (folder / "features.json").exists() and jax.process_index() == 0:
         files.write_json(folder / "features.json", made_of)
     return folder

@@ -17,6 +17,7 @@ import numpy as np
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.io import fingerprint
+from afsd_jax.io.names import first_names
 from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights import checkpoint
 from afsd_jax.weights.loading import CLASS_HEADS
@@ -245,8 +246,7 @@ def _elsewhere(folder: Path) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+    return first_names(names, _SHOWN)
 
 
 def _said(names: Sequence[str], word: str) -> str:

@@ -20,6 +20,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.files import atomic_write
 from afsd_jax.io.json_fields import require_dict
+from afsd_jax.io.names import first_names
 from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
@@ -289,10 +290,9 @@ def _check_shapes(
     """Raises UserError if an expected array is missing or has another shape."""
     wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
             f"{said} do not fit its configuration: missing or of another shape are "
-            f"{', '.join(wrong[:3])}{more}; convert or train it again"
+            f"{first_names(wrong, 3)}; convert or train it again"
         )
 
 

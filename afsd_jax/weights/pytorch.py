@@ -19,6 +19,7 @@ import numpy as np
 from afsd_jax.config import STREAM_CHANNELS, check, resolve
 from afsd_jax.configs import anet, thumos14
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import first_names
 from afsd_jax.models import i3d
 from afsd_jax.models.parameters import shapes as network_shapes
 from afsd_jax.types import ANY_ACTION
@@ -288,8 +289,7 @@ def _refuse(path: str | os.PathLike[str], problems: Mapping[str, list[str]]) -> 
     parts = []
     for problem, names in problems.items():
         if names:
-            more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
             verb = "tensor is" if len(names) == 1 else "tensors are"
-            parts.append(f"{len(names)} {verb} {problem}: {', '.join(names[:MAX_LISTED])}{more}")
+            parts.append(f"{len(names)} {verb} {problem}: {first_names(names, MAX_LISTED)}")
     if parts:
         raise UserError(f"{path}: {'; '.join(parts)}")

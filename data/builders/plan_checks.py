@@ -10,7 +10,7 @@ from afsd_jax.data import preparation
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import composed
+from afsd_jax.io.names import composed, first_names
 from afsd_jax.types import Action
 
 log = logging.getLogger(__name__)
@@ -152,5 +152,4 @@ def _warn_of_classes(plan: Plan) -> None:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(map(repr, names[:_MOST_NAMES])) + more
+    return first_names(list(map(repr, names)), _MOST_NAMES)
