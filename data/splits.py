@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,17 @@ def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:
     slower = data.max_frames and video.fps < data.fps
     if data.fps and not slower and not math.isclose(video.fps, data.fps, rel_tol=1e-3):
         fail(f"at {video.fps:g} frames per second", "fps")
+
+
+def parallel_map(dataset: "tf.data.Dataset", function: Callable[..., Any]) -> "tf.data.Dataset":
+    """Maps a function, which has no Python branches on tensors, over the elements of a dataset.
+
+    Without such branches there is nothing to convert for AutoGraph, which takes a second to look.
+    """
+    import tensorflow as tf
+
+    function = tf.autograph.experimental.do_not_convert(function)
+    return dataset.map(function, num_parallel_calls=num_threads())
 
 
 def iterate_arrays(dataset: "tf.data.Dataset", folder: Path) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.clips.consistency import consistency_clip, moved_length
 from afsd_jax.data.clips.geometry import crop_places, frame_unit
 from afsd_jax.data.clips.training_clips import Clip, boundary_targets, video_clips
-from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
+from afsd_jax.data.splits import iterate_arrays, open_split, parallel_map
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
@@ -120,14 +120,14 @@ class TrainingData:
 
         data = self._config.data
         start_epoch, step = divmod(start_step, self.steps_per_epoch)
-        rows = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(
-            lambda epoch: tf.data.Dataset.from_tensor_slices(
-                tf.ensure_shape(
-                    tf.numpy_function(self._epoch, [epoch], tf.int64, stateful=False),
-                    [None, 2 + len(ClipView._fields)],
-                )
-            )
-        )
+
+        @tf.autograph.experimental.do_not_convert
+        def rows_of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            rows = tf.numpy_function(self._epoch, [epoch], tf.int64, stateful=False)
+            rows = tf.ensure_shape(rows, [None, 2 + len(ClipView._fields)])
+            return tf.data.Dataset.from_tensor_slices(rows)
+
+        rows = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(rows_of_epoch)
         read_clip: Callable[[ClipView], tf.Tensor]
         shape: tuple[int | None, ...]
         if features is None:
@@ -136,9 +136,9 @@ class TrainingData:
         else:
             read_clip = self._feature_reader(features)
             kind, shape = "features", (None, None)
-        clips = rows.skip(step * self._local_size).map(
+        clips = parallel_map(
+            rows.skip(step * self._local_size),
             lambda row: (row, read_clip(ClipView(*tf.unstack(row)[2:]))),
-            num_parallel_calls=num_threads(),
         )
         batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
         for rows_of_batch, inputs in iterate_arrays(batched, self.videos[0].path.parent):

@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from tensorboardX.proto import event_pb2
+import tensorflow as tf
+from tensorflow.core.util.event_pb2 import Event
 
 
-def read_events(workdir: Path) -> Iterator[event_pb2.Event]:
+def read_events(workdir: Path) -> Iterator[Event]:
     """Yields the events of all files of a run, in the order of their creation."""
-    for path in sorted(workdir.glob("events.*")):
-        content = path.read_bytes()
-        while content:
-            size = int.from_bytes(content[:8], "little")
-            yield event_pb2.Event.FromString(content[12 : 12 + size])
-            content = content[16 + size :]
+    paths = [str(path) for path in sorted(workdir.glob("events.*"))]
+    for record in tf.data.TFRecordDataset(paths).as_numpy_iterator():
+        yield Event.FromString(record)

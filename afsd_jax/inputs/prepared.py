@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.clips.geometry import centre_crop
-from afsd_jax.data.splits import iterate_arrays, num_threads, open_split
+from afsd_jax.data.splits import iterate_arrays, open_split, parallel_map
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import FrameReader, PreparedVideo, actions_of
 from afsd_jax.errors import UserError
@@ -151,9 +151,9 @@ class _Decoder:
         import tensorflow as tf
 
         parts = np.array(list(itertools.chain(*self._parts[first:])), np.int64).reshape(-1, 3)
-        decoded = tf.data.Dataset.from_tensor_slices(parts).map(
+        decoded = parallel_map(
+            tf.data.Dataset.from_tensor_slices(parts),
             lambda part: self._reader(part[0], part[1], part[2], self._crop),
-            num_parallel_calls=num_threads(),
         )
         return iterate_arrays(decoded, self._folder)
 

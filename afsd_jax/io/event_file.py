@@ -2,21 +2,20 @@
 
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.record_writer import masked_crc32c
-from tensorboardX.summary import scalar
+from tensorflow.core.framework.summary_pb2 import Summary
+from tensorflow.core.util.event_pb2 import Event, SessionLog
 
 from afsd_jax.io.files import append
+from afsd_jax.io.tfrecord import record
 
 
 class EventFile:
-    """Appends a run's scalars; tensorboardX's own writer would die of a full disk in its thread."""
+    """Appends a run's scalars; TensorFlow's own writer does not say that a disk is full."""
 
     def __init__(self, folder: str | os.PathLike[str], first: int):
         """Writes nothing yet.
@@ -27,10 +26,10 @@ class EventFile:
         """
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
         self._path = Path(folder) / name
-        self._waiting = _record(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._waiting = _event(file_version="brain.Event:2")
         if first:  # makes TensorBoard drop earlier records of later steps
             start = SessionLog(status=SessionLog.START)
-            self._waiting += _record(Event(step=first + 1, session_log=start))
+            self._waiting += _event(step=first + 1, session_log=start)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         """Appends numbers; a mapping among the values is a group of them.
@@ -39,8 +38,8 @@ class EventFile:
           WriteError: they cannot be written; the next call tries them again.
         """
         for name, number in _scalars(values):
-            event = Event(step=step, wall_time=time.time(), summary=scalar(name, number))
-            self._waiting += _record(event)
+            scalar = Summary(value=[Summary.Value(tag=name, simple_value=number)])
+            self._waiting += _event(step=step, summary=scalar)
         self.write_waiting()
 
     def write_waiting(self) -> None:
@@ -60,12 +59,6 @@ def _scalars(values: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
                 yield f"{name}/{key}" if key else name, number
 
 
-def _record(event: Event) -> bytes:
-    """Returns an event as a record of a TFRecord file."""
-    content = event.SerializeToString()
-    length = struct.pack("<Q", len(content))
-    return length + _checksum(length) + content + _checksum(content)
-
-
-def _checksum(content: bytes) -> bytes:
-    return struct.pack("<I", masked_crc32c(content))
+def _event(**fields: Any) -> bytes:
+    """Returns an event of this moment as a record."""
+    return record(Event(wall_time=time.time(), **fields).SerializeToString())

@@ -116,8 +116,7 @@ class RunLog:
 
     def _write_events(self, step: int, values: Mapping[str, Any]) -> None:
         if self._events is None:
-            # tensorboardX imports PyTorch if it is installed, which takes seconds; the first step
-            # of a run need not wait for that.
+            # Needs TensorFlow, which training has loaded, but readers of a log have not.
             from afsd_jax.io.event_file import EventFile
 
             self._events = EventFile(self._path.parent, self._first)

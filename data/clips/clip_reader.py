@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import ml_collections
 import numpy as np
 
-from afsd_jax.data.splits import iterate_arrays, num_threads
+from afsd_jax.data.splits import iterate_arrays, parallel_map
 from afsd_jax.data.storage.prepared_video import FrameReader, PreparedVideo
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ class ClipReader:
         import tensorflow as tf
 
         rows = np.array(clips, np.int64).reshape(-1, len(ClipView._fields))
-        frames_of_clips = tf.data.Dataset.from_tensor_slices(rows).map(
-            lambda row: self(ClipView(*tf.unstack(row))), num_parallel_calls=num_threads()
+        frames_of_clips = parallel_map(
+            tf.data.Dataset.from_tensor_slices(rows),
+            lambda row: self(ClipView(*tf.unstack(row))),
         )
         yield from iterate_arrays(frames_of_clips, self._folder)
 

@@ -7,14 +7,10 @@ from pathlib import Path
 
 import google_crc32c
 
+from afsd_jax.io.tfrecord import masked
+
 LENGTH, CHECKSUM = 8, 4  # bytes
 _CHUNK = 1 << 20  # bytes that are read at a time
-
-
-def masked(checksum: int) -> bytes:
-    """Returns a masked CRC-32C, as TFRecord stores it."""
-    rotated = (checksum >> 15 | checksum << 17) & 0xFFFFFFFF
-    return struct.pack("<I", (rotated + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def check_records(path: Path) -> None:

@@ -50,9 +50,10 @@ import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
 from afsd_jax.data.storage.frame_codec import check_stored
-from afsd_jax.data.storage.record_checksums import CHECKSUM, LENGTH, check_records, masked
+from afsd_jax.data.storage.record_checksums import CHECKSUM, LENGTH, check_records
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.tfrecord import masked
 
 if TYPE_CHECKING:
     import tensorflow as tf

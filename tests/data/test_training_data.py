@@ -16,10 +16,10 @@ from afsd_jax.data.clips.consistency import consistency_clip
 from afsd_jax.data.clips.training_clips import boundary_targets, video_clips
 from afsd_jax.data.datasets import read_report
 from afsd_jax.data.storage import frame_codec, prepared_folder, prepared_video, schema
-from afsd_jax.data.storage.record_checksums import masked
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
+from afsd_jax.io.tfrecord import masked
 from tests.prepared_videos import FPS, NAMES, SIZE, VIDEOS, pixels, prepare
 
 CROP, T = 16, 32

@@ -11,7 +11,7 @@ from tests.untrained_checkpoints import write_untrained
 from tests.video_files import numbered_frames, write_video
 
 # Libraries that only preparation, training, pages or weights of other kinds need.
-UNNEEDED = {"tensorflow", "tensorflow_datasets", "orbax", "matplotlib", "torch", "tensorboardX"}
+UNNEEDED = {"tensorflow", "tensorflow_datasets", "orbax", "matplotlib", "torch"}
 UNNEEDED |= {"pandas", "keras", "scipy", "apache_beam", "jinja2"}
 CODE = """
 import json, sys

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 from afsd_jax.data.storage import prepared_video, schema, shards
-from afsd_jax.data.storage.record_checksums import masked
 from afsd_jax.errors import UserError
+from afsd_jax.io.tfrecord import masked
 
 EXAMPLE = {
     "name": "video",
