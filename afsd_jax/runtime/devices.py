@@ -1,5 +1,6 @@
 """The devices that JAX can use, and which of its plugins for accelerators are installed."""
 
+import os
 from importlib.util import find_spec
 
 from afsd_jax.errors import UserError
@@ -16,6 +17,11 @@ def cuda_is_installed() -> bool:
 def accelerator_is_installed() -> bool:
     """Returns whether JAX can use any accelerator, if the machine has one."""
     return any(map(find_spec, (*_CUDA, *_OTHERS)))
+
+
+def use_cpu_only() -> None:
+    """Lets JAX use only the CPU, if this process has not imported it yet."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
 
 
 def check_found() -> None:

@@ -159,8 +159,7 @@ def detection_losses(
     N counts positive priors, PN positive proposals (see `normalised_sum`):
       loc: GIoU loss over positive priors / N.
       conf: focal loss over all priors / N.
-      prop_loc: offset loss over positive proposals / PN; the target is (l* - l) / (w / 2), and the
-        same for r.
+      prop_loc: offset loss over positive proposals / PN; target (l* - l) / (w / 2), the same for r.
       prop_conf: focal loss over all proposals / PN.
       center: binary cross-entropy over positive priors / N. Its target is the tIoU, at least 0, of
         the refined distances l + (w / 2) prop_loc (the same for r). Gradients flow through it.

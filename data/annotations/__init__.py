@@ -11,7 +11,7 @@ from afsd_jax.data.annotations.elan import read_elan
 from afsd_jax.data.annotations.label_studio import read_label_studio
 from afsd_jax.data.annotations.own_table import read_own_table
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
-from afsd_jax.data.annotations.tables import cell_number, read_rows, read_table
+from afsd_jax.data.annotations.table_rows import cell_number, read_rows, read_table
 from afsd_jax.data.annotations.via import read_via
 from afsd_jax.data.decode.media import visible_paths
 from afsd_jax.errors import UserError

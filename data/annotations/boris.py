@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
-from afsd_jax.data.annotations.tables import Line, cell_number, line_shown, named_rows
+from afsd_jax.data.annotations.table_rows import Line, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
-from afsd_jax.data.annotations.tables import Line, as_found, cell_number, line_shown, named_rows
+from afsd_jax.data.annotations.table_rows import Line, as_found, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, split_name
 

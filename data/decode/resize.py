@@ -1,11 +1,12 @@
 """Resizing images with Pillow's bicubic filter, as the reference implementation does."""
 
-import os
 import sys
 from collections import Counter
 
 import numpy as np
 from PIL import Image
+
+from afsd_jax.runtime import devices
 
 FRAME_SIZE = (112, 112)
 
@@ -52,4 +53,4 @@ def start_jax_when_needed() -> None:
     """Lets `resize` start JAX, on the CPU only, in a process that uses JAX for nothing else."""
     global _may_start_jax
     _may_start_jax = True
-    os.environ["JAX_PLATFORMS"] = "cpu"
+    devices.use_cpu_only()
