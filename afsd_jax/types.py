@@ -43,7 +43,7 @@ class AnnotatedVideo:
       duration_s: length, seconds; None if unknown.
       actions: actions in the order of the file.
       place: file and position in it, for messages.
-      notes: what was left out in reading.
+      notes: lines about what reading left out.
     """
 
     subset: str

@@ -40,7 +40,7 @@ def prepare_dataset(
       dataset: thumos14, activitynet, videos or synthetic.
       data_dir: folder of prepared data sets.
       stream: rgb or flow.
-      options: how to prepare; None uses the defaults.
+      options: options of preparation; None: the defaults.
       **kwargs: further arguments of the builder.
 
     Returns:

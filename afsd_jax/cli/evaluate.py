@@ -10,13 +10,13 @@ from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
 
-SUMMARY = "Compute mean average precision, and say why it is what it is."
-DETAILS = """Notes on stderr name everything in the two files that lowers the result in silence:
-labels that the ground truth does not have, videos without predictions, predictions in other videos,
-and true actions without length or beyond the end of their video.
+SUMMARY = "Compute mean average precision, and find the reasons for it."
+DETAILS = """Notes on stderr name everything in the two files that lowers the result without an
+error: labels that the ground truth does not have, videos without predictions, predictions in other
+videos, and true actions without length or beyond the end of their video.
 
---report writes a page that says why: which errors cost how much, which actions are not found, which
-classes are taken for others, which threshold is best, and what to label next. A click on a bar
+--report writes a page with the reasons: how much each kind of error costs, which actions are not
+found, which classes are confused, which threshold is best, and what to label next. A click on a bar
 shows its cases, and plays them if --videos names the folder of the video files. With --format,
 --output is a folder, which receives evaluation.json, .csv, .html and .png. docs/evaluation.md
 explains the page.
@@ -26,8 +26,8 @@ videos, and the actions that only one of them finds (in --report).
 
 --checkpoint and --data-dir detect in a split of a prepared data set and evaluate at once.
 
---rule thumos14-kit scores as the official kit of THUMOS'14 does, by which results were published
-before about 2018; --ground-truth also takes the kit's folder of text files."""
+--rule thumos14-kit scores like the official kit of THUMOS'14, which results published before about
+2018 used; --ground-truth also takes the kit's folder of text files."""
 
 FORMATS = ("json", "csv", "html", "png")
 
@@ -53,12 +53,12 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--tiou", type=thresholds, metavar="LIST", help=TIOU)
     output = "also write the metrics to this JSON file; with --format: folder to write to"
     add("--output", type=Path, help=output)
-    add("--report", type=Path, help="HTML page to write, which says why")
+    add("--report", type=Path, help="HTML page to write, with the reasons for the result")
     formats = "write the analysis as some of json,csv,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
     calibrate = (
-        "keep each class's threshold of best F1, and what scores mean, with the checkpoint, for "
-        "detect --min-score auto; use a split that is not the test split"
+        "store with the checkpoint the threshold of the best F1 of each class, and the precision "
+        "of each score, for detect --min-score auto; choose another split than the test split"
     )
     add("--calibrate", action="store_true", help=calibrate)
     add("--videos", type=Path, nargs="+", metavar="PATH", help="video files, for the page to play")

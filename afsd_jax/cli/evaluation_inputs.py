@@ -26,11 +26,11 @@ class Evaluated(NamedTuple):
     """What is evaluated.
 
     Attributes:
-      name: of the predictions.
+      name: name of the predictions.
       truth: annotated videos.
       found: their detections.
       tious: thresholds.
-      notes: what may lower the result; printed already.
+      notes: facts that may lower the result; already printed.
       classes: all classes, which fix the colours; None: those of the truth.
       failed: why videos failed.
       folder: folder of the checkpoint's step, if a checkpoint in a folder detected.

@@ -38,7 +38,7 @@ def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
     """Keeps thresholds and a map of scores with the checkpoint that detected.
 
     Args:
-      evaluated: what it found, and the truth.
+      evaluated: its detections and the ground truth.
       split: name of the split.
 
     Raises:
@@ -68,7 +68,7 @@ def analyse(evaluated: Evaluated, benchmark: str) -> Diagnosis:
     """Returns the whole analysis of detections.
 
     Args:
-      evaluated: what is evaluated.
+      evaluated: detections and ground truth.
       benchmark: name of the benchmark; "": none.
 
     Raises:
@@ -87,7 +87,7 @@ def write(
     """Writes the analysis of detections.
 
     Args:
-      evaluated: what is evaluated.
+      evaluated: detections and ground truth.
       diagnosis: its analysis.
       outputs: file of each format.
       files: video files for the page, by name of the video.

@@ -7,7 +7,7 @@ from afsd_jax.cli.arguments import whole_number
 from afsd_jax.cli.printing import print_text
 from afsd_jax.io.files import check_output_file
 
-SUMMARY = "Show what a prepared data set holds."
+SUMMARY = "Describe a prepared data set."
 DETAILS = ""
 
 

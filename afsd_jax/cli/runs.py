@@ -10,7 +10,7 @@ from afsd_jax.io.files import check_output_file
 SUMMARY = "Compare training runs."
 DETAILS = """Runs that keep the detections of their best evaluation, on the same videos, are
 compared with the first of them. A verdict with its 95 % interval over videos says whether a
-difference is more than luck."""
+difference is more than chance."""
 
 
 def add_flags(parser: ArgumentParser) -> None:

@@ -25,7 +25,7 @@ Several processes train together if SLURM, Open MPI or an indexed Job of Kuberne
 if each has --coordinator, --num-processes and --process-id. They share the --workdir.
 
 Exit codes: 0 done; 1 the last checkpoint could not be saved; 2 refused, or a loss is not finite; 75
-another process is gone; 130 and 143 stopped by Ctrl-C or SIGTERM.{MEMORY}"""
+another process has ended; 130 and 143 stopped by Ctrl-C or SIGTERM.{MEMORY}"""
 
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:\[\]]+):[1-9]\d{0,4}")
 
@@ -36,9 +36,9 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--workdir", type=Path, required=True, help="folder for checkpoints and logs of the run")
     profile = "trace this many steps with JAX's profiler, into WORKDIR/profile/"
     add("--profile", type=whole_number(0), default=0, metavar="STEPS", help=profile)
-    rename = "a class of the run to go on with has another name now; may be given several times"
+    rename = "new name of a class, to continue a run after a renaming; may be given several times"
     add("--rename", type=_rename, action="append", default=[], metavar="OLD=NEW", help=rename)
-    changed = "go on with a run although videos of its data set, or their actions, have changed"
+    changed = "continue a run although videos of its data set, or their actions, have changed"
     add("--allow-changed-data", action="store_true", help=changed)
     coordinator = "address of the first process, if several processes train together"
     add("--coordinator", type=_address, metavar="HOST:PORT", help=coordinator)

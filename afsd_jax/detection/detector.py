@@ -47,9 +47,9 @@ def load_detector(
       path: a checkpoint folder that `afsd train` or `afsd convert` wrote (the folder of a run also
         works), or an official PyTorch checkpoint file.
       flow_path: a second one of the same kind, trained on optical flow, to fuse with the first.
-      backend: what computes the trunk: xla, openvino, or openvino-bfloat16, whose scores differ a
-        little; None: openvino on CPUs where it is installed, else xla.
-      trunk_context: what the trunk sees: each window alone (clip), or the whole video once (video),
+      backend: software that computes the trunk: xla, openvino, or openvino-bfloat16, whose scores
+        differ a little; None: openvino on CPUs where it is installed, else xla.
+      trunk_context: input of the trunk: each window alone (clip), or the whole video once (video),
         which is faster; None: as the checkpoint was trained.
 
     Raises:
@@ -101,7 +101,7 @@ class Detector:
       config: the first of them; its `data` and `inference` parts are used.
       class_names: names of the C-1 actions.
       weights: weights of each network; others of the same shapes may take their place.
-      backend: what computes the trunk.
+      backend: software that computes the trunk.
       mesh: devices that share each batch of windows, by default all of them; None: there is one.
       postprocessing: turns decoded windows into detections.
 
@@ -293,6 +293,9 @@ class Detector:
     def fingerprint(self) -> str:
         """Returns a digest of the networks' weights, configurations, classes and backend."""
         configs = [json.loads(config.to_json()) for config in self.configs]
+        for config in configs:  # version 0.1.0 had no such field; its results folders are continued
+            if config["model"]["trunk_context"] == "clip":
+                del config["model"]["trunk_context"]
         return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
     def _source(self, path: str | os.PathLike[str], flow_method: str | None) -> VideoSource:

@@ -32,7 +32,7 @@ class Recognizer:
 
     Attributes:
       class_names: names of Kinetics' classes.
-      backend: what computes the trunk.
+      backend: software that computes the trunk.
     """
 
     def __init__(self, size: int = 224, backend: str | None = None):

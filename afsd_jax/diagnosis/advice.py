@@ -41,7 +41,7 @@ class Recommendation(NamedTuple):
 
     Attributes:
       kind: class, length or video.
-      name: of the class or the video; the range of lengths.
+      name: name of the class or video, or the range of lengths.
       reason: one of `REASONS[1:]`, or background.
       cases: number of cases; out_of: number of actions, or of detections looked at.
       text: one sentence.

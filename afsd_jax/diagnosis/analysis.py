@@ -104,11 +104,11 @@ def diagnose(
     Args:
       tables: ground truth and detections.
       tious: the H thresholds.
-      tiou: the one of them for what is computed at a single tIoU; default 0.5, or the middle one.
-      benchmark: whose groups of lengths, coverages and numbers are used: thumos14, activitynet, or
-        "" for groups of about equal size.
+      tiou: threshold of the analyses at a single tIoU; default 0.5, or the middle of `tious`.
+      benchmark: benchmark that sets the groups by length, coverage and number: thumos14,
+        activitynet, or "" for groups of about equal size.
       samples: number of samples of videos for intervals of mAP.
-      seed: of the samples.
+      seed: seed of the samples.
       step_s: length of a time step, seconds.
 
     Raises:

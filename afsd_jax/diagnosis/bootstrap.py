@@ -229,7 +229,7 @@ def evaluate_with_intervals(
       tables: ground truth and detections.
       tious: the H thresholds.
       samples: number of samples of videos.
-      seed: of the samples; the same seed draws the same videos.
+      seed: seed of the samples; the same seed draws the same videos.
       matched: [H, P] the result of `evaluation.match` at these thresholds, if known.
     """
     matched = match(tables, tious) if matched is None else matched

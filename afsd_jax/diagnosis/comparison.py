@@ -26,11 +26,11 @@ class Comparison(NamedTuple):
     """Two systems, evaluated on the same videos at H thresholds.
 
     Attributes:
-      names: of the first and the second system.
+      names: names of the first and the second system.
       classes: the C classes.
       tious: the H thresholds.
       samples: number of samples of videos.
-      metrics: of the first and the second system.
+      metrics: metrics of the first and the second system.
       difference: mAP and AP of the first system less that of the second, in [-1, 1].
       only_first: for each threshold the actions that only the first system finds, rows of the
         tables; only_second: the reverse.
@@ -84,9 +84,9 @@ def compare(
       first: ground truth and detections of one system.
       second: the same ground truth, and detections of the other.
       tious: the H thresholds.
-      names: of the systems, for the verdict.
+      names: names of the systems, for the verdict.
       samples: number of samples of videos.
-      seed: of the samples; the same seed draws the same videos.
+      seed: seed of the samples; the same seed draws the same videos.
 
     Raises:
       UserError: the ground truths differ, or a threshold is out of range.

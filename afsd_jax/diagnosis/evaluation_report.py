@@ -15,7 +15,7 @@ _UNITS = {"length": (1, " s"), "coverage": (100, " %")}  # factor and unit of ea
 
 
 def view_of(diagnosis: Diagnosis) -> EvaluationView:
-    """Returns what pages, pictures and tables show of a diagnosis."""
+    """Returns the view of a diagnosis, for pages, pictures and tables."""
     errors, misses = diagnosis.false_positives, diagnosis.false_negatives
     calibration, operating = diagnosis.calibration, diagnosis.operating
     curves = {label: _curve(point) for label, point in operating.classes.items()}
@@ -51,7 +51,7 @@ def view_of(diagnosis: Diagnosis) -> EvaluationView:
 
 
 def pair_of(comparison: Comparison) -> Pair:
-    """Returns what a page shows of a comparison."""
+    """Returns the view of a comparison, for a page."""
     ap = comparison.difference.ap
     return Pair(
         comparison.names,

@@ -153,7 +153,7 @@ def find_operating_points(
       tables: ground truth and detections.
       tiou: threshold of the tIoU.
       samples: number of samples of videos for the intervals.
-      seed: of the samples.
+      seed: seed of the samples.
       matched: [P] the action that each detection takes at this tIoU, if known.
     """
     hits = (match(tables, (tiou,))[0] if matched is None else matched) >= 0

@@ -48,7 +48,7 @@ class TimeSteps(NamedTuple):
       kappa: [C] of each class against all else; NaN where it is not defined.
       confusion: [C + 1, C + 1] number of steps: row the true class, column the detected; the last
         ones are background.
-      overall_kappa: of the confusion matrix; NaN where it is not defined.
+      overall_kappa: kappa of the confusion matrix; NaN where it is not defined.
     """
 
     step_s: float
@@ -141,7 +141,7 @@ def measure_time_steps(
 
     Args:
       tables: ground truth and detections.
-      timeline: what `draw_timeline` returns for them.
+      timeline: result of `draw_timeline` for them.
       thresholds: least score of detections, as in the timeline.
     """
     kept = _kept(tables, thresholds)

@@ -46,7 +46,7 @@ def write_validation(
       truth: annotations of the validation videos.
       found: their detections.
       tious: thresholds.
-      step: of the weights.
+      step: training step of the weights.
       dataset: name of the data set.
 
     Raises:

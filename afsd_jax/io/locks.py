@@ -33,7 +33,7 @@ def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
 
     Args:
       folder: the folder.
-      what: what this process does there, such as "training".
+      what: work of this process there, such as "training".
       name: name of the lock's file; different names do not exclude each other.
 
     Raises:
@@ -52,7 +52,7 @@ def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
             os.write(descriptor, _description(what))
         yield
     finally:
-        # Removed before it is released: whoever opened it before finds that its name is gone.
+        # Removed before it is released: a process that has opened it then finds its name gone.
         with contextlib.suppress(OSError):
             path.unlink()
             if made:

@@ -49,7 +49,7 @@ class VideoTrunk:
     """
 
     def __init__(self, steps: TrunkSteps, endpoints: Sequence[str], unit: int = 0):
-        """Takes what computes the endpoints; `unit` 0: the largest of their strides."""
+        """Takes the steps that compute the endpoints; `unit` 0: the largest of their strides."""
         self._steps, self.piece = steps, steps.piece
         strides = [i3d.endpoint_stride(name)[0] for name in endpoints]
         self.unit = unit or max(strides)
@@ -68,7 +68,7 @@ class VideoPass:
     """
 
     def __init__(self, steps: TrunkSteps, unit: int, cells: Sequence[int]):
-        """Takes what `VideoTrunk` holds."""
+        """Takes the fields of `VideoTrunk`."""
         self._steps, self._unit, self._cells = steps, unit, cells
         self._state = steps.start()
         self._frames: list[np.ndarray] = []  # not yet computed
@@ -81,7 +81,7 @@ class VideoPass:
         """Takes the next frames, uint8 [n,H,W,channels].
 
         Returns:
-          The slices that are now complete: of each endpoint its cells, float32 [m,H',W',C'].
+          For each slice that is now complete: the cells of each endpoint, float32 [m,H',W',C'].
         """
         self._num_frames += len(frames)
         self._wait(np.multiply(frames, np.float32(2 / 255), dtype=np.float32) - np.float32(1))
@@ -108,7 +108,7 @@ class VideoPass:
         return self._slices()
 
     def split(self, slices: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-        """Yields each of several slices: of each endpoint its cells in it."""
+        """Yields for each of several slices the cells of each endpoint."""
         count = len(slices[0]) // self._cells[0] if slices else 0
         for number in range(count):
             yield [

@@ -20,7 +20,7 @@ class Pair(NamedTuple):
     """Two systems at H thresholds, on C classes.
 
     Attributes:
-      names: of the two systems.
+      names: names of the two systems.
       verdict: sentences.
       ap: [3, C, H] difference in AP, with the ends of its 95 % interval.
       only_first, only_second: for each threshold the rows of the actions that only one finds.

@@ -1,4 +1,4 @@
-"""A picture of an evaluation: errors by rank, what they cost, AP, and what is not found."""
+"""A picture of an evaluation: errors by rank, their costs, AP, and actions that are not found."""
 
 import os
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""A self-contained HTML page of an evaluation: what is lost, to what, and the videos behind it."""
+"""A self-contained HTML page of an evaluation: its errors, their costs, and their videos."""
 
 import os
 from collections.abc import Mapping, Sequence

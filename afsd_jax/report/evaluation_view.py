@@ -80,7 +80,7 @@ class EvaluationView(NamedTuple):
       headline: sentences at the top.
       figures: values at the top, and their names.
       measures: other measures: name and value.
-      to_label: what to label next, and why.
+      to_label: advice on what to label next.
     """
 
     tables: Tables

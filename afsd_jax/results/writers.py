@@ -72,7 +72,7 @@ def write_results(
       output: JSON file for all detections.
       report: HTML page for people; None: none.
       subtitles: folder for one .srt per video; None: none.
-      selection: what the page and the subtitles show; None: the default.
+      selection: detections that the page and the subtitles show; None: the default.
       title: title of the page.
 
     Raises:

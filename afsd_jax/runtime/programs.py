@@ -121,7 +121,7 @@ def _alone() -> bool:
 
 
 def _described(args: tuple[Any, ...]) -> Any:
-    """Returns what the compiler needs to know of the arguments, as a value that can be hashed.
+    """Returns the properties of the arguments that the compiler uses, as a hashable value.
 
     That is (shape, dtype, whether it is weakly typed, sharding) of each array, and their tree.
     """

@@ -1,4 +1,4 @@
-"""A folder whose files this user alone has written, for what must not come from anybody else.
+"""A folder that only this user can write to, for files that must not come from anybody else.
 
 Compiled programs are machine code, and a pickle can run any code when it is read. So they are read
 only from a folder that nobody else can write to, and only if they are complete.

@@ -34,7 +34,7 @@ from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.models.video_trunk import VideoTrunk
 
-VERSION = 2  # of what files hold; others are left alone and made anew
+VERSION = 2  # version of the files' content; features of another version are computed again
 SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
 _PART = 256  # frames decoded at once
 
@@ -186,7 +186,7 @@ def split(
 
 
 def _backend(config: ml_collections.ConfigDict) -> str:
-    """Returns what computes the features: the fastest, in bfloat16 if the network is."""
+    """Returns the fastest backend for the features, in bfloat16 if the network is."""
     backend = chosen_backend(None)
     half = backend == "openvino" and config.model.dtype == "bfloat16"
     return "openvino-bfloat16" if half else backend

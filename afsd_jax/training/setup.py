@@ -221,7 +221,7 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Sc
 
 
 def train_step(config: ml_collections.ConfigDict, schedule: Schedule, mesh: Mesh) -> TrainStep:
-    """Returns what computes a step of the run."""
+    """Returns the function that computes a step of the run."""
     network = parameters.abstract_network(config)
     optimizer = make_optimizer(config.optimizer, schedule.last)
     return make_train_step(

@@ -98,7 +98,7 @@ class TrainStep:
           update: (state, gradients, statistics, total loss) → (new state, whether it is finite).
           statistics: names of the entries of `TrainState.fixed` that a batch changes.
           clip_norm: norm that gradients are clipped to; 0: they are not.
-          values: of both functions; see `programs.Program`.
+          values: constant arguments of both functions; see `programs.Program`.
         """
         self._gradients, self._update = gradients, update
         self._statistics, self._clip_norm, self._values = statistics, clip_norm, values

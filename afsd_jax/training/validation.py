@@ -210,7 +210,7 @@ def open_validation(
     split: PreparedSplit,
     weights: NamedWeights,
 ) -> tuple[Validator, ClipLosses]:
-    """Returns what evaluates weights on the validation split.
+    """Returns the validator, which evaluates weights on the validation split.
 
     Args:
       config: the resolved configuration.

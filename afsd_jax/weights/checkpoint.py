@@ -54,7 +54,7 @@ class Checkpoint(NamedTuple):
 
     weights: every weight and running statistic by name, float32.
     metrics: metrics on the validation split, if it was evaluated.
-    calibration: what its scores mean, if that was measured.
+    calibration: precision of its scores, if that was measured.
     """
 
     step: int

@@ -72,7 +72,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         """Takes the arguments of every TFDS builder.
 
         Args:
-          options: how to prepare; None prepares TFDS's manual folder with the default options.
+          options: options of preparation; None: TFDS's manual folder with the defaults.
           **kwargs: data_dir, config (rgb or flow) and TFDS's other arguments.
         """
         self._options = options

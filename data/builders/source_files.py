@@ -17,7 +17,7 @@ class SourceFiles(NamedTuple):
     """The files of a source folder.
 
     Attributes:
-      paths: of annotated videos, by name.
+      paths: files of the annotated videos, by name.
       others: names of files without annotations.
       reasons: why a file that is there is not the video of this name, by name.
       notes: lines about what is left out.

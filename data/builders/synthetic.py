@@ -19,7 +19,7 @@ class Synthetic(VideoBuilder):
         """Takes the arguments of every builder here.
 
         Args:
-          settings: how the videos look.
+          settings: settings of the videos.
           **kwargs: see `VideoBuilder`. The videos are written to the source folder; without options
             that is `synthetic/source` in the data folder.
         """

@@ -197,8 +197,8 @@ def delay_of(
 
     Args:
       container: the video's container.
-      first_s: what its clock says when the first frame is shown, seconds.
-      sounds_s: what it says when sounds begin, seconds; default: what the container states.
+      first_s: time of its clock when the first frame is shown, seconds.
+      sounds_s: time of its clock when the sound begins, seconds; default: as the container states.
     """
     starts_s = (
         [first_s, *sounds_s]

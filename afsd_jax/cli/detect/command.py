@@ -39,7 +39,7 @@ which is faster and rounds differently; openvino-bfloat16 is faster still, and i
 
 Exit codes: 0 all went well; 1 some videos failed (they are listed) and the others are written;
 2 the input was refused and nothing was written; 130 and 143 a signal ended a video on standard
-input; 141 the program that read the printed lines is gone.{MEMORY}"""
+input; 141 the program that read the printed lines has ended.{MEMORY}"""
 
 AUTO = "auto"  # thresholds of the checkpoint
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
@@ -54,13 +54,13 @@ def add_flags(parser: ArgumentParser) -> None:
     formats = "write files for each video: some of json,csv,vtt,srt,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
     least = (
-        "least score to show (default: 0.1), or auto: that of the best F1 of each class, which "
-        "afsd evaluate --calibrate measured; JSON files hold all"
+        "least score to show (default: 0.1), or auto: for each class the threshold of the best F1, "
+        "as measured by afsd evaluate --calibrate; JSON files hold all detections"
     )
     add("--min-score", type=_share_or_auto, metavar="SCORE", help=least)
-    top_k = "show only the K best detections of a video; JSON files hold all"
+    top_k = "show only the K best detections of a video; JSON files hold all detections"
     add("--top-k", type=whole_number(1), metavar="K", help=top_k)
-    labels = "show only these classes, such as jump,run; JSON files hold all"
+    labels = "show only these classes, such as jump,run; JSON files hold all detections"
     add("--labels", type=names, metavar="LIST", help=labels)
     shard = "detect only in every N-th video by name, beginning with the I-th"
     add("--shard", type=_shard, metavar="I/N", help=shard)
@@ -70,8 +70,8 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--nms-tiou", type=share, metavar="TIOU", help=nms_tiou)
     voting = "average start and end over candidates of any class with this overlap; 0: never"
     add("--voting-tiou", type=share, metavar="TIOU", help=voting)
-    add("--backend", help="what computes the trunk: xla, openvino or openvino-bfloat16")
-    context = "what the trunk sees: each window alone, or the whole video, once, which is "
+    add("--backend", help="software that computes the trunk: xla, openvino or openvino-bfloat16")
+    context = "input of the trunk: each window alone (clip), or the whole video once, which is "
     context += "faster; default: as the checkpoint was trained"
     add("--trunk-context", choices=("clip", "video"), help=context)
     add("--beam-options", metavar="LIST", help=f"{BEAM}; needs --format")

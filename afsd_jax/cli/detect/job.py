@@ -177,7 +177,7 @@ def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int
 
     Args:
       folder: the folder of the job.
-      job: what to do.
+      job: the networks, videos and options.
       options: the options; with `beam_options` Beam's workers do it.
 
     Returns:

@@ -34,8 +34,8 @@ class DetectOptions:
       piped: whether the video comes on standard input.
       checkpoint: file or folder of the network.
       flow_checkpoint: file or folder of a second network, on optical flow.
-      backend: what computes the trunk.
-      trunk_context: what the trunk sees at a time.
+      backend: software that computes the trunk.
+      trunk_context: input of the trunk, one of `model.trunk_context`.
       nms: kind of suppression.
       nms_tiou: overlap from which plain suppression drops.
       voting_tiou: overlap of the candidates over which ends are averaged.

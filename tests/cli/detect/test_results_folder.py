@@ -17,12 +17,15 @@ from PIL import Image
 
 from afsd_jax import cli
 from afsd_jax.cli.process import REFUSED
+from afsd_jax.config import default_config, resolve
+from afsd_jax.detection.detector import Detector
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.io.locks import locked
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
 from afsd_jax.results.writers import FORMATS, Selection
 from afsd_jax.types import Action, Detection
+from afsd_jax.weights.checkpoint import Checkpoint
 from tests.report.opened import opened
 from tests.support import ROOT
 from tests.untrained_checkpoints import CLASSES, write_untrained
@@ -232,6 +235,16 @@ def test_a_folder_without_checksums_is_judged_by_its_digests(folder, run, tmp_pa
     (out / "a.csv").unlink()
     assert "holds 3 of 3 videos" in run(*given)[1]
     assert anew(before, state(out)) == {"detections.json", "a.csv", "a.json"}
+
+
+def test_folders_of_version_0_1_0_are_continued():
+    """Their digests stay the same; fields added to the configuration since then must not count."""
+    config = resolve(default_config(), num_actions=2)
+    weights = {"a": np.arange(3, dtype=np.float32)}
+    detector = Detector([Checkpoint(0, config, ["jump", "run"], weights)], "xla")
+    assert detector.fingerprint() == "0355b94be52a0001b381b30f04677aef", "not as computed by 0.1.0"
+    config.model.trunk_context = "video"
+    assert detector.fingerprint() != "0355b94be52a0001b381b30f04677aef"
 
 
 def test_files_of_another_selection_are_not_taken_for_those_of_this_one(folder, run, tmp_path):
