@@ -4,6 +4,8 @@ import ast
 import shutil
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,45 @@ def test_no_test_module_imports_another():
                 modules = [getattr(node, "module", None) or "", *(name.name for name in node.names)]
                 parts = [part for module in modules for part in module.split(".")]
                 assert not any(part.startswith("test_") for part in parts), f"{path}:{node.lineno}"
+
+
+def modules() -> Iterator[tuple[str, str, ast.Module]]:
+    """Yields the room, path and syntax tree of each module of the package."""
+    for folder in ("afsd_jax", "configs", "data", "kernels"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            place = path.relative_to(ROOT / "afsd_jax" if folder == "afsd_jax" else ROOT)
+            yield place.parts[0], str(place), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_files_and_functions_are_short():
+    for room, place, tree in modules():
+        assert last_line(tree) <= 350, place
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef) and room != "kernels":
+                lines = last_line(node) - node.lineno + 1
+                assert lines <= 60, f"{place}: {node.name} has {lines} lines"
+
+
+def last_line(node: ast.AST) -> int:
+    return max((getattr(child, "end_lineno", 0) or 0 for child in ast.walk(node)), default=0)
+
+
+def test_no_two_files_have_the_same_name():
+    doors, benchmarks = (
+        {"train.py", "detect.py"},
+        {path.name for path in (ROOT / "configs").iterdir()},
+    )
+    names = Counter(Path(place).name for _, place, _ in modules() if place not in doors)
+    twice = {name for name, count in names.items() if count > 1}
+    assert twice <= benchmarks, "only a data set's builder and its configuration share a name"
+
+
+@pytest.mark.parametrize(
+    ("name", "rooms"),
+    [("argparse", {"cli"}), ("print", {"cli"}), ("environ", {"cli", "runtime"})],
+)
+def test_flags_prints_and_the_environment_stay_in_their_rooms(name, rooms):
+    for room, place, tree in modules():
+        for node in ast.walk(tree):
+            used = {getattr(node, field, None) for field in ("id", "attr", "module", "name")}
+            assert room in rooms or name not in used, f"{place}: {name}"

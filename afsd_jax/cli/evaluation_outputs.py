@@ -46,7 +46,9 @@ def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
         be written.
     """
     if evaluated.folder is None:
-        raise UserError("--calibrate: needs a checkpoint folder, as a PyTorch file keeps nothing")
+        raise UserError(
+            "--calibrate: needs a checkpoint folder; a PyTorch file cannot store thresholds"
+        )
     tables = tabulate(evaluated.truth, evaluated.found)
     operating, calibration = find_operating_points(tables), calibrate(tables)
     if math.isnan(operating.overall.threshold):

@@ -1,1 +1,1 @@
-"""Why a detector is as good as it is: errors, operating points, calibration and comparisons."""
+"""Analysis of detections: errors, operating points, calibration and comparisons."""

@@ -1,4 +1,4 @@
-"""What the figures say in words, and what to label next.
+"""Findings in words, and advice on what to label next.
 
 Every sentence follows from figures by a rule; docs/evaluation.md lists the rules, and each function
 here is one of them. Counts and shares are at one tIoU. Points are percent of mAP.
@@ -37,7 +37,7 @@ _LOSSES = {
 
 
 class Recommendation(NamedTuple):
-    """Where more labels would pay.
+    """A place where more labels would help.
 
     Attributes:
       kind: class, length or video.
@@ -82,14 +82,14 @@ def headline(
 
 
 def score_in_words(intervals: ApIntervals, tious: Sequence[float]) -> str:
-    """Always: mAP, averaged over the thresholds, and its interval."""
+    """Returns mAP, averaged over the thresholds, and its interval."""
     value, low, high = (100 * float(bound) for bound in intervals.average)
     at = f"tIoU {tious[0]:g}" if len(tious) == 1 else f"tIoU {tious[0]:g} to {tious[-1]:g}"
     return f"mAP is {value:.1f} at {at} (95 % interval {low:.1f} to {high:.1f})."
 
 
 def loss_in_words(false_positives: FalsePositives, false_negatives: FalseNegatives, h: int) -> str:
-    """The kind of error with the largest gain, if that is at least `LEAST_GAIN`."""
+    """Names the kind of error with the largest gain, if the gain is at least `LEAST_GAIN`."""
     tiou = false_positives.tious[h]
     gains = dict(zip(KINDS[1:], false_positives.gains[h], strict=True))
     kind = max(gains, key=lambda name: gains[name])
@@ -109,7 +109,7 @@ def loss_in_words(false_positives: FalsePositives, false_negatives: FalseNegativ
 
 
 def confusion_in_words(tables: Tables, false_negatives: FalseNegatives, h: int) -> str:
-    """The classes confused most often, if in `LEAST_COUNT` cases and `LEAST_SHARE` of all."""
+    """Names the most confused classes, if at least `LEAST_COUNT` and `LEAST_SHARE` of cases."""
     confusion = false_negatives.confusion(tables)[h]
     true, taken = np.unravel_index(np.argmax(confusion), confusion.shape)
     count, total = int(confusion[true, taken]), int(tables.num_actions[true])
@@ -122,10 +122,10 @@ def confusion_in_words(tables: Tables, false_negatives: FalseNegatives, h: int) 
 
 
 def length_in_words(lengths: Sequence[Group], false_negatives: FalseNegatives, h: int) -> str:
-    """The group of lengths that is found least.
+    """Names the group of lengths with the largest share of actions that are not found.
 
-    If it has `LEAST_ACTIONS`, and `LEAST_SHARE` of them, and `MUCH_MORE` than of all actions, are
-    not found.
+    The group must have at least `LEAST_ACTIONS`. The share must be at least `LEAST_SHARE`, and at
+    least `MUCH_MORE` times the share of all actions.
     """
     overall = 1 - float(np.mean(false_negatives.found[h]))
     groups = [group for group in lengths if len(group.actions) >= LEAST_ACTIONS]
@@ -142,7 +142,7 @@ def length_in_words(lengths: Sequence[Group], false_negatives: FalseNegatives, h
 
 
 def threshold_in_words(operating: OperatingPoints) -> str:
-    """The threshold of the best F1 over all classes, if there is a true positive."""
+    """Names the threshold of the best F1 over all classes, if there is a true positive."""
     point = operating.overall
     if np.isnan(point.threshold):
         return f"No detection is right at tIoU {operating.tiou:g}."
@@ -155,7 +155,7 @@ def threshold_in_words(operating: OperatingPoints) -> str:
 
 
 def calibration_in_words(calibration: Calibration) -> str:
-    """Scores that are wrong as probabilities, if the calibration error reaches `LEAST_ERROR`."""
+    """Says that scores are too high or too low, if the calibration error reaches `LEAST_ERROR`."""
     if not calibration.error >= LEAST_ERROR:
         return ""
     filled = calibration.counts > 0
@@ -176,7 +176,7 @@ def what_to_label(
     false_negatives: FalseNegatives,
     lengths: Sequence[Group],
 ) -> tuple[Recommendation, ...]:
-    """Returns where more labels would pay: first classes, then lengths, then videos.
+    """Returns where more labels would help: first classes, then lengths, then videos.
 
     A class or a group of lengths is listed if at least `LEAST_COUNT` of its actions are not found,
     and a larger share than of all actions; the largest share first. A class is also listed if

@@ -26,7 +26,7 @@ _POINT_SAMPLES = 1000  # of videos for the intervals of thresholds
 
 
 class Diagnosis(NamedTuple):
-    """What is known of one system at H thresholds.
+    """The analysis of one system at H thresholds.
 
     Attributes:
       tables: ground truth and detections; rows of other fields are rows of these.

@@ -23,12 +23,12 @@ class Calibration(NamedTuple):
 
     Attributes:
       tiou: threshold of the tIoU from which a detection is right.
-      edges: [B + 1] of the bins, from 0 to 1; a bin includes its upper edge.
+      edges: [B + 1] edges of the bins, from 0 to 1; a bin includes its upper edge.
       counts: [B] number of detections.
       mean_scores: [B], NaN for empty bins.
       precision: [B] share that is right, NaN for empty bins.
       error: expected calibration error; NaN without detections.
-      scores: [N] ascending scores, and values: [N] what the map gives for them.
+      scores: [N] ascending scores, and values: [N] precision at each.
     """
 
     tiou: float

@@ -1,8 +1,8 @@
-"""How well actions are found by their class, length, coverage and number in the video.
+"""Shares of actions that are found, by class, length, coverage and number in the video.
 
 As in DETAD (Alwassel et al., ECCV 2018, sections 3.3 and 3.4): for each group of actions, the share
-that is not found, and the normalised mAP of the group. What the paper does not say, its code
-decides:
+that is not found, and the normalised mAP of the group. Where the paper is silent, this
+follows its code:
 
 - coverage is the length of an action over the length of its video; the number of instances counts
   all actions of the video, whatever their class;

@@ -1,7 +1,7 @@
-"""Whether one system is better than another, or only luckier with these videos.
+"""Comparison of two systems: a clear difference, or chance in the choice of videos.
 
-Both systems are scored on the same samples of videos (a paired bootstrap, see `bootstrap`), so what
-makes a video easy or hard for both cancels out. A difference is clear if its 95 % interval does not
+Both systems are scored on the same samples of videos (a paired bootstrap, see `bootstrap`), so
+effects of a video that both share cancel out. A difference is clear if its 95 % interval does not
 contain 0.
 """
 

@@ -4,8 +4,8 @@ An action is found if a detection takes it, as in DETAD's analysis of false nega
 al., ECCV 2018, section 3.4), whose code counts all detections, not only the best of each class, up
 to the rank at which normalised precision falls to 0.05.
 
-Actions that are not found are told apart as by TIDE (Bolya et al., TIDE, ECCV 2020, section 3): if
-a wrong label or a localisation error points at the action, mending that error would find it;
+Actions that are not found are divided as by TIDE (Bolya et al., TIDE, ECCV 2020, section 3): if
+a wrong label or a localisation error points at the action, correcting that error would find it;
 otherwise it is *missed*. Those errors are among the best 10·N detections of each class, as in the
 analysis of false positives. The gain of missed actions is the mAP without them in the ground truth.
 """
@@ -24,7 +24,7 @@ FOUND, MISLABELLED, MISLOCATED, MISSED = range(len(REASONS))
 
 
 class FalseNegatives(NamedTuple):
-    """What became of each of the A true actions at H thresholds.
+    """Whether each of the A true actions is found at H thresholds, and why not.
 
     Attributes:
       tious: the H thresholds.
@@ -32,7 +32,7 @@ class FalseNegatives(NamedTuple):
       taken_for: [H, A] class of the wrong label with the highest score; -1 if there is none.
       causes: [H, A] row of the detection that this reason is about: the one that takes the action,
         or the error of the highest score; -1 for missed actions.
-      missed_gain: [H] what mAP gains if the ground truth lacked the missed actions.
+      missed_gain: [H] gain of mAP if the ground truth lacked the missed actions.
     """
 
     tious: tuple[float, ...]

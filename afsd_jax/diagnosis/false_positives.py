@@ -1,11 +1,11 @@
-"""What kind of error each false positive is, and what each kind costs.
+"""The kind of error of each false positive, and the cost of each kind.
 
 The analysis of DETAD (Alwassel et al., Diagnosing Error in Temporal Action Detectors, ECCV 2018,
-section 3.2), with the numbers of its code (github.com/HumamAlwassel/DETAD). What the paper does not
-say, the code decides:
+section 3.2), with the numbers of its code (github.com/HumamAlwassel/DETAD). Where the paper is
+silent, this follows the code:
 
-- of each class, the best 10·N detections by score count, N being the number of its true actions; a
-  class without true actions is no class;
+- in each class, the best 10·N detections by score count, where N is the number of its true
+  actions; a class without true actions is no class;
 - a false positive is judged by the one action that overlaps it best, whatever the class of that
   action, and whether or not another detection has found it. If several overlap it equally, the
   first in the file. So a detection of the right class and place is a wrong label if an action of

@@ -1,8 +1,8 @@
 """Every time step of the videos, with its true and its detected class.
 
-Precision, recall, F1 and Cohen's kappa (Cohen, 1960) by time step are what studies of behaviour
-report (for instance Jhuang et al., 2010; Sturman et al., 2020). A step counts as inside a segment
-if its middle is. For each class on its own, a step is true and detected or not, whatever else
+Precision, recall, F1 and Cohen's kappa (Cohen, 1960) by time step are usual in studies of
+behaviour (for instance Jhuang et al., 2010; Sturman et al., 2020). A step counts as inside a
+segment if its middle is. For each class on its own, a step is true and detected or not, whatever else
 happens. For the confusion matrix and the kappa of all classes, each step has one class:
 
 - detected: the class of the detection of the highest score;
@@ -28,7 +28,7 @@ class Timeline(NamedTuple):
     Attributes:
       step_s: length of a step, seconds.
       first: [V + 1] first step of each video, and T.
-      truth: [T] the true class by the rule above, without the last half sentence; C: background.
+      truth: [T] class of the action that starts last, whatever is detected; C: background.
       detected: [T] the detected class; C: background.
     """
 
@@ -45,7 +45,7 @@ class TimeSteps(NamedTuple):
       step_s: length of a step, seconds.
       classes: the C classes.
       true, detected, both: [C] number of steps.
-      kappa: [C] of each class against all else; NaN where it is not defined.
+      kappa: [C] kappa of each class against all else; NaN where it is not defined.
       confusion: [C + 1, C + 1] number of steps: row the true class, column the detected; the last
         ones are background.
       overall_kappa: kappa of the confusion matrix; NaN where it is not defined.

@@ -1,4 +1,4 @@
-"""What a training run keeps of its best evaluation: detections, ground truth, and their page."""
+"""Files of a run's best evaluation: detections, ground truth, and their page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

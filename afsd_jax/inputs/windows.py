@@ -195,8 +195,10 @@ def _checked(
             break
         yield frames
     if not video.is_pipe and count != video.num_frames:
-        came = "more" if count > video.num_frames else f"only {count}"
-        raise UserError(f"{video.name}: its times state {video.num_frames} frames; {came} came")
+        decoded = "more" if count > video.num_frames else f"only {count}"
+        raise UserError(
+            f"{video.name}: its times state {video.num_frames} frames, but it has {decoded}"
+        )
 
 
 def _centre(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

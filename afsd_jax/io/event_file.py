@@ -15,7 +15,7 @@ from afsd_jax.io.tfrecord import record
 
 
 class EventFile:
-    """Appends a run's scalars; TensorFlow's own writer does not say that a disk is full."""
+    """Appends a run's scalars; TensorFlow's own writer does not report a full disk."""
 
     def __init__(self, folder: str | os.PathLike[str], first: int):
         """Writes nothing yet.

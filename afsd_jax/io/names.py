@@ -49,7 +49,7 @@ def with_composed_names(table: Mapping[str, T], place: str) -> dict[str, T]:
     for name, value in table.items():
         if composed(name) in result:
             raise UserError(
-                f"{place}: {composed(name)!r} is there twice, its characters composed differently; "
+                f"{place}: {composed(name)!r} appears twice, with differently composed characters; "
                 "it must appear once"
             )
         result[composed(name)] = value
@@ -74,7 +74,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def first_names(names: Sequence[str], most: int) -> str:
-    """Returns names for a message, of which only the first `most` are written out.
+    """Returns names for a message; only the first `most` are written out.
 
     Example:
       >>> first_names(["run", "jump", "throw"], 2)

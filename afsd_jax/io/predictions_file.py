@@ -1,8 +1,8 @@
 """Predictions files read straight into columns, by a parser that knows their fields.
 
-This takes a tenth of the time of `activitynet_json.read_predictions`, whose strict reading it
-equals: a file that is not exactly as expected is read again by that function, which says what is
-wrong with it, and where.
+This takes a tenth of the time of `activitynet_json.read_predictions`, and gives
+the same result: a file that is not exactly as expected is read again by that function, which names
+the error and its place.
 """
 
 import itertools

@@ -52,7 +52,7 @@ def _checked(record: Any) -> Record:
     """Returns a record whose values are numbers, None, or the metrics of an evaluation.
 
     Raises:
-      ValueError: it is none; so does a TypeError, AttributeError or KeyError.
+      ValueError, TypeError, AttributeError or KeyError: it is no record.
     """
     metrics = record.get(VALIDATION, {})
     precisions = metrics.get("ap", {})  # of each class, at each threshold

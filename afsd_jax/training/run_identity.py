@@ -145,7 +145,7 @@ def check_resumed(
             f"Prepare them as they were, allow changed data, or {_elsewhere(folder)}"
         )
     if changes and is_main:
-        log.warning("%s: goes on with changed data: %s", folder, "; ".join(changes))
+        log.warning("%s: continues with changed data: %s", folder, "; ".join(changes))
     if order is not None and is_main:
         log.info(
             "%s: the classes are in another order now; their outputs, moments and averages were "

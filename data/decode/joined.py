@@ -139,9 +139,7 @@ def _parts_once(path: Path, *state: str | int) -> tuple[Part, ...]:
                 break
             starts.append(start)
             if len(starts) > _MOST_PARTS:
-                raise UserError(
-                    f"{path}: more than {_MOST_PARTS} recordings were put behind each other"
-                )
+                raise UserError(f"{path}: more than {_MOST_PARTS} recordings in one file")
     return tuple(Part(*ends) for ends in zip(starts, [*starts[1:], size], strict=True))
 
 

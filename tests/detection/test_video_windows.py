@@ -127,7 +127,7 @@ def test_videos_share_batches_and_a_damaged_one_costs_no_other(detector):
     assert [result.name for result in results] == [str(n) for n in LENGTHS]
     for num_frames, result in zip(LENGTHS, results, strict=True):
         if num_frames == 67:
-            assert "only 30 came" in str(result.error)
+            assert "but it has only 30" in str(result.error)
         else:
             alone = detector.detect_frames([frames_of(num_frames)], FPS, num_frames / FPS)
             assert result.detections == list(alone)

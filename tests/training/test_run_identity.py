@@ -235,7 +235,7 @@ def test_changed_videos_are_refused_and_named_unless_they_are_allowed(
         train(configuration(changed, 2), workdir)
     assert f"config.train.init_from={workdir / 'checkpoints'}" in str(raised.value)
     assert train(configuration(changed, 2), workdir, allowed=Allowed(changed_data=True)) == 0
-    assert "goes on with changed data: train split" in caplog.text
+    assert "continues with changed data: train split" in caplog.text
 
 
 def test_allowed_changes_are_those_of_the_next_checkpoint(data, workdir, tmp_path):

@@ -92,7 +92,9 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     detector = open_detector(options)
     scores = read_video_scores(options.video_scores) if options.video_scores else None
     if scores is None and detector.config.inference.video_labels:
-        raise UserError("this checkpoint finds actions of unknown class; give --video-scores")
+        raise UserError(
+            "this checkpoint finds actions without naming their classes; give --video-scores"
+        )
     classes = detector.class_names
     if scores:
         classes = sorted({label.label for label in scores.values()})

@@ -135,7 +135,7 @@ class ResultsFolder:
         made: dict[str, Any] = require_dict(found["external_data"], f"{self._json(name)}: made")
         content = made.pop("content", None)
         if content is not None and content != fingerprint.of_values(found):
-            raise UserError(f"{self._json(name)}: is not as it was written")
+            raise UserError(f"{self._json(name)}: has changed since it was written")
         require_dict(made.get("damaged", {}), f"{self._json(name)}: damaged")
         duration_s = number(made["duration_s"], f"{self._json(name)}: duration_s")
         if duration_s <= 0:
