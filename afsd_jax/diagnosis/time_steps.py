@@ -1,9 +1,9 @@
 """Every time step of the videos, with its true and its detected class.
 
-Precision, recall, F1 and Cohen's kappa (Cohen, 1960) by time step are usual in studies of
-behaviour (for instance Jhuang et al., 2010; Sturman et al., 2020). A step counts as inside a
-segment if its middle is. For each class on its own, a step is true and detected or not, whatever else
-happens. For the confusion matrix and the kappa of all classes, each step has one class:
+Studies of behaviour usually report precision, recall, F1 and Cohen's kappa (Cohen, 1960) by time
+step (for instance Jhuang et al., 2010; Sturman et al., 2020). A step counts as inside a segment if
+its middle is. For each class on its own, a step is true and detected or not, whatever else happens.
+For the confusion matrix and the kappa of all classes, each step has one class:
 
 - detected: the class of the detection of the highest score;
 - true: the class of the action that starts last (equal starts: the first in the file); but where
