@@ -19,7 +19,7 @@ from afsd_jax.training.step import make_train_step
 from tests.small_run import small_config
 from tests.training_clips import training_clip
 
-CLIPS = 8
+CLIPS, LENGTH = 8, 32  # frames
 
 
 class Request(NamedTuple):
@@ -43,13 +43,16 @@ class Request(NamedTuple):
 
 def clips(dtype: str) -> dict[str, np.ndarray]:
     """Returns a batch of clips that differ in frames, action and class."""
-    batch = {name: np.repeat(x, CLIPS, axis=0) for name, x in training_clip(64, 32).items()}
+    batch = {
+        name: np.repeat(x, CLIPS, axis=0)
+        for name, x in training_clip(LENGTH, 32, [(2.0, 20.0)]).items()
+    }
     rng = np.random.default_rng(1)
     batch["frames"] = rng.integers(0, 200, batch["frames"].shape, np.uint8)
     for number in range(CLIPS):
-        start = 4 + 2 * number
-        batch["frames"][number, start : start + 24] += 50
-        batch["segments"][number] = [[start, start + 24]]
+        start = 2 + 2 * number
+        batch["frames"][number, start : start + 12] += 50
+        batch["segments"][number] = [[start, start + 12]]
         batch["labels"][number] = 1 + number % 4
     return cast(batch, dtype)
 
@@ -63,6 +66,7 @@ def configuration(request: Request) -> ml_collections.ConfigDict:
     """Returns a network that compiles fast: a short trunk and few levels, but all losses."""
     small = {"pyramid_inputs": ("Mixed_3b",), "levels": 2, "loc_multipliers": (4.0, 8.0)}
     config = small_config(**small, consistency_stride=2, batch_norm="trained")
+    config.data.clip_length = LENGTH
     config.model.remat = request.remat
     config.model.dtype = request.dtype
     config.loss.consistency_weight = 0.1
