@@ -159,19 +159,15 @@ def test_a_study_goes_on_with_the_runs_that_are_missing(tmp_path):
     saved = study / "baseline" / "seed-0" / "config.json"
     began = saved.stat().st_mtime_ns
     assert json.loads(saved.read_text())["model"]["refinement"] is False
+    assert (study / "ablation.md").read_text().startswith("| row | mAP@0.3 |")
 
-    second = ablate("--seeds=0,1")
+    second = ablate("--seeds=0,1", "--tiou=0.9")
     assert second.returncode == 0, second.stderr
     assert saved.stat().st_mtime_ns == began
     runs = json.loads((study / "ablation.json").read_text())["rows"]["baseline"]["runs"]
     assert [run["seed"] for run in runs] == [0, 1]
     assert all(0 <= run["average_mAP"] <= 1 for run in runs)
-    assert (study / "ablation.md").read_text().startswith("| row | mAP@0.3 |")
     assert "baseline" in second.stdout
-
-    stricter = ablate("--seeds=0,1", "--tiou=0.9")
-    assert stricter.returncode == 0, stricter.stderr
-    assert saved.stat().st_mtime_ns == began
     assert (study / "ablation.md").read_text().startswith("| row | mAP@0.9 | average mAP |")
 
     other = ablate("--seeds=0", "--config.optimizer.learning_rate=1.0")

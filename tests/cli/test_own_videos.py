@@ -19,6 +19,8 @@ from tests.video_files import write_video
 SMALL = {"model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4}
 FLAGS = [f"--config.{name}={value}" for name, value in SMALL.items()]
 
+pytestmark = pytest.mark.usefixtures("fast_compiling")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
