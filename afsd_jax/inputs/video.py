@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.flow import compute_flow
-from afsd_jax.data.decode.joined import ByteSource
 from afsd_jax.data.decode.pipe_reader import PipeReader
+from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import video_name

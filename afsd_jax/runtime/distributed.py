@@ -1,4 +1,4 @@
-"""Joining the processes of one training run, and noticing that one of them is gone."""
+"""Joining the processes of one training run, and detecting that one of them has ended."""
 
 import contextlib
 import logging

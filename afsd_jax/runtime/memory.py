@@ -29,7 +29,7 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 def keep_freed_memory() -> None:
     """Makes the process reuse the memory of freed arrays instead of returning it to the system.
 
-    XLA allocates all intermediate arrays anew whenever a program runs. glibc returns such large
+    XLA allocates all intermediate arrays again whenever a program runs. glibc returns such large
     blocks to the system when they are freed, and the system clears pages before it provides them
     again: a sixth of a detector's time on two cores. The price is that the process keeps the most
     memory that it ever needed.

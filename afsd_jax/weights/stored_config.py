@@ -41,7 +41,7 @@ def read_class_names(description: Mapping[str, Any], place: str) -> list[str]:
     names = read_list(description.get("class_names"), place, _class_name)
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise UserError(f"{place}: {twice!r} is there twice")
+        raise UserError(f"{place}: {twice!r} appears twice")
     return names
 
 

@@ -67,7 +67,9 @@ class _Reader:
             raise UserError(f"{self._place}: {tag} is not ELAN's ANNOTATION_DOCUMENT")
         self._value = ""
         if tag == "HEADER" and attributes.get("TIME_UNITS", "milliseconds") != "milliseconds":
-            raise UserError(f"{self._place}: TIME_UNITS must be milliseconds; save it anew in ELAN")
+            raise UserError(
+                f"{self._place}: TIME_UNITS must be milliseconds; save it again in ELAN"
+            )
         if tag == "MEDIA_DESCRIPTOR" and not self._video:
             self._link(attributes)
         elif tag == "TIME_SLOT":

@@ -84,7 +84,7 @@ def named_rows(
       optional: names of other columns that are read.
 
     Raises:
-      UserError: a column or cell is missing, or a column is there twice.
+      UserError: a column or cell is missing, or a column appears twice.
     """
     names = {name.lower(): name for name in (*columns, *optional)}
     header = [names.get(cell.lower(), cell) for cell in lines[0][1]] if lines else []
@@ -96,7 +96,7 @@ def named_rows(
         )
     twice = [name for name in names.values() if header.count(name) > 1]
     if twice:
-        raise UserError(f"{path}: column {twice[0]!r} is there twice{as_found(lines)}")
+        raise UserError(f"{path}: column {twice[0]!r} appears twice{as_found(lines)}")
     for line, cells in lines[1:]:
         place = f"{path}, line {line}"
         with line_shown(cells):

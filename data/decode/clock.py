@@ -2,9 +2,9 @@
 
 Seconds count from the container's start, as players count them: the beginning of its picture or of
 its sound, whichever is earlier. A frame is shown at the time its packet states. Where the
-container's clock is set anew, as between recordings that were put behind each other, the next frame
-follows when the last one ends. Raw streams state no times: their frames follow one after another at
-the rate in their header.
+container's clock is set again, as between concatenated recordings, the next frame follows when the
+last one ends. Raw streams state no times: their frames follow one after another at the rate in
+their header.
 """
 
 import logging
@@ -28,7 +28,7 @@ _RAW_RATE = 25.0  # frames per second, where a raw stream states none
 
 
 class Clock:
-    """Puts the packets of a video stream on one clock that is never set anew.
+    """Puts the packets of a video stream on one clock that is never set again.
 
     Attributes:
       unit_s: seconds in a unit of time stamps.
@@ -45,7 +45,7 @@ class Clock:
         """Starts before the first packet.
 
         Args:
-          container: the video's container; of several recordings behind each other, the first's.
+          container: the video's container; of concatenated recordings, that of the first.
           stream: its video stream.
         """
         self._stream, self._at_join, self._scale = stream, False, 1.0

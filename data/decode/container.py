@@ -6,7 +6,7 @@ from pathlib import Path
 
 import av
 
-from afsd_jax.data.decode.joined import ByteSource, Part, parts_of
+from afsd_jax.data.decode.recordings import ByteSource, Part, parts_of
 from afsd_jax.errors import UserError
 
 # No network, and no format that names other files to open.

@@ -16,7 +16,7 @@ from afsd_jax.data.decode.clock import (
 )
 from afsd_jax.data.decode.container import open_pipe, unreadable_pipe, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
-from afsd_jax.data.decode.joined import ByteSource, JoinedSource
+from afsd_jax.data.decode.recordings import ByteSource, JoinedSource
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
 from afsd_jax.errors import UserError

@@ -164,7 +164,7 @@ class VideoReader:
         if not (wanted <= possible and longest_s <= LONGEST_SHOWN_S):
             raise UserError(
                 f"{self.path}: states that its {self.source_frames} frames, {size} bytes, last "
-                f"{self.duration_s:.0f} s; its times are wrong, so encode it anew"
+                f"{self.duration_s:.0f} s; its times are wrong, so encode it again"
             )
 
     def _decode(self) -> Iterator[tuple[int, av.VideoFrame]]:

@@ -20,13 +20,13 @@ def test_a_video_has_one_name_however_its_characters_are_composed():
 
 
 def test_two_names_that_are_one_are_refused_by_name(tmp_path):
-    with pytest.raises(UserError, match=r"labels.json: 'Käfig_é1' is there twice"):
+    with pytest.raises(UserError, match=r"labels.json: 'Käfig_é1' appears twice"):
         with_composed_names({APART: 1, NAME: 2}, "labels.json")
     path = tmp_path / "truth.json"
     path.write_text(
         f'{{"database": {{"{APART}": {{"annotations": []}}, "{NAME}": {{"annotations": []}}}}}}'
     )
-    with pytest.raises(UserError, match=r"truth.json: 'Käfig_é1' is there twice"):
+    with pytest.raises(UserError, match=r"truth.json: 'Käfig_é1' appears twice"):
         read_ground_truth(path)
 
 

@@ -88,7 +88,7 @@ class DetectionLines:
     """Prints detections, one line of JSON each.
 
     Attributes:
-      closed: whether the reader of the lines has gone away.
+      closed: whether the reader of the lines has ended.
     """
 
     def __init__(self, out: TextIO, is_shown: Callable[[Detection], bool]):

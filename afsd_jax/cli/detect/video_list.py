@@ -9,7 +9,7 @@ from typing import Protocol
 import ml_collections
 
 from afsd_jax.cli.detect.options import PIPE_NAME, DetectOptions
-from afsd_jax.data.decode.joined import ByteSource
+from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import open_array_files

@@ -71,7 +71,7 @@ def test_only_the_texts_that_are_used_must_be_utf8(tmp_path):
         ("pen_1.mp4,", ",", "line 2: the video name is empty; the line is: ,peck,1.0,2.5"),
         (",peck", "", "line 2: must have 4 cells; the line is: pen_1.mp4,1.0,2.5"),
         ("label", "class", "column 'label' is missing: .*; it is: video,class,start,end"),
-        ("end\n", "end,Video\n", "column 'video' is there twice; it is: video,label,start,end,V"),
+        ("end\n", "end,Video\n", "column 'video' appears twice; it is: video,label,start,end,V"),
         ("video,label,start,end", "a|b", "the first line must name video, .*; it is: a|b"),
     ],
 )

@@ -19,7 +19,7 @@ CASES = Path(__file__).parent / "cases"
 def write_parts(
     folder: Path, suffix: str, parts: Sequence[Sequence[float]], sound: bool = True
 ) -> Path:
-    """Puts recordings behind each other, whose pictures have these times, seconds."""
+    """Concatenates recordings whose pictures have these times, seconds."""
     content, first = b"", 0
     for index, times_s in enumerate(parts):
         path = write(

@@ -1,4 +1,4 @@
-"""Recordings behind each other are found in files and pipes, whatever pieces arrive."""
+"""Concatenated recordings are found in files and pipes, whatever pieces arrive."""
 
 import io
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afsd_jax.data.decode import joined
+from afsd_jax.data.decode import recordings
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from tests.barcodes import HEIGHT, WIDTH, number_of, write
@@ -33,7 +33,7 @@ def pieces(size: int, rest: bytes) -> io.BufferedIOBase:
 
 
 def recordings_of(pipe: io.BufferedIOBase) -> list[bytes]:
-    source, found = joined.JoinedSource(pipe), []
+    source, found = recordings.JoinedSource(pipe), []
     while True:
         parts = []
         while part := source.read(50):
@@ -55,7 +55,7 @@ def test_recordings_are_told_apart(tmp_path_factory, name, payloads, size):
     whole = b"".join(parts)
     path = tmp_path_factory.mktemp("joined") / "x"
     path.write_bytes(whole)
-    assert [whole[start:end] for start, end in joined.parts_of(path)] == parts
+    assert [whole[start:end] for start, end in recordings.parts_of(path)] == parts
     assert recordings_of(pieces(size, whole)) == parts
 
 
@@ -65,15 +65,15 @@ def test_what_a_recording_holds_is_no_other_one(tmp_path):
     size = len(inner).to_bytes(7, "big")
     content = b"\x1a\x45\xdf\xa3\x8b\x42\x82\x88matroska\x18\x53\x80\x67\x01" + size + inner
     (tmp_path / "x.mkv").write_bytes(content)
-    assert len(joined.parts_of(tmp_path / "x.mkv")) == 1
+    assert len(recordings.parts_of(tmp_path / "x.mkv")) == 1
     box = (len(inner) + 8).to_bytes(4, "big") + b"mdat" + inner
     head = b"\0\0\0\x10ftypisom\0\0\0\0"
     (tmp_path / "x.mp4").write_bytes((head + box.replace(inner, head + inner[16:])) * 2)
-    assert len(joined.parts_of(tmp_path / "x.mp4")) == 2
+    assert len(recordings.parts_of(tmp_path / "x.mp4")) == 2
 
 
 def test_a_pipe_gives_what_surely_belongs_to_the_recording_at_once():
-    source = joined.JoinedSource(io.BytesIO(HEADERS["WebM"] + bytes(200)))
+    source = recordings.JoinedSource(io.BytesIO(HEADERS["WebM"] + bytes(200)))
     assert len(source.read(1000)) == len(HEADERS["WebM"]) + 200
 
 
@@ -86,7 +86,7 @@ def test_too_many_recordings_are_refused(tmp_path):
     path = tmp_path / "x.flv"
     path.write_bytes(HEADERS["FLV"] * 1002)
     with pytest.raises(UserError, match="more than 1000 recordings"):
-        joined.parts_of(path)
+        recordings.parts_of(path)
 
 
 def test_a_broken_second_recording_of_a_pipe_is_damage(tmp_path):

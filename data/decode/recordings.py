@@ -1,4 +1,4 @@
-"""Recordings that were put behind each other in one file or pipe, as `cat` does.
+"""Concatenated recordings in one file or pipe, as `cat` makes them.
 
 FFmpeg continues behind such a join in MPEG streams and AVI. In the formats below it reads the first
 recording only, or finds wrong key frames, so each recording is opened on its own.
@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from afsd_jax.errors import UserError
 
 _CHUNK = 1 << 20  # bytes
-_LONGEST = 64  # bytes of a header that are looked at
+_LONGEST = 64  # bytes of a header that are read
 _MOST_PARTS = 1000
 _MOST_BOXES = 1_000_000  # of an mp4 file
 
