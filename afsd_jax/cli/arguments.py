@@ -1,4 +1,4 @@
-"""What several commands share: types of flags, help texts, and options of Apache Beam.
+"""Parts that several commands share: types of flags, help texts, options of Apache Beam.
 
 A type returns the value of a text, or raises ArgumentTypeError, whose message says what the value
 must be; `parser` puts the name of the flag in front.

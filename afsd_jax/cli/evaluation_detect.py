@@ -15,7 +15,7 @@ from afsd_jax.weights.loading import step_folder
 
 
 class Detected(NamedTuple):
-    """What a checkpoint finds in a prepared split.
+    """The detections of a checkpoint in a prepared split.
 
     Attributes:
       truth: the annotations of the videos, as they were prepared.

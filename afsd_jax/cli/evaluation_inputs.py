@@ -1,4 +1,4 @@
-"""What `afsd evaluate` compares, and notes on everything in it that lowers mAP."""
+"""Reads the inputs of `afsd evaluate`, with notes on everything in them that lowers mAP."""
 
 import dataclasses
 import difflib
@@ -23,7 +23,7 @@ SHOWN = 5  # names in a note
 
 
 class Evaluated(NamedTuple):
-    """What is evaluated.
+    """Detections and ground truth of one evaluation.
 
     Attributes:
       name: name of the predictions.

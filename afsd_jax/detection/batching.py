@@ -15,7 +15,7 @@ from afsd_jax.runtime.sharding import data_sharded
 
 
 class DecodedWindow(NamedTuple):
-    """What the networks predict in a window.
+    """The networks' predictions in a window.
 
     Attributes:
       offset: the window's first frame in the video.

@@ -1,4 +1,4 @@
-"""Whether scores are probabilities: how often detections of a score are right.
+"""Calibration: how often detections of a score are right.
 
 A detection is right if it takes an action at the chosen tIoU. The reliability diagram compares mean
 score and precision of detections in bins of equal width; the expected calibration error is their

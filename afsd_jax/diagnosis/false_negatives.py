@@ -1,4 +1,4 @@
-"""Which true actions are not found, and why.
+"""True actions that are not found, with the reasons.
 
 An action is found if a detection takes it, as in DETAD's analysis of false negatives (Alwassel et
 al., ECCV 2018, section 3.4), whose code counts all detections, not only the best of each class, up
@@ -24,7 +24,7 @@ FOUND, MISLABELLED, MISLOCATED, MISSED = range(len(REASONS))
 
 
 class FalseNegatives(NamedTuple):
-    """Whether each of the A true actions is found at H thresholds, and why not.
+    """The A true actions at H thresholds: found, or the reason why not.
 
     Attributes:
       tious: the H thresholds.

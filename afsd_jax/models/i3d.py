@@ -122,7 +122,7 @@ def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
 
 
 class Learning(NamedTuple):
-    """Whether a unit's kernels are trained, and its BatchNorms (with statistics of the batch)."""
+    """States whether a unit's kernels and its BatchNorms (with batch statistics) are trained."""
 
     kernel: bool
     norm: bool

@@ -31,7 +31,7 @@ class Cells(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What the next piece needs: the cache, and the number of frames before the piece."""
+    """The state before the next piece: the cache, and the number of frames before it."""
 
     cache: Cache
     first: int

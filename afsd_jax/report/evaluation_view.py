@@ -1,4 +1,4 @@
-"""What pages, pictures and tables show of an evaluation, as arrays."""
+"""The content of an evaluation's pages, pictures and tables, as arrays."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -59,7 +59,7 @@ class Curve(NamedTuple):
 
 
 class EvaluationView(NamedTuple):
-    """What the page shows of an evaluation at H thresholds: A actions, K detections, C classes.
+    """The content of an evaluation's page at H thresholds: A actions, K detections, C classes.
 
     Attributes:
       tables: ground truth and detections.

@@ -18,7 +18,7 @@ TITLE = "Detected actions"
 
 
 class Selection(NamedTuple):
-    """Which detections people are shown; JSON files always hold all of them.
+    """The choice of detections for people; JSON files always hold all of them.
 
     min_score: detections with lower scores are not shown, or are hidden at first where the reader
       can change that.

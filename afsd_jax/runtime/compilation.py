@@ -1,4 +1,4 @@
-"""How programs are compiled, and the folder in which compiled programs are stored.
+"""Compilation of programs, and the folder in which compiled programs are stored.
 
 JAX is imported where it is used: memory settings must come before it starts its threads.
 """

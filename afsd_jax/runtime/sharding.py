@@ -1,4 +1,4 @@
-"""Which device holds what: batches are split over the devices, all else is replicated.
+"""Placement of arrays: batches are split over the devices, all else is replicated.
 
 To save memory, the training state can be split over the devices as well (ZeRO: Rajbhandari et al.,
 SC 2020); its arrays are then gathered where they are used.

@@ -1,4 +1,4 @@
-"""What the weights of a run mean: its classes, the sampling of its frames, and its videos.
+"""The meaning of a run's weights: its classes, the sampling of its frames, and its videos.
 
 A resumed run must keep them. Otherwise output k of the heads becomes another action, frames another
 length of time, and metrics of different videos stand beside each other in one log.
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Allowed(NamedTuple):
-    """What may be different in a resumed run.
+    """Intended differences of a resumed run.
 
     renames: new names of classes by their old names.
     changed_data: whether videos of the training or validation split may have changed.

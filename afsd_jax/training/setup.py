@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class Schedule(NamedTuple):
-    """Which steps, counted from 1, are followed by a log entry, an evaluation or a checkpoint.
+    """The steps, counted from 1, that a log entry, an evaluation or a checkpoint follows.
 
     last: last step of the run.
     log_every, evaluate_every, save_every: steps from one to the next; 0: never.
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def stops_early(self) -> bool:
-        """Whether the last evaluations were not good enough to go on."""
+        """Whether training ends because the last evaluations were no better."""
         return monitoring.stops_early(self.log, self.config.train.early_stop)
 
     def show(self, **values: str) -> None:

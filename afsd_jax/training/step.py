@@ -91,7 +91,7 @@ class TrainStep:
         clip_norm: float,
         values: Callable[[], str] | None,
     ):
-        """Takes what to compile.
+        """Takes the functions to compile.
 
         Args:
           gradients: (trainable, fixed, batch) → (gradients, loss terms, statistics).
@@ -178,7 +178,7 @@ def make_train_step(
 
 
 class _Layout(NamedTuple):
-    """Where arrays lie while a program runs; without a mesh the compiler decides."""
+    """Placement of arrays while a program runs; without a mesh the compiler decides."""
 
     mesh: Mesh | None
 

@@ -36,7 +36,7 @@ _MOST_FILES = 80  # of a step, with folders and temporary ones, whatever its siz
 
 
 class Description(NamedTuple):
-    """What a step says about itself.
+    """The description of a step.
 
     metrics: metrics on the validation split, if it was evaluated.
     splits: digests of the videos that the run was trained and evaluated on; empty in converted

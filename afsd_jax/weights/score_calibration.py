@@ -20,7 +20,7 @@ _MOST_KNOTS = 1000
 
 
 class ScoreCalibration(NamedTuple):
-    """What scores of a checkpoint mean.
+    """Thresholds and calibration of a checkpoint's scores.
 
     Attributes:
       split: split that it was measured on.

@@ -1,4 +1,4 @@
-"""What a checkpoint's description says, read as strictly as what a user types."""
+"""Reads the description of a checkpoint as strictly as a command line."""
 
 import math
 from collections.abc import Mapping

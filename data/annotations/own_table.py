@@ -13,7 +13,7 @@ COLUMNS = ("video", "label", "start", "end")
 
 
 class _First(NamedTuple):
-    """What the first row of a video says of it."""
+    """The properties of a video in its first row."""
 
     subset: str
     folder: str

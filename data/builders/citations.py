@@ -1,4 +1,4 @@
-"""Where the data sets come from, and the papers to cite for them in BibTeX."""
+"""The sources of the data sets, and the papers to cite for them in BibTeX."""
 
 AFSD_HOMEPAGE = "https://arxiv.org/abs/2103.13137"
 AFSD = r"""

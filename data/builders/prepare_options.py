@@ -11,7 +11,7 @@ from afsd_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class PrepareOptions:
-    """How to prepare a data set; None uses the default of the data set.
+    """Options of preparation; None uses the default of the data set.
 
     Attributes:
       source: folder of videos, arrays or flow images, or a prepared rgb stream.

@@ -1,4 +1,4 @@
-"""How time goes on in a video, the same for files, pipes and excerpts.
+"""The clock of a video, the same for files, pipes and excerpts.
 
 Seconds count from the container's start, as players count them: the beginning of its picture or of
 its sound, whichever is earlier. A frame is shown at the time its packet states. Where the
@@ -79,12 +79,12 @@ class Clock:
 
     @property
     def tolerance_s(self) -> float:
-        """How many seconds a time may be too early that is rounded to units; counts are exact."""
+        """Seconds by which a time that is rounded to units may be too early; counts are exact."""
         return EXACT_S if self.counted else max(EXACT_S, 0.51 * self.unit_s)
 
     @property
     def shift(self) -> int:
-        """How much later than they state the present packets are shown, units."""
+        """Units by which the present packets are shown later than they state."""
         return self._shift
 
     @property

@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = (
 
 
 class Sources(NamedTuple):
-    """What a folder and the folders below it hold.
+    """The media files in a folder and in the folders below it.
 
     Attributes:
       paths: videos, arrays and folders of flow images, by the name of the video.

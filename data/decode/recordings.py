@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 
 class _Format(NamedTuple):
-    """How recordings of a format begin and end.
+    """The begin and end of recordings of a format.
 
     Attributes:
       header: matches the beginning of a recording.

@@ -26,7 +26,7 @@ _NOT_OF_PIPE = (
 
 @dataclasses.dataclass(frozen=True)
 class DetectOptions:
-    """What to detect in, with what, and what to write. None where a flag is not given.
+    """The videos, the networks and the outputs. None where a flag is not given.
 
     Attributes:
       videos: video files and arrays; none with `piped` or `data_dir`.
