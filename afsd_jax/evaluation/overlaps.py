@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from afsd_jax.evaluation.tables import Tables
 
-_PAIRS = 250_000  # of detections and actions compared at once: bounds memory
+_PAIRS = 250_000  # pairs of a detection and an action that are compared at once; limits memory
 
 
 def overlaps(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from afsd_jax.report.colors import fade, text_on
 from afsd_jax.types import Action, Detection
 
-MOST_LANES = 100  # of overlapping segments, beyond which no picture can be read
+MOST_LANES = 100  # with more overlapping segments, no picture can be read
 
 
 class Track(NamedTuple):

@@ -117,7 +117,7 @@ def _jpeg_size(content: np.ndarray, begins: np.ndarray, ends: np.ndarray) -> np.
     """Returns the (height, width) that each JPEG states, int64 [N, 2]."""
     at, sizes = begins + 2, np.zeros((len(begins), 2), np.int64)
     left = np.arange(len(begins))
-    for _ in range(_MOST_SEGMENTS):  # of each picture one at a time, up to its frame header
+    for _ in range(_MOST_SEGMENTS):  # in each turn one segment of each picture, to its frame header
         if not len(left):
             return sizes
         place = at[left]
