@@ -34,6 +34,10 @@ from afsd_jax.types import VideoLabel
 from afsd_jax.weights import loading
 from afsd_jax.weights.checkpoint import Checkpoint
 
+# Fields that version 0.1.0 lacks, as (section, field, default). At the default they do not count in
+# digests, so that results folders of 0.1.0 are continued.
+LATER_FIELDS = (("model", "trunk_context", "clip"),)
+
 
 def load_detector(
     path: str | os.PathLike[str],
@@ -293,9 +297,10 @@ class Detector:
     def fingerprint(self) -> str:
         """Returns a digest of the networks' weights, configurations, classes and backend."""
         configs = [json.loads(config.to_json()) for config in self.configs]
-        for config in configs:  # version 0.1.0 had no such field; its results folders are continued
-            if config["model"]["trunk_context"] == "clip":
-                del config["model"]["trunk_context"]
+        for config in configs:
+            for section, name, default in LATER_FIELDS:
+                if config[section][name] == default:
+                    del config[section][name]
         return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
     def _source(self, path: str | os.PathLike[str], flow_method: str | None) -> VideoSource:

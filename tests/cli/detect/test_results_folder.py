@@ -238,7 +238,7 @@ def test_a_folder_without_checksums_is_judged_by_its_digests(folder, run, tmp_pa
 
 
 def test_folders_of_version_0_1_0_are_continued():
-    """Their digests stay the same; fields added to the configuration since then must not count."""
+    """Their digests stay the same, as fields of `LATER_FIELDS` do not count at their defaults."""
     config = resolve(default_config(), num_actions=2)
     weights = {"a": np.arange(3, dtype=np.float32)}
     detector = Detector([Checkpoint(0, config, ["jump", "run"], weights)], "xla")
