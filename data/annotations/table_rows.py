@@ -15,7 +15,7 @@ from afsd_jax.io.files import read_bytes
 Line = tuple[int, list[str]]  # number of the line, from 1, and its cells
 
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
-_CLOCK = re.compile(r"\d+(:\d+)+([.,]\d+)?")
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:[.,]\d+)?)")  # hours, minutes, seconds
 _MOST_SHOWN = 80  # characters of a line in a message
 
 
@@ -125,21 +125,21 @@ def _shown(cells: Iterable[str]) -> str:
 
 
 def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
-    """Returns a cell as a finite number.
+    """Returns a cell as a finite number: 62.5, 62,5 and the times 1:02.5 and 0:01:02.5 are equal.
 
     Raises:
-      UserError: it is none; the message says why if it looks like a time or has a decimal comma.
+      UserError: it is none.
     """
     cell = row[column]
+    if time := _CLOCK.fullmatch(cell):
+        hours, minutes, seconds = time.groups(default="0")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds.replace(",", "."))
     try:
-        value = float(cell)
+        value = float(_with_point(cell))
     except ValueError:
         value = math.nan
     if not abs(value) < 1e15:
-        hint = ""
-        if _CLOCK.fullmatch(cell):
-            hint = ": write hours and minutes as seconds, 1:02:03.5 as 3723.5"
-        elif _DECIMAL_COMMA.fullmatch(cell):
-            hint = ": write 1.5, or separate the cells by semicolons"
-        raise UserError(f"{place}: {column} must be a number, not {cell!r}{hint}")
+        raise UserError(
+            f"{place}: {column} must be a number or a time such as 1:02.5, not {cell!r}"
+        )
     return value

@@ -258,6 +258,12 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         super().download_and_prepare(**kwargs)
         self._remove_parts()
 
+    def _log_download_bytes(self) -> None:
+        """Prints nothing, because nothing is downloaded; TFDS states an unknown size."""
+
+    def _log_download_done(self) -> None:
+        """Prints nothing; the command says where the data set lies."""
+
     def renew(self) -> None:
         """Prepares what has changed since the folder was prepared; readers never see it incomplete.
 

@@ -46,7 +46,7 @@ def test_all_files_of_a_folder_are_one_data_set(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("labels.csv", "file,class\na,b\n", "the first line must name video, .*or .* BORIS"),
+        ("labels.csv", "size,age\na,b\n", "the first line must name video, .*or .* BORIS"),
         ("labels.csv", "video,start,end\n", "column 'label' is missing: the first line must name"),
         ("labels.csv", "video,label,start,end\n", "names no video; annotations are a table"),
         ("labels.csv", "", "the first line must name video|column 'video' is missing"),

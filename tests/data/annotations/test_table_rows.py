@@ -64,13 +64,19 @@ def test_only_the_texts_that_are_used_must_be_utf8(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("2.5", "1:02.5", "line 2: end must be a number, not '1:02.5': write hours and minutes as"),
-        ("1.0,2.5", '"1,5","2,5"', "line 2: start must be a number, not '1,5': write 1.5, or"),
-        ("2.5", "soon", "line 2: end must be a number, not 'soon'; the line is: pen_1.mp4,peck"),
+        ("2.5", "1:62.5", "line 2: end must be a number or a time such as 1:02.5, not '1:62.5'"),
+        (
+            "2.5",
+            "0:00:02:12",
+            "line 2: end must be a number or a time such as 1:02.5, not '0:00:02",
+        ),
+        ("2.5", "soon", "line 2: end must be a number .*, not 'soon'; the line is: pen_1.mp4,peck"),
         ("1.0,2.5", "3,2", "ends at 2 s, not after its start at 3 s; the line is: pen_1.mp4,peck"),
         ("pen_1.mp4,", ",", "line 2: the video name is empty; the line is: ,peck,1.0,2.5"),
         (",peck", "", "line 2: must have 4 cells; the line is: pen_1.mp4,1.0,2.5"),
-        ("label", "class", "column 'label' is missing: .*; it is: video,class,start,end"),
+        ("label", "size", "column 'label' is missing: .*; it is: video,size,start,end"),
+        ("video,label", "file,video,media,label", "must have 6 cells"),
+        ("video,label", "file,media,label", "column 'video' appears twice"),
         ("end\n", "end,Video\n", "column 'video' appears twice; it is: video,label,start,end,V"),
         ("video,label,start,end", "a|b", "the first line must name video, .*; it is: a|b"),
     ],
@@ -80,6 +86,20 @@ def test_an_error_names_its_cause_and_shows_the_line(tmp_path, old, new, message
     with pytest.raises(UserError, match=message.replace("|", r"\|")) as error:
         read(tmp_path, TABLE.replace(old, new, 1))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("time", ["3723.5", "3723,5", "1:02:03.5", "01:02:03,5", "62:03.5"])
+def test_a_time_may_be_written_as_a_clock_or_with_a_comma(tmp_path, time):
+    text = f'video,label,start,end\nv,run,"{time}",1:02:04\n'
+    assert read(tmp_path, text)["v"].actions == (Action("run", 3723.5, 3724.0),)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["File,Behavior,Begin,Stop", "file_name,Action,Start (s),End (s)", "Video ID,class,from,to"],
+)
+def test_columns_may_have_other_common_names(tmp_path, header):
+    assert read(tmp_path, TABLE.replace("video,label,start,end", header)) == PENS
 
 
 def test_a_long_line_is_shortened(tmp_path):
