@@ -332,10 +332,13 @@ def losses(
         )
         terms = {name: jnp.where(is_consistency, 0, term) for name, term in terms.items()}
         terms["triplet"] = jnp.where(is_consistency, triplet, 0)
-    terms["total"] = (
+    return terms | {"total": _weighted_total(terms, loss)}
+
+
+def _weighted_total(terms: dict[str, jax.Array], loss: ml_collections.ConfigDict) -> jax.Array:
+    return (
         loss.loc_weight * (terms["loc"] + terms["prop_loc"])
         + loss.conf_weight * (terms["conf"] + terms["prop_conf"] + terms["center"])
         + loss.boundary_weight * (terms["start"] + terms["end"])
         + loss.consistency_weight * terms["triplet"]
     )
-    return terms
