@@ -6,13 +6,13 @@ import errno
 import json
 import os
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from afsd_jax.errors import UserError, WriteError
+from afsd_jax.io.temporary_folders import temporary_folder
 
 # Why writing fails, apart from errors in the program.
 _REASONS = (
@@ -150,7 +150,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`, which replaces `path` if the block raises nothing.
 
     The block may create a file or a folder there. After an error the temporary is removed and
-    `path` remains unchanged. Parent folders are created.
+    `path` remains unchanged. Parent folders are created. What a killed process leaves is hidden;
+    `temporary_folders.remove_abandoned` removes it.
 
     Raises:
       WriteError: the block or this function cannot write, such as on a full disk.
@@ -158,15 +159,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     with naming_failure(target):
         _make_folder(target.parent)
-        # Short, so that a name may be as long as the file system allows.
-        folder = Path(tempfile.mkdtemp(prefix=f".{target.name[:32]}.", dir=target.parent))
-    temporary = folder / target.name
-    try:
-        with naming_failure(target):
+        with temporary_folder(target) as folder:
+            temporary = folder / target.name
             yield temporary
             _replace(target, temporary, folder / "replaced")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _replace(target: Path, temporary: Path, aside: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import naming_failure, read_json
+from afsd_jax.io.temporary_folders import remove_abandoned
 
 NAME = ".lock"
 _MOST_BYTES = 4096
@@ -27,9 +28,10 @@ log = logging.getLogger(__name__)
 def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
     """Holds the lock of a folder while the block runs.
 
-    The folder is made if it is missing, and removed again if nothing was written to it. Of several
-    processes that work together in one folder, only one takes the lock. Where the file system has
-    no locks, a warning says so, and the block runs without.
+    The folder is made if it is missing, and removed again if nothing was written to it. What killed
+    processes left half-written in it is removed. Of several processes that work together in one
+    folder, only one takes the lock. Where the file system has no locks, a warning says so, and the
+    block runs without.
 
     Args:
       folder: the folder.
@@ -50,6 +52,7 @@ def locked(folder: Path, what: str, name: str = NAME) -> Iterator[None]:
         with naming_failure(path):
             os.ftruncate(descriptor, 0)
             os.write(descriptor, _description(what))
+        remove_abandoned(folder)
         yield
     finally:
         # Removed before it is released: a process that has opened it then finds its name gone.

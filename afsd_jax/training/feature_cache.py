@@ -30,6 +30,7 @@ from afsd_jax.data.training_data import TrainingData
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.temporary_folders import remove_abandoned
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.models.video_trunk import VideoTrunk
@@ -116,7 +117,8 @@ def cached(
     """Returns the features of videos, after computing those that the cache lacks.
 
     Each host computes the features of some videos; all hosts must reach the same folder. Two runs
-    may use one folder at once: what both compute is the same.
+    may use one folder at once: what both compute is the same. What killed runs left half-written is
+    removed.
 
     Args:
       config: configuration of the network; `data.feature_cache` is the folder, relative to
@@ -132,6 +134,7 @@ def cached(
     shapes = feature_shapes(config.model, unit, data.crop_size)
     size = sum(math.prod(shape) for shape in shapes)
     folder = _folder(config, weights)
+    remove_abandoned(folder)
     found: list[dict[View, FeatureFile]] = []
     for video in videos:
         slices = -(-max(video.num_frames, data.clip_length) // unit)

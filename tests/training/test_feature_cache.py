@@ -3,6 +3,7 @@
 import itertools
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -29,6 +30,7 @@ from afsd_jax.weights import kinetics
 from tests import prepared_videos
 from tests.real_videos import installed
 from tests.small_run import small_config
+from tests.support import python
 
 
 def configuration(folder: Path, **fields: object):
@@ -314,7 +316,7 @@ def test_a_damaged_file_is_made_anew(tmp_path, damage):
     assert file.is_intact()
 
 
-def test_only_damaged_files_are_made_anew_and_are_as_before(folder):
+def test_two_runs_at_once_make_only_damaged_files_anew_and_as_before(folder):
     config = configuration(folder)
     cached(config)
     first = files(folder)
@@ -322,11 +324,45 @@ def test_only_damaged_files_are_made_anew_and_are_as_before(folder):
     contents = [path.read_bytes() for path in paths]
     paths[0].write_bytes(contents[0][:-40])
     paths[2].unlink()
-    cached(config)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(cached, [config, config]))
     assert [path.read_bytes() for path in paths] == contents
     after = files(folder)
     changed = {paths[0].name, paths[2].name}
     assert {name for name, time in after.items() if time != first[name]} == changed
+
+
+def test_a_file_may_be_written_twice_at_once(tmp_path):
+    rows = np.arange(35).reshape(7, 5)
+    file = FeatureFile(tmp_path / "a.features", 7, 5)
+
+    def parts():
+        yield rows[:3]
+        FeatureFile(file.path, 7, 5).write([rows])
+        assert file.is_intact()
+        yield rows[3:]
+
+    file.write(parts())
+    assert file.is_intact()
+    np.testing.assert_array_equal(file.read(0, 7), rows)
+    assert list(tmp_path.iterdir()) == [file.path]
+
+
+def test_what_a_killed_run_left_is_removed(folder):
+    config = configuration(folder)
+    cached(config)
+    (kept,) = (folder / "cache").iterdir()
+    before = sorted(kept.iterdir())
+    killed = (
+        "import os, pathlib, sys\n"
+        "from afsd_jax.data.storage.feature_file import FeatureFile\n"
+        "parts = (os.kill(os.getpid(), 9) for _ in [0])\n"
+        "FeatureFile(pathlib.Path(sys.argv[1]), 7, 5).write(parts)\n"
+    )
+    assert python("-c", killed, kept / "a.features").returncode == -9
+    assert sorted(kept.iterdir()) != before
+    cached(config)
+    assert sorted(kept.iterdir()) == before
 
 
 def test_a_file_that_was_shortened_meanwhile_is_named(tmp_path):
