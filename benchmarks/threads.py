@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from afsd_jax.detection.recognizer import Recognizer
+from afsd_jax.runtime.memory import give_back_memory
 from benchmarks.common import provenance
 from tests.thread_calls import detector_by, many, noise, online
 from tests.video_files import write_video
@@ -54,6 +55,8 @@ def kinds(folder: Path) -> dict[str, list[Call]]:
 
 
 def resident_mib() -> float:
+    """Returns the memory of this process, without what is free and only kept by the allocator."""
+    give_back_memory()
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

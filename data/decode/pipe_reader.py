@@ -158,15 +158,17 @@ class PipeReader:
                     yield shown, frame
 
     def _packets(self) -> Iterator[av.Packet]:
-        """Yields the packets of all recordings."""
-        yield from self._demux()
+        """Yields the packets of all recordings, and closes each at its end."""
+        with self._container:
+            yield from self._demux()
         while self._source.next_recording():
             try:
                 self._stream = self._open()
             except UserError:
                 self._damage.count += 1
             else:
-                yield from self._demux()
+                with self._container:
+                    yield from self._demux()
 
     def _demux(self) -> Iterator[av.Packet]:
         """Yields the packets of a recording.

@@ -1,7 +1,10 @@
 """A video read from a pipe gives the same frames as the same bytes in a file."""
 
+import gc
 import io
+import os
 
+import av
 import numpy as np
 import pytest
 
@@ -68,6 +71,28 @@ def test_damage_is_counted_and_does_not_end_the_video(tmp_path):
     frames, reader = read(path.read_bytes())
     assert reader.damaged == 3
     assert len(frames) == 60
+
+
+def held() -> tuple[int, int]:
+    """The threads of this process, and its open containers."""
+    containers = [x for x in gc.get_objects() if isinstance(x, av.container.InputContainer)]
+    return len(os.listdir("/proc/self/task")), len(containers)
+
+
+def test_a_reader_that_is_gone_holds_no_threads_or_memory(tmp_path):
+    content = write_video(tmp_path / "x.mkv", numbered_frames(20), rate=10).read_bytes()
+    gc.collect()
+    gc.disable()
+    try:
+        threads, containers = held()
+        _, reader = read(content + content)
+        assert reader.duration_s == pytest.approx(4.0)
+        del reader
+        now = held()
+        assert now[0] <= threads
+        assert now[1] == containers
+    finally:
+        gc.enable()
 
 
 def test_a_cut_video_is_read_up_to_the_cut(tmp_path):
