@@ -1,4 +1,4 @@
-"""Reads mutated checkpoints, prepared data sets, annotations, run folders and result folders.
+"""Reads mutated checkpoints, prepared data, annotations, runs, results and feature caches.
 
     python benchmarks/fuzz_files.py --output benchmarks/results/fuzz_files.json
 
@@ -138,7 +138,7 @@ def has_checksums(kind: str, done: str) -> bool:
         return bytes_only and all(".tfrecord" in change for change in changes)
     if kind == "results":  # of two changes of values, one may remove the checksum
         return bytes_only or len(changes) == 1
-    return kind == "checkpoint" and "forged" not in done
+    return kind == "features" or (kind == "checkpoint" and "forged" not in done)
 
 
 def fuzz(kind: str, count: int, root: Path, seed: int) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Kinds of folders that commands read: an honest one of each, and how each is read."""
 
+import functools
 import hashlib
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,23 +81,27 @@ def write_annotations(folder: Path) -> None:
         (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
 
 
-def write_prepared(folder: Path) -> None:
+def prepare_noise(folder: Path, encoding: str) -> None:
+    """Prepares the videos a and b."""
     from afsd_jax.data.builders.prepare_options import PrepareOptions
     from afsd_jax.data.datasets import prepare_dataset
     from afsd_jax.io import files
 
-    source = folder / "source"
-    source.mkdir(parents=True)
-    for name in "ab":
-        frames = np.random.default_rng(0).integers(0, 256, (60, 20, 20, 3), np.uint8)
-        np.save(source / f"{name}.npy", frames)
-    files.write_json(source / "truth.json", ANNOTATIONS["truth.json"])
-    for encoding in ("jpeg", "png"):
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name)
+        for seed, video in enumerate("ab"):
+            frames = np.random.default_rng(seed).integers(0, 256, (60, 20, 20, 3), np.uint8)
+            np.save(source / f"{video}.npy", frames)
+        files.write_json(source / "truth.json", ANNOTATIONS["truth.json"])
         options = PrepareOptions(source, encoding=encoding, size=20, fps=3.0, workers=1)
-        prepare_dataset("videos", folder / "made", options=options)
+        prepare_dataset("videos", folder, options=options)
+
+
+def write_prepared(folder: Path) -> None:
+    for encoding in ("jpeg", "png"):
+        prepare_noise(folder / "made", encoding)
         shutil.move(folder / "made" / "videos" / "rgb", folder / encoding)
         shutil.rmtree(folder / "made")
-    shutil.rmtree(source)
 
 
 def write_run(folder: Path) -> None:
@@ -119,6 +125,11 @@ def write_results(folder: Path) -> None:
         found = [Detection("jump", 0.9, 1.0, 4.5), Detection("run", 0.3, 5.0, 7.0)]
         results.write(VideoReport(Track(name, 20.0, found), damaged=name == "a"), "digest")
     results.finish(["a", "b"])
+
+
+def write_features(folder: Path) -> None:
+    prepare_noise(folder.parents[1] / "data", "png")
+    read_features(folder, folder)
 
 
 def read_checkpoint(folder: Path, out: Path) -> Any:
@@ -198,6 +209,34 @@ def read_results(folder: Path, out: Path) -> Any:
     return found
 
 
+@functools.cache
+def network_weights() -> Any:
+    from afsd_jax.models import parameters
+
+    return parameters.flatten(parameters.build_network(small_config()))
+
+
+def read_features(folder: Path, out: Path) -> Any:
+    """Reads all clips of the videos in `data` from a cache, which computes what it lacks."""
+    from afsd_jax.data.clips.clip_reader import ClipView
+    from afsd_jax.data.training_data import TrainingData
+    from afsd_jax.training import feature_cache
+
+    config = small_config()
+    config.data.update({"dataset": "videos", "data_dir": str(folder.parents[1] / "data")})
+    config.data.update({"feature_cache": str(folder), "frame_size": 20, "crop_size": 16})
+    config.data.update({"fps": 3.0, "clip_length": 32, "crops": 2, "max_actions": 4})
+    config.model.trunk_context, config.train.batch_size = "video", 2
+    data = TrainingData(config)
+    features = feature_cache.cached(config, network_weights(), data.videos, data.views)
+    return [
+        features(ClipView(number, start, start + 32, *view)).tobytes()
+        for number in range(len(data.videos))
+        for start in (0, 28)
+        for view in data.views
+    ]
+
+
 Writer, Reader = Callable[[Path], None], Callable[[Path, Path], Any]
 # What writes an honest folder of a kind, and what reads it and writes to another one.
 KINDS: dict[str, tuple[Writer, Reader]] = {
@@ -206,4 +245,5 @@ KINDS: dict[str, tuple[Writer, Reader]] = {
     "annotations": (write_annotations, read_annotations),
     "run": (write_run, read_run),
     "results": (write_results, read_results),
+    "features": (write_features, read_features),
 }

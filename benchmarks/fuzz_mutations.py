@@ -135,6 +135,8 @@ def mutate(kind: str, folder: Path, dice: random.Random, root: str) -> str:
             break
         texts = [p for p in paths if p.suffix in (".json", ".jsonl") or p.name == "metadata"]
         path, what = dice.choice(paths), dice.random()
+        if kind == "features":  # which have only one text
+            what = 0.5 + what / 2
         if kind == "prepared" and what < 0.35:
             path, what = dice.choice([p for p in paths if ".tfrecord" in p.name] or [path]), 0.35
         elif kind == "checkpoint" and what < 0.6:
