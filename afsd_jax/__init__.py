@@ -1,4 +1,16 @@
-"""AFSD on JAX: end-to-end, purely anchor-free temporal action detection. Videos in, actions out."""
+"""AFSD on JAX: end-to-end, purely anchor-free temporal action detection. Videos in, actions out.
+
+    import afsd_jax
+
+    detector = afsd_jax.load_detector("run")  # the folder of a training run, or a checkpoint
+    detections = detector.detect("video.mp4")
+    for action in detections:
+        print(action.label, action.score, action.start_s, action.end_s)  # seconds
+    detections.save("results", "csv")  # or html, json, png, srt, vtt; by default all
+
+Bad input raises a `ValueError` whose message is one line. The command `afsd` does the rest, such as
+preparing data, training and evaluation: see `afsd --help`.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -26,3 +38,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'afsd_jax' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

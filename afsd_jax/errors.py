@@ -4,6 +4,10 @@
 class UserError(ValueError):
     """Bad input. The message is one line that names the file, the field and the remedy."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns the lines that IPython and notebooks show instead of a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class WriteError(UserError):
     """A file cannot be written, such as on a full disk; trying the next one would fail, too."""
