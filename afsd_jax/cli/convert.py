@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afsd_jax.cli.arguments import CONFIG
-from afsd_jax.cli.printing import print_text
+from afsd_jax.cli.printing import print_next, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
 
@@ -53,7 +53,11 @@ def run(args: Namespace) -> None:
     else:
         weights = conversion.from_pytorch_file(args.input, args.output, config, args.force)
         print_text("\n".join(summary(weights)))
-        print(f"{args.output}: written")
+        print_text(f"{args.output}: written")
+        if weights.kind == "detector":
+            print_next("detect", "afsd", "detect", "--checkpoint", args.output, "VIDEO")
+        else:
+            print(f"next, train with this trunk: --config.train.init_from={args.output}")
 
 
 def summary(weights: "LoadedWeights") -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import TIOU, some_of, thresholds
-from afsd_jax.cli.printing import print_failed
+from afsd_jax.cli.printing import print_failed, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
@@ -97,6 +97,9 @@ def run(args: Namespace) -> int:
         write(evaluated, analysed, outputs_of(args.report, args.formats, args.output), files)
     elif args.output:
         write_json(args.output, metrics.as_dict())
+        print_text(f"{args.output}: written")
+    if analysed is None:
+        print("next, what costs how much and what to try: the same with --report evaluation.html")
     return print_failed(evaluated.failed)
 
 

@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from afsd_jax.cli.arguments import whole_number
-from afsd_jax.cli.printing import print_text
+from afsd_jax.cli.printing import print_next, print_text
 from afsd_jax.io.files import check_output_file
 
 SUMMARY = "Describe a prepared data set."
@@ -31,3 +31,9 @@ def run(args: Namespace) -> None:
         print(f"\n{args.output}: open it in a browser")
     else:
         print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")
+    folder = data.folder.resolve()
+    dataset, stream = folder.parts[-3:-1]
+    config = "anet" if dataset == "activitynet" else dataset
+    config += ":flow" if stream == "flow" else ""
+    fields = f"--config={config}", f"--config.data.data_dir={folder.parents[2]}"
+    print_next("train", "afsd", "train", *fields, "--workdir=runs/first")

@@ -31,7 +31,7 @@ TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, n
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of videos")
-    add("--output", required=True, type=Path, help="JSON file of detections to write")
+    add("--output", type=Path, help="JSON file of detections to write")
     add("--report", type=Path, help="HTML page to write")
     add("--subtitles", type=Path, help="folder in which to write one .srt per video")
     scores = "JSON file to write with each video's class scores, for afsd detect --video-scores"
@@ -57,7 +57,7 @@ def run(args: Namespace) -> int:
     check_output_file(args.write_video_scores)
     check_output_folder(args.subtitles)
     set_up_process()
-    from afsd_jax.cli.printing import print_written
+    from afsd_jax.cli.printing import print_table, print_written
     from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.data.decode.video_reader import stated_duration
@@ -90,7 +90,13 @@ def run(args: Namespace) -> int:
     write_results(reports, args.output, args.report, args.subtitles, selection, TITLE)
     if args.write_video_scores:
         write_video_scores(args.write_video_scores, recognizer.class_names, scores)
-    return print_written(args.output, reports, failed)
+    selection = selection._replace(min_score=args.threshold)
+    if args.output is None and args.report is None:
+        print_table(reports, selection)
+    written = [path for path in (args.output, args.report) if path]
+    code = print_written(written, reports, selection, failed)
+    print("next, a detector of your own actions: docs/own_videos.md")
+    return code
 
 
 def check_names(videos: Sequence[Path]) -> None:

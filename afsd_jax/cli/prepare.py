@@ -10,7 +10,7 @@ from afsd_jax.cli.arguments import (
     non_negative_number,
     whole_number,
 )
-from afsd_jax.cli.printing import print_list, print_text
+from afsd_jax.cli.printing import print_list, print_next, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
 
@@ -78,4 +78,5 @@ def run(args: Namespace) -> int:
     print_list("notes", report["notes"], more)
     print_list("videos that do not exist", report["missing"], more)
     print_list("videos that cannot be read", list(report["unreadable"].values()), more)
+    print_next("see what it holds", "afsd", "inspect", folder, "--output", "data.html")
     return 1 if report["unreadable"] else 0

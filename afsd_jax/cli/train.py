@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import CONFIG, MEMORY, whole_number
+from afsd_jax.cli.printing import print_next, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
@@ -65,7 +66,11 @@ def run(args: Namespace) -> int:
 
     allowed = Allowed(allowed_names, args.allow_changed_data)
     with distributed.noticing_loss():
-        return train(config, args.workdir, args.profile, allowed)
+        code = train(config, args.workdir, args.profile, allowed)
+    if code == 0 and not args.process_id:
+        print_text(f"{args.workdir / 'report.html'}: how the run went; open it in a browser")
+        print_next("detect", "afsd", "detect", "--checkpoint", args.workdir, "VIDEO")
+    return code
 
 
 def renames(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:

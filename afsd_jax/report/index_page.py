@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import Script, relative_url, write_html
-from afsd_jax.report.tracks import Track, clock, known_first, strongest
+from afsd_jax.report.tracks import MIN_SCORE, Track, clock, known_first, strongest
 
 TOP = 3  # classes listed per video
 
@@ -43,7 +43,7 @@ def write_index(
     entries: Sequence[IndexEntry],
     *,
     title: str = "Detected actions",
-    min_score: float = 0.1,
+    min_score: float = MIN_SCORE,
     labels: Sequence[str] | None = None,
 ) -> None:
     """Writes one HTML file that links to the pages of many videos.

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from afsd_jax.report import subtitles
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import Script, data_url, jpeg_url, relative_url, write_html
-from afsd_jax.report.tracks import Track, classes_of, clock, clock_tenths, labels_of, strongest
+from afsd_jax.report.tracks import (
+    MIN_SCORE,
+    Track,
+    classes_of,
+    clock,
+    clock_tenths,
+    labels_of,
+    strongest,
+)
 from afsd_jax.types import Action, Detection
 
 SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "player.js", "page.js")
@@ -36,7 +44,7 @@ def write_page(
     videos: Sequence[VideoReport],
     *,
     title: str = "Detected actions",
-    min_score: float = 0.1,
+    min_score: float = MIN_SCORE,
     max_detections: int = 50_000,
     labels: Sequence[str] | None = None,
 ) -> None:

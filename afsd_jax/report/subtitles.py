@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import atomic_write
+from afsd_jax.report.tracks import MIN_SCORE
 from afsd_jax.types import Detection
 
 # Milliseconds: a shorter text cannot be read, a shorter pause flickers.
@@ -30,7 +31,7 @@ class Cue(NamedTuple):
 def write_subtitles(
     path: str | os.PathLike[str],
     detections: Sequence[Detection],
-    min_score: float = 0.1,
+    min_score: float = MIN_SCORE,
     duration_s: float | None = None,
 ) -> None:
     """Writes a video's detections as subtitles, completely or not at all.

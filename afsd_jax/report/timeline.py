@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afsd_jax.io.files import atomic_write
 from afsd_jax.report.colors import class_colors, fade, text_on
 from afsd_jax.report.fonts import make_drawable
-from afsd_jax.report.tracks import Track, classes_of, clock, in_lanes, strongest, ticks
+from afsd_jax.report.tracks import MIN_SCORE, Track, classes_of, clock, in_lanes, strongest, ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ def draw_timeline(
     path: str | os.PathLike[str],
     tracks: Sequence[Track],
     *,
-    min_score: float = 0.1,
+    min_score: float = MIN_SCORE,
     max_lanes: int = 4,
     labels: Sequence[str] | None = None,
 ) -> None:
@@ -43,7 +43,7 @@ def draw_timeline(
 def timeline_figure(
     tracks: Sequence[Track],
     *,
-    min_score: float = 0.1,
+    min_score: float = MIN_SCORE,
     max_lanes: int = 4,
     labels: Sequence[str] | None = None,
 ) -> "Figure":

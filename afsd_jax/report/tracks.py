@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from afsd_jax.report.colors import fade, text_on
 from afsd_jax.types import Action, Detection
 
+MIN_SCORE = 0.3  # least score shown to people where nobody chose another
 MOST_LANES = 100  # with more overlapping segments, no picture can be read
 
 

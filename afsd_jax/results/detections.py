@@ -15,7 +15,7 @@ from afsd_jax.report import subtitles, table
 from afsd_jax.report.inline import inline_html
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.timeline import timeline_figure
-from afsd_jax.report.tracks import Track, classes_of
+from afsd_jax.report.tracks import MIN_SCORE, Track, classes_of
 from afsd_jax.results.clips import DetectedVideo, write_clip
 from afsd_jax.results.writers import FORMATS, TITLE, Selection, write_shown
 from afsd_jax.types import Detection
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-MIN_SCORE = Selection().min_score
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.subtitles import write_subtitles
 from afsd_jax.report.table import csv_text
 from afsd_jax.report.timeline import draw_timeline
-from afsd_jax.report.tracks import strongest
+from afsd_jax.report.tracks import MIN_SCORE, strongest
 from afsd_jax.types import Detection
 
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
@@ -29,7 +29,7 @@ class Selection(NamedTuple):
       `min_score`, where the reader of a page begins. None: `min_score` for all.
     """
 
-    min_score: float = 0.1
+    min_score: float = MIN_SCORE
     top_k: int | None = None
     labels: Sequence[str] | None = None
     classes: Sequence[str] | None = None
@@ -59,7 +59,7 @@ class Selection(NamedTuple):
 
 def write_results(
     videos: Sequence[VideoReport],
-    output: Path,
+    output: Path | None,
     report: Path | None = None,
     subtitles: Path | None = None,
     selection: Selection | None = None,
@@ -69,7 +69,8 @@ def write_results(
 
     Args:
       videos: the videos with their detections.
-      output: JSON file for all detections.
+      output: file to write; its suffix is in `FORMATS`. JSON files hold all detections, the
+        others those that are shown; all but JSON and HTML files hold one video. None: none.
       report: HTML page for people; None: none.
       subtitles: folder for one .srt per video; None: none.
       selection: detections that the page and the subtitles show; None: the default.
@@ -79,13 +80,19 @@ def write_results(
       UserError: a file cannot be written.
     """
     selection = selection or Selection()
-    detections = {video.track.name: video.track.detections for video in videos}
-    damaged = {video.track.name: video.damaged for video in videos if video.damaged}
-    write_predictions(output, detections, external_data={"damaged": damaged} if damaged else None)
+    if output and output.suffix not in (".json", ".html"):
+        (video,) = videos
+        write_shown(output, video, selection)
+    elif output and output.suffix == ".json":
+        detections = {video.track.name: video.track.detections for video in videos}
+        damaged = {video.track.name: video.damaged for video in videos if video.damaged}
+        data = {"damaged": damaged} if damaged else None
+        write_predictions(output, detections, external_data=data)
     shown = [selection.shown(video) for video in videos]
-    if report:
-        min_score, classes = selection.min_score, selection.classes
-        write_page(report, shown, title=title, min_score=min_score, labels=classes)
+    for page in (output if output and output.suffix == ".html" else None, report):
+        if page:
+            min_score, classes = selection.min_score, selection.classes
+            write_page(page, shown, title=title, min_score=min_score, labels=classes)
     if subtitles:
         for track in (video.track for video in shown):
             path = subtitles / f"{track.name}.srt"

@@ -40,7 +40,10 @@ def evaluated(tmp_path, capsys):
         given = [f"{name}={path}" for name, path in zip(names, paths, strict=True)]
         assert cli.main(["evaluate", "--benchmark=videos", *given, *flags]) == 0
         printed = capsys.readouterr()
-        assert printed.out.splitlines()[-1].startswith("mAP ")
+        *_, metrics, output, following = printed.out.splitlines()
+        assert metrics.startswith("mAP ")
+        assert output == f"{paths[2]}: written"
+        assert "--report evaluation.html" in following
         notes = [line.replace(str(tmp_path), "…") for line in printed.err.splitlines()]
         assert all(note.startswith("note: ") for note in notes)
         return json.loads(paths[2].read_text()), [note.removeprefix("note: ") for note in notes]
@@ -127,11 +130,11 @@ def test_the_kits_folder_is_evaluated_by_both_rules(tmp_path, capsys):
     flags = ["evaluate", f"--predictions={found}", f"--ground-truth={truth}", "--tiou=0.5"]
     assert cli.main(flags) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[-1].split() == ["mAP", "66.67", "66.67"]
+    assert printed.out.splitlines()[-2].split() == ["mAP", "66.67", "66.67"]
     assert "1 Ambiguous action left out" in printed.err
     assert cli.main([*flags, "--rule=thumos14-kit"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[-1].split() == ["mAP", "100.00", "100.00"]
+    assert printed.out.splitlines()[-2].split() == ["mAP", "100.00", "100.00"]
     assert printed.err == ""
 
 

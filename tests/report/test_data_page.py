@@ -89,7 +89,12 @@ def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_pat
 def test_without_output_only_the_statistics_are_printed(data_dir, tmp_path):
     result = run(data_dir / "videos" / "rgb", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "--output FILE.html writes a page" in result.stdout.splitlines()[-1]
+    *_, page, following = result.stdout.splitlines()
+    assert "--output FILE.html writes a page" in page
+    assert following == (
+        f"next, train: afsd train --config=videos --config.data.data_dir={data_dir} "
+        "--workdir=runs/first"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

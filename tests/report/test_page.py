@@ -316,7 +316,7 @@ def test_keys_step_play_and_zoom(page):
 def test_keys_mean_what_they_always_do_where_a_control_has_the_focus(page):
     page.locator("#threshold").focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator("#value").inner_text() == "0.11"
+    assert page.locator("#value").inner_text() == "0.31"
     page.get_by_role("checkbox", name="jump").focus()
     page.keyboard.press(" ")
     assert not page.get_by_role("checkbox", name="jump").is_checked()

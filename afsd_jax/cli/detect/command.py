@@ -43,19 +43,29 @@ input; 141 the program that read the printed lines has ended.{MEMORY}"""
 
 AUTO = "auto"  # thresholds of the checkpoint
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
+NO_CHECKPOINT = (
+    "--checkpoint is missing: a training run, a checkpoint folder or a PyTorch file. Without any, "
+    "afsd look VIDEO recognises 400 everyday actions, and afsd train learns your own "
+    "(docs/own_videos.md)"
+)
 
 
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     videos = "videos, folders of videos, .npy files; -: a video on standard input"
     add("videos", nargs="*", type=Path, metavar="VIDEO", help=videos)
-    add("--checkpoint", required=True, help="checkpoint folder or PyTorch file")
-    add("--output", type=Path, help="JSON file to write; with --format: folder to write to")
+    add("--checkpoint", help="training run, checkpoint folder or PyTorch file")
+    output = (
+        "file to write: .json (all detections), or .csv, .html, .srt, .vtt, .png (those shown); "
+    )
+    output += "with --format: folder to write to; without it a table is printed"
+    add("--output", type=Path, help=output)
     formats = "write files for each video: some of json,csv,vtt,srt,html,png"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
     least = (
-        "least score to show (default: 0.1), or auto: for each class the threshold of the best F1, "
-        "as measured by afsd evaluate --calibrate; JSON files hold all detections"
+        "least score to show, or auto: for each class the threshold of the best F1, as measured by "
+        "afsd evaluate --calibrate (default: auto if it was measured, else 0.3); JSON files hold "
+        "all detections"
     )
     add("--min-score", type=_share_or_auto, metavar="SCORE", help=least)
     top_k = "show only the K best detections of a video; JSON files hold all detections"
@@ -105,6 +115,8 @@ def run(args: Namespace) -> int:
     (check_output_file if args.formats is None else check_output_folder)(args.output)
     check_output_file(args.report)
     check_output_folder(args.subtitles)
+    if args.checkpoint is None:
+        raise UserError(NO_CHECKPOINT)
     if args.checkpoint == "kinetics":
         raise UserError(
             "--checkpoint kinetics: these weights are no detector; use afsd look, or give a folder "

@@ -19,7 +19,14 @@ from afsd_jax.cli.detect.video_list import (
     VideoList,
     every_nth,
 )
-from afsd_jax.cli.printing import print_damaged, print_failed, print_written
+from afsd_jax.cli.printing import (
+    counted,
+    print_damaged,
+    print_failed,
+    print_table,
+    print_text,
+    print_written,
+)
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.detection.detector import Detector, load_detector
 from afsd_jax.detection.pipeline import VideoResult
@@ -100,7 +107,8 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
         classes = sorted({label.label for label in scores.values()})
     check_labels(options.selection.labels, sorted(classes))
     selection = options.selection._replace(classes=classes)
-    if options.auto_threshold:
+    measured = detector.checkpoints[0].calibration is not None
+    if options.auto_threshold or (options.default_threshold and measured):
         selection = with_own_thresholds(selection, detector)
 
     videos: VideoList
@@ -112,7 +120,8 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     if options.data_dir:
         check_outputs(options, names)
     folder = results_folder(options, selection)
-    with_thumbnails = folder.shows_frames if folder else bool(options.report)
+    page = options.report or (options.output and options.output.suffix == ".html")
+    with_thumbnails = folder.shows_frames if folder else bool(page)
     find = detector.detect_sources
     failed = list(options.unreadable)
     return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails, failed)
@@ -167,11 +176,17 @@ def write_detections(job: Job, options: DetectOptions) -> int:
     reports = list(job.reports(job.names))
     if not reports:
         raise UserError(job.failed[0])
-    if options.output is None:  # the detections in a pipe's video were printed
+    if options.output is None and options.piped:  # the detections were printed
         print_damaged({report.track.name: report.damaged for report in reports if report.damaged})
         return 0
-    write_results(reports, options.output, options.report, options.subtitles, job.selection)
-    return print_written(options.output, reports, job.failed)
+    outputs = options.output, options.report, options.subtitles
+    write_results(reports, *outputs, job.selection)
+    if not any(outputs):
+        print_table(reports, job.selection)
+    written = [path for path in outputs[:2] if path]
+    if options.subtitles:
+        written += [options.subtitles / f"{report.track.name}.srt" for report in reports]
+    return print_written(written, reports, job.selection, job.failed)
 
 
 def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int:
@@ -211,7 +226,9 @@ def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int
     if not done:
         raise UserError(job.failed[0])
     count = folder.finish([name for name in names if name in done])
-    print(f"{folder.combined}: {count} detections in {len(done)} videos")
+    print_text(f"{folder.combined}: {counted(count, 'detection')} in {counted(len(done), 'video')}")
+    if folder.index:
+        print_text(f"{folder.index}: a list of the videos' pages; open it in a browser")
     print_damaged(damaged)
     return print_failed(job.failed)
 

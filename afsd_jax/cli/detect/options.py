@@ -14,7 +14,7 @@ from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.results.writers import Selection
+from afsd_jax.results.writers import FORMATS, Selection
 
 PIPE = Path("-")  # stands for standard input
 PIPE_NAME = "stdin"  # name of its video
@@ -54,6 +54,7 @@ class DetectOptions:
       subtitles: folder to write subtitles to.
       selection: which detections people are shown.
       auto_threshold: whether its minimum scores are those kept with the checkpoint.
+      default_threshold: whether they are, if the checkpoint keeps any.
       beam_options: pipeline options of Apache Beam.
       compilation_cache: folder for compiled programs, for Beam's workers.
     """
@@ -83,6 +84,7 @@ class DetectOptions:
     subtitles: Path | None
     selection: Selection
     auto_threshold: bool
+    default_threshold: bool
     beam_options: Any
     compilation_cache: str | None
 
@@ -107,6 +109,7 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
             "piped": piped,
             "selection": Selection(least, args.top_k, args.labels),
             "auto_threshold": auto,
+            "default_threshold": args.min_score is None and not piped and not args.flow_checkpoint,
             "beam_options": beam_options(args.beam_options),
             "compilation_cache": os.environ.get(COMPILATION_CACHE),
         }
@@ -123,8 +126,6 @@ def check_flags(args: argparse.Namespace) -> None:
     if PIPE in args.videos:
         _check_pipe(args)
     else:
-        if args.output is None:
-            raise UserError("give --output, the file or folder to write to; see --help")
         if bool(args.videos) == bool(args.data_dir):
             raise UserError("give either videos or --data-dir; see --help")
     if isinstance(args.min_score, str) and args.flow_checkpoint:
@@ -132,6 +133,8 @@ def check_flags(args: argparse.Namespace) -> None:
     if args.beam_options is not None and args.formats is None:
         raise UserError("--beam-options: needs --format, which writes files for each video")
     if args.formats is not None:
+        if args.output is None:
+            raise UserError("--format: also give --output, the folder to write to")
         for option, name in (("report", "html"), ("subtitles", "srt")):
             if getattr(args, option):
                 raise UserError(f"--{option}: not with --format, which also writes {name} files")
@@ -145,8 +148,6 @@ def _check_pipe(args: argparse.Namespace) -> None:
     for name in _NOT_OF_PIPE:
         if getattr(args, name) is not None:
             raise UserError(f"--{name.replace('_', '-')}: not with -, a video on standard input")
-    if args.formats is not None and args.output is None:
-        raise UserError("--format: also give --output, the folder to write to")
 
 
 def check_arrays(options: DetectOptions) -> None:
@@ -178,9 +179,22 @@ def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
     flow = [options.flow_dir / path.name for path in options.videos] if options.flow_dir else []
     read = [options.checkpoint, options.flow_checkpoint, options.durations, options.video_scores]
     files.check_apart(outputs, [*options.videos, *flow, *read, options.ground_truth])
+    if options.formats is None and options.output is not None:
+        _check_suffix(options.output, len(names))
     for path in outputs:
         if path is not None and path.parent.is_dir():
             files.check_output_file(path)
+
+
+def _check_suffix(output: Path, num_videos: int) -> None:
+    if output.suffix.removeprefix(".") not in FORMATS:
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        raise UserError(f"--output {output}: the name must end in one of {endings}")
+    if num_videos > 1 and output.suffix not in (".json", ".html"):
+        raise UserError(
+            f"--output {output}: holds one video, not {num_videos}; for a file of each give "
+            f"--format {output.suffix[1:]} and a folder as --output"
+        )
 
 
 def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:

@@ -46,15 +46,15 @@ class ResultsFolder:
         self.folder, self._selection = folder, selection
         self.combined = folder / f"detections{part}.json"
         self._lock = f"{locks.NAME}{part}"
-        self._index = folder / f"index{part}.html" if "html" in formats else None
+        self.index = folder / f"index{part}.html" if "html" in formats else None
         self._formats = [name for name in formats if name != "json"]
         self.shows_frames = "html" in formats
 
     def files(self, names: Sequence[str]) -> Iterator[Path]:
         """Yields every file that detecting in these videos writes."""
         yield self.combined
-        if self._index:
-            yield self._index
+        if self.index:
+            yield self.index
         for name in names:
             yield self._json(name)
             yield from self._for_people(name)
@@ -114,9 +114,9 @@ class ResultsFolder:
         Raises:
           UserError: a file cannot be written.
         """
-        if self._index:
-            with naming_failure(self._index):
-                self._write_index(self._index, names)
+        if self.index:
+            with naming_failure(self.index):
+                self._write_index(self.index, names)
         return join_predictions(self.combined, {name: self._json(name) for name in names})
 
     def _write_index(self, path: Path, names: Sequence[str]) -> None:

@@ -157,7 +157,7 @@ def test_ends_cannot_be_averaged_before_the_video_ends(folder, monkeypatch, capf
         (["-", "--shard=1/2"], "--shard: not with -, a video on standard input"),
         (["-", "--video-scores=x.json"], "--video-scores: not with -"),
         (["-", "--format=csv"], "--format: also give --output"),
-        (["x.mp4"], "give --output"),
+        (["x.mp4", "--format=csv"], "--format: also give --output"),
         (["-", "--data-dir=x"], "--data-dir: not with -"),
         (["-", "--checkpoint=kinetics"], "use afsd look"),
     ],

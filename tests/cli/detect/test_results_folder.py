@@ -77,6 +77,57 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_without_output_a_table_is_printed(folder, run, tmp_path):
+    output, video = tmp_path / "a.json", folder / "in" / "a.mp4"
+    assert run(video, f"--output={output}")[0] == 0
+    (found,) = read_predictions(output).values()
+    shown = [d for d in found if d.score >= 0.06]
+    code, printed, _ = run(video, "--min-score=0.06")
+    assert code == 0
+    name, header, *rows, last = printed.splitlines()
+    assert (name, header.split()) == ("a", ["class", "start", "(s)", "end", "(s)", "score"])
+    assert last == f"{len(shown)} actions with a score of at least 0.06 in 1 video"
+    hidden = len(shown) - len(rows[:20])
+    if hidden:
+        assert rows.pop() == f"… and {hidden} more; --output FILE.csv writes all"
+    for row, detection in zip(rows, shown, strict=False):
+        label, *numbers = row.rsplit(maxsplit=3)
+        assert label == detection.label
+        expected = detection.start_s, detection.end_s, detection.score
+        assert [float(n) for n in numbers] == pytest.approx(expected, abs=6e-3)
+    assert run(video)[1].splitlines()[-1].endswith("with a score of at least 0.3 in 1 video")
+
+
+def test_the_suffix_of_the_output_is_its_format(folder, run, tmp_path):
+    video, videos = folder / "in" / "a.mp4", folder / "in"
+    for suffix in FORMATS:
+        output = tmp_path / f"a.{suffix}"
+        code, printed, _ = run(video, f"--output={output}", "--min-score=0.06")
+        assert code == 0
+        assert f"{output}: " in printed
+        assert " in 1 video\n" in printed
+    assert len(rows_of(tmp_path / "a.csv")) == len(
+        [d for d in read_predictions(tmp_path / "a.json")["a"] if d.score >= 0.06]
+    )
+    assert "-->" in (tmp_path / "a.srt").read_text()
+    assert (tmp_path / "a.vtt").read_text().startswith("WEBVTT")
+    assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    code, _, error = run(videos, f"--output={tmp_path / 'all.csv'}")
+    assert code == REFUSED
+    assert "all.csv: holds one video, not 3; for a file of each give --format csv" in error
+    code, _, error = run(videos, f"--output={tmp_path / 'all.xlsx'}")
+    assert code == REFUSED
+    assert "all.xlsx: the name must end in one of .json, .csv" in error
+
+
+def test_without_checkpoint_the_choice_is_named(capsys):
+    assert cli.main(["detect", "a.mp4"]) == REFUSED
+    error = capsys.readouterr().err
+    assert "afsd look VIDEO" in error
+    assert "afsd train" in error
+
+
 def test_every_format_is_written_for_every_video(folder, run, tmp_path):
     out = tmp_path / "out"
     least = 0.06
@@ -204,7 +255,7 @@ DAMAGED = (
 
 def test_damaged_results_are_made_anew_and_never_read(folder, run, tmp_path):
     out = tmp_path / "out"
-    given = folder / "in", f"--output={out}", "--format=csv,html,srt"
+    given = folder / "in", f"--output={out}", "--format=csv,html,srt", "--min-score=0.06"
     assert run(*given)[0] == 0
     whole = {path.name: path.read_bytes() for path in out.iterdir()}
     for damage, suffixes in zip(DAMAGES.values(), DAMAGED, strict=True):
