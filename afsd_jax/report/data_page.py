@@ -142,9 +142,7 @@ def _classes(
             "color": colors[name],
             "count": f"{counts[label]:,}",
             "share": 100 * counts[label] / most,
-            "hint": ", ".join(
-                f"{split}: {np.sum(part.labels == label):,}" for split, part in splits.items()
-            ),
+            "splits": [f"{np.sum(part.labels == label):,}" for part in splits.values()],
             "lengths": summary.length_range(total.lengths_s[total.labels == label]),
         }
         for label, name in enumerate(names)

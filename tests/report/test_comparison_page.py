@@ -76,7 +76,7 @@ def test_what_only_one_finds_is_listed_and_drawn(page):
         [f"{HOSTILE} · <b>B</b>", "a"],
         ["fly · <b>B</b>", "quiet <b>"],
     ]
-    assert page.locator("dialog canvas").is_visible()
+    page.locator("dialog canvas").wait_for(state="visible")
     page.keyboard.press("Escape")
     page.locator(".tious label", has_text="0.7").click()
     assert texts(page, "found")[1:3] == ["found by <b>B</b> only 1", "found by A only 0"]

@@ -107,7 +107,7 @@ def test_a_miss_in_a_video_without_file_is_named_and_drawn(page):
     page.locator("#gains .bar-row", has_text="missed").click()
     assert cases(page) == [("fly\nquiet <b>", "0:10.0", "–")]
     assert page.locator("dialog video").is_hidden()
-    assert page.locator("dialog canvas").is_visible()
+    page.locator("dialog canvas").wait_for(state="visible")
     assert page.locator(".why").inner_text() == "Not found: no detection comes near."
     page.keyboard.press("Escape")
     assert page.locator("dialog").is_hidden()
