@@ -31,7 +31,9 @@ TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, n
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of videos")
-    add("--output", type=Path, help="JSON file of detections to write")
+    output = "file of detections to write: .json, .html, or for one video .csv, .srt, .vtt, .png; "
+    output += "without any file a table is printed"
+    add("--output", type=Path, help=output)
     add("--report", type=Path, help="HTML page to write")
     add("--subtitles", type=Path, help="folder in which to write one .srt per video")
     scores = "JSON file to write with each video's class scores, for afsd detect --video-scores"
@@ -57,15 +59,17 @@ def run(args: Namespace) -> int:
     check_output_file(args.write_video_scores)
     check_output_folder(args.subtitles)
     set_up_process()
-    from afsd_jax.cli.printing import print_table, print_written
     from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.cli.video_files import video_files
+    from afsd_jax.cli.video_outputs import VideoOutputs
     from afsd_jax.data.decode.video_reader import stated_duration
     from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.io.video_scores import write_video_scores
-    from afsd_jax.results.writers import Selection, write_results
+    from afsd_jax.results.writers import Selection
 
     videos, failed = video_files(args.videos)
+    outputs = VideoOutputs(args.output, args.report, args.subtitles)
+    outputs.check_format(len(videos), "give a name that ends in .json or .html")
     if args.write_video_scores:
         check_names(videos)
     recognizer = Recognizer(args.size)
@@ -77,7 +81,7 @@ def run(args: Namespace) -> int:
         for path, stated_s in zip(videos, stated, strict=True):
             name = video_name(path)
             bar.set_description_str(printable(name), refresh=False)
-            sampling = path, stated_s, args.fps, args.size, bool(args.report)
+            sampling = path, stated_s, args.fps, args.size, outputs.show_frames
             try:
                 report, scores[name] = recognize(recognizer, *sampling, args.threshold, bar)
             except UserError as error:  # one video must not cost the others
@@ -86,15 +90,10 @@ def run(args: Namespace) -> int:
                 reports.append(report)
     if not reports:
         raise UserError(failed[0])
-    selection = Selection(classes=recognizer.class_names)
-    write_results(reports, args.output, args.report, args.subtitles, selection, TITLE)
     if args.write_video_scores:
         write_video_scores(args.write_video_scores, recognizer.class_names, scores)
-    selection = selection._replace(min_score=args.threshold)
-    if args.output is None and args.report is None:
-        print_table(reports, selection)
-    written = [path for path in (args.output, args.report) if path]
-    code = print_written(written, reports, selection, failed)
+    selection = Selection(args.threshold, classes=recognizer.class_names)
+    code = outputs.write(reports, selection, failed, TITLE)
     print("next, a detector of your own actions: docs/own_videos.md")
     return code
 

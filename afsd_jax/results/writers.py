@@ -80,19 +80,19 @@ def write_results(
       UserError: a file cannot be written.
     """
     selection = selection or Selection()
-    if output and output.suffix not in (".json", ".html"):
-        (video,) = videos
-        write_shown(output, video, selection)
-    elif output and output.suffix == ".json":
+    shown = [selection.shown(video) for video in videos]
+    if output and output.suffix == ".json":
         detections = {video.track.name: video.track.detections for video in videos}
         damaged = {video.track.name: video.damaged for video in videos if video.damaged}
         data = {"damaged": damaged} if damaged else None
         write_predictions(output, detections, external_data=data)
-    shown = [selection.shown(video) for video in videos]
-    for page in (output if output and output.suffix == ".html" else None, report):
-        if page:
-            min_score, classes = selection.min_score, selection.classes
-            write_page(page, shown, title=title, min_score=min_score, labels=classes)
+    elif output and output.suffix == ".html":
+        _write_page(output, shown, selection, title)
+    elif output:
+        (video,) = videos
+        write_shown(output, video, selection)
+    if report:
+        _write_page(report, shown, selection, title)
     if subtitles:
         for track in (video.track for video in shown):
             path = subtitles / f"{track.name}.srt"
@@ -112,10 +112,16 @@ def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8", newline="")
     elif path.suffix == ".html":
-        title, min_score = f"{TITLE} in {video.track.name}", selection.min_score
-        write_page(path, [video], title=title, min_score=min_score, labels=selection.classes)
+        _write_page(path, [video], selection, f"{TITLE} in {video.track.name}")
     elif path.suffix == ".png":
         track = video.track._replace(detections=detections)
         draw_timeline(path, [track], min_score=0.0, labels=selection.classes)
     else:
         write_subtitles(path, detections, 0.0, video.track.duration_s)
+
+
+def _write_page(
+    path: Path, videos: Sequence[VideoReport], selection: Selection, title: str
+) -> None:
+    min_score, classes = selection.min_score, selection.classes
+    write_page(path, videos, title=title, min_score=min_score, labels=classes)

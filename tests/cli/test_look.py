@@ -78,6 +78,7 @@ def test_page_and_console_say_that_it_is_a_baseline_and_not_afsd(folder, browser
     page = browser.new_page()
     page.goto((folder / "page.html").as_uri())
     assert "a baseline without learnt boundaries, not AFSD" in page.locator("h1").inner_text()
+    assert page.locator("#value").inner_text() == "0.10", "not the threshold"
     first = page.locator("article").first
     assert first.locator("img").count() == 8
     assert first.locator("tbody tr").count() >= 1
@@ -139,6 +140,24 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
     assert lines[-1].startswith("error: ")
     assert message in lines[-1]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "output", "message"),
+    [
+        ("a", "x.xlsx", "--output x.xlsx: the name must end in one of .json, .csv"),
+        ("ab", "x.csv", "--output x.csv: holds one video, not 2; give a name that ends in .json"),
+    ],
+)
+def test_an_output_that_cannot_hold_the_videos_is_refused(
+    tmp_path, monkeypatch, capsys, tiny, names, output, message
+):
+    monkeypatch.chdir(tmp_path)
+    videos = [str(shutil.copy(tiny, f"{name}.mp4")) for name in names]
+    assert cli.main(["look", *videos, f"--output={output}"]) == REFUSED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not Path(output).exists()
 
 
 def test_a_missing_package_is_one_line_with_the_pip_command(tmp_path, monkeypatch, capsys, tiny):

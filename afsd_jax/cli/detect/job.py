@@ -19,14 +19,7 @@ from afsd_jax.cli.detect.video_list import (
     VideoList,
     every_nth,
 )
-from afsd_jax.cli.printing import (
-    counted,
-    print_damaged,
-    print_failed,
-    print_table,
-    print_text,
-    print_written,
-)
+from afsd_jax.cli.printing import counted, print_damaged, print_failed, print_text
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.detection.detector import Detector, load_detector
 from afsd_jax.detection.pipeline import VideoResult
@@ -37,7 +30,7 @@ from afsd_jax.io import fingerprint
 from afsd_jax.io.names import video_name
 from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
-from afsd_jax.results.writers import Selection, write_results
+from afsd_jax.results.writers import Selection
 from afsd_jax.types import VideoLabel
 from afsd_jax.version import VERSION
 
@@ -120,8 +113,7 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     if options.data_dir:
         check_outputs(options, names)
     folder = results_folder(options, selection)
-    page = options.report or (options.output and options.output.suffix == ".html")
-    with_thumbnails = folder.shows_frames if folder else bool(page)
+    with_thumbnails = folder.shows_frames if folder else options.outputs.show_frames
     find = detector.detect_sources
     failed = list(options.unreadable)
     return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails, failed)
@@ -179,14 +171,7 @@ def write_detections(job: Job, options: DetectOptions) -> int:
     if options.output is None and options.piped:  # the detections were printed
         print_damaged({report.track.name: report.damaged for report in reports if report.damaged})
         return 0
-    outputs = options.output, options.report, options.subtitles
-    write_results(reports, *outputs, job.selection)
-    if not any(outputs):
-        print_table(reports, job.selection)
-    written = [path for path in outputs[:2] if path]
-    if options.subtitles:
-        written += [options.subtitles / f"{report.track.name}.srt" for report in reports]
-    return print_written(written, reports, job.selection, job.failed)
+    return options.outputs.write(reports, job.selection, job.failed)
 
 
 def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int:

@@ -12,9 +12,10 @@ from afsd_jax.cli.arguments import beam_options
 from afsd_jax.cli.detect.results_folder import ResultsFolder
 from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
+from afsd_jax.cli.video_outputs import VideoOutputs
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
-from afsd_jax.results.writers import FORMATS, Selection
+from afsd_jax.results.writers import Selection
 
 PIPE = Path("-")  # stands for standard input
 PIPE_NAME = "stdin"  # name of its video
@@ -87,6 +88,11 @@ class DetectOptions:
     default_threshold: bool
     beam_options: Any
     compilation_cache: str | None
+
+    @property
+    def outputs(self) -> VideoOutputs:
+        """The files for all videos, without `formats`."""
+        return VideoOutputs(self.output, self.report, self.subtitles)
 
 
 def read_options(args: argparse.Namespace) -> DetectOptions:
@@ -169,32 +175,17 @@ def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
       names: names of the videos to detect in.
     """
     folder = results_folder(options, options.selection)
-    outputs: list[Path | None]
-    if folder:
-        outputs = list(folder.files(names))
-    else:
-        outputs = [options.output, options.report]
-        if options.subtitles:
-            outputs += [options.subtitles / f"{name}.srt" for name in names]
+    outputs = list((folder or options.outputs).files(names))
     flow = [options.flow_dir / path.name for path in options.videos] if options.flow_dir else []
     read = [options.checkpoint, options.flow_checkpoint, options.durations, options.video_scores]
     files.check_apart(outputs, [*options.videos, *flow, *read, options.ground_truth])
-    if options.formats is None and options.output is not None:
-        _check_suffix(options.output, len(names))
+    if not folder and options.output:
+        suffix = options.output.suffix[1:]
+        remedy = f"for a file of each give --format {suffix} and a folder as --output"
+        options.outputs.check_format(len(names), remedy)
     for path in outputs:
-        if path is not None and path.parent.is_dir():
+        if path.parent.is_dir():
             files.check_output_file(path)
-
-
-def _check_suffix(output: Path, num_videos: int) -> None:
-    if output.suffix.removeprefix(".") not in FORMATS:
-        endings = ", ".join(f".{name}" for name in FORMATS)
-        raise UserError(f"--output {output}: the name must end in one of {endings}")
-    if num_videos > 1 and output.suffix not in (".json", ".html"):
-        raise UserError(
-            f"--output {output}: holds one video, not {num_videos}; for a file of each give "
-            f"--format {output.suffix[1:]} and a folder as --output"
-        )
 
 
 def check_labels(labels: Sequence[str] | None, known: Sequence[str]) -> None:
