@@ -33,6 +33,8 @@ def run(args: Namespace) -> None:
         print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")
     folder = data.folder.resolve()
     dataset, stream = folder.parts[-3:-1]
+    if (dataset, stream) == ("videos", "flow"):  # which has no configuration
+        return
     config = "anet" if dataset == "activitynet" else dataset
     config += ":flow" if stream == "flow" else ""
     fields = f"--config={config}", f"--config.data.data_dir={folder.parents[2]}"

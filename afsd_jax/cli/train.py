@@ -61,13 +61,15 @@ def run(args: Namespace) -> int:
     joined = distributed.join(args.coordinator, args.num_processes, args.process_id, os.environ)
     if joined:
         print(joined, file=sys.stderr)
+    import jax
+
     from afsd_jax.training.loop import train
     from afsd_jax.training.run_identity import Allowed
 
     allowed = Allowed(allowed_names, args.allow_changed_data)
     with distributed.noticing_loss():
         code = train(config, args.workdir, args.profile, allowed)
-    if code == 0 and not args.process_id:
+    if code == 0 and jax.process_index() == 0:
         print_text(f"{args.workdir / 'report.html'}: how the run went; open it in a browser")
         print_next("detect", "afsd", "detect", "--checkpoint", args.workdir, "VIDEO")
     return code

@@ -77,7 +77,9 @@ def test_two_processes_are_one_run_and_outlive_the_death_of_one(data, tmp_path):
     outputs = finish(start(data, together, train__steps=last + 2))
     assert "process 0 of 2, 1 of 2 devices" in outputs[0][1]
     assert "parameters learn" in outputs[0][0]
-    assert "parameters learn" not in outputs[1][0], "only the first process speaks of the run"
+    assert "next, detect: afsd detect" in outputs[0][0]
+    for text in ("parameters learn", "next, detect"):
+        assert text not in outputs[1][0], "only the first process speaks of the run"
     assert [record["step"] for record in records(together)] == list(range(1, last + 3))
     assert checkpoint.read(together / "checkpoints").step == last + 2
     # Each wrote its share of the optimiser's state.
