@@ -57,7 +57,7 @@ def run(args: Namespace) -> None:
         if weights.kind == "detector":
             print_next("detect", "afsd", "detect", "--checkpoint", args.output, "VIDEO")
         else:
-            print(f"next, train with this trunk: --config.train.init_from={args.output}")
+            print_next("train with this trunk", f"--config.train.init_from={args.output}")
 
 
 def summary(weights: "LoadedWeights") -> list[str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afsd_jax.cli.printing import print_list, print_text
+from afsd_jax.cli.printing import counted, print_list, print_text
 from afsd_jax.data.annotations import Annotations, read_annotations, split_name
 from afsd_jax.evaluation import AMBIGUOUS, BENCHMARKS, without_ambiguous
 from afsd_jax.io import thumos14_kit
@@ -122,7 +122,7 @@ def read_truth(path: Path, rule: str) -> tuple[Annotations, list[str]]:
         return kit, []
     clear = without_ambiguous(kit)
     left_out = sum(len(kit[name].actions) - len(clear[name].actions) for name in kit)
-    note = f"{path}: {_count(left_out, 'Ambiguous action')} left out; see the rule thumos14-kit"
+    note = f"{path}: {counted(left_out, 'Ambiguous action')} left out; see the rule thumos14-kit"
     return clear, [note] if left_out else []
 
 
@@ -150,7 +150,7 @@ def choose_truth(annotated: Annotations, subset: str | None, usual: str, path: P
             wanted = other
         elif other:
             notes.append(
-                f"{path} has the subset {wanted!r} and, for {_count(present[other], 'video')}, "
+                f"{path} has the subset {wanted!r} and, for {counted(present[other], 'video')}, "
                 f"{other!r}; only {wanted!r} counts"
             )
         chosen = choose_subset(annotated, wanted, path)
@@ -159,11 +159,11 @@ def choose_truth(annotated: Annotations, subset: str | None, usual: str, path: P
     found = {name: _findable(video) for name, video in chosen.items()}
     short, late, cut = (sum(counts[i] for _, counts in found.values()) for i in range(3))
     if short:
-        notes.append(f"{_count(short, 'true action')} without length: left out")
+        notes.append(f"{counted(short, 'true action')} without length: left out")
     if late:
-        notes.append(f"{_count(late, 'true action')} after the end of the video: left out")
+        notes.append(f"{counted(late, 'true action')} after the end of the video: left out")
     if cut:
-        notes.append(f"{_count(cut, 'true action')} beyond the end of the video: cut there")
+        notes.append(f"{counted(cut, 'true action')} beyond the end of the video: cut there")
     videos = {name: video for name, (video, _) in found.items()}
     return Truth(videos, notes, frozenset(annotated.keys() - chosen.keys()))
 
@@ -200,7 +200,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
         near = _alike(foreign.keys() - truth.others, silent)
         lines.append(
             f"{len(foreign)} of {len(predicted)} videos with predictions are not in the ground "
-            f"truth's subset; their {_count(sum(foreign.values()), 'prediction')} do not count"
+            f"truth's subset; their {counted(sum(foreign.values()), 'prediction')} do not count"
             + (f" ({elsewhere} of these videos are in its other subsets)" if elsewhere else "")
             + (f": {near}" if near else "")
         )
@@ -208,7 +208,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
         actions = sum(len(truth.videos[name].actions) for name in silent)
         lines.append(
             f"there are no predictions for {len(silent)} of {len(truth.videos)} videos: their "
-            f"{_count(actions, 'action')} count as missed: {_listed(map(repr, silent))}"
+            f"{counted(actions, 'action')} count as missed: {_listed(map(repr, silent))}"
         )
     known = {action.label for video in truth.videos.values() for action in video.actions}
     known.discard(AMBIGUOUS)
@@ -217,7 +217,7 @@ def mismatches(truth: Truth, found: DetectionColumns) -> list[str]:
     strange = {label: n for label, n in counts.items() if label not in known}
     if strange:
         lines.append(
-            f"{_count(sum(strange.values()), 'prediction')} with labels that the ground truth "
+            f"{counted(sum(strange.values()), 'prediction')} with labels that the ground truth "
             f"does not have do not count: {_with_nearest(strange, known, strange)}"
         )
     return lines
@@ -247,7 +247,3 @@ def _listed(texts: Iterable[str], count: int | None = None) -> str:
     texts = list(texts)
     more = (len(texts) if count is None else count) - SHOWN
     return ", ".join(texts[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -53,9 +53,9 @@ def print_written(
     Returns:
       The exit code: 1 if videos failed, else 0.
     """
+    count = sum(len(video.track.detections) for video in videos)
+    all_of_them = f"{counted(count, 'detection')} in {counted(len(videos), 'video')}"
     for path in paths:
-        count = sum(len(video.track.detections) for video in videos)
-        all_of_them = f"{counted(count, 'detection')} in {counted(len(videos), 'video')}"
         print_text(f"{path}: {_USES.get(path.suffix, all_of_them)}")
     print_found(videos, selection)
     print_damaged({video.track.name: video.damaged for video in videos if video.damaged})

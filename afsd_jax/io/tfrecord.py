@@ -14,5 +14,4 @@ def masked(checksum: int) -> bytes:
 def record(content: bytes) -> bytes:
     """Returns a whole record: the length of its content, the content, and a checksum of each."""
     length = struct.pack("<Q", len(content))
-    sums = (masked(google_crc32c.value(part)) for part in (length, content))
-    return length + next(sums) + content + next(sums)
+    return b"".join(part + masked(google_crc32c.value(part)) for part in (length, content))
