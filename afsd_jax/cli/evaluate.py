@@ -90,7 +90,7 @@ def run(args: Namespace) -> int:
     if args.calibrate:
         from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
 
-        calibrate_checkpoint(evaluated, args.split or "test")
+        calibrate_checkpoint(evaluated, args.split or "test", analysed)
     if analysed:
         from afsd_jax.cli.evaluation_outputs import outputs_of, write
 

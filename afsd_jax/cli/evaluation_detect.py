@@ -1,15 +1,13 @@
 """Detects in a prepared split, for `afsd evaluate --checkpoint`."""
 
-import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from afsd_jax.cli.detect.job import open_job, print_metrics
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.data.annotations import Annotations
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import tious_of
-from afsd_jax.results.writers import Selection
 from afsd_jax.types import AnnotatedVideo, Detection
 from afsd_jax.weights.loading import step_folder
 
@@ -45,11 +43,7 @@ def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Dete
     Raises:
       UserError: the checkpoint or the data set cannot be read, or every video failed.
     """
-    fields: dict[str, Any] = {field.name: None for field in dataclasses.fields(DetectOptions)}
-    fields |= {"videos": [], "unreadable": [], "piped": False}
-    fields |= {"selection": Selection(), "auto_threshold": False}
-    fields |= {"checkpoint": str(checkpoint), "data_dir": data_dir, "split": split}
-    job = open_job(DetectOptions(**fields))
+    job = open_job(DetectOptions(str(checkpoint), data_dir=data_dir, split=split))
     print_metrics(job.detector)
     truth: Annotations = {}
     found: dict[str, list[Detection]] = {}

@@ -11,11 +11,12 @@ from afsd_jax.diagnosis.calibration import calibrate
 from afsd_jax.diagnosis.evaluation_report import view_of
 from afsd_jax.diagnosis.operating_points import find_operating_points
 from afsd_jax.errors import UserError
-from afsd_jax.evaluation import tabulate
+from afsd_jax.evaluation import match, tabulate
 from afsd_jax.io.files import atomic_write, write_json
 from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibration
 
 NAME = "evaluation"  # of the files in a folder
+_CALIBRATED_TIOU = 0.5
 
 
 def outputs_of(
@@ -34,12 +35,15 @@ def outputs_of(
     return {name: path for name, path in files.items() if path}
 
 
-def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
-    """Keeps thresholds and a map of scores with the checkpoint that detected.
+def calibrate_checkpoint(
+    evaluated: Evaluated, split: str, diagnosis: Diagnosis | None = None
+) -> None:
+    """Keeps thresholds and a map of scores, at tIoU 0.5, with the checkpoint that detected.
 
     Args:
       evaluated: its detections and the ground truth.
       split: name of the split.
+      diagnosis: the analysis of `evaluated`, if it is known.
 
     Raises:
       UserError: the checkpoint is no folder, nothing that it detects is right, or the file cannot
@@ -49,8 +53,13 @@ def calibrate_checkpoint(evaluated: Evaluated, split: str) -> None:
         raise UserError(
             "--calibrate: needs a checkpoint folder; a PyTorch file cannot store thresholds"
         )
-    tables = tabulate(evaluated.truth, evaluated.found)
-    operating, calibration = find_operating_points(tables), calibrate(tables)
+    if diagnosis and diagnosis.operating.tiou == _CALIBRATED_TIOU:
+        operating, calibration = diagnosis.operating, diagnosis.calibration
+    else:
+        tables = tabulate(evaluated.truth, evaluated.found)
+        (matched,) = match(tables, (_CALIBRATED_TIOU,))
+        operating = find_operating_points(tables, _CALIBRATED_TIOU, matched=matched)
+        calibration = calibrate(tables, _CALIBRATED_TIOU, matched)
     if math.isnan(operating.overall.threshold):
         raise UserError(f"no detection is right at tIoU {operating.tiou:g}: nothing to calibrate")
     thresholds = {

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from afsd_jax.cli.printing import print_table, print_written
 from afsd_jax.errors import UserError
 from afsd_jax.report.page import VideoReport
-from afsd_jax.results.writers import FORMATS, TITLE, Selection, write_results
+from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.writers import TITLE, Selection, write_results
 
 
 class VideoOutputs(NamedTuple):

@@ -17,7 +17,8 @@ from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.timeline import timeline_figure
 from afsd_jax.report.tracks import MIN_SCORE, Track, classes_of
 from afsd_jax.results.clips import DetectedVideo, write_clip
-from afsd_jax.results.writers import FORMATS, TITLE, Selection, write_shown
+from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.writers import TITLE, Selection, write_shown
 from afsd_jax.types import Detection
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from afsd_jax.report.timeline import draw_timeline
 from afsd_jax.report.tracks import MIN_SCORE, strongest
 from afsd_jax.types import Detection
 
-FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
 TITLE = "Detected actions"
 
 
@@ -69,7 +68,7 @@ def write_results(
 
     Args:
       videos: the videos with their detections.
-      output: file to write; its suffix is in `FORMATS`. JSON files hold all detections, the
+      output: file to write; its suffix is one of `FORMATS`. JSON files hold all detections, the
         others those that are shown; all but JSON and HTML files hold one video. None: none.
       report: HTML page for people; None: none.
       subtitles: folder for one .srt per video; None: none.
@@ -100,7 +99,7 @@ def write_results(
 
 
 def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
-    """Writes one video's detections for people; the suffix of the path is in `FORMATS`, not json.
+    """Writes one video's detections for people; the path's suffix is one of `FORMATS`, not json.
 
     Raises:
       UserError: the file cannot be written.

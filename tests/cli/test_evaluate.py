@@ -9,7 +9,7 @@ from PIL import Image
 
 from afsd_jax import cli
 from afsd_jax.cli.evaluation_inputs import Evaluated
-from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
+from afsd_jax.cli.evaluation_outputs import analyse, calibrate_checkpoint
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo, Detection, DetectionColumns
@@ -236,6 +236,12 @@ def test_a_checkpoint_keeps_thresholds_and_what_its_scores_mean(tmp_path, capsys
     assert kept.thresholds == {"x": 0.8, "y": 0.4}
     # The right ones, at 0.4 and 0.8, are one step of the map, in their middle.
     np.testing.assert_allclose(kept.precision_at(np.array([0.3, 0.6, 0.8])), [0, 1, 1])
+    calibrate_checkpoint(evaluated, "validation", analyse(evaluated, ""))
+    assert read_calibration(tmp_path, ["x", "y", "z"]) == kept
+    # The page's analysis at another tIoU does not change at which one the checkpoint is measured.
+    strict = evaluated._replace(tious=(0.9,))
+    calibrate_checkpoint(strict, "validation", analyse(strict, ""))
+    assert read_calibration(tmp_path, ["x", "y", "z"]) == kept
 
 
 def test_only_what_is_right_somewhere_can_be_calibrated(tmp_path):

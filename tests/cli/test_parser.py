@@ -8,14 +8,12 @@ import pytest
 from afsd_jax import cli
 from afsd_jax.cli import demo, parser
 from afsd_jax.cli.config_flags import load_config
-from afsd_jax.cli.detect import command as command_of_detect
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import FLOW_METHODS, default_config, resolve
 from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import BENCHMARKS, RULES
-from afsd_jax.results import writers
 from afsd_jax.runtime import memory
 from tests.support import python
 
@@ -113,7 +111,6 @@ def test_choices_are_those_of_the_library(capsys):
         listed = refusal(capsys, command, *option.split(), "spam").rpartition("choose from")[2]
         listed = listed.partition(")")[0].replace("'", "")
         assert sorted(listed.strip().split(", ")) == sorted(names)
-    assert command_of_detect.FORMATS == writers.FORMATS
 
 
 @pytest.mark.parametrize("command", parser.COMMANDS)

@@ -17,6 +17,7 @@ from afsd_jax.cli.arguments import (
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
+from afsd_jax.results.formats import FORMATS
 
 SUMMARY = "Find the actions in videos."
 DETAILS = f"""Besides video files, this command takes frames prepared as arrays (.npy, uint8
@@ -42,7 +43,6 @@ Exit codes: 0 all went well; 1 some videos failed (they are listed) and the othe
 input; 141 the program that read the printed lines has ended.{MEMORY}"""
 
 AUTO = "auto"  # thresholds of the checkpoint
-FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
 NO_CHECKPOINT = (
     "--checkpoint is missing: a training run, a checkpoint folder or a PyTorch file. Without any, "
     "afsd look VIDEO recognises 400 everyday actions, and afsd train learns your own "
@@ -60,7 +60,7 @@ def add_flags(parser: ArgumentParser) -> None:
     )
     output += "with --format: folder to write to; without it a table is printed"
     add("--output", type=Path, help=output)
-    formats = "write files for each video: some of json,csv,vtt,srt,html,png"
+    formats = f"write files for each video: some of {','.join(FORMATS)}"
     add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
     least = (
         "least score to show, or auto: for each class the threshold of the best F1, as measured by "

@@ -101,7 +101,7 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     check_labels(options.selection.labels, sorted(classes))
     selection = options.selection._replace(classes=classes)
     measured = detector.checkpoints[0].calibration is not None
-    if options.auto_threshold or (options.default_threshold and measured):
+    if options.own_thresholds or (options.own_thresholds is None and measured):
         selection = with_own_thresholds(selection, detector)
 
     videos: VideoList
@@ -168,7 +168,7 @@ def write_detections(job: Job, options: DetectOptions) -> int:
     reports = list(job.reports(job.names))
     if not reports:
         raise UserError(job.failed[0])
-    if options.output is None and options.piped:  # the detections were printed
+    if options.piped and not any(options.outputs):  # the detections were printed
         print_damaged({report.track.name: report.damaged for report in reports if report.damaged})
         return 0
     return options.outputs.write(reports, job.selection, job.failed)

@@ -30,10 +30,10 @@ class DetectOptions:
     """The videos, the networks and the outputs. None where a flag is not given.
 
     Attributes:
+      checkpoint: file or folder of the network.
       videos: video files and arrays; none with `piped` or `data_dir`.
       unreadable: lines about videos in the given folders that cannot be opened.
       piped: whether the video comes on standard input.
-      checkpoint: file or folder of the network.
       flow_checkpoint: file or folder of a second network, on optical flow.
       backend: software that computes the trunk.
       trunk_context: input of the trunk, one of `model.trunk_context`.
@@ -54,40 +54,39 @@ class DetectOptions:
       report: page to write.
       subtitles: folder to write subtitles to.
       selection: which detections people are shown.
-      auto_threshold: whether its minimum scores are those kept with the checkpoint.
-      default_threshold: whether they are, if the checkpoint keeps any.
+      own_thresholds: whether its minimum scores are those kept with the checkpoint; None: they
+        are if the checkpoint keeps any.
       beam_options: pipeline options of Apache Beam.
       compilation_cache: folder for compiled programs, for Beam's workers.
     """
 
-    videos: Sequence[Path]
-    unreadable: Sequence[str]
-    piped: bool
     checkpoint: str
-    flow_checkpoint: Path | None
-    backend: str | None
-    trunk_context: str | None
-    nms: str | None
-    nms_tiou: float | None
-    voting_tiou: float | None
-    flow_dir: Path | None
-    flow_method: str | None
-    data_dir: Path | None
-    split: str | None
-    shard: tuple[int, int] | None
-    fps: float | None
-    durations: Path | None
-    video_scores: Path | None
-    ground_truth: Path | None
-    output: Path | None
-    formats: Sequence[str] | None
-    report: Path | None
-    subtitles: Path | None
-    selection: Selection
-    auto_threshold: bool
-    default_threshold: bool
-    beam_options: Any
-    compilation_cache: str | None
+    videos: Sequence[Path] = ()
+    unreadable: Sequence[str] = ()
+    piped: bool = False
+    flow_checkpoint: Path | None = None
+    backend: str | None = None
+    trunk_context: str | None = None
+    nms: str | None = None
+    nms_tiou: float | None = None
+    voting_tiou: float | None = None
+    flow_dir: Path | None = None
+    flow_method: str | None = None
+    data_dir: Path | None = None
+    split: str | None = None
+    shard: tuple[int, int] | None = None
+    fps: float | None = None
+    durations: Path | None = None
+    video_scores: Path | None = None
+    ground_truth: Path | None = None
+    output: Path | None = None
+    formats: Sequence[str] | None = None
+    report: Path | None = None
+    subtitles: Path | None = None
+    selection: Selection = dataclasses.field(default_factory=Selection)
+    own_thresholds: bool | None = False
+    beam_options: Any = None
+    compilation_cache: str | None = None
 
     @property
     def outputs(self) -> VideoOutputs:
@@ -103,9 +102,8 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     """
     check_flags(args)
     values = {name: value for name, value in vars(args).items() if name in _FIELDS}
-    auto = isinstance(args.min_score, str)
-    least = Selection().min_score if auto or args.min_score is None else args.min_score
     piped = PIPE in args.videos
+    least, own_thresholds = _least_scores(args)
     found = video_files([] if piped else args.videos)
     options = DetectOptions(
         **values
@@ -114,8 +112,7 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
             "unreadable": found.unreadable,
             "piped": piped,
             "selection": Selection(least, args.top_k, args.labels),
-            "auto_threshold": auto,
-            "default_threshold": args.min_score is None and not piped and not args.flow_checkpoint,
+            "own_thresholds": own_thresholds,
             "beam_options": beam_options(args.beam_options),
             "compilation_cache": os.environ.get(COMPILATION_CACHE),
         }
@@ -125,6 +122,16 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
 
 
 _FIELDS = {field.name for field in dataclasses.fields(DetectOptions)}
+
+
+def _least_scores(args: argparse.Namespace) -> tuple[float, bool | None]:
+    """Returns the minimum score, and `own_thresholds`, which replace it."""
+    if isinstance(args.min_score, float):
+        return args.min_score, False
+    if args.min_score is not None:  # auto
+        return Selection().min_score, True
+    measured_alone = PIPE not in args.videos and args.flow_checkpoint is None
+    return Selection().min_score, None if measured_alone else False
 
 
 def check_flags(args: argparse.Namespace) -> None:

@@ -51,7 +51,7 @@ def detect_in_pipe(options: DetectOptions) -> int:
 
         def find(sources: Iterable[VideoSource]) -> Iterator[VideoResult]:
             for source in sources:
-                yield detect_online(job.detector, source, lines.write, bool(options.output))
+                yield detect_online(job.detector, source, lines.write, any(options.outputs))
 
         try:
             with interruption:

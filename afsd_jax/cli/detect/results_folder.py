@@ -21,7 +21,8 @@ from afsd_jax.io.json_fields import number, require_dict
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
-from afsd_jax.results.writers import FORMATS, Selection, write_shown
+from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.writers import Selection, write_shown
 from afsd_jax.types import Action
 
 
@@ -39,7 +40,7 @@ class ResultsFolder:
 
         Args:
           folder: path of the folder, which is made if it is missing.
-          formats: some of `writers.FORMATS`; JSON is always written.
+          formats: some of `formats.FORMATS`; JSON is always written.
           selection: which detections people are shown.
           part: shard of all videos, as it stands in the names of files of several videos.
         """

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,19 @@ def test_actions_are_printed_before_the_video_ends_and_files_are_those_of_a_file
     names = {"stdin.json", "stdin.csv", "stdin.srt", "stdin.html", "index.html", "detections.json"}
     assert set(os.listdir(tmp_path / "out")) == names
     assert (tmp_path / "out" / "stdin.html").read_text().count("data:image/jpeg") == THUMBNAILS
+
+
+def test_a_page_is_written_without_any_other_output(folder, tmp_path, monkeypatch, capfd):
+    page, checkpoint = tmp_path / "page.html", f"--checkpoint={folder / 'checkpoint'}"
+    with (folder / "stdin.ts").open() as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert cli.main(["detect", checkpoint, "-", "--min-score=0", f"--report={page}"]) == 0
+    printed, errors = capfd.readouterr()
+    data = re.search(r'type="application/json">(.*?)</script>', page.read_text())
+    (shown,) = json.loads(data[1])["videos"]
+    best = max(json.loads(line)["score"] for line in printed.splitlines())
+    assert shown["detections"]["scores"][0] == pytest.approx(best, abs=1e-6)
+    assert f"{page}: open it in a browser" in errors
 
 
 def test_ctrl_c_ends_the_video(folder, tmp_path):

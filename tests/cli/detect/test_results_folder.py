@@ -23,7 +23,8 @@ from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.io.locks import locked
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
-from afsd_jax.results.writers import FORMATS, Selection
+from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.writers import Selection
 from afsd_jax.types import Action, Detection
 from afsd_jax.weights.checkpoint import Checkpoint
 from tests.report.opened import opened
