@@ -92,7 +92,7 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     """Yields whether fields fit each other, the field to change, and what it must be."""
     data, model, optimizer, train = config.data, config.model, config.optimizer, config.train
     whole = train.batch_size % train.accumulate == 0
-    yield whole, "train.accumulate", f"must divide train.batch_size={train.batch_size}"
+    yield whole, "train.accumulate", f"must divide config.train.batch_size={train.batch_size}"
     validated = bool(data.validation_split) or not train.early_stop
     yield validated, "train.early_stop", "needs config.data.validation_split to evaluate on"
     yield 0 <= optimizer.ema < 1, "optimizer.ema", "must be at least 0 and below 1, such as 0.999"
@@ -116,7 +116,7 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     yield all(map(_is_number, multipliers)), "model.loc_multipliers", "must be finite numbers"
     blocks = model.pyramid_inputs
     known = 0 < len(blocks) <= model.levels and all(block in TRUNK_BLOCKS for block in blocks)
-    remedy = f"must be 1 to model.levels of {', '.join(TRUNK_BLOCKS)}"
+    remedy = f"must be 1 to config.model.levels of {', '.join(TRUNK_BLOCKS)}"
     yield known, "model.pyramid_inputs", remedy
     named = bool(_NAME.fullmatch(data.dataset))
     yield named, "data.dataset", "must be a name of letters, digits, _ and -"

@@ -18,6 +18,25 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+def open_data_set(data: ml_collections.ConfigDict) -> PreparedFolder:
+    """Opens the data set that the configuration names.
+
+    Args:
+      data: the field `data` of a configuration.
+
+    Raises:
+      UserError: the data set is missing or damaged.
+    """
+    folder = Path(data.data_dir) / data.dataset / data.stream
+    if not folder.is_dir():
+        raise UserError(
+            f"config.data.data_dir={data.data_dir!r}: holds no prepared data set "
+            f"{data.dataset}/{data.stream}; make it with afsd prepare, or give the folder into "
+            "which it was prepared"
+        )
+    return open_folder(folder)
+
+
 def open_split(
     data: ml_collections.ConfigDict, split: str
 ) -> tuple[PreparedFolder, list[PreparedVideo]]:
@@ -31,7 +50,7 @@ def open_split(
       UserError: the data set is missing or damaged, or its frames have another size, rate or number
         of channels than in the configuration.
     """
-    opened = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    opened = open_data_set(data)
     videos = read_videos(opened, split)
     height, width, channels = videos[0].shape
     folder, size = videos[0].path.parent, data.frame_size
@@ -43,7 +62,8 @@ def open_split(
         )
     if channels != STREAM_CHANNELS[data.stream]:
         raise UserError(
-            f"{videos[0].path}: frames have {channels} channels, but data.stream is {data.stream}"
+            f"{videos[0].path}: frames have {channels} channels, but "
+            f"config.data.stream={data.stream}"
         )
     for video in videos:
         _check_rate(video, data)

@@ -74,7 +74,7 @@ class TrainingData:
             if most > config.data.max_actions:
                 raise UserError(
                     f"{video.path}: a clip of {video.name} has {most} actions; set "
-                    f"data.max_actions (now {config.data.max_actions}) to at least that"
+                    f"config.data.max_actions (now {config.data.max_actions}) to at least that"
                 )
         self.num_clips = len(self._clips)
         batch_size = config.train.batch_size
@@ -82,11 +82,12 @@ class TrainingData:
         if not self.steps_per_epoch:
             raise UserError(
                 f"{opened.path}: split {config.data.train_split} has {self.num_clips} clips, "
-                f"fewer than train.batch_size = {batch_size}"
+                f"fewer than config.train.batch_size={batch_size}"
             )
         if batch_size % process_count:
             raise UserError(
-                f"train.batch_size = {batch_size} must be a multiple of the {process_count} hosts"
+                f"config.train.batch_size={batch_size}: must be a multiple of the number of "
+                f"processes, {process_count}"
             )
         self._local_size = batch_size // process_count
         self._process_index = process_index

@@ -73,3 +73,27 @@ def overwrite_packets(path: Path, positions: list[int]) -> None:
         if i in positions:
             content[offset - len(packet) : offset] = b"\xff" * len(packet)
     path.write_bytes(content)
+
+
+def write_sound(path: Path, cover: np.ndarray | None = None) -> Path:
+    """A second of silence, in the usual format of the suffix; perhaps with a cover picture."""
+    codecs = {".mp3": "libmp3lame", ".flac": "flac", ".m4a": "aac", ".mp4": "aac", ".aac": "aac"}
+    codecs |= {".aiff": "pcm_s16be"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codecs.get(path.suffix, "pcm_s16le"), rate=44100)
+        picture = None
+        if cover is not None:
+            picture = container.add_stream("mjpeg", rate=1)
+            picture.height, picture.width, picture.pix_fmt = *cover.shape[:2], "yuvj420p"
+            picture.disposition = av.stream.Disposition.attached_pic
+            image = av.VideoFrame.from_ndarray(cover, format="rgb24")
+            container.mux([*picture.encode(image), *picture.encode()])
+        frame = av.AudioFrame.from_ndarray(
+            np.zeros((1, 2 * 44100), np.int16), format="s16", layout="stereo"
+        )
+        frame.sample_rate, frame.pts = 44100, 0
+        resampler = av.AudioResampler(stream.format, stream.layout, frame_size=stream.frame_size)
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            container.mux(stream.encode(part))
+        container.mux(stream.encode())
+    return path

@@ -1,6 +1,7 @@
 """Loads a configuration file by its name, and sets fields that the command line overrides."""
 
 import difflib
+import functools
 import re
 import runpy
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from afsd_jax.errors import UserError
 
 _PACKAGED = Path(configs.__file__).parent
 _OVERRIDE = re.compile(r"--(?:no)?config\.([^=\[]+)")
+_ILLEGAL = re.compile(r"flag (--config\.(.+?)=.*?): ", re.DOTALL)
+_VALUES = {bool: "true or false", int: "a whole number", float: "a number"}
 _OTHER_FIELDS = re.compile(r"Other fields present:.*}\"?\s*", re.DOTALL)
 
 
@@ -69,11 +72,25 @@ def _override(config: ml_collections.ConfigDict, argv: list[str]) -> ml_collecti
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         unknown = values(argv)[1:]
-    except Exception as error:  # absl, ml_collections and Python's parser raise many types
+    except flags.IllegalFlagValueError as error:
+        raise UserError(_wrong_value(config, str(error))) from error
+    except flags.Error as error:
+        raise UserError(str(error)) from error
+    except Exception as error:  # ml_collections and Python's parser raise many types
         raise UserError(f"{' '.join(argv[1:])}: {_reason(error)}") from error
     if unknown:
         raise UserError(f"unknown arguments: {' '.join(unknown)}; see --help")
     return config
+
+
+def _wrong_value(config: ml_collections.ConfigDict, message: str) -> str:
+    """Returns absl's message about a value of the wrong type, in words."""
+    match = _ILLEGAL.match(message)
+    if match is None:
+        return message
+    flag, field = match[1], match[2]
+    kind = type(functools.reduce(getattr, field.split("."), config))
+    return f"{flag}: must be {_VALUES.get(kind, 'another value')}"
 
 
 def _fields(config: ml_collections.ConfigDict) -> list[str]:

@@ -36,7 +36,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     predictions = "detections, ActivityNet JSON; several files are compared"
     add("--predictions", type=Path, metavar="FILE", action="append", help=predictions)
-    truth = "annotations in any supported format"
+    truth = "annotations in any supported format, or a prepared data set"
     add("--ground-truth", type=Path, metavar="PATH", help=truth)
     checkpoint = "checkpoint or folder of a run, to detect with instead of reading predictions"
     add("--checkpoint", type=Path, help=checkpoint)

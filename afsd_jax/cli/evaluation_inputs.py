@@ -58,7 +58,7 @@ def read_evaluated(args: Namespace) -> list[Evaluated]:
     annotated, notes = read_truth(args.ground_truth, args.rule)
     truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
     every = [read_detections(path) for path in args.predictions]  # before the first note is printed
-    print_list("notes on the ground truth", notes)
+    print_list("note", notes, " on the ground truth")
     print_notes(truth.notes)
     evaluated = []
     for found, name in zip(every, names_of(args.predictions), strict=True):
@@ -108,13 +108,18 @@ def read_truth(path: Path, rule: str) -> tuple[Annotations, list[str]]:
     """Returns the annotations in a file or folder, and notes on what was left out.
 
     Args:
-      path: annotations in any supported format, or the folder of the THUMOS'14 kit.
+      path: annotations in any supported format, a prepared folder or one above it, or the folder of
+        the THUMOS'14 kit.
       rule: one of `evaluation.RULES`; only the kit's knows Ambiguous actions.
 
     Raises:
       UserError: as `read_annotations` and `read_kit` do.
     """
     if not thumos14_kit.is_kit(path):
+        if path.is_dir():
+            from afsd_jax.data.prepared_truth import truth_file  # loads TFDS
+
+            path = truth_file(path)
         annotated = read_annotations(path)
         return annotated, [note for video in annotated.values() for note in video.notes]
     kit = thumos14_kit.read_kit(path)
@@ -122,7 +127,7 @@ def read_truth(path: Path, rule: str) -> tuple[Annotations, list[str]]:
         return kit, []
     clear = without_ambiguous(kit)
     left_out = sum(len(kit[name].actions) - len(clear[name].actions) for name in kit)
-    note = f"{path}: {counted(left_out, 'Ambiguous action')} left out; see the rule thumos14-kit"
+    note = f"{path}: {counted(left_out, 'Ambiguous action')} left out; see --rule thumos14-kit"
     return clear, [note] if left_out else []
 
 

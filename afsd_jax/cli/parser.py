@@ -22,6 +22,7 @@ from afsd_jax.cli import (
     train,
 )
 from afsd_jax.cli.detect import command as detect
+from afsd_jax.cli.flag_names import with_flags
 from afsd_jax.errors import UserError
 from afsd_jax.version import VERSION
 
@@ -59,7 +60,10 @@ def _run(arguments: Sequence[str] | None) -> int | None:
 
         memory.start_with_huge_pages()
     process.quieten_libraries()
-    code: int | None = COMMANDS[args.command].run(args)
+    try:
+        code: int | None = COMMANDS[args.command].run(args)
+    except UserError as error:
+        raise UserError(with_flags(str(error), args)) from error
     return code
 
 

@@ -74,9 +74,9 @@ def run(args: Namespace) -> int:
         print(f"since it was last prepared: {datasets.describe_changes(before, report)}")
     damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
     more = f" in {datasets.REPORT}"
-    print_list("videos with damaged packets, which were skipped", damaged, more)
-    print_list("notes", report["notes"], more)
-    print_list("videos that do not exist", report["missing"], more)
-    print_list("videos that cannot be read", list(report["unreadable"].values()), more)
+    print_list("video", damaged, " with damaged packets, which were skipped", more)
+    print_list("note", report["notes"], more=more)
+    print_list("video", report["missing"], " without a file", more)
+    print_list("unreadable video", list(report["unreadable"].values()), more=more)
     print_next("see what it holds", "afsd", "inspect", folder, "--output", "data.html")
     return 1 if report["unreadable"] else 0

@@ -27,16 +27,20 @@ def print_text(text: str, file: TextIO | None = None) -> None:
     print("\n".join(map(printable, text.split("\n"))), file=file)
 
 
-def print_list(title: str, lines: Sequence[str], more: str = "") -> None:
-    """Prints a list below its length and title, or nothing if it is empty.
+def print_list(noun: str, lines: Sequence[str], said: str = "", more: str = "") -> None:
+    """Prints a list below its length and name, or nothing if it is empty.
 
     Args:
-      title: name of the lines.
+      noun: name of one line.
       lines: the list, of which the first `SHOWN` are printed.
+      said: words behind the noun, such as " without a file".
       more: where the others are, such as " in preparation.json".
     """
     if lines:
-        shown = [f"{len(lines)} {title}:", *(f"  {printable(line)}" for line in lines[:SHOWN])]
+        shown = [
+            f"{counted(len(lines), noun)}{said}:",
+            *(f"  {printable(line)}" for line in lines[:SHOWN]),
+        ]
         if len(lines) > SHOWN:
             shown.append(f"  … and {len(lines) - SHOWN} more{more}")
         print("\n".join(shown), file=sys.stderr)

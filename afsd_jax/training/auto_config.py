@@ -6,7 +6,6 @@ A field is chosen if it has its value in `config.OPEN`; every other field stays 
 import math
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import ml_collections
@@ -15,7 +14,7 @@ import numpy as np
 from afsd_jax.config import OPEN
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.clips.training_clips import video_clips
-from afsd_jax.data.storage.prepared_folder import open_folder
+from afsd_jax.data.splits import open_data_set
 from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
 from afsd_jax.errors import UserError
 
@@ -82,7 +81,7 @@ def choose_fields(
     chooser, data = _Chooser(config), config.data
     if not chooser.open_fields:
         return config, [], []
-    folder = open_folder(Path(data.data_dir) / data.dataset / data.stream)
+    folder = open_data_set(data)
     videos = read_videos(folder, data.train_split)
     if not any(len(video.labels) for video in videos):
         raise UserError(

@@ -128,6 +128,8 @@ def check_resumed(
     if step is None:
         return None
     saved = checkpoint.read_description(folder, step)
+    # First the classes: with other ones, training chooses other values of the fields, too.
+    order = class_order(saved.class_names, run.class_names, allowed.renames, folder)
     for name in _FIELDS:
         now, then = config.data[name], saved.config.data[name]
         if now != then:
@@ -135,7 +137,6 @@ def check_resumed(
                 f"{folder}: config.data.{name}={now!r}, but the run began with {then!r}; set it to "
                 f"that, or {_elsewhere(folder)}"
             )
-    order = class_order(saved.class_names, run.class_names, allowed.renames, folder)
     old_names = {new: old for old, new in allowed.renames.items() if old in saved.class_names}
     changes = data_changes(saved.splits, run.splits(config, old_names))
     is_main = jax.process_index() == 0

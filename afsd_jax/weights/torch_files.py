@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afsd_jax.errors import UserError, WriteError
+from afsd_jax.io.file_kinds import file_kind
 from afsd_jax.io.files import atomic_write
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def read(path: str | os.PathLike[str]) -> "dict[str, torch.Tensor]":
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    if kind := file_kind(path):
+        raise UserError(
+            f"{path}: is {kind}, not a checkpoint; a checkpoint is the folder of a training run, a "
+            "folder of weights or a PyTorch file"
+        )
     torch = _import("torch")
     state = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_pickle(path, torch)
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):

@@ -89,13 +89,14 @@ def missing_videos(
     """
     missing = tuple(sorted(name for name in videos if name not in files.paths))
     if missing and not allowed:
-        first = missing[0]
+        first, others = missing[0], len(missing) - 1
         reason = files.reasons.get(first)
-        hint = f" ({reason})" if reason else nearest(first, files.others)
+        near = "" if reason else nearest(first, files.others)
+        hint = f" ({reason})" if reason else near
         raise UserError(
             f"{videos[first].place}: no file of video {first!r} in {source}{hint}"
-            + (f"; nor of {len(missing) - 1} others" if len(missing) > 1 else "")
-            + "; add it, or allow missing videos"
+            + (f"; nor of {others} other" + "s" * (others > 1) if others else "")
+            + ("" if near else "; add it, or allow missing videos")
         )
     if len(missing) == len(videos):
         raise UserError(f"{source}: none of the {len(videos)} videos is here")

@@ -8,7 +8,9 @@ import av
 
 from afsd_jax.data.decode.recordings import ByteSource, Part, parts_of
 from afsd_jax.errors import UserError
+from afsd_jax.io.file_kinds import PICTURE, VIDEO, file_kind
 
+_COVER = av.stream.Disposition.attached_pic
 # No network, and no format that names other files to open.
 _OPTIONS = {
     "protocol_whitelist": "file,subfile",
@@ -35,6 +37,9 @@ def open_container(path: Path, part: Part | None = None) -> av.container.InputCo
         raise UserError(f"{path}: is a pipe, socket or device, not a file")
     if not path.stat().st_size:
         raise UserError(f"{path}: the file is empty")
+    kind = file_kind(path)
+    if kind == PICTURE:  # FFmpeg takes some for videos of one frame
+        raise UserError(f"{path}: is a picture, not a video")
     url = file_url(path)
     if part is not None:
         url = f"subfile,,start,{part.start},end,{part.end},,:{url}"
@@ -43,7 +48,9 @@ def open_container(path: Path, part: Part | None = None) -> av.container.InputCo
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read (permission denied)") from error
     except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: not a video, or a truncated one") from error
+        other = kind is not None and kind != VIDEO
+        text = f"is {kind}, not a video" if other else "not a video, or a truncated one"
+        raise UserError(f"{path}: {text}") from error
 
 
 def open_recordings(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
@@ -100,6 +107,8 @@ def video_stream(container: av.container.InputContainer, path: Path | str) -> av
       UserError: it has no video stream.
     """
     stream = container.streams.best("video")
+    if container.streams.audio and (stream is None or stream.disposition & _COVER):
+        raise UserError(f"{path}: is a sound file, not a video: it has no moving picture")
     if not isinstance(stream, av.VideoStream) or stream.codec_context is None:
         raise UserError(f"{path}: not a video, or truncated: it has no video stream")
     return stream

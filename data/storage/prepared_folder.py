@@ -53,8 +53,8 @@ def open_folder(folder: Path) -> PreparedFolder:
     place = newest / INFO
     if not place.exists():
         raise UserError(
-            f"{folder}: no prepared data set; make it with afsd prepare, or set data.data_dir to "
-            "the folder into which it was prepared"
+            f"{folder}: no prepared data set; make it with afsd prepare, or give the folder into "
+            "which it was prepared"
         )
     info = require_dict(files.read_json(place, _MOST_BYTES[INFO]), str(place))
     if info.get("fileFormat", "tfrecord") != "tfrecord":

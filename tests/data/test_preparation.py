@@ -560,7 +560,7 @@ def test_unreadable_videos_are_listed_with_code_1_and_the_others_prepared(tmp_pa
     write_csv(source / "labels.csv", ROWS)
     result = run("videos", "--source", source, "--output", tmp_path / "out", "--size", SIZE)
     assert result.returncode == 1, result.stderr
-    assert "1 videos that cannot be read" in result.stderr
+    assert "1 unreadable video:" in result.stderr
     assert "clip_0.mp4" in result.stderr
     assert "Traceback" not in result.stderr
     assert sorted(read(tmp_path / "out" / "videos" / "rgb" / "1.0.0")) == [

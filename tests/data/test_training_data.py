@@ -354,7 +354,10 @@ def test_importing_the_package_does_not_import_tensorflow():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data__data_dir": "/nowhere"}, r"/nowhere/videos/rgb: no prepared data set; make it"),
+        (
+            {"data__data_dir": "/nowhere"},
+            "config.data.data_dir='/nowhere': holds no prepared data set videos/rgb; make it with",
+        ),
         ({"data__train_split": "validation"}, r"no split 'validation'; there are train"),
         ({"data__train_split": "train[:0]"}, r"split train\[:0\] has no videos"),
         (
@@ -366,9 +369,12 @@ def test_importing_the_package_does_not_import_tensorflow():
             {"data__max_frames": 90},
             r"a was prepared with 100 frames, but config.data.max_frames=90",
         ),
-        ({"data__max_actions": 1}, r"a clip of a has 2 actions; set data.max_actions \(now 1\)"),
-        ({"train__batch_size": 500}, r"has \d+ clips, fewer than train.batch_size = 500"),
-        ({"train__batch_size": 3}, r"batch_size = 3 must be a multiple of the 2 hosts"),
+        ({"data__max_actions": 1}, r"a clip of a has 2 actions; set config.data.max_actions \(n"),
+        ({"train__batch_size": 500}, r"has \d+ clips, fewer than config.train.batch_size=500"),
+        (
+            {"train__batch_size": 3},
+            "config.train.batch_size=3: must be a multiple of the number of processes, 2",
+        ),
     ],
 )
 def test_a_data_set_that_does_not_fit_is_refused_in_one_line(data_dir, changes, message):

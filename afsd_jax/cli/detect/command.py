@@ -95,7 +95,8 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--fps", type=positive_number, help="frame rate of .npy files")
     add("--durations", type=Path, help="JSON file: video name → seconds, for .npy files")
     add("--video-scores", type=Path, help="JSON file with the classes of a video-level classifier")
-    add("--ground-truth", type=Path, help="annotations to show beside the detections")
+    truth = "annotations, or a prepared data set, with actions to show beside the detections"
+    add("--ground-truth", type=Path, help=truth)
     add("--report", type=Path, help="HTML page to write")
     add("--subtitles", type=Path, help="folder in which to write one .srt per video")
 

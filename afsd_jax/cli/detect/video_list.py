@@ -167,8 +167,9 @@ class PreparedVideos:
 def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]:
     """Returns the actions of those videos that are annotated, with or without a leading "v_"."""
     from afsd_jax.data import annotations
+    from afsd_jax.data.prepared_truth import truth_file
 
-    annotated = annotations.read_annotations(path)
+    annotated = annotations.read_annotations(truth_file(path))
     found = {
         name: annotated.get(composed(name)) or annotated.get(composed(name.removeprefix("v_")))
         for name in names

@@ -225,7 +225,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
         ([tmp_path / "fine.npy"], {"fps": -1}, "--fps"),
         ([tmp_path / "fine.npy"], {"fps": 10, "flow_dir": tmp_path}, "--flow-dir"),
         ([], {}, "--data-dir"),
-        ([], {"data_dir": tmp_path}, "no prepared data set"),
+        ([], {"data_dir": tmp_path}, f"--data-dir={str(tmp_path)!r}: holds no prepared data set"),
         ([], {"data_dir": folder / "data", "split": "tset"}, "tset"),
     ]
     output.write_text("precious")

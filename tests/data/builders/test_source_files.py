@@ -75,8 +75,15 @@ def test_a_file_of_another_suffix_is_named(source):
 
 def test_the_nearest_name_is_given(source, film):
     os.link(film, source / "kitchen_1.mp4")
-    with pytest.raises(UserError, match=r"no file of video 'kitchen1' .* nearest is 'kitchen_1'"):
+    message = r"no file of video 'kitchen1' .*, the nearest is 'kitchen_1'"
+    with pytest.raises(UserError, match=rf"{message}$"):
         prepare(source, "kitchen1.mp4")
+    with pytest.raises(UserError, match=rf"{message}; nor of 1 other$"):
+        prepare(source, "kitchen1.mp4", "yard")
+    with pytest.raises(UserError, match=rf"{message}; nor of 2 others$"):
+        prepare(source, "kitchen1.mp4", "yard", "street")
+    with pytest.raises(UserError, match=r"'zebra' in \S+; add it, or allow missing videos$"):
+        prepare(source, "zebra")
     assert not (source.parent / "data").exists()
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from afsd_jax.data.decode.frame_times import read_frame_times
 from afsd_jax.data.decode.video_reader import VideoReader, read_video
 from afsd_jax.errors import UserError
-from tests.video_files import numbered_frames, write_video
+from tests.video_files import numbered_frames, write_sound, write_video
 
 
 @pytest.mark.parametrize("name", ["http:127.0.0.1:8765", "12:30.mp4", "concat:a|b.mp4", "-.mp4"])
@@ -50,6 +51,22 @@ def test_no_network_connection_is_made(tmp_path, monkeypatch):
             VideoReader(url)
         with pytest.raises(TimeoutError):
             server.accept()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "avif"])
+def test_a_photo_is_named_as_such(tmp_path, suffix):
+    pixels, path = np.zeros((64, 64, 3), np.uint8), tmp_path / "holiday.mp4"
+    Image.fromarray(pixels).save(tmp_path / f"holiday.{suffix}")
+    (tmp_path / f"holiday.{suffix}").rename(path)
+    with pytest.raises(UserError, match=r"holiday.mp4: is a picture, not a video$"):
+        VideoReader(path)
+
+
+@pytest.mark.parametrize("name", ["talk.mp3", "talk.wav", "talk.m4a", "talk.mp4", "covered.mp4"])
+def test_a_sound_file_is_named_as_such(tmp_path, name):
+    cover = np.zeros((64, 64, 3), np.uint8) if name == "covered.mp4" else None
+    with pytest.raises(UserError, match=rf"{name}: is a sound file, not a video"):
+        VideoReader(write_sound(tmp_path / name, cover))
 
 
 def test_pipes_and_devices_are_refused_by_their_kind(tmp_path):
