@@ -45,7 +45,7 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
         raise UserError(f"{name}: {_reason(error)}") from error
     if missing:
         raise UserError(
-            f"{name}: lacks config.{missing[0]}; start from afsd_jax.config.default_config()"
+            f"{name}: lacks the field {missing[0]}; start from afsd_jax.config.default_config()"
         )
     for override in overrides:
         match = _OVERRIDE.match(override)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from afsd_jax import cli
 from afsd_jax.cli.evaluation_inputs import Evaluated
 from afsd_jax.cli.evaluation_outputs import analyse, calibrate_checkpoint
 from afsd_jax.cli.process import REFUSED
+from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo, Detection, DetectionColumns
 from afsd_jax.weights.score_calibration import read_calibration
@@ -136,6 +139,28 @@ def test_the_kits_folder_is_evaluated_by_both_rules(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.splitlines()[-2].split() == ["mAP", "100.00", "100.00"]
     assert printed.err == ""
+
+
+def test_a_prepared_folder_or_one_above_is_a_ground_truth(tmp_path, capsys):
+    source, data, found = tmp_path / "source", tmp_path / "data", tmp_path / "found.json"
+    source.mkdir()
+    for name in ("a", "b"):
+        write_video(source / f"{name}.mp4", numbered_frames(40, 16, 16), 10)
+    rows = ["video,label,start,end,subset", "a,x,0,1,test", "b,x,1,2,train"]
+    (source / "labels.csv").write_text("\n".join(rows))
+    prepared = prepare_dataset("videos", data, options=PrepareOptions(source, size=16, workers=1))
+    found.write_text(json.dumps({"results": {"a": detections(("x", 0, 1))}}))
+    capsys.readouterr()
+    flags = [f"--predictions={found}", "--tiou=0.5", f"--ground-truth={prepared}"]
+    for folder in (prepared, prepared.parent, data / "videos", data):
+        flags[-1] = f"--ground-truth={folder}"
+        assert cli.main(["evaluate", *flags]) == 0
+        printed = capsys.readouterr()
+        assert printed.out.splitlines()[-2].split() == ["mAP", "100.00", "100.00"]
+        assert printed.err == ""
+    shutil.copytree(data / "videos", data / "others")
+    assert cli.main(["evaluate", *flags]) == REFUSED
+    assert f"{data}: holds 2 prepared data sets; give one, such as" in capsys.readouterr().err
 
 
 def test_a_subset_that_is_not_there_is_refused(tmp_path, capsys):

@@ -14,7 +14,6 @@ from tests.video_files import numbered_frames, write_video
     ("message", "typed"),
     [
         ("config.data.crop_size=9: must be", "--config.data.crop_size=9: must be"),
-        ("own.py: lacks config.seed", "own.py: lacks --config.seed"),
         ("call afsd_jax.config.default_config()", "call afsd_jax.config.default_config()"),
         ("RUN/config.json: damaged", "RUN/config.json: damaged"),
         ("RUN/config.data/x: no file", "RUN/config.data/x: no file"),

@@ -4,6 +4,7 @@ import ast
 import json
 import logging
 import shutil
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+from afsd_jax.cli.flag_names import with_flags
 from afsd_jax.configs import synthetic
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
@@ -201,8 +203,11 @@ def test_a_renamed_class_is_refused_unless_it_is_stated(data, workdir, tmp_path)
     """The new name also moves the class: run, the second of three, becomes the last."""
     renamed = prepare(tmp_path / "new", names={"run": "tumble"})
     before = sorted(workdir.rglob("*"))
-    with pytest.raises(UserError, match="3 classes now, 3 then: tumble is new, run is gone"):
+    with pytest.raises(UserError, match="3 classes now, 3 then: tumble is new, run is gone") as no:
         train(configuration(renamed, 3), workdir)
+    typed = with_flags(str(no.value), Namespace(command="train", config="videos"))
+    assert "(--rename OLD=NEW)" in typed
+    assert f"(--config.train.init_from={workdir / 'checkpoints'})" in typed
     assert sorted(workdir.rglob("*")) == before
     allowed = Allowed({"run": "tumble"})
     assert train(configuration(renamed, 3), workdir, allowed=allowed) == 0
@@ -234,6 +239,8 @@ def test_changed_videos_are_refused_and_named_unless_they_are_allowed(
     with pytest.raises(UserError, match=message) as raised:
         train(configuration(changed, 2), workdir)
     assert f"config.train.init_from={workdir / 'checkpoints'}" in str(raised.value)
+    typed = with_flags(str(raised.value), Namespace(command="train", config="videos"))
+    assert "give --allow-changed-data" in typed
     assert train(configuration(changed, 2), workdir, allowed=Allowed(changed_data=True)) == 0
     assert "continues with changed data: train split" in caplog.text
 
@@ -298,8 +305,10 @@ def test_a_run_of_an_earlier_version_goes_on_but_its_classes_are_checked(data, w
     more = prepare(tmp_path / "more", **CHANGED["a video more"][0])
     assert train(configuration(more, 2), workdir) == 0
     other = prepare(tmp_path / "other", actions=ACTIONS | {"e": [("dive", 1.0, 2.0)]})
-    with pytest.raises(UserError, match="4 classes now, 3 then: dive is new"):
-        train(configuration(other, 2), workdir)
+    # With other classes, training may have chosen other values of fields, too.
+    for fields in ({}, {"data__clip_length": 32}):
+        with pytest.raises(UserError, match="4 classes now, 3 then: dive is new"):
+            train(configuration(other, 2, **fields), workdir)
 
 
 @pytest.mark.parametrize("splits", [[], {"train": 1}, {"train": {"name": "t", "videos": {"a": 1}}}])

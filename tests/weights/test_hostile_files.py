@@ -17,8 +17,9 @@ import torch
 
 from afsd_jax import errors
 from afsd_jax.cli import process
-from afsd_jax.weights import conversion, pytorch
+from afsd_jax.weights import conversion, loading, pytorch
 from tests.support import ROOT
+from tests.video_files import numbered_frames, write_video
 from tests.weight_files import HEAD, Calls, small_config, small_state
 
 File = tuple[str, str, bytes]  # what is wrong, suffix, content
@@ -141,6 +142,12 @@ def damaged_files(config: ml_collections.ConfigDict, proof: Path) -> Iterator[Fi
     yield from rebuilt_archives(state)
     yield from unfit_tensors(state, random)
     yield from hostile_pickles(state, proof)
+
+
+def test_a_video_is_named_as_such(tmp_path):
+    clip = write_video(tmp_path / "clip.mp4", numbered_frames(10))
+    with pytest.raises(errors.UserError, match=r"clip.mp4: is a video, not a checkpoint; a check"):
+        loading.load_checkpoint(clip)
 
 
 def test_every_damaged_or_hostile_file_ends_in_one_clear_line_and_writes_nothing(tmp_path, capfd):
