@@ -163,14 +163,15 @@ def broken_bound(trained: float, shuffled: float, untrained: float) -> str:
     """Returns a text about the first bound of mAP@0.5 that is broken, or ""."""
     most = MOST_SHUFFLED * trained
     if not trained >= LEAST_TRAINED:
-        return f"mAP@0.5 after training is {trained:.3f}, below {LEAST_TRAINED}"
+        return f"mAP@0.5 after training is {100 * trained:.1f} %, below {100 * LEAST_TRAINED:g} %"
     if not shuffled <= most:
         return (
-            f"mAP@0.5 on shuffled frames is {shuffled:.3f}, above {most:.3f}, half of that "
-            "after training"
+            f"mAP@0.5 on shuffled frames is {100 * shuffled:.1f} %, above {100 * most:.1f} %, half "
+            "of that after training"
         )
     if not untrained <= MOST_UNTRAINED:
-        return f"mAP@0.5 without training is {untrained:.3f}, above {MOST_UNTRAINED}"
+        bound = 100 * MOST_UNTRAINED
+        return f"mAP@0.5 without training is {100 * untrained:.1f} %, above {bound:g} %"
     return ""
 
 

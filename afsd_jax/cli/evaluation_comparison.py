@@ -53,7 +53,7 @@ def compare_systems(
 def table_of(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """Returns mAP of each system and the difference from the first: a header, then rows."""
     first = comparisons[0]
-    header = ["mAP", *(f"tIoU {tiou:g}" for tiou in first.tious), "average", "less the first"]
+    header = ["mAP, %", *(f"tIoU {tiou:g}" for tiou in first.tious), "average", "less the first"]
 
     def row(name: str, entry: Comparison, system: int, difference: str) -> list[str]:
         metrics = entry.metrics[system]

@@ -85,7 +85,7 @@ def score_in_words(intervals: ApIntervals, tious: Sequence[float]) -> str:
     """Returns mAP, averaged over the thresholds, and its interval."""
     value, low, high = (100 * float(bound) for bound in intervals.average)
     at = f"tIoU {tious[0]:g}" if len(tious) == 1 else f"tIoU {tious[0]:g} to {tious[-1]:g}"
-    return f"mAP is {value:.1f} at {at} (95 % interval {low:.1f} to {high:.1f})."
+    return f"mAP is {value:.1f} % at {at} (95 % interval {low:.1f} to {high:.1f})."
 
 
 def loss_in_words(false_positives: FalsePositives, false_negatives: FalseNegatives, h: int) -> str:

@@ -92,7 +92,7 @@ def _figures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     best = _curve(diagnosis.operating.overall).best_point
     if best:
         figures += [
-            (f"{best['f1']:.3f}", "best F1 with one threshold"),
+            (f"{100 * best['f1']:.1f}", "best F1 with one threshold, %"),
             (f"{best['threshold']:.2f}", "score of best F1"),
             (f"{100 * best['precision']:.0f} %", "precision there"),
             (f"{100 * best['recall']:.0f} %", "recall there"),
@@ -106,9 +106,8 @@ def _measures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
     confusion = steps.confusion
     total = confusion.sum()
     accuracy = np.trace(confusion) / total if total else math.nan
-    values = [
+    shares = [
         (f"time steps of {steps.step_s:g} s: accuracy", accuracy),
-        ("time steps: Cohen's kappa", steps.overall_kappa),
         ("time steps: mean F1 of the classes", _mean_f1(diagnosis)),
         ("edit score", segments.edit),
         *(
@@ -116,7 +115,10 @@ def _measures(diagnosis: Diagnosis) -> list[tuple[str, str]]:
             for overlap, f1 in zip((10, 25, 50), segments.f1, strict=True)
         ),
     ]
-    return [(name, f"{value:.3f}") for name, value in values if not math.isnan(value)]
+    measures = [(name, f"{100 * value:.1f} %") for name, value in shares if not math.isnan(value)]
+    if not math.isnan(steps.overall_kappa):
+        measures.append(("time steps: Cohen's kappa (1: perfect)", f"{steps.overall_kappa:.3f}"))
+    return measures
 
 
 def _mean_f1(diagnosis: Diagnosis) -> float:

@@ -59,8 +59,9 @@ class Metrics(NamedTuple):
         """A text table in percent: one line per class, then the mean; one column per threshold."""
         lines = [(printable(label), values) for label, values in self.ap.items()]
         lines.append(("mAP", self.mean_ap))
-        width = max(len(label) for label, _ in lines)
-        header = [f"{'tIoU':<{width}}", *(f"{value:>7g}" for value in self.tious), "  average"]
+        title = "AP, % at tIoU"
+        width = max(len(title), *(len(label) for label, _ in lines))
+        header = [f"{title:<{width}}", *(f"{value:>7g}" for value in self.tious), "  average"]
         rule = "-" * len("".join(header))
         text = ["".join(header), rule]
         for label, values in lines:

@@ -7,7 +7,7 @@ const ROWS_OF_PAIRS = 12, MATRIX = 25; // classes in the confusion matrix
 const SHOWN = 300; // detections in the timeline of a case
 
 function bestInWords({ f1, threshold, precision, recall }, interval) {
-  const text = `Best F1 ${f1.toFixed(3)} at a score of ${threshold.toFixed(3)} or more: ` +
+  const text = `Best F1 ${percent(f1, 1)} at a score of ${threshold.toFixed(3)} or more: ` +
     `precision ${percent(precision)}, recall ${percent(recall)}.`;
   if (!interval) return text;
   const [low, high] = interval.map((end) => end.toFixed(3));
@@ -241,7 +241,7 @@ class EvaluationPage {
     const ap = (100 * values[1]).toFixed(1), style = { "--color": color, "--share": `${ap}%` };
     const named = el("span", {}, el("span", { className: "dot" }), name);
     const number = (value) => value.toLocaleString("en");
-    const share = (value) => (value < 0 ? "–" : value.toFixed(2));
+    const score = values[5] < 0 ? "–" : values[5].toFixed(2);
     const choose = () => {
       const next = label === this.label ? null : label;
       document.getElementById("class").value = next ?? "";
@@ -256,8 +256,8 @@ class EvaluationPage {
       el("td", {}, number(values[2])),
       el("td", {}, link(number(lost.length), "show the actions that are not found", openLost)),
       el("td", {}, link(number(wrong.length), "show the false detections", openWrong)),
-      el("td", {}, share(values[5])),
-      el("td", {}, share(values[6])));
+      el("td", {}, score),
+      el("td", {}, values[6] < 0 ? "–" : percent(values[6])));
   }
 
   sort(header) {

@@ -144,7 +144,7 @@ def report_end(run: Run, signum: int) -> None:
     by_step, last = scores(run.log), run.checkpoints.last
     if by_step:
         best = max(by_step, key=lambda step: (by_step[step], step))
-        log.info(f"best average mAP {100 * by_step[best]:.2f} at step {best}")
+        log.info(f"best average mAP {100 * by_step[best]:.2f} % at step {best}")
     if run.log.failed:
         log.error(f"{run.workdir}: some lines of the log were not written")
     if run.checkpoints.failed:

@@ -35,7 +35,7 @@ def detected(actions, shift=0.0, label=None, score=0.9):
 def test_perfect_detections_leave_little_to_say():
     result = diagnosed({"a": (runs(10), detected(runs(10)))}, (0.3, 0.7), tiou=0.7)
     assert result.headline == (
-        "mAP is 100.0 at tIoU 0.3 to 0.7 (95 % interval 100.0 to 100.0).",
+        "mAP is 100.0 % at tIoU 0.3 to 0.7 (95 % interval 100.0 to 100.0).",
         "No kind of error costs 1 point of mAP at tIoU 0.7.",
         "With one threshold for all classes, F1 is best at a score of 0.89 (95 % interval 0.89 to "
         "0.89): precision 100 %, recall 100 %.",

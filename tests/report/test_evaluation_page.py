@@ -146,7 +146,7 @@ def test_actions_that_are_not_found_are_grouped(page):
 
 
 def test_precision_and_recall_name_the_threshold(page):
-    expected = "Best F1 0.800 at a score of 0.350 or more: precision 67 %, recall 100 %."
+    expected = "Best F1 80.0 % at a score of 0.350 or more: precision 67 %, recall 100 %."
     assert page.locator("#operating").inner_text().startswith(expected)
     choose(page, label=HOSTILE)
     assert page.locator("#operating").inner_text() == "No detection is right."

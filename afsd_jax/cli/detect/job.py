@@ -149,7 +149,7 @@ def print_metrics(detector: Detector) -> None:
     for checkpoint in detector.checkpoints:
         if checkpoint.metrics and SCORE in checkpoint.metrics:
             score = 100 * checkpoint.metrics[SCORE]
-            print(f"step {checkpoint.step}, average mAP {score:.2f} on the validation split")
+            print(f"step {checkpoint.step}, average mAP {score:.2f} % on the validation split")
 
 
 def write_detections(job: Job, options: DetectOptions) -> int:
