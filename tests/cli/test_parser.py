@@ -245,9 +245,9 @@ def test_keeping_freed_memory_can_be_switched_off(monkeypatch, capsys, tmp_path,
     ("trained", "shuffled", "untrained", "failed"),
     [
         (0.71, 0.35, 0.05, ""),
-        (0.69, 0.10, 0.01, "after training is 0.690, below 0.7"),
-        (0.80, 0.41, 0.01, "on shuffled frames is 0.410, above 0.400"),
-        (0.80, 0.20, 0.06, "without training is 0.060, above 0.05"),
+        (0.69, 0.10, 0.01, "after training is 69.0 %, below 70 %"),
+        (0.80, 0.41, 0.01, "on shuffled frames is 41.0 %, above 40.0 %"),
+        (0.80, 0.20, 0.06, "without training is 6.0 %, above 5 %"),
         (float("nan"), 0.2, 0.01, "after training is nan"),
     ],
 )

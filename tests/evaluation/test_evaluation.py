@@ -273,7 +273,7 @@ def test_the_benchmark_sets_subset_and_thresholds(ground_truth_file, predictions
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     header = done.stdout.splitlines()[0].split()
-    assert header[1:-1] == [f"{0.5 + 0.05 * step:g}" for step in range(10)]
+    assert header[4:-1] == [f"{0.5 + 0.05 * step:g}" for step in range(10)]
     assert done.stdout.splitlines()[-2].split()[-3:] == ["100.00", "0.00", "90.00"]
 
 

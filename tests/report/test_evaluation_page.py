@@ -128,7 +128,7 @@ def test_classes_are_sorted_and_chosen(page):
     page.locator("#classes th button", has_text="Class").click()
     assert names.all_inner_texts() == [HOSTILE, "fly", "jump"]
     cells = page.locator("#class-rows tr").nth(1).locator("td").all_inner_texts()
-    assert cells == ["fly", "0.0", "1", "1", "1", "0.35", "0.80"]
+    assert cells == ["fly", "0.0", "1", "1", "1", "0.35", "80 %"]
     page.locator("#class-rows tr").nth(1).locator("td button").nth(2).click()
     assert [case[1:] for case in cases(page)] == [("0:20.0", "0.500")]
     page.keyboard.press("Escape")
