@@ -23,19 +23,12 @@ format: .venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# mypy and import-linter cannot follow package_dir, so they are shown the package as it is installed.
-.PHONY: tree
-tree:
-	@rm -rf build/tree && mkdir -p build/tree/afsd_jax
-	@cp -rs $(CURDIR)/afsd_jax/. build/tree/afsd_jax
-	@cp -rs $(CURDIR)/configs $(CURDIR)/kernels $(CURDIR)/data build/tree/afsd_jax
-
-typecheck: .venv tree
-	cd build/tree && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p afsd_jax
+typecheck: .venv
+	$(BIN)/mypy -p afsd_jax
 
 # The order of the rooms, which pyproject.toml states.
-imports: .venv tree
-	cd build/tree && $(CURDIR)/$(BIN)/lint-imports --no-logo --no-cache $(CURDIR)/pyproject.toml
+imports: .venv
+	$(BIN)/lint-imports --no-logo --no-cache
 
 .venv: requirements.lock setup.cfg
 	$(PYTHON) -m venv .venv
@@ -45,4 +38,4 @@ imports: .venv tree
 	@touch .venv
 
 clean:
-	rm -rf build demo dist *.egg-info
+	rm -rf build demo dist src/*.egg-info

@@ -13,7 +13,7 @@ preparing data, training and evaluation: see `afsd --help`.
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from afsd_jax.version import VERSION as __version__
 
@@ -33,11 +33,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    # Loaded on first use, so that importing one part of the package loads only that part.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'afsd_jax' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a type checker that sees this function accepts any name
+
+    def __getattr__(name: str) -> object:
+        # Loaded on first use, so that importing one part of the package loads only that part.
+        if name not in _HOMES:
+            raise AttributeError(f"module 'afsd_jax' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -12,9 +12,9 @@ This is only done on CPUs, in a single process with one device.
 
 import contextlib
 import functools
+import glob
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import pickle
 import platform
@@ -28,9 +28,7 @@ import jax
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.trusted_folder import TrustedFolder
 
-_PACKAGE = "afsd_jax"
-# Sub-packages that may lie elsewhere in a checkout.
-_PARTS = ("configs", "data", "kernels")
+_PACKAGE = Path(__file__).parents[1]
 _VERSIONED = ("flax", "jax", "jaxlib", "ml-dtypes", "numpy", "optax")
 _VARIABLES = ("XLA_", "TF_", "TRITON_")  # what the names of environment variables begin with
 # What describes the processor in /proc/cpuinfo, on x86 and ARM.
@@ -150,12 +148,10 @@ def _name(value: Any) -> str:
 def _sources() -> str:
     """Returns a digest of the package's code."""
     digest = hashlib.sha256()
-    for name in (_PACKAGE, *(f"{_PACKAGE}.{part}" for part in _PARTS)):
-        spec = importlib.util.find_spec(name)
-        for folder in sorted(spec.submodule_search_locations or ()) if spec else ():
-            for path in sorted(Path(folder).rglob("*.py")):
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-                digest.update(f"{name} {path.relative_to(folder)} {content}\n".encode())
+    # In a checkout some sub-packages are links, which `glob` follows and `rglob` does not.
+    for name in sorted(glob.glob("**/*.py", root_dir=_PACKAGE, recursive=True)):
+        content = hashlib.sha256((_PACKAGE / name).read_bytes()).hexdigest()
+        digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
 
 
