@@ -191,3 +191,15 @@ def test_programs_in_jaxs_own_cache_are_stored_whole_and_loaded_by_other_process
 def test_jaxs_own_cache_serves_all_other_programs(tmp_path):
     assert run(tmp_path, "stored")[-1] == "True"  # the other program was added to it
     assert run(tmp_path, "stored")[-1] == "False"  # and found there
+
+
+def test_code_in_linked_folders_is_part_of_the_key(tmp_path, monkeypatch):
+    package, linked = tmp_path / "package", tmp_path / "data"
+    for folder in (package, linked):
+        folder.mkdir()
+        (folder / "code.py").write_text("x = 1\n")
+    (package / "data").symlink_to("../data")
+    monkeypatch.setattr(programs, "_PACKAGE", package)
+    before = programs._sources.__wrapped__()
+    (linked / "code.py").write_text("x = 2\n")
+    assert programs._sources.__wrapped__() != before
