@@ -6,6 +6,7 @@ Times are seconds, unless a field says frames.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -92,6 +93,28 @@ class Detection(NamedTuple):
     score: float
     start_s: float
     end_s: float
+
+
+class MarkedVideo(NamedTuple):
+    """One video with its annotated or detected actions, as tools for annotation store it.
+
+    Attributes:
+      name: name of the video.
+      marks: actions or detections.
+      detected: whether these are detections.
+      subset: subset of the data set; "" if unknown.
+      path: the video file; None if unknown.
+      duration_s: length, seconds; None if unknown.
+      fps: frames per second of the file; the mean if the rate varies; None if unknown.
+    """
+
+    name: str
+    marks: Sequence[Action | Detection]
+    detected: bool = False
+    subset: str = ""
+    path: Path | None = None
+    duration_s: float | None = None
+    fps: float | None = None
 
 
 class DetectionColumns(NamedTuple):

@@ -18,6 +18,65 @@ pen 2,2024-05-02 11:00:00,,Media file,player #1:/home/ana/pen_2.avi,0.0,\
 /home/ana/pen_2.avi,0,100,NA,NA,,
 """
 
+BORIS_PROJECT: dict[str, Any] = {
+    "time_format": "hh:mm:ss",
+    "project_date": "2024-05-02T10:00:00",
+    "project_name": "pens",
+    "project_description": "",
+    "project_format_version": "7.0",
+    "subjects_conf": {"0": {"key": "1", "name": "hen 1", "description": ""}},
+    "behaviors_conf": {
+        "0": {
+            "type": "State event",
+            "key": "p",
+            "code": "peck",
+            "description": "",
+            "color": "",
+            "category": "Feeding",
+            "modifiers": {},
+            "excluded": "",
+            "coding map": "",
+        },
+        "1": {"type": "Point event", "key": "c", "code": "call", "modifiers": {}},
+    },
+    "observations": {
+        "pen 1": {
+            "file": {"1": ["/home/ana/pen_1.mp4"], "2": ["/home/ana/side_1.mp4"], "3": []},
+            "type": "MEDIA",
+            "date": "2024-05-02T10:11:12",
+            "description": "",
+            "time offset": 0.0,
+            "events": [
+                [3.24, "hen 1", "peck", "ground", "", 81],
+                [4.0, "", "peck", "", "", 100],
+                [5.0, "hen 1", "call", "", "", 125],
+                [6.0, "", "peck", "", "", 150],
+                [8.74, "hen 1", "peck", "ground", "", 218],
+            ],
+            "independent_variables": {},
+            "media_info": {
+                "length": {"/home/ana/pen_1.mp4": 60.0, "/home/ana/side_1.mp4": 60.0},
+                "fps": {"/home/ana/pen_1.mp4": 25.0, "/home/ana/side_1.mp4": 25.0},
+                "hasVideo": {"/home/ana/pen_1.mp4": True, "/home/ana/side_1.mp4": True},
+                "hasAudio": {"/home/ana/pen_1.mp4": True, "/home/ana/side_1.mp4": False},
+                "offset": {"1": 0.0, "2": 1.5},
+            },
+        },
+        "pen 2": {
+            "file": {"1": ["pen_2.avi"], "2": []},
+            "type": "MEDIA",
+            "time offset": 0.0,
+            "events": [],
+            "media_info": {},
+        },
+    },
+    "behavioral_categories": ["Feeding"],
+    "independent_variables": {},
+    "coding_map": {},
+    "behaviors_coding_map": [],
+    "converters": {},
+}
+
 ELAN_EAF = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <ANNOTATION_DOCUMENT AUTHOR="" DATE="2024-05-02T10:11:12+01:00" FORMAT="3.0" VERSION="3.0"

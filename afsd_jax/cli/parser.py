@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from afsd_jax.cli import (
     ablate,
+    annotations,
     convert,
     demo,
     evaluate,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, ModuleType] = {
     "detect": detect,
     "look": look,
     "evaluate": evaluate,
+    "annotations": annotations,
     "convert": convert,
     "demo": demo,
 }

@@ -20,7 +20,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
 from afsd_jax.io.names import with_composed_names
-from afsd_jax.types import Action, AnnotatedVideo, Detection
+from afsd_jax.types import Action, AnnotatedVideo, Detection, MarkedVideo
 
 VERSION = "afsd_jax"
 
@@ -118,6 +118,24 @@ def write_ground_truth(
         for name, video in videos.items()
     }
     files.write_json(path, ({"version": version} if version else {}) | {"database": database})
+
+
+def ground_truth_text(videos: Iterable[MarkedVideo]) -> str:
+    """Returns a ground truth file; an unknown subset or length is left out.
+
+    An annotation that was detected also has its score, which readers pass over.
+    """
+    database = {}
+    for video in videos:
+        known = {"subset": video.subset or None, "duration": video.duration_s}
+        actions = [
+            {"segment": [float(mark.start_s), float(mark.end_s)], "label": mark.label}
+            | ({"score": float(mark.score)} if isinstance(mark, Detection) else {})
+            for mark in video.marks
+        ]
+        stated = {name: value for name, value in known.items() if value is not None}
+        database[video.name] = {**stated, "annotations": actions}
+    return files.json_text({"database": database})
 
 
 def write_predictions(

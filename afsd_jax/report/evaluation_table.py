@@ -5,8 +5,8 @@ import io
 
 import numpy as np
 
+from afsd_jax.io.spreadsheets import plain_text
 from afsd_jax.report.evaluation_view import KINDS, LOST, EvaluationView
-from afsd_jax.report.table import plain_text
 
 
 def csv_table(view: EvaluationView) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.spreadsheets import plain_text
 from afsd_jax.types import Detection
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FORMULAS = tuple("=+-@＝＋－＠|")
 
 
 def csv_text(detections: Sequence[Detection]) -> str:
@@ -22,11 +21,6 @@ def csv_text(detections: Sequence[Detection]) -> str:
     for label, score, start_s, end_s in detections:
         table.writerow((plain_text(label), f"{score:.6f}", f"{start_s:.3f}", f"{end_s:.3f}"))
     return text.getvalue()
-
-
-def plain_text(label: str) -> str:
-    """Returns a label that a spreadsheet shows as text: a formula gets a leading apostrophe."""
-    return f"'{label}" if label.lstrip()[:1] in _FORMULAS else label
 
 
 def data_frame(detections: Sequence[Detection]) -> "pd.DataFrame":

@@ -4,21 +4,20 @@ import logging
 import os
 from pathlib import Path
 
-from afsd_jax.data.annotations.boris import Export, find_export, read_boris
+from afsd_jax.data.annotations.boris import Export, read_boris
 from afsd_jax.data.annotations.checks import check_names, check_order, class_names, read_class_list
 from afsd_jax.data.annotations.collector import Annotations, without_empty_actions
-from afsd_jax.data.annotations.elan import read_elan
-from afsd_jax.data.annotations.label_studio import read_label_studio
-from afsd_jax.data.annotations.own_table import read_own_table
+from afsd_jax.data.annotations.formats import FORMATS, output_files, read_file, write_annotations
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
-from afsd_jax.data.annotations.table_rows import cell_number, read_rows, read_table
-from afsd_jax.data.annotations.via import read_via
+from afsd_jax.data.annotations.table_rows import cell_number, read_rows
 from afsd_jax.data.decode.media import visible_paths
 from afsd_jax.errors import UserError
-from afsd_jax.io import activitynet_json, files
+from afsd_jax.io import activitynet_json
 from afsd_jax.io.names import split_name
 
 __all__ = [
+    "FORMATS",
+    "PROJECT",
     "SUFFIXES",
     "Annotations",
     "assign_splits",
@@ -26,6 +25,7 @@ __all__ = [
     "check_names",
     "check_order",
     "class_names",
+    "output_files",
     "read_activitynet",
     "read_annotations",
     "read_class_list",
@@ -33,15 +33,17 @@ __all__ = [
     "split_name",
     "stable_split",
     "without_empty_actions",
+    "write_annotations",
 ]
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".json", ".csv", ".tsv", ".eaf")
-_UNREAD = (".boris", ".numbers", ".ods", ".xls", ".xlsx")  # files of programs that export others
+PROJECT = FORMATS["boris"].suffix
+SUFFIXES = (".json", ".csv", ".tsv", ".eaf", PROJECT)
+_UNREAD = (".numbers", ".ods", ".xls", ".xlsx")  # files of programs that can save others
 _KINDS = (
-    "a table (CSV or TSV) with the columns video, label, start, end, or exported from BORIS; JSON "
-    "of ActivityNet, Label Studio or VIA 3; ELAN's .eaf"
+    "a table (CSV or TSV) with the columns video, label, start, end, or exported from BORIS; a "
+    "project of BORIS; JSON of ActivityNet, Label Studio, VIA 3 or FiftyOne; ELAN's .eaf"
 )
 
 
@@ -49,7 +51,9 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     """Reads an annotation file, or all annotation files in a folder and the folders below it.
 
     The format is recognised by the suffix and the content. BORIS's exports of several observations
-    are read as if they were in one file. Actions without length are left out, with a note.
+    are read as if they were in one file. A project of BORIS in a folder is read only if there are
+    no other annotation files, which may be its exports. Actions without length are left out, with a
+    note.
 
     Raises:
       UserError: a file has no known format, is malformed or names no video, or two files name the
@@ -77,7 +81,14 @@ def _files_in(folder: Path) -> list[Path]:
     for path in paths:
         if path.suffix.lower() in _UNREAD:
             log.warning("%s: is not read; save or export it as CSV", path)
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
+    read = [path for path in paths if path.suffix.lower() in SUFFIXES and not os.path.isdir(path)]
+    exports = [path for path in read if path.suffix.lower() != PROJECT]
+    if not exports:
+        return read
+    for path in read:
+        if path.suffix.lower() == PROJECT:
+            log.warning("%s: is not read, because the folder has other annotation files", path)
+    return exports
 
 
 def _add(videos: Annotations, more: Annotations) -> None:
@@ -98,21 +109,4 @@ def _read_file(path: Path) -> Annotations | Export:
     suffix = path.suffix.lower()
     if suffix in _UNREAD:
         raise UserError(f"{path}: save or export it as CSV; annotations are {_KINDS}")
-    if suffix in (".csv", ".tsv"):
-        lines = read_table(path)
-        return find_export(path, lines) or read_own_table(path, lines)
-    if suffix == ".eaf":
-        return read_elan(path)
-    try:
-        content = files.read_json(path)
-    except UserError as error:
-        if suffix == ".json":
-            raise
-        raise UserError(f"{error}; annotations are {_KINDS}") from error
-    if isinstance(content, list):
-        return read_label_studio(path, content)
-    if isinstance(content, dict) and content.keys() >= {"metadata", "file", "view"}:
-        return read_via(path, content)
-    if isinstance(content, dict) and "database" not in content:
-        raise UserError(f'{path}: "database" is missing; annotations are {_KINDS}')
-    return activitynet_json.parse_ground_truth(content, path)
+    return read_file(path, _KINDS)

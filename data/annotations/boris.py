@@ -1,11 +1,13 @@
-"""BORIS's tabular exports, CSV or TSV: aggregated events, and events with START and STOP rows.
+"""BORIS's events: tabular exports, CSV or TSV, and the events of its projects.
 
+Exports hold aggregated events, or events with START and STOP rows.
 The columns differ between BORIS's versions; the columns read here are in all versions since 7.
 Exports of events by older versions begin with lines about the observation, before the header.
 """
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,28 +15,32 @@ from afsd_jax.data.annotations.collector import Annotations, Collector
 from afsd_jax.data.annotations.table_rows import Line, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 
+PATH = "path"  # column of the path of a single video, in rows of projects
 _MEDIA = ("Media file name", "Media file path", "Media file", "Source")
 _NONE = ("", "NA", "Not found")
 _SPAN = ("Start (s)", "Stop (s)")
 _UNPAIRED = "correct it in BORIS (Observations > Check state events)"
-_SEVERAL = (
+SEVERAL = (
     "BORIS counts time through all videos of an observation; make each video an observation "
     "of its own"
 )
 
 
 class Export(NamedTuple):
-    """A file that BORIS has exported.
+    """A file that BORIS has exported, or a project.
 
     Attributes:
       path: the file.
       observation: name of the observation, if it is stated before the header; otherwise "".
-      lines: the lines from the header on.
+      rows: (place, row) of each event by the names of the exports' columns. A row without
+        "Behavior" states only that its video was observed; rows of projects have `PATH`.
+      is_table: whether a row is a line of the file.
     """
 
     path: Path
     observation: str
-    lines: Sequence[Line]
+    rows: Iterable[tuple[str, Mapping[str, str]]]
+    is_table: bool = True
 
 
 def find_export(path: Path, lines: Sequence[Line]) -> Export | None:
@@ -44,7 +50,7 @@ def find_export(path: Path, lines: Sequence[Line]) -> Export | None:
         names = set(cells)
         events = "Time" in names and names & {"Status", "Behavior type"}
         if "Behavior" in names and (names.issuperset(_SPAN) or events):
-            return Export(path, observation, lines[index:])
+            return Export(path, observation, named_rows(path, lines[index:], ("Behavior",)))
         if cells[0] == "Observation id" and len(cells) > 1:
             observation = cells[1]
     return None
@@ -77,20 +83,23 @@ class _Reader:
 
     def read(self, export: Export) -> None:
         """Reads the rows of one export."""
-        aggregated = set(_SPAN) <= set(export.lines[0][1])
-        for place, row in named_rows(export.path, export.lines, ("Behavior",)):
-            with line_shown(row.values()):
-                name, observation = self._add_video(export, row, place)
-                if row.get("Behavior type", "") == "POINT" or row.get("Status", "") == "POINT":
-                    what = f"{row['Behavior']!r} has no length (POINT)"
-                    self._collector.leave_out(name, what, place)
-                elif aggregated:
-                    start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
-                    self._collector.add_action(name, row["Behavior"], start_s, end_s, place)
-                else:
-                    self._add_event(name, observation, row, place)
+        for place, row in export.rows:
+            with line_shown(row.values()) if export.is_table else contextlib.nullcontext():
+                self._add_row(export, row, place)
         for (_, _, label, *_), (_, place) in self._open.items():
             raise UserError(f"{place}: {label!r} starts here but never stops; {_UNPAIRED}")
+
+    def _add_row(self, export: Export, row: Mapping[str, str], place: str) -> None:
+        name, observation = self._add_video(export, row, place)
+        if "Behavior" not in row:
+            return
+        if row.get("Behavior type", "") == "POINT" or row.get("Status", "") == "POINT":
+            self._collector.leave_out(name, f"{row['Behavior']!r} has no length (POINT)", place)
+        elif row.keys() >= set(_SPAN):
+            start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
+            self._collector.add_action(name, row["Behavior"], start_s, end_s, place)
+        else:
+            self._add_event(name, observation, row, place)
 
     def _add_video(self, export: Export, row: Mapping[str, str], place: str) -> tuple[str, str]:
         """Returns the name of a row's video and of its observation."""
@@ -102,7 +111,7 @@ class _Reader:
                 f"{place}: observation {observation!r} is also in {path}; keep one export of it"
             )
         if video != name:
-            raise UserError(f"{place}: {video!r} came before {name!r}; {_SEVERAL}")
+            raise UserError(f"{place}: {video!r} came before {name!r}; {SEVERAL}")
         self._observed.setdefault(name, {}).setdefault(observation, place)
         return name, observation
 
@@ -139,12 +148,12 @@ def _media(row: Mapping[str, str], place: str) -> str:
     """Returns the path of the video in a row."""
     if row.get("Time offset (s)", "").strip("0.:+-") not in ("", "NA"):
         raise UserError(f"{place}: the observation has a time offset; set it to 0 in BORIS")
-    paths = []
+    paths = [row[PATH]] if PATH in row else []
     for column in _MEDIA:
         # Several players show the same times; the first one is used.
         player = re.sub(r"^player #\d+: ?", "", row.get(column, "").split("|")[0])
         if ";" in player:
-            raise UserError(f"{place}: {column} names several videos; {_SEVERAL}")
+            raise UserError(f"{place}: {column} names several videos; {SEVERAL}")
         if player not in _NONE:
             paths.append(player)
     if not paths:

@@ -1,13 +1,20 @@
 """ELAN's .eaf: an XML file per video, with time slots and tiers of annotations."""
 
+import mimetypes
+import os
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.marks import Span, date_now, file_name, lanes_of, spans_of
 from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import read_bytes
+from afsd_jax.types import MarkedVideo
 
 _MOST_CHARACTERS = 10_000  # of a value
 
@@ -125,3 +132,94 @@ class _Reader:
             else:
                 collector.add_action(name, value or tier, start_s, end_s, place)
         return collector.annotations()
+
+
+def elan_text(videos: Sequence[MarkedVideo], path: Path) -> str:
+    """Returns an annotation document in ELAN's format 3.0, with a tier for each class.
+
+    Times are whole milliseconds, and an action lasts at least one. Actions of one class that
+    overlap lie on several tiers, because a tier cannot hold both. Scores are left out: the format
+    has no place for them.
+
+    Args:
+      videos: one video.
+      path: the file that will be written, from which the video's file is linked.
+    """
+    (video,) = videos
+    schema = "http://www.w3.org/2001/XMLSchema-instance"
+    root = ElementTree.Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "",
+            "DATE": date_now(),
+            "FORMAT": "3.0",
+            "VERSION": "3.0",
+            "xmlns:xsi": schema,
+            "xsi:noNamespaceSchemaLocation": "http://www.mpi.nl/tools/elan/EAFv3.0.xsd",
+        },
+    )
+    header = ElementTree.SubElement(root, "HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
+    if video.path is not None or file_name(video) != video.name:
+        ElementTree.SubElement(header, "MEDIA_DESCRIPTOR", _media(video, path))
+    spans = spans_of(video, 1000)
+    last = ElementTree.SubElement(header, "PROPERTY", NAME="lastUsedAnnotationId")
+    last.text = str(len(spans))
+    times = sorted({time for span in spans for time in span[:2]})
+    slots = {time: f"ts{number}" for number, time in enumerate(times, start=1)}
+    order = ElementTree.SubElement(root, "TIME_ORDER")
+    for time, name in slots.items():
+        ElementTree.SubElement(order, "TIME_SLOT", TIME_SLOT_ID=name, TIME_VALUE=str(time))
+    _add_tiers(root, spans, slots)
+    ElementTree.SubElement(
+        root,
+        "LINGUISTIC_TYPE",
+        GRAPHIC_REFERENCES="false",
+        LINGUISTIC_TYPE_ID="default-lt",
+        TIME_ALIGNABLE="true",
+    )
+    ElementTree.indent(root, "    ")
+    body = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{body}\n'
+
+
+def _media(video: MarkedVideo, path: Path) -> dict[str, str]:
+    """Returns the attributes that link to a video's file."""
+    name = file_name(video)
+    kind = mimetypes.guess_type(name)[0] or "unknown"
+    if video.path is None:
+        url = f"./{quote(name)}"
+        return {"MEDIA_URL": url, "MIME_TYPE": kind, "RELATIVE_MEDIA_URL": url}
+    relative = Path(os.path.relpath(video.path.absolute(), path.absolute().parent)).as_posix()
+    return {
+        "MEDIA_URL": video.path.absolute().as_uri(),
+        "MIME_TYPE": kind,
+        "RELATIVE_MEDIA_URL": quote(relative if relative.startswith(".") else f"./{relative}"),
+    }
+
+
+def _add_tiers(root: ElementTree.Element, spans: Sequence[Span], slots: dict[int, str]) -> None:
+    """Adds a tier for each lane of each class; the value of an annotation is the class."""
+    by_label = {
+        label: lanes_of(members)
+        for label, members in groupby(sorted(spans, key=lambda s: (s.label, s)), lambda s: s.label)
+    }
+    names, count = set(by_label), 0
+    for label, lanes in by_label.items():
+        for number, lane in enumerate(lanes, start=1):
+            name = label
+            while number > 1 and name in names:
+                name, number = f"{label} ({number})", number + 1
+            names.add(name)
+            tier = ElementTree.SubElement(
+                root, "TIER", LINGUISTIC_TYPE_REF="default-lt", TIER_ID=name
+            )
+            for span in lane:
+                count += 1
+                annotation = ElementTree.SubElement(
+                    ElementTree.SubElement(tier, "ANNOTATION"),
+                    "ALIGNABLE_ANNOTATION",
+                    ANNOTATION_ID=f"a{count}",
+                    TIME_SLOT_REF1=slots[span.start],
+                    TIME_SLOT_REF2=slots[span.end],
+                )
+                ElementTree.SubElement(annotation, "ANNOTATION_VALUE").text = label

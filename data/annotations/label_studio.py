@@ -1,4 +1,4 @@
-"""Label Studio's JSON and JSON_MIN exports of videos.
+"""Label Studio's tasks of videos: JSON and JSON_MIN exports, and JSON to import.
 
 `<TimelineLabels>` counts frames from 1, both ends included, at the frameRate of the `<Video>` tag.
 That rate may differ from the file's own rate, and the export does not state it. `<Labels>` of a
@@ -6,16 +6,19 @@ media player are in seconds.
 """
 
 import itertools
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.marks import Span, file_name, spans_of
 from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown
+from afsd_jax.types import MarkedVideo
 
 Placed = list[tuple[dict[str, Any], str]]  # objects, each with its place in the file
 
@@ -171,3 +174,48 @@ def _video(data: dict[str, Any], place: str) -> str:
         f"{place}: names no video file; the task's data must name it, as in "
         '"video": "kitchen_1.mp4"'
     )
+
+
+def label_studio_text(videos: Sequence[MarkedVideo], path: Path) -> str:
+    """Returns tasks to import into Label Studio: detections are predictions, labels annotations.
+
+    The timeline counts frames at the rate of each video's file, which the task states as `fps`;
+    the project's <Video> tag must have frameRate="$fps". An action lasts at least one frame. The
+    URL is that of a file in the root of Label Studio's local files.
+
+    Raises:
+      UserError: a frame rate is unknown.
+    """
+    return json.dumps([_task(video) for video in videos], indent=1) + "\n"
+
+
+def _task(video: MarkedVideo) -> dict[str, Any]:
+    if video.path is None or not video.fps:
+        raise UserError(
+            f"{video.name}: Label Studio counts frames and needs the frame rate of each video; "
+            "also give the video file"
+        )
+    url = f"/data/local-files/?d={quote(file_name(video))}"
+    results = [
+        _result(span, f"{video.name}_{index}", video.detected)
+        for index, span in enumerate(spans_of(video, video.fps))
+    ]
+    kind = "predictions" if video.detected else "annotations"
+    done = {"result": results} | ({"model_version": "afsd_jax"} if video.detected else {})
+    return {"data": {"video": url, "fps": video.fps}, kind: [done]}
+
+
+def _result(span: Span, name: str, detected: bool) -> dict[str, Any]:
+    value = {
+        "ranges": [{"start": span.start + 1, "end": span.end}],
+        "timelinelabels": [span.label],
+    }
+    result = {
+        "id": name,
+        "from_name": "timelineLabels",
+        "to_name": "video",
+        "type": "timelinelabels",
+        "origin": "prediction" if detected else "manual",
+        "value": value,
+    }
+    return result if span.score is None else result | {"score": span.score}

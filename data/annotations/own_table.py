@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.marks import file_name, score_of
 from afsd_jax.data.annotations.table_rows import Line, as_found, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, split_name
+from afsd_jax.io.spreadsheets import original_text, table_text
+from afsd_jax.types import MarkedVideo
 
 COLUMNS = ("video", "label", "start", "end")
+_TEXTS = {"video", "label", "subset"}
 # Other names of the columns in people's tables, in lower case and without blanks and the like.
 _OTHER_NAMES = {
     "video": "file filename videofile videoname videoid videopath mediafile media path",
@@ -49,8 +53,11 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     collector = Collector()
     videos: dict[str, _First] = {}
     for place, row in named_rows(path, lines, COLUMNS, optional=("subset",)):
+        texts = {
+            name: original_text(row[name]) for name in ("video", "label", "subset") & row.keys()
+        }
         with line_shown(row.values()):
-            _add_row(collector, videos, row, place)
+            _add_row(collector, videos, row | texts, place)
     return collector.annotations({name: first.subset for name, first in videos.items()})
 
 
@@ -84,3 +91,32 @@ def _add_row(
     if row["label"]:
         start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
         collector.add_action(name, row["label"], start_s, end_s, place)
+
+
+def own_table_text(videos: Sequence[MarkedVideo], path: Path) -> str:
+    """Returns the videos as comma-separated values; times have six decimals at most.
+
+    Columns for the subset and the score are there if any video has a subset or any mark a score.
+    Texts that a spreadsheet would take for formulas begin with an apostrophe, which
+    `read_own_table` removes.
+    """
+    with_subset = any(video.subset for video in videos)
+    with_score = any(score_of(mark) is not None for video in videos for mark in video.marks)
+    extra = ("subset",) * with_subset + ("score",) * with_score
+
+    rows: list[tuple[object, ...]] = [(*COLUMNS, *extra)]
+    for video in videos:
+        name, subset = file_name(video), (video.subset,) * with_subset
+        for mark in video.marks:
+            times = _rounded(mark.start_s, mark.end_s)
+            score = (score_of(mark),) * with_score
+            rows.append((name, mark.label, *times, *subset, *score))
+        if not video.marks:
+            rows.append((name, "", "", "", *subset, *("",) * with_score))
+    return table_text(rows)
+
+
+def _rounded(start_s: float, end_s: float) -> tuple[float, float]:
+    """Returns times with six decimals, at least one millionth of a second apart."""
+    start_s = round(start_s, 6)
+    return start_s, max(round(end_s, 6), round(start_s + 1e-6, 6))

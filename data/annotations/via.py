@@ -1,14 +1,25 @@
 """Projects of VIA 3, the VGG Image Annotator for videos (JSON)."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.marks import file_name, labels_of
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
+from afsd_jax.types import MarkedVideo
 
 _SEGMENT_ANCHOR = "FILE1_Z2_XY0"  # the anchor of attributes of temporal segments
-_CHECKBOX = 2
+_CHECKBOX, _SELECT = 2, 4  # types of attributes
+_VIDEO = 4  # type of files
+_LOCAL, _FILE_URL = 1, 3  # where a file is: to be chosen by the user, or at a file:// URL
+
+
+def is_via(content: Any) -> bool:
+    """Returns whether the content of a JSON file is a project."""
+    return isinstance(content, dict) and {"metadata", "file", "view"} <= content.keys()
 
 
 def read_via(path: Path, content: dict[str, Any]) -> Annotations:
@@ -64,3 +75,73 @@ def _labels(
         if all(labels):
             return labels
     raise UserError(f"{place}.av: has no label; give the segment a value in VIA")
+
+
+def via_text(videos: Sequence[MarkedVideo], path: Path) -> str:
+    """Returns a VIA 3 project with a view for each video; scores are left out.
+
+    A video whose file is unknown is to be chosen in VIA.
+
+    Args:
+      videos: the videos.
+      path: the file that will be written, whose name is that of the project.
+    """
+    labels = {label: str(index) for index, label in enumerate(labels_of(videos))}
+    views = {str(number): video for number, video in enumerate(videos, start=1)}
+    segments = {
+        f"{view}_{index}": {
+            "vid": view,
+            "flg": 0,
+            "z": [mark.start_s, mark.end_s],
+            "xy": [],
+            "av": {"1": labels[mark.label]},
+        }
+        for view, video in views.items()
+        for index, mark in enumerate(video.marks)
+    }
+    project = {
+        "project": {
+            "pid": "__VIA_PROJECT_ID__",
+            "rev": "__VIA_PROJECT_REV_ID__",
+            "rev_timestamp": "__VIA_PROJECT_REV_TIMESTAMP__",
+            "pname": path.stem,
+            "creator": "VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via)",
+            "data_format_version": "3.1.1",
+            "vid_list": list(views),
+        },
+        "config": {
+            "file": {"loc_prefix": {"1": "", "2": "", "3": "", "4": ""}},
+            "ui": {
+                "file_content_align": "center",
+                "file_metadata_editor_visible": True,
+                "spatial_metadata_editor_visible": True,
+                "temporal_segment_metadata_editor_visible": True,
+                "spatial_region_label_attribute_id": "",
+                "gtimeline_visible_row_count": str(min(max(len(labels), 4), 10)),
+            },
+        },
+        "attribute": {
+            "1": {
+                "aname": "TEMPORAL-SEGMENTS",
+                "anchor_id": _SEGMENT_ANCHOR,
+                "type": _SELECT,
+                "desc": "class of a temporal segment",
+                "options": {key: label for label, key in labels.items()},
+                "default_option_id": "",
+            }
+        },
+        "file": {view: _file(view, video) for view, video in views.items()},
+        "view": {view: {"fid_list": [view]} for view in views},
+        "metadata": segments,
+    }
+    return json.dumps(project, indent=1) + "\n"
+
+
+def _file(view: str, video: MarkedVideo) -> dict[str, Any]:
+    place = (_LOCAL, "") if video.path is None else (_FILE_URL, video.path.absolute().as_uri())
+    return {
+        "fid": view,
+        "fname": file_name(video),
+        "type": _VIDEO,
+        **dict(zip(("loc", "src"), place, strict=True)),
+    }

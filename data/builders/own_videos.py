@@ -18,8 +18,11 @@ class OwnVideos(VideoBuilder):
         """Reads the annotations; videos without a subset are split by a hash of their name."""
         path, source = self.options.annotations, self.options.source
         if path is None:
-            has_eaf = next(source.glob("*.eaf"), None) is not None  # one file per video
-            path = source if has_eaf else single_file(source, _SINGLE)
+            kinds = {file.suffix.lower() for file in source.glob("*")}
+            # Beside an export, a project is what was exported.
+            only_project = annotations.PROJECT in kinds and not kinds & set(_SINGLE)
+            wanted = (annotations.PROJECT,) if only_project else _SINGLE
+            path = source if ".eaf" in kinds else single_file(source, wanted)  # one .eaf a video
         videos = annotations.read_annotations(path)
         annotations.check_names(videos)
         annotations.check_order(videos)
@@ -39,4 +42,4 @@ class OwnVideos(VideoBuilder):
         return [f"{place}: no video is in the split {missing} (column subset)"]
 
 
-_SINGLE = tuple(suffix for suffix in annotations.SUFFIXES if suffix != ".eaf")
+_SINGLE = tuple(s for s in annotations.SUFFIXES if s not in (".eaf", annotations.PROJECT))

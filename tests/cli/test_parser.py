@@ -29,6 +29,7 @@ OTHER_NAMES = {
     "train": "-m afsd_jax.train",
     "detect": "-m afsd_jax.detect",
     "look": "-m afsd_jax.cli look",
+    "annotations": "-m afsd_jax.cli annotations",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -40,6 +41,7 @@ NEEDED = {
     "detect": "video.mp4 --checkpoint=none",
     "look": "video.mp4",
     "evaluate": "--predictions=none.json --ground-truth=none.json",
+    "annotations": "none.csv --format=via",
     "convert": "--input=none.pt",
     "demo": "",
 }
@@ -57,6 +59,7 @@ FILES = [
     ("convert", "--to-pytorch --output"),
 ]
 FOLDERS = [
+    ("annotations", "--output"),
     ("prepare", "--output"),
     ("train", "--workdir"),
     ("ablate", "--workdir"),

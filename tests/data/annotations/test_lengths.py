@@ -11,7 +11,7 @@ from afsd_jax.errors import UserError
 from tests.annotation_files import BORIS_AGGREGATED, ELAN_EAF, LABEL_STUDIO_TASK, VIA_PROJECT
 
 SPANS = {"table": (1, 3), "ActivityNet": (1, 3), "BORIS": (3.24, 8.74), "ELAN": (1.5, 2.75)}
-SPANS |= {"Label Studio": (1, 2), "VIA": (1.5, 4.25)}
+SPANS |= {"Label Studio": (1, 2), "VIA": (1.5, 4.25), "FiftyOne": (1, 2)}
 
 
 def media_labels(start_s: float, end_s: float) -> list[dict[str, Any]]:
@@ -35,6 +35,9 @@ def file_of(folder: Path, kind: str, start_s: float, end_s: float) -> Path:
         name, text = "a.eaf", slots.replace('"2750"', f'"{end_s * 1000:.0f}"')
     elif kind == "Label Studio":
         name, text = "a.json", json.dumps(media_labels(start_s, end_s))
+    elif kind == "FiftyOne":
+        entry = {"label": "run", "timestamps": [start_s, end_s]}
+        name, text = "a.json", json.dumps({"classes": None, "labels": {"a": [entry]}})
     else:
         text = json.dumps(VIA_PROJECT | {"metadata": {"1": {**VIA_SEGMENT, "z": [start_s, end_s]}}})
         name = "a.json"

@@ -1,0 +1,67 @@
+"""The command `afsd annotations`: converts annotations and detections between tools."""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from afsd_jax.cli.arguments import names, share, whole_number
+from afsd_jax.cli.printing import counted, print_next, print_text
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_apart, check_output_file, check_output_folder
+
+SUMMARY = "Convert annotations, or detections, into files of other tools."
+DETAILS = """Inputs are annotations in any format that afsd prepare reads, and detections as afsd
+detect writes them (JSON). Formats: csv (this project's table), activitynet (JSON, this project's
+and others'), boris (a project), elan (a file for each video), label-studio (tasks to import), via
+(a VIA 3 project), fiftyone (labels of temporal detections). Without --format, the ending of
+--output decides: .csv, .json (ActivityNet), .boris or .eaf.
+
+boris and label-studio need the video files (--videos), whose frame rates and lengths they store.
+docs/annotations.md says for each tool how to open the files."""
+
+FORMATS = ("csv", "activitynet", "boris", "elan", "label-studio", "via", "fiftyone")
+_BY_SUFFIX = {".csv": "csv", ".json": "activitynet", ".boris": "boris", ".eaf": "elan"}
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    inputs = "annotation files or folders, and detections (JSON)"
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help=inputs)
+    output = "file to write, or folder, which receives a file for each video if the format needs it"
+    add("--output", type=Path, required=True, metavar="PATH", help=output)
+    formats = f"format to write: {', '.join(FORMATS)}"
+    add("--format", choices=FORMATS, metavar="NAME", help=formats)
+    videos = "the video files, or folders of them: to link to, and for lengths and frame rates"
+    add("--videos", type=Path, nargs="+", default=[], metavar="PATH", help=videos)
+    add_selection(parser)
+
+
+def add_selection(parser: ArgumentParser) -> None:
+    """Adds the flags that choose detections."""
+    add = parser.add_argument
+    least = "least score of detections (default: %(default)s)"
+    add("--min-score", type=share, default=0.3, metavar="SCORE", help=least)
+    top_k = "only the K best detections of a video"
+    add("--top-k", type=whole_number(1), metavar="K", help=top_k)
+    add("--labels", type=names, metavar="LIST", help="only these classes, such as jump,run")
+
+
+def run(args: Namespace) -> None:
+    name = args.format or _BY_SUFFIX.get(args.output.suffix.lower())
+    if name is None:
+        raise UserError(f"--output {args.output}: give --format, one of {', '.join(FORMATS)}")
+    is_file = bool(args.output.suffix) and not args.output.is_dir()
+    (check_output_file if is_file else check_output_folder)(args.output)
+    from afsd_jax.cli.marked_inputs import read_all_marked, with_files
+    from afsd_jax.data.annotations import output_files, write_annotations
+    from afsd_jax.results.writers import Selection
+
+    videos = read_all_marked(args.inputs, Selection(args.min_score, args.top_k, args.labels))
+    videos = with_files(videos, args.videos)
+    check_apart(output_files(name, videos, args.output), args.inputs)
+    files = write_annotations(name, videos, args.output)
+    marks = sum(len(video.marks) for video in videos)
+    where = next(iter(files)) if len(files) == 1 else args.output
+    print_text(f"{where}: {counted(marks, 'action')} in {counted(len(videos), 'video')}, {name}")
+    if len(files) > 1:
+        print_text(f"{counted(len(files), 'file')}, such as {next(iter(files))}")
+    print_next("count and time the actions", "afsd", "summarize", where)

@@ -1,0 +1,137 @@
+"""Reads annotations and detections that a command line names, and the files of their videos."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from afsd_jax.cli.printing import counted, print_list, print_text
+from afsd_jax.data.annotations import check_order, read_annotations
+from afsd_jax.data.decode.video_reader import VideoReader
+from afsd_jax.errors import UserError
+from afsd_jax.io.activitynet_json import predictions_of
+from afsd_jax.io.files import read_json
+from afsd_jax.io.names import first_names, nearest, video_name, with_composed_names
+from afsd_jax.results.writers import Selection
+from afsd_jax.types import Detection, MarkedVideo
+
+
+class Marked(NamedTuple):
+    """The videos of one input.
+
+    Attributes:
+      videos: the videos, in the order of the input.
+      detected: whether their marks are detections.
+    """
+
+    videos: list[MarkedVideo]
+    detected: bool
+
+
+def read_marked(path: Path, selection: Selection) -> Marked:
+    """Reads annotations in any format, or detections as `afsd detect` writes them (JSON).
+
+    Args:
+      path: a file, or a folder of annotation files.
+      selection: which detections are read, and which classes.
+
+    Raises:
+      UserError: the input cannot be read, or an action ends before it starts.
+    """
+    content = read_json(path) if path.suffix.lower() == ".json" and path.is_file() else None
+    if isinstance(content, dict) and "results" in content and "database" not in content:
+        found = with_composed_names(predictions_of(content, path), str(path))
+        return Marked([_detected(name, items, selection) for name, items in found.items()], True)
+    annotated = read_annotations(path)
+    check_order(annotated)
+    print_list("notes", [note for video in annotated.values() for note in video.notes])
+    labels = selection.labels
+    return Marked(
+        [
+            MarkedVideo(
+                name,
+                [a for a in video.actions if labels is None or a.label in labels],
+                subset=video.subset,
+                duration_s=video.duration_s,
+            )
+            for name, video in annotated.items()
+        ],
+        False,
+    )
+
+
+def _detected(name: str, detections: Sequence[Detection], selection: Selection) -> MarkedVideo:
+    """Returns the chosen detections by their start; those without length are left out."""
+    whole = [d._replace(start_s=max(d.start_s, 0.0)) for d in detections]
+    whole = [d for d in whole if d.end_s > d.start_s]
+    chosen = selection.reaching(selection.best(whole))
+    return MarkedVideo(name, sorted(chosen, key=lambda d: (d.start_s, d.end_s)), detected=True)
+
+
+def read_all_marked(paths: Sequence[Path], selection: Selection) -> list[MarkedVideo]:
+    """Reads several inputs of different videos.
+
+    Raises:
+      UserError: an input cannot be read, two hold the same video, or no mark has a chosen class.
+    """
+    videos: dict[str, MarkedVideo] = {}
+    places: dict[str, Path] = {}
+    for path in paths:
+        for video in read_marked(path, selection).videos:
+            if video.name in videos:
+                raise UserError(
+                    f"{path}: video {video.name!r} is also in {places[video.name]}; give one of "
+                    "the two"
+                )
+            videos[video.name], places[video.name] = video, path
+    check_labels(selection.labels, list(videos.values()))
+    return list(videos.values())
+
+
+def check_labels(labels: Sequence[str] | None, videos: Sequence[MarkedVideo]) -> None:
+    """Raises UserError for a chosen class that no video has."""
+    there = {mark.label for video in videos for mark in video.marks}
+    for label in labels or ():
+        if label not in there:
+            raise UserError(
+                f"--labels {label}: no action of this class (with the least score)"
+                f"{nearest(label, there)}"
+            )
+
+
+def with_files(videos: Sequence[MarkedVideo], paths: Sequence[Path]) -> list[MarkedVideo]:
+    """Returns the videos with their files, lengths and frame rates.
+
+    Args:
+      videos: videos whose length may be unknown; one that is known is kept.
+      paths: video files and folders of them; none: nothing is read.
+
+    Raises:
+      UserError: a video has no file, or its file cannot be read.
+    """
+    if not paths:
+        return list(videos)
+    from afsd_jax.cli.video_files import video_files
+
+    files = {video_name(path): path for path in video_files(paths).paths}
+    missing = [video.name for video in videos if video.name not in files]
+    if missing:
+        near = nearest(missing[0], files)
+        raise UserError(f"--videos: there is no video file of {first_names(missing, 3)}{near}")
+    return [_with_file(video, files[video.name]) for video in videos]
+
+
+def _with_file(video: MarkedVideo, path: Path) -> MarkedVideo:
+    reader = VideoReader(path, fps=0)
+    return video._replace(path=path, fps=reader.fps, duration_s=reader.duration_s)
+
+
+def print_unknown_lengths(videos: Sequence[MarkedVideo]) -> None:
+    """Prints that videos of unknown length are taken to end with their last action."""
+    unknown = [video.name for video in videos if video.duration_s is None]
+    if unknown:
+        print_text(
+            f"note: {counted(len(unknown), 'video')} of unknown length: each ends with its last "
+            "action here; --videos FOLDER reads the lengths",
+            file=sys.stderr,
+        )
