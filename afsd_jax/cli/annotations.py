@@ -5,6 +5,7 @@ from pathlib import Path
 
 from afsd_jax.cli.arguments import names, share, whole_number
 from afsd_jax.cli.printing import counted, print_next, print_text
+from afsd_jax.data.annotations.formats import FORMATS
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder
 
@@ -18,8 +19,7 @@ and others'), boris (a project), elan (a file for each video), label-studio (tas
 boris and label-studio need the video files (--videos), whose frame rates and lengths they store.
 docs/annotations.md says for each tool how to open the files."""
 
-FORMATS = ("csv", "activitynet", "boris", "elan", "label-studio", "via", "fiftyone")
-_BY_SUFFIX = {".csv": "csv", ".json": "activitynet", ".boris": "boris", ".eaf": "elan"}
+_BY_SUFFIX = {kind.suffix: name for name, kind in FORMATS.items()}  # .json: ActivityNet, the last
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_flags(parser: ArgumentParser) -> None:
     output = "file to write, or folder, which receives a file for each video if the format needs it"
     add("--output", type=Path, required=True, metavar="PATH", help=output)
     formats = f"format to write: {', '.join(FORMATS)}"
-    add("--format", choices=FORMATS, metavar="NAME", help=formats)
+    add("--format", choices=tuple(FORMATS), metavar="NAME", help=formats)
     videos = "the video files, or folders of them: to link to, and for lengths and frame rates"
     add("--videos", type=Path, nargs="+", default=[], metavar="PATH", help=videos)
     add_selection(parser)
@@ -52,7 +52,7 @@ def run(args: Namespace) -> None:
     is_file = bool(args.output.suffix) and not args.output.is_dir()
     (check_output_file if is_file else check_output_folder)(args.output)
     from afsd_jax.cli.marked_inputs import read_all_marked, with_files
-    from afsd_jax.data.annotations import output_files, write_annotations
+    from afsd_jax.data.annotations.formats import output_files, write_annotations
     from afsd_jax.results.writers import Selection
 
     videos = read_all_marked(args.inputs, Selection(args.min_score, args.top_k, args.labels))
