@@ -28,6 +28,7 @@ def write_video(
     pixels: str = "yuv420p",
     times_s: list[float] | None = None,
     rotation: int = 0,
+    pixel_aspect: tuple[int, int] = (1, 1),
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -35,6 +36,8 @@ def write_video(
         stream = container.add_stream(codec, rate=fractions.Fraction(rate).limit_denominator(1001))
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], pixels
         stream.options = options or {}
+        if pixel_aspect != (1, 1):
+            stream.codec_context.sample_aspect_ratio = fractions.Fraction(*pixel_aspect)
         if times_s is not None:
             stream.codec_context.time_base = fractions.Fraction(1, 1000)
         if rotation:

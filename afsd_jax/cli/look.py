@@ -25,7 +25,11 @@ same class is likely become a segment.
 Only the centre square of a wide picture is used. A smaller --size or --fps is faster and less
 accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
 
-TITLE = "Kinetics-400 by sliding window: a baseline without learnt boundaries, not AFSD"
+TITLE = "Actions recognised without training"
+NOTE = (
+    "Each part of a video gets the most similar of 400 everyday actions (Kinetics-400), right or "
+    "wrong. Where an action begins and ends is a guess. To find your own actions, train a detector."
+)
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -73,7 +77,7 @@ def run(args: Namespace) -> int:
     if args.write_video_scores:
         check_names(videos)
     recognizer = Recognizer(args.size)
-    print(TITLE)
+    print(f"{TITLE}. {NOTE}")
     reports: list[VideoReport] = []
     scores: dict[str, Any] = {}
     stated = [stated_duration(path) for path in videos]
@@ -93,7 +97,7 @@ def run(args: Namespace) -> int:
     if args.write_video_scores:
         write_video_scores(args.write_video_scores, recognizer.class_names, scores)
     selection = Selection(args.threshold, classes=recognizer.class_names)
-    code = outputs.write(reports, selection, failed, TITLE)
+    code = outputs.write(reports, selection, failed, TITLE, NOTE)
     print("next, a detector of your own actions: docs/own_videos.md")
     return code
 
@@ -156,5 +160,5 @@ def recognize(
     likely = probabilities(recognizer.logits(frames(), reader.num_frames), step_s)
     detections = segments(likely, recognizer.class_names, step_s, reader.duration_s, threshold)
     track = Track(video_name(path), reader.duration_s, detections)
-    report = VideoReport(track, *thumbnails.shown(reader.fps), path)
+    report = VideoReport(track, *thumbnails.shown(reader.fps, reader.aspect), path)
     return report, video_scores(likely)

@@ -56,8 +56,16 @@ class VideoOutputs(NamedTuple):
         selection: Selection,
         failed: Sequence[str],
         title: str = TITLE,
+        note: str = "",
     ) -> int:
         """Writes the detections, and prints what was written and found; without files, a table.
+
+        Args:
+          videos: the videos with their detections.
+          selection: detections that people are shown.
+          failed: why other videos could not be read.
+          title: title of a page.
+          note: what a reader of a page should know.
 
         Returns:
           The exit code: 1 if videos failed, else 0.
@@ -65,7 +73,7 @@ class VideoOutputs(NamedTuple):
         Raises:
           UserError: a file cannot be written.
         """
-        write_results(videos, *self, selection, title)
+        write_results(videos, *self, selection, title, note)
         if not any(self):
             print_table(videos, selection)
         files = self.files([video.track.name for video in videos])

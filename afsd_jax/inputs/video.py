@@ -35,6 +35,8 @@ class OpenVideo(NamedTuple):
         has not ended.
       label: class and score factor from a video-level classifier.
       damaged: returns the number of damaged packets and frames among those read so far.
+      aspect: returns width over height of the picture as it is played, once a frame has been read;
+        None: unknown.
       seconds_read: only of a pipe, whose length is unknown: returns the seconds read so far.
     """
 
@@ -45,6 +47,7 @@ class OpenVideo(NamedTuple):
     duration_s: float
     label: VideoLabel | None = None
     damaged: Callable[[], int] = lambda: 0
+    aspect: Callable[[], float | None] = lambda: None
     seconds_read: Callable[[], float] | None = None
 
     @property
@@ -89,6 +92,7 @@ def open_file(
         reader.fps,
         reader.duration_s,
         damaged=lambda: reader.damaged,
+        aspect=lambda: reader.aspect,
     )
 
 
@@ -124,6 +128,7 @@ def open_pipe(
         reader.fps,
         0.0,
         damaged=lambda: reader.damaged,
+        aspect=lambda: reader.aspect,
         seconds_read=lambda: reader.duration_s,
     )
 

@@ -12,9 +12,10 @@ class ComparisonPage {
     this.many = many;
     this.truth = segmentsOf(data.actions);
     this.inVideo = this.videos.map(() => ({ truth: [], shown: [] }));
+    this.truthOf = this.systems.map((_, system) =>
+      this.truth.map((action) => inLane(action, system)));
     this.systems.forEach((_, system) => {
-      for (const action of this.truth)
-        this.inVideo[action.video].truth.push(inLane(action, system));
+      for (const action of this.truthOf[system]) this.inVideo[action.video].truth.push(action);
       for (const found of segmentsOf(data.detections[system]))
         this.inVideo[found.video].shown.push(inLane(found, system));
     });
@@ -75,7 +76,7 @@ class ComparisonPage {
   showFound(first, second) {
     const { both, neither, onlyFirst, onlySecond } = this.pair, total = this.truth.length;
     const row = (name, number, color, rows) => barRow({ name, color, share: number / total,
-      text: number.toLocaleString("en"), open: rows?.length ? () => this.open(name, rows) : null });
+      text: grouped(number), open: rows?.length ? () => this.open(name, rows) : null });
     document.getElementById("found").replaceChildren(
       row("found by both", both[this.at], "#4d8f3a"),
       row(`found by ${first} only`, onlyFirst[this.at].length, "var(--accent)", onlyFirst[this.at]),
@@ -85,9 +86,9 @@ class ComparisonPage {
 
   open(title, rows) {
     const system = this.systems.indexOf(this.pair.names[0]);
-    const cases = rows.map((row) => ({ text: `${title[0].toUpperCase()}${title.slice(1)}.`,
-      segment: { ...this.truth[row], label: this.many * this.truth[row].label + system } }));
-    const count = cases.length.toLocaleString("en");
+    const text = `${title[0].toUpperCase()}${title.slice(1)}.`;
+    const cases = rows.map((row) => ({ text, segment: this.truthOf[system][row] }));
+    const count = grouped(cases.length);
     this.cases.open(`${title}: ${count}`, cases, "No action is behind this bar.");
   }
 }

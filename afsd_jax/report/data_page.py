@@ -19,7 +19,8 @@ from afsd_jax.data.storage.prepared_video import (
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import jpeg_url, write_html
+from afsd_jax.report.render import write_html
+from afsd_jax.report.thumbnails import picture
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
 
 FRAMES_SHOWN = 10  # per video
@@ -94,7 +95,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
     write_html(
         path,
         "data_page.html",
-        title=data.title,
+        title=f"Prepared data: {data.title}",
         folder=data.folder,
         frames=_frame_format(data.videos),
         figures=_figures(data, total),
@@ -177,16 +178,18 @@ def _video(
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
     actions = actions_of(video, class_names)
+    occurring = {action.label for action in actions}
     return {
         "name": video.name,
         "split": split,
         "duration": clock(video.duration_s),
         "actions": len(actions),
         "frames": [
-            (clock(number / video.fps), jpeg_url(_as_rgb(frame)))
+            picture(_as_rgb(frame), number / video.fps, duration_s)
             for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
         ],
         "ticks": bar_ticks(duration_s),
+        "classes": [(name, color) for name, color in colors.items() if name in occurring],
         "lanes": bar_lanes(actions, len(actions), duration_s, colors),
     }
 

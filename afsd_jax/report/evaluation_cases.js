@@ -58,7 +58,7 @@ class Cases {
     this.find("tbody").replaceChildren(...page.map((entry) => this.row(entry)));
     this.find(".pager").hidden = length <= CASES;
     this.find(".range").textContent =
-      `${first + 1}–${first + page.length} of ${length.toLocaleString("en")}`;
+      `${first + 1}–${first + page.length} of ${grouped(length)}`;
     this.find("[data-do=back]").disabled = first === 0;
     this.find("[data-do=forth]").disabled = first + CASES >= length;
   }
@@ -99,7 +99,7 @@ class Cases {
 
   load(number) {
     if (number === this.video) return;
-    const { url, name } = this.videos[(this.video = number)], old = this.element;
+    const { url, name, copy, convert } = this.videos[(this.video = number)], old = this.element;
     this.element = old.cloneNode(false); // a new element, as a player's listeners stay with theirs
     old.pause();
     old.replaceWith(this.element);
@@ -108,7 +108,9 @@ class Cases {
     this.find(".missing").hidden = true;
     this.player = null;
     if (!url) return this.element.removeAttribute("src");
+    this.element.dataset.copy = copy;
     this.element.src = url;
+    this.find(".convert").textContent = convert;
     const follow = (time, playing) => this.timeline.setTime(time, playing);
     this.player = new Player(this.element, follow, () => {
       this.player = null;

@@ -13,7 +13,7 @@ function el(name, properties = {}, ...children) {
 }
 
 const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
-const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+const count = (number, noun) => `${grouped(number)} ${noun}${number === 1 ? "" : "s"}`;
 
 // A button within the text.
 const link = (text, title, onclick) => el("button", { type: "button", title, onclick }, text);

@@ -1,8 +1,9 @@
 // The page of an evaluation: every figure at the chosen tIoU and for the chosen class, and behind
-// every bar its cases. evaluation_page.py writes `data`.
+// every bar its cases. evaluation_page.py writes `data`. Numbers of detections are counted in one
+// pass over typed arrays, and lists are made when they are opened.
 
 const HIT = 0; // kind of detections; the others are errors
-const FOUND = "0", MISLABELLED = "1", MISSED = "3"; // what became of an action
+const FOUND = 0, MISLABELLED = 1, MISSED = 3; // what became of an action
 const ROWS_OF_PAIRS = 12, MATRIX = 25; // classes in the confusion matrix
 const SHOWN = 300; // detections in the timeline of a case
 
@@ -14,6 +15,8 @@ function bestInWords({ f1, threshold, precision, recall }, interval) {
   return `${text} 95 % interval of this threshold: ${low} to ${high}.`;
 }
 
+const digits = (text) => new TextEncoder().encode(text).map((code) => code - 48);
+
 class EvaluationPage {
   constructor(data) {
     Object.assign(this, data, { at: data.chosen, label: null });
@@ -22,8 +25,13 @@ class EvaluationPage {
     this.inVideo = { truth: this.videos.map(() => []), found: this.videos.map(() => []) };
     for (const segment of this.truth) this.inVideo.truth[segment.video].push(segment);
     for (const segment of this.found) this.inVideo.found[segment.video].push(segment);
+    this.kinds = data.kinds.map(digits);
+    this.reasons = data.reasons.map(digits);
+    this.ranks = Uint8Array.from(data.ranks);
+    this.labels = Uint32Array.from(data.detections.labels);
     this.numActions = this.classes.map(() => 0);
     for (const { label } of this.truth) this.numActions[label]++;
+    this.names = new Intl.Collator("en", { numeric: true });
     this.cases = new Cases(document.querySelector("dialog"), this.videos, this.classes,
       (segment) => this.around(segment));
     for (const input of document.querySelectorAll("[name=tiou]"))
@@ -42,7 +50,7 @@ class EvaluationPage {
   }
 
   kind(row) {
-    return this.kinds[this.at].charCodeAt(row) - 48;
+    return this.kinds[this.at][row];
   }
 
   isFound(row) {
@@ -54,6 +62,7 @@ class EvaluationPage {
   }
 
   show(at, label) {
+    const sameTiou = this.rows && at === this.at;
     Object.assign(this, { at, label });
     const of = label === null ? "all classes" : this.classes[label].name;
     for (const element of document.querySelectorAll(".of"))
@@ -63,7 +72,8 @@ class EvaluationPage {
     this.showGroups();
     this.showPairs();
     this.showCurves();
-    this.showClasses();
+    if (sameTiou) this.markClass();
+    else this.showClasses();
   }
 
   put(id, ...children) {
@@ -73,8 +83,9 @@ class EvaluationPage {
   // Errors by rank, as in DETAD's figure: the k-th column holds the k-th N best of each class.
   showErrors() {
     const groups = Array.from({ length: 10 }, () => this.errors.map(() => 0));
-    for (const segment of this.found)
-      if (this.included(segment)) groups[this.ranks[segment.row]][this.kind(segment.row)]++;
+    const { labels, ranks, label } = this, kinds = this.kinds[this.at];
+    for (let row = 0; row < labels.length; row++)
+      if (label === null || labels[row] === label) groups[ranks[row]][kinds[row]]++;
     const columns = groups.map((counts, i) => {
       const total = counts.reduce((a, b) => a + b, 0);
       const parts = counts.map((number, kind) => ({
@@ -92,7 +103,7 @@ class EvaluationPage {
     this.put("error-keys", ...this.errors.map(({ name, color, hint }, kind) =>
       el("button", { type: "button", title: hint, style: { "--color": color },
         onclick: () => this.openErrors(kind, null) },
-        el("i"), `${name} `, el("b", {}, totals[kind].toLocaleString("en")))));
+        el("i"), `${name} `, el("b", {}, grouped(totals[kind])))));
   }
 
   openErrors(kind, rank) {
@@ -213,51 +224,69 @@ class EvaluationPage {
 
   // Class, AP, actions, not found, false among the best N, threshold, F1.
   classRows() {
-    const lost = this.classes.map(() => []), wrong = this.classes.map(() => []);
-    for (const action of this.truth) if (!this.isFound(action.row)) lost[action.label].push(action);
-    for (const segment of this.found)
-      if (this.ranks[segment.row] === 0 && this.kind(segment.row) !== HIT)
-        wrong[segment.label].push(segment);
+    const { labels, ranks } = this, kinds = this.kinds[this.at];
+    const lost = this.classes.map(() => 0), wrong = this.classes.map(() => 0);
+    for (const action of this.truth) if (!this.isFound(action.row)) lost[action.label]++;
+    for (let row = 0; row < labels.length; row++)
+      if (ranks[row] === 0 && kinds[row] !== HIT) wrong[labels[row]]++;
     return this.classes.map(({ name, color }, label) => {
       const best = this.curves[label].best;
-      const values = [name, this.ap[this.at][label], this.numActions[label], lost[label].length,
-        wrong[label].length, best?.threshold ?? -1, best?.f1 ?? -1];
-      return { label, name, color, values, lost: lost[label], wrong: wrong[label] };
+      const values = [name, this.ap[this.at][label], this.numActions[label], lost[label],
+        wrong[label], best?.threshold ?? -1, best?.f1 ?? -1];
+      return { label, name, color, values };
     });
   }
 
+  // Rows are made once; then only their numbers and their order change.
   showClasses() {
     const { column, descending } = this.order, sign = descending ? -1 : 1;
-    const names = new Intl.Collator("en", { numeric: true });
     const order = (a, b) =>
-      column ? a.values[column] - b.values[column] : names.compare(a.name, b.name);
+      column ? a.values[column] - b.values[column] : this.names.compare(a.name, b.name);
     const rows = this.classRows().sort((a, b) => sign * order(a, b));
-    this.put("class-rows", ...rows.map((row) => this.classRow(row)));
+    this.rows ??= this.classes.map((_, label) => this.classRow(label));
+    const known = (value, text) => (value < 0 ? "–" : text(value));
+    for (const { label, values: [, ap, actions, lost, wrong, threshold, f1] } of rows) {
+      const { row, numbers } = this.rows[label], points = (100 * ap).toFixed(1);
+      row.style.setProperty("--share", `${points}%`);
+      const texts = [points, ...[actions, lost, wrong].map(grouped),
+        known(threshold, (value) => value.toFixed(2)), known(f1, (value) => percent(value))];
+      texts.forEach((text, i) => {
+        if (numbers[i].textContent !== text) numbers[i].textContent = text;
+      });
+    }
+    this.put("class-rows", ...rows.map(({ label }) => this.rows[label].row));
+    this.markClass();
     document.querySelectorAll("#classes th").forEach((header, i) =>
       (header.ariaSort = i !== column ? "none" : descending ? "descending" : "ascending"));
   }
 
-  classRow({ label, name, color, values, lost, wrong }) {
-    const ap = (100 * values[1]).toFixed(1), style = { "--color": color, "--share": `${ap}%` };
+  markClass() {
+    this.rows.forEach(({ row }, label) => (row.ariaSelected = label === this.label));
+  }
+
+  // The row of a class, and the elements of its numbers.
+  classRow(label) {
+    const { name, color } = this.classes[label];
     const named = el("span", {}, el("span", { className: "dot" }), name);
-    const number = (value) => value.toLocaleString("en");
-    const score = values[5] < 0 ? "–" : values[5].toFixed(2);
     const choose = () => {
       const next = label === this.label ? null : label;
       document.getElementById("class").value = next ?? "";
       this.show(this.at, next);
     };
-    const openLost = () => this.openActions(`${name}: actions that are not found`, lost);
-    const openWrong = () => this.openDetections(`${name}: false detections, the best N`, wrong);
-    const meter = el("div", {}, el("span", { className: "meter" }), el("b", {}, ap));
-    return el("tr", { ariaSelected: label === this.label, style },
+    const openLost = () => this.openActions(`${name}: actions that are not found`,
+      this.truth.filter((action) => action.label === label && !this.isFound(action.row)));
+    const openWrong = () => this.openDetections(`${name}: false detections, the best N`,
+      this.found.filter(({ label: other, row }) =>
+        other === label && this.ranks[row] === 0 && this.kind(row) !== HIT));
+    const numbers = [el("b"), el("td"), link("", "show the actions that are not found", openLost),
+      link("", "show the false detections", openWrong), el("td"), el("td")];
+    const [ap, actions, lost, wrong, threshold, f1] = numbers;
+    const meter = el("div", {}, el("span", { className: "meter" }), ap);
+    const row = el("tr", { style: { "--color": color } },
       el("td", {}, link(named, "show this class only", choose)),
-      el("td", { className: "score" }, meter),
-      el("td", {}, number(values[2])),
-      el("td", {}, link(number(lost.length), "show the actions that are not found", openLost)),
-      el("td", {}, link(number(wrong.length), "show the false detections", openWrong)),
-      el("td", {}, score),
-      el("td", {}, values[6] < 0 ? "–" : percent(values[6])));
+      el("td", { className: "score" }, meter), actions,
+      el("td", {}, lost), el("td", {}, wrong), threshold, f1);
+    return { row, numbers };
   }
 
   sort(header) {
@@ -276,12 +305,12 @@ class EvaluationPage {
   }
 
   open(title, cases) {
-    this.cases.open(`${title}: ${cases.length.toLocaleString("en")}`, cases,
+    this.cases.open(`${title}: ${grouped(cases.length)}`, cases,
       "Nothing is behind this bar at the chosen tIoU and class.");
   }
 
   actionCase(segment) {
-    const reason = Number(this.reasons[this.at][segment.row]);
+    const reason = this.reasons[this.at][segment.row];
     const taken = this.takenFor[this.at][segment.row];
     const as = taken >= 0 ? ` It is taken for ${this.classes[taken].name}.` : "";
     return { segment, text: this.lost[reason] + as };

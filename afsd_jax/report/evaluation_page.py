@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from afsd_jax.evaluation import Tables
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.evaluation_view import KINDS, LOST, MISSED, Curve, EvaluationView
-from afsd_jax.report.render import Script, relative_url, write_html
+from afsd_jax.report.playback import playback
+from afsd_jax.report.render import Script, write_html
 from afsd_jax.report.tracks import known_first
 
 CASES = (  # scripts of charts whose bars open a player of the cases behind them
     "words_and_colors.js",
+    "lanes.js",
     "timeline.js",
     "gestures.js",
     "player.js",
@@ -118,7 +120,7 @@ def videos_of(
     page: str | os.PathLike[str],
     files: Mapping[str, str | os.PathLike[str]],
 ) -> list[dict[str, Any]]:
-    """Returns name, duration and URL of each video.
+    """Returns name, duration and, of those with a file, `Playback` of each video.
 
     Args:
       tables: ground truth and detections.
@@ -134,7 +136,7 @@ def videos_of(
         {
             "name": name,
             "duration": round(max(float(duration), 0.1), 3),
-            "url": relative_url(files[name], page) if name in files else None,
+            **(playback(files[name], page)._asdict() if name in files else {"url": None}),
         }
         for name, duration in zip(tables.videos, durations, strict=True)
     ]

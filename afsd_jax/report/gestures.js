@@ -70,12 +70,12 @@ Timeline.prototype.gestures = function () {
 
 // The best segment at a point, else one at most some pixels away, else null.
 Timeline.prototype.segmentAt = function (x, y) {
-  const label = this.lanes[Math.floor((y - AXIS + this.scroll.scrollTop) / this.laneHeight)];
-  if (x < this.left || y < AXIS || label === undefined) return null;
+  const down = y - AXIS + this.scroll.scrollTop;
+  const lane = this.lanes.find(({ top, height }) => down >= top && down < top + height);
+  if (x < this.left || y < AXIS || !lane) return null;
   for (const near of [0, 4])
-    for (const segments of [this.truth, this.shown])
+    for (const segments of [lane.truth, lane.shown])
       for (const segment of segments) {
-        if (segment.label !== label) continue;
         const [left, top, width, height] = this.place(segment);
         const beside = x < left - near || x > left + width + near;
         if (!beside && y >= top - near && y <= top + height + near) return segment;

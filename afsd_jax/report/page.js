@@ -1,5 +1,6 @@
 // A page of detections: for each video a player, a timeline and a table; for all videos a minimum
-// score and a selection of classes. page.py writes `data`.
+// score and a selection of classes. Only videos near the window are made and changed, so a page of
+// many is as fast as one of few. page.py writes `data`.
 
 const ROWS = 10; // per page of a table
 
@@ -15,12 +16,14 @@ class VideoView {
       if (segment) this.pick(segment, true);
       else this.player.seek(time);
     });
+    const strip = find(".frames"), filmstrip = strip && new Filmstrip(strip);
+    if (strip) this.timeline.onView = () => filmstrip.place(this.timeline);
     const actions = {
       previous: () => this.step(-1),
       next: () => this.step(1),
       in: () => this.timeline.zoom(0.5, this.middle),
       out: () => this.timeline.zoom(2, this.middle),
-      whole: () => this.timeline.view(0, video.duration),
+      fit: () => this.timeline.view(0, video.duration),
       back: () => this.turn(this.first - ROWS),
       forth: () => this.turn(this.first + ROWS),
       start: () => this.sort("start"),
@@ -50,14 +53,17 @@ class VideoView {
   }
 
   // Shows the detections of the chosen classes that reach a score.
-  choose(least, chosen) {
+  choose(choice) {
+    if (choice === this.choice) return;
+    this.choice = choice;
+    const { least, chosen } = choice;
     this.shown = this.video.detections.filter((d) => d.score >= least && chosen.has(d.label));
     this.inOrder = null;
     const truth = (this.video.truth || []).filter((action) => chosen.has(action.label));
     this.timeline.show(this.shown, truth);
     const count = this.shown.length;
     this.find(".count").textContent =
-      `${count.toLocaleString("en")} detection${count === 1 ? "" : "s"}`;
+      `${grouped(count)} detection${count === 1 ? "" : "s"}`;
     this.find(".none").hidden = count > 0;
     this.find(".table").hidden = count === 0;
     this.sort(this.order);
@@ -81,7 +87,7 @@ class VideoView {
     this.find("tbody").replaceChildren(...page.map((detection) => this.row(detection)));
     this.find(".pager").hidden = count <= ROWS;
     this.find(".range").textContent =
-      `${first + 1}–${first + page.length} of ${count.toLocaleString("en")}`;
+      `${first + 1}–${first + page.length} of ${grouped(count)}`;
     this.find("[data-do=back]").disabled = first === 0;
     this.find("[data-do=forth]").disabled = first + ROWS >= count;
   }
@@ -128,20 +134,27 @@ function segments({ labels, starts, ends, scores }) {
 }
 
 function main(data) {
-  const articles = [...document.querySelectorAll("article")];
-  const views = data.videos.map(({ duration, detections, truth }, i) => {
-    const video = { duration, detections: segments(detections), truth: truth && segments(truth) };
-    return new VideoView(articles[i], video, data.classes);
-  });
+  const articles = [...document.querySelectorAll("article")], views = new Map(), near = new Set();
   const slider = document.getElementById("threshold");
   const boxes = [...document.querySelectorAll(".classes input")];
-  let current = views[0];
+  let choice = null, current = articles[0];
+
+  const viewOf = (article) => {
+    if (!views.has(article)) {
+      const { duration, detections, truth } = data.videos[articles.indexOf(article)];
+      const video = { duration, detections: segments(detections), truth: truth && segments(truth) };
+      views.set(article, new VideoView(article, video, data.classes));
+      views.get(article).at(0, false);
+    }
+    views.get(article).choose(choice);
+    return views.get(article);
+  };
 
   const update = () => {
-    const least = Number(slider.value);
-    document.getElementById("value").textContent = least.toFixed(2);
     const chosen = new Set(boxes.filter((box) => box.checked).map((box) => Number(box.value)));
-    for (const view of views) view.choose(least, chosen);
+    choice = { least: Number(slider.value), chosen };
+    document.getElementById("value").textContent = choice.least.toFixed(2);
+    near.forEach(viewOf);
   };
   for (const input of [slider, ...boxes]) input.addEventListener("input", update);
   for (const [id, checked] of [["all", true], ["no-class", false]])
@@ -149,31 +162,39 @@ function main(data) {
       for (const box of boxes) box.checked = checked;
       update();
     });
+  update();
+
+  const observer = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) near.add(target) && viewOf(target);
+      else near.delete(target);
+    }
+  }, { rootMargin: "300px" });
+  for (const article of articles) observer.observe(article);
+  addEventListener("beforeprint", () => articles.forEach(viewOf));
 
   // Keys apply to the video that was used last.
-  articles.forEach((article, i) => {
+  for (const article of articles)
     for (const event of ["pointerdown", "focusin"])
-      article.addEventListener(event, () => (current = views[i]));
-  });
+      article.addEventListener(event, () => (current = article));
+  const view = () => viewOf(current);
   const keys = {
-    " ": () => current.player.toggle(),
-    ArrowLeft: () => current.step(-1),
-    ArrowRight: () => current.step(1),
-    "+": () => current.timeline.zoom(0.5, current.middle),
-    "=": () => current.timeline.zoom(0.5, current.middle),
-    "-": () => current.timeline.zoom(2, current.middle),
-    0: () => current.timeline.view(0, current.video.duration),
+    " ": () => view().player.toggle(),
+    ArrowLeft: () => view().step(-1),
+    ArrowRight: () => view().step(1),
+    "+": () => view().timeline.zoom(0.5, view().middle),
+    "=": () => view().timeline.zoom(0.5, view().middle),
+    "-": () => view().timeline.zoom(2, view().middle),
+    0: () => view().timeline.view(0, view().video.duration),
   };
   document.addEventListener("keydown", (event) => {
     const { key, target } = event, action = keys[key];
     if (!action || !current || event.ctrlKey || event.metaKey || event.altKey) return;
     if (target.closest("input, video") || (key === " " && target.closest("button, a"))) return;
-    if (key === " " && !current.player.element) return;
+    if (key === " " && !view().player.element) return;
     event.preventDefault();
     action();
   });
-  update();
-  for (const view of views) view.at(0, false);
 }
 
 main(JSON.parse(document.getElementById("data").textContent));

@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from afsd_jax.report import subtitles
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import Script, data_url, jpeg_url, relative_url, write_html
-from afsd_jax.report.tracks import (
-    MIN_SCORE,
-    Track,
-    classes_of,
-    clock,
-    clock_tenths,
-    labels_of,
-    strongest,
-)
+from afsd_jax.report.playback import playback
+from afsd_jax.report.render import Script, data_url, write_html
+from afsd_jax.report.thumbnails import Picture, picture
+from afsd_jax.report.tracks import MIN_SCORE, Track, classes_of, clock, labels_of, strongest
 from afsd_jax.types import Action, Detection
 
-SCRIPTS = ("words_and_colors.js", "timeline.js", "gestures.js", "player.js", "page.js")
+SCRIPTS = (
+    "words_and_colors.js",
+    "lanes.js",
+    "timeline.js",
+    "gestures.js",
+    "filmstrip.js",
+    "player.js",
+    "page.js",
+)
 
 
 class VideoReport(NamedTuple):
@@ -44,6 +46,7 @@ def write_page(
     videos: Sequence[VideoReport],
     *,
     title: str = "Detected actions",
+    note: str = "",
     min_score: float = MIN_SCORE,
     max_detections: int = 50_000,
     labels: Sequence[str] | None = None,
@@ -57,6 +60,7 @@ def write_page(
       path: file to write, completely or not at all.
       videos: the videos to show.
       title: heading of the page.
+      note: what a reader should know, below the heading.
       min_score: initial minimum score; the reader can change it.
       max_detections: maximum number of detections per video; only the best are on the page.
       labels: all classes, which fix the colours; default: the classes that occur.
@@ -74,6 +78,7 @@ def write_page(
         path,
         "page.html",
         title=title,
+        note=note,
         min_score=min_score,
         policy=script.policy,
         script=script.text,
@@ -95,7 +100,7 @@ def _video(
     return {
         "name": track.name,
         "duration": clock(track.duration_s),
-        "url": None if video.path is None else relative_url(video.path, page),
+        "playback": None if video.path is None else playback(video.path, page),
         "frames": sample_frames(video),
         "annotated": track.actions is not None,
         "left_out": f", without the {left_out:,} weakest" if left_out > 0 else "",
@@ -128,8 +133,8 @@ def _columns(
     }
 
 
-def sample_frames(video: VideoReport) -> list[tuple[str, str]]:
-    """Returns the time, as text, and the data URL of each frame.
+def sample_frames(video: VideoReport) -> list[Picture]:
+    """Returns a video's frames as pictures.
 
     Raises:
       ValueError: frames have another dtype or shape.
@@ -140,6 +145,6 @@ def sample_frames(video: VideoReport) -> list[tuple[str, str]]:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         raise ValueError(f"frames must be uint8 [N,H,W,3], not {frames.dtype} {frames.shape}")
     return [
-        (clock_tenths(time_s), jpeg_url(frame))
+        picture(frame, time_s, video.track.duration_s)
         for time_s, frame in zip(video.frames_s, frames, strict=True)
     ]

@@ -1,4 +1,5 @@
-// Plays segments of one video, if it has a file, and stops at their ends.
+// Plays segments of one video, if it has a file, and stops at their ends. A file that the browser
+// cannot play is replaced by its copy, `data-copy`, if somebody has made it.
 class Player {
   constructor(element, onTime, onMissing) {
     Object.assign(this, { element, onTime, time: 0, end: null, goal: null });
@@ -17,6 +18,12 @@ class Player {
       if (Math.abs(element.currentTime - this.goal) > 0.01) this.end = null; // the reader moved
     });
     element.addEventListener("error", () => {
+      const { copy } = element.dataset;
+      if (copy && element.getAttribute("src") !== copy) {
+        element.src = copy;
+        element.currentTime = this.time;
+        return;
+      }
       this.element = null;
       onMissing();
     });

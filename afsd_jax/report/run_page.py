@@ -102,7 +102,7 @@ def write_page(workdir: str | os.PathLike[str]) -> None:
     write_html(
         Path(workdir) / PAGE,
         "run_page.html",
-        title=run.name,
+        title=f"Training run {run.name}",
         figures=list(figures(run).items()),
         charts=[chart for chart in charts if chart],
         tious=[name.partition("@")[2] or "average" for name in _thresholds(best)] if best else [],

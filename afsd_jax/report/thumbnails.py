@@ -1,17 +1,42 @@
 """A few small frames of a video, spread over its length, for pages."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
+from afsd_jax.report.render import jpeg_url
+from afsd_jax.report.tracks import clock_tenths
 
 THUMBNAILS = 8  # frames of each video
 HEIGHT = 144  # pixels, of frames in their video's proportions
 
 # Frames [N, H, W, 3] and their times in seconds, as a `VideoReport` takes them; None without any.
 Shown = tuple[NDArray[np.uint8] | None, list[float]]
+
+
+class Picture(NamedTuple):
+    """A frame in a page.
+
+    time_s, time: its time in seconds and as text. at: its place on the time axis, percent.
+    url: data URL of the image. width, height: pixels.
+    """
+
+    time_s: float
+    time: str
+    at: float
+    url: str
+    width: int
+    height: int
+
+
+def picture(frame: NDArray[np.uint8], time_s: float, duration_s: float) -> Picture:
+    """Returns an RGB frame [H, W, 3] of a video of this length as a picture."""
+    height, width = frame.shape[:2]
+    at = 100 * time_s / duration_s
+    return Picture(time_s, clock_tenths(time_s), at, jpeg_url(frame), width, height)
 
 
 class Thumbnails:
@@ -38,10 +63,18 @@ class Thumbnails:
             if len(self._frames) == 2 * THUMBNAILS:
                 self._frames, self._step = self._frames[::2], 2 * self._step
 
-    def shown(self, fps: float) -> Shown:
-        """Returns the thumbnails of a video with this frame rate."""
+    def shown(self, fps: float, aspect: float | None = None) -> Shown:
+        """Returns the thumbnails.
+
+        Args:
+          fps: frame rate of the video.
+          aspect: width over height of its picture, to which frames are stretched; None: square, as
+            frames for networks are.
+        """
         chosen = [self._frames[index] for index in _spread(len(self._frames))]
-        return _stacked([(position / fps, frame) for position, frame in chosen])
+        height, width = FRAME_SIZE
+        size = height, max(round(height * aspect), 1) if aspect else width
+        return _stacked([(position / fps, resize(frame, size)) for position, frame in chosen])
 
 
 def thumbnail_times(duration_s: float) -> list[float]:
@@ -65,5 +98,6 @@ def _stacked(frames: Sequence[tuple[float, NDArray[np.uint8]]]) -> Shown:
 
 
 def _spread(count: int) -> list[int]:
-    """Returns indices from 0 to count - 1, at most `THUMBNAILS`, evenly spread."""
-    return np.linspace(0, count - 1, min(THUMBNAILS, count)).astype(int).tolist()
+    """Returns indices below `count`, at most `THUMBNAILS`: the middles of equal parts."""
+    parts = min(THUMBNAILS, count)
+    return ((np.arange(parts) + 0.5) * count / max(parts, 1)).astype(int).tolist()

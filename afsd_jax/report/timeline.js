@@ -1,7 +1,9 @@
 // A video's timeline on a canvas: a lane for each class, with true segments as thin bars above the
-// detected ones. Only the visible part is drawn. Times are seconds.
+// detected ones. Overlapping bars are in rows of their lane. Only the visible part is drawn. Times
+// are seconds.
 
-const AXIS = 26, BAR = 20, TRUE_BAR = 8, GAP = 6, NAME = 16, PAD = 10, MOST_HEIGHT = 380;
+const AXIS = 26, BAR = 20, TRUE_BAR = 8, BETWEEN = 2, GAP = 6, NAME = 16, PAD = 10;
+const MOST_HEIGHT = 520, LEAST_NUMBERED = 28; // the least width of a bar with its score
 const STEPS = [0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200];
 const SHADES = 16;
 
@@ -9,9 +11,9 @@ class Timeline {
   // root: the element; video: its data; classes: name and color of each; onPick(segment, time).
   constructor(root, video, classes, onPick) {
     Object.assign(this, { root, video, classes, onPick, from: 0, to: video.duration });
-    this.shown = this.truth = [];
     this.lanes = [];
     this.laneOf = new Map();
+    this.onView = () => {}; // called with each drawing
     this.selected = this.palettes = null;
     this.time = 0;
     this.inView = false;
@@ -36,11 +38,8 @@ class Timeline {
 
   // shown: the detections, best first; truth: true segments; both are {label, start, end, score}.
   show(shown, truth) {
-    const labels = new Set();
-    for (const segments of [shown, truth]) for (const { label } of segments) labels.add(label);
-    this.lanes = [...labels].sort((a, b) => a - b);
-    this.laneOf = new Map(this.lanes.map((label, lane) => [label, lane]));
-    Object.assign(this, { shown, truth });
+    this.lanes = lanesOf(shown, truth);
+    this.laneOf = new Map(this.lanes.map((lane) => [lane.label, lane]));
     this.layout();
   }
 
@@ -49,12 +48,18 @@ class Timeline {
     const span = this.to - this.from;
     if (segment && (segment.start < this.from || segment.start > this.to - 0.1 * span))
       this.view(segment.start - 0.1 * span, segment.start + 0.9 * span);
-    const lane = segment ? this.laneOf.get(segment.label) : undefined;
-    if (lane !== undefined) {
-      const top = lane * this.laneHeight, room = this.scroll.clientHeight - AXIS - this.laneHeight;
-      this.scroll.scrollTop = Math.min(Math.max(this.scroll.scrollTop, top - room), top);
+    if (this.holds(segment)) {
+      const { scroll } = this, [, y, , height] = this.place(segment);
+      const top = y + scroll.scrollTop - AXIS - this.top - GAP;
+      const room = this.height - AXIS - this.top - height - 2 * GAP;
+      scroll.scrollTop = Math.min(Math.max(scroll.scrollTop, top - room), top);
     }
     this.redraw();
+  }
+
+  // Whether a segment is among the shown ones.
+  holds(segment) {
+    return Boolean(segment && this.laneOf.get(segment.label)?.rowOf.has(segment));
   }
 
   // Moves the playhead; while a video plays, the view follows it.
@@ -84,8 +89,16 @@ class Timeline {
     this.narrow = this.width < 600; // names are above the bars instead of beside them
     this.left = this.narrow ? PAD : Math.min(150, 0.16 * this.width);
     this.top = this.narrow ? NAME : 0;
-    this.laneHeight = this.top + (this.video.truth ? TRUE_BAR + 2 : 0) + BAR + GAP;
-    const whole = AXIS + Math.max(this.lanes.length, 1) * this.laneHeight;
+    const leastTrue = this.video.truth ? 1 : 0, rest = this.top + GAP - BETWEEN;
+    this.least = rest + leastTrue * (TRUE_BAR + BETWEEN) + BAR + BETWEEN; // height of a lane
+    let bottom = 0;
+    for (const lane of this.lanes) {
+      lane.top = bottom;
+      lane.ofTruth = Math.max(lane.trueRows, leastTrue) * (TRUE_BAR + BETWEEN);
+      lane.height = rest + lane.ofTruth + Math.max(lane.shownRows, 1) * (BAR + BETWEEN);
+      bottom += lane.height;
+    }
+    const whole = AXIS + Math.max(bottom, this.least);
     this.height = Math.min(whole, MOST_HEIGHT);
     this.space.style.height = whole + "px";
     this.scroll.style.height = this.height + "px";
@@ -106,6 +119,7 @@ class Timeline {
     this.pending = requestAnimationFrame(() => {
       this.pending = 0;
       this.placePlayhead();
+      this.onView();
       if (this.inView) this.draw();
     });
   }
@@ -140,9 +154,11 @@ class Timeline {
     pen.beginPath();
     pen.rect(this.left, AXIS, width - this.left - PAD / 2, height - AXIS);
     pen.clip();
-    for (const segment of this.uncovered().reverse()) this.drawBar(segment); // the best on top
-    for (const segment of this.truth) if (this.inTime(segment)) this.drawBar(segment);
-    if (this.selected && this.laneOf.has(this.selected.label)) this.outline(this.selected);
+    for (const lane of this.lanes.filter((lane) => this.isVisible(lane))) {
+      for (const segment of this.uncovered(lane).reverse()) this.drawBar(segment); // best on top
+      for (const segment of lane.truth) if (this.inTime(segment)) this.drawBar(segment);
+    }
+    if (this.holds(this.selected)) this.outline(this.selected);
     pen.restore();
     this.drawNames();
   }
@@ -164,25 +180,34 @@ class Timeline {
     }
   }
 
-  place({ label, start, end, score }) {
+  // Left, top, width and height of a segment's bar.
+  place(segment) {
+    const { label, start, end, score } = segment, isTrue = score === null;
     const x = Math.round(Math.max(this.x(start), this.left - 4));
     const right = Math.round(Math.min(this.x(Math.min(end, this.video.duration)), this.width + 4));
-    const top = AXIS + this.laneOf.get(label) * this.laneHeight + this.top - this.scroll.scrollTop;
-    const y = top + GAP / 2 + (this.video.truth && score !== null ? TRUE_BAR + 2 : 0);
-    return [x, y, Math.max(right - x, 2), score === null ? TRUE_BAR : BAR];
+    const lane = this.laneOf.get(label), row = lane.rowOf.get(segment);
+    const above = isTrue ? row * (TRUE_BAR + BETWEEN) : lane.ofTruth + row * (BAR + BETWEEN);
+    const y = AXIS + lane.top - this.scroll.scrollTop + this.top + GAP / 2 + above;
+    return [x, y, Math.max(right - x, 2), isTrue ? TRUE_BAR : BAR];
   }
 
   inTime({ start, end }) {
     return end >= this.from && start <= this.to;
   }
 
-  // The visible detections, best first, without those that better ones in their lane hide. So a
-  // lane draws at most as many bars as it has pixels.
-  uncovered() {
-    const covered = new Map(this.lanes.map((label) => [label, new Uint8Array(this.width + 8)]));
-    return this.shown.filter((segment) => {
+  isVisible({ top, height }) {
+    const { scrollTop } = this.scroll;
+    return top - scrollTop < this.height - AXIS && top + height > scrollTop;
+  }
+
+  // A lane's detections in view, best first, without those that better ones in their row hide. So a
+  // row draws at most as many bars as it has pixels.
+  uncovered(lane) {
+    const covered = [];
+    return lane.shown.filter((segment) => {
       if (!this.inTime(segment)) return false;
-      const [x, , width] = this.place(segment), pixels = covered.get(segment.label);
+      const [x, , width] = this.place(segment);
+      const pixels = (covered[lane.rowOf.get(segment)] ??= new Uint8Array(this.width + 8));
       const free = pixels.indexOf(0, Math.max(x, 0));
       if (free < 0 || free >= x + width) return false;
       pixels.fill(1, Math.max(x, 0), x + width);
@@ -203,7 +228,7 @@ class Timeline {
     pen.lineWidth = 1;
     pen.strokeStyle = this.classes[label].color;
     pen.stroke();
-    if (score === null || width < 36) return;
+    if (score === null || width < LEAST_NUMBERED) return;
     pen.font = `11px ${this.font}`;
     pen.textAlign = "center";
     pen.fillStyle = inkOn(fill);
@@ -227,11 +252,14 @@ class Timeline {
     pen.beginPath();
     pen.rect(0, AXIS, this.width, this.height - AXIS);
     pen.clip();
-    this.lanes.forEach((label, lane) => {
-      const top = AXIS + lane * this.laneHeight - this.scroll.scrollTop;
-      if (top > this.height || top + this.laneHeight < AXIS) return;
-      const y = top + (this.narrow ? NAME / 2 + 1 : this.laneHeight / 2);
-      const { name, color } = this.classes[label];
+    for (const lane of this.lanes.filter((lane) => this.isVisible(lane))) {
+      const top = AXIS + lane.top - this.scroll.scrollTop;
+      pen.fillStyle = theme.line;
+      if (lane.top) pen.fillRect(0, top, this.width, 1);
+      const last = Math.max(AXIS + NAME / 2, top + this.least / 2); // in view as long as its lane
+      const beside = Math.min(last, top + lane.height - NAME / 2);
+      const y = this.narrow ? top + NAME / 2 + 1 : beside;
+      const { name, color } = this.classes[lane.label];
       let text = name.slice(0, 200);
       while (text.length > 1 && pen.measureText(text).width > room)
         text = text.slice(0, Math.ceil(0.9 * text.length) - 2) + "…";
@@ -239,7 +267,7 @@ class Timeline {
       pen.fillRect(0, y - 5, 10, 10);
       pen.fillStyle = theme.ink;
       pen.fillText(text, 16, y + 0.5);
-    });
+    }
     pen.restore();
   }
 }

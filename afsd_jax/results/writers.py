@@ -63,6 +63,7 @@ def write_results(
     subtitles: Path | None = None,
     selection: Selection | None = None,
     title: str = TITLE,
+    note: str = "",
 ) -> None:
     """Writes the detections of several videos.
 
@@ -74,6 +75,7 @@ def write_results(
       subtitles: folder for one .srt per video; None: none.
       selection: detections that the page and the subtitles show; None: the default.
       title: title of the page.
+      note: what a reader of the page should know.
 
     Raises:
       UserError: a file cannot be written.
@@ -86,12 +88,12 @@ def write_results(
         data = {"damaged": damaged} if damaged else None
         write_predictions(output, detections, external_data=data)
     elif output and output.suffix == ".html":
-        _write_page(output, shown, selection, title)
+        _write_page(output, shown, selection, title, note)
     elif output:
         (video,) = videos
         write_shown(output, video, selection)
     if report:
-        _write_page(report, shown, selection, title)
+        _write_page(report, shown, selection, title, note)
     if subtitles:
         for track in (video.track for video in shown):
             path = subtitles / f"{track.name}.srt"
@@ -120,7 +122,7 @@ def write_shown(path: Path, video: VideoReport, selection: Selection) -> None:
 
 
 def _write_page(
-    path: Path, videos: Sequence[VideoReport], selection: Selection, title: str
+    path: Path, videos: Sequence[VideoReport], selection: Selection, title: str, note: str = ""
 ) -> None:
     min_score, classes = selection.min_score, selection.classes
-    write_page(path, videos, title=title, min_score=min_score, labels=classes)
+    write_page(path, videos, title=title, note=note, min_score=min_score, labels=classes)

@@ -18,7 +18,7 @@ from afsd_jax.data.decode.container import open_pipe, unreadable_pipe, video_str
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.recordings import ByteSource, JoinedSource
 from afsd_jax.data.decode.resize import FRAME_SIZE, resize
-from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright
+from afsd_jax.data.decode.video_reader import MAX_REPEATS, played_aspect, upright
 from afsd_jax.errors import UserError
 
 _MOST_HELD = 1000  # packets that wait until it is known when the sound starts
@@ -33,6 +33,7 @@ class PipeReader:
     Attributes:
       fps: sampled frames per second.
       duration_s: duration of the frames received so far, seconds.
+      aspect: width over height of the picture as it is played; None before a frame is read.
       damaged: number of damaged packets and frames received so far.
     """
 
@@ -54,6 +55,7 @@ class PipeReader:
         self._stream = self._open()
         self._sounds_s: list[float] = []  # when sounds begin, where the container does not say
         self._size, self._reformatter = size, VideoReformatter()
+        self.aspect: float | None = None
         self._clock = Clock(self._container, self._stream)
         self._clock.note_assumed_rate(name)
         self.fps = fps or self._clock.rate
@@ -88,7 +90,10 @@ class PipeReader:
             nonlocal shown
             if shown is None:
                 assert latest is not None
-                shown = resize(upright(latest, self._reformatter), self._size)
+                picture = upright(latest, self._reformatter)
+                pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
+                self.aspect = played_aspect(picture, latest, pixel_aspect)
+                shown = resize(picture, self._size)
             return shown
 
         for time_s, frame in self._timed():

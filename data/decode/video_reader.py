@@ -76,6 +76,7 @@ class VideoReader:
       num_frames: number of frames that iteration yields, whatever is damaged.
       duration_s: length of the whole video, seconds.
       source_frames: frames in the file.
+      aspect: width over height of the picture as it is played; None before a frame is read.
       damaged: number of damaged packets and frames in the current iteration, plus the frames at the
         end that the file states but does not hold. A transport stream that ends within a packet
         counts as one.
@@ -112,6 +113,8 @@ class VideoReader:
         self._threads, self._square = threads, square
         # One object for all frames: making one takes longer than converting a small frame.
         self._reformatter = VideoReformatter()
+        self._pixel_aspect = 1.0
+        self.aspect: float | None = None
         times = read_frame_times(self.path)
         count, fps = len(times.times_s), fps or times.rate
         if count_frames:
@@ -178,6 +181,7 @@ class VideoReader:
         end = pts[-_LAST_FRAMES:][0] if len(pts) else 0
         for container, stream in open_recordings(self.path):
             codec = stream.codec_context
+            self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
             # With frame threads, FFmpeg may return a frame before it finds that the frame is
             # damaged. In a transport stream nothing else shows that the end is missing.
             transport = container.format.name == "mpegts"
@@ -200,6 +204,7 @@ class VideoReader:
             side = min(image.shape[:2])
             top, left = ((length - side) // 2 for length in image.shape[:2])
             image = image[top : top + side, left : left + side]
+        self.aspect = played_aspect(image, frame, self._pixel_aspect)
         return resize(image, self.size)
 
 
@@ -238,6 +243,19 @@ def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     image: np.ndarray = reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     quarter_turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
+
+
+def played_aspect(image: np.ndarray, frame: av.VideoFrame, pixel_aspect: float) -> float:
+    """Returns width over height of an upright picture as it is played.
+
+    Args:
+      image: [H, W, 3], the picture or its centre.
+      frame: the frame that it was made from.
+      pixel_aspect: width over height of the frame's pixels.
+    """
+    height, width = image.shape[:2]
+    on_its_side = round(frame.rotation / 90) % 2
+    return width / height * (1 / pixel_aspect if on_its_side else pixel_aspect)
 
 
 def stated_duration(path: Path) -> float:

@@ -29,6 +29,23 @@ _BOX = """(canvas, [color, from]) => {
   return box[0] < Infinity ? box.map((value) => value / scale) : null;
 }"""
 
+# Records what is written on canvases from now on.
+_RECORD = """() => {
+  window.drawn = [];
+  const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const prototype = CanvasRenderingContext2D.prototype;
+  const real = (prototype.real ??= prototype.fillText);
+  prototype.fillText = function (text, x, y) {
+    const half = this.textAlign === "center" ? this.measureText(text).width / 2 : 0;
+    const scale = this.getTransform().a;
+    const place = [x - half - 2, y].map((at) => Math.round(at * scale));
+    copy.drawImage(this.canvas, ...place, 1, 1, 0, 0, 1, 1);
+    const ground = [...copy.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+    window.drawn.push({ text, x, y, ink: this.fillStyle, ground });
+    real.call(this, text, x, y);
+  };
+}"""
+
 
 class Opened:
     """A page; other attributes are those of Playwright's page."""
@@ -39,6 +56,11 @@ class Opened:
 
     def __getattr__(self, name):
         return getattr(self.page, name)
+
+    def resize(self, width: int) -> None:
+        """Changes the width of the window, and waits until the page has been drawn again."""
+        self.page.set_viewport_size({**VIEWPORT, "width": width})
+        self.settle()
 
     def settle(self) -> None:
         """Waits until what is to be drawn is drawn."""
@@ -99,6 +121,17 @@ class Opened:
         left, right = (self.playhead_at(time) - canvas for time in (start_s, end_s))
         box = self._box_of(color, left)
         return box and tuple(np.interp((box[0], box[2]), (left, right), (start_s, end_s)))
+
+    def texts_drawn(self) -> list[dict[str, object]]:
+        """Draws the first timeline again; returns its texts: text, x, y, colours of ink and ground.
+
+        x is the centre of a text or the left end of a name, pixels of the canvas. The ground is the
+        pixel two pixels beside the text.
+        """
+        self.page.evaluate(_RECORD)
+        self.page.keyboard.press("0")
+        self.settle()
+        return self.page.evaluate("drawn")
 
     def click_on(self, color: str) -> None:
         """Clicks the centre of a colour's area in the timeline."""

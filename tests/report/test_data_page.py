@@ -149,7 +149,7 @@ def test_a_browser_shows_the_whole_page(browser, data_dir, tmp_path, stream, wid
     page.goto(path.as_uri())
     assert [c for c in complaints if not c.startswith("data:")] == [path.as_uri()]
 
-    assert page.locator("h1").inner_text() == f"videos {stream}"
+    assert page.locator("h1").inner_text() == f"Prepared data: videos {stream}"
     assert page.locator(".splits tbody tr").count() == 1
     names = page.locator(".classes tbody td:first-child").all_inner_texts()
     counts = page.locator(".classes tbody td:nth-child(3)").all_inner_texts()
@@ -169,6 +169,8 @@ def test_a_browser_shows_the_whole_page(browser, data_dir, tmp_path, stream, wid
         assert article.locator("h3").inner_text() == name
         images = article.locator("img").evaluate_all("all => all.map(i => i.naturalWidth)")
         assert images == [20] * len(images)
+        named = article.locator(".keys span").all_inner_texts()
+        assert named == sorted({label for label, *_ in actions})  # where a bar is too short for it
         timeline = article.locator(".timeline").bounding_box()
         bars = [bar.bounding_box() for bar in article.locator(".bar").all()]
         for bar, (_, start, end) in zip(bars, actions, strict=True):

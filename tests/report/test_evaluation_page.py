@@ -9,8 +9,6 @@ from tests.video_files import numbered_frames, write_video
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-PHONE = {"width": 390, "height": 844}
-
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
@@ -55,7 +53,7 @@ def test_texts_are_shown_as_they_are(page):
         f"{HOSTILE} is taken for fly.",
         "1 of 2 videos have no predictions",
     ]
-    assert page.locator("#to-label tbody td").first.inner_text() == HOSTILE
+    assert page.locator("#to-label tbody td").first.text_content() == HOSTILE
 
 
 def test_errors_are_counted_at_the_chosen_tiou_and_for_the_chosen_class(page):
@@ -153,9 +151,22 @@ def test_precision_and_recall_name_the_threshold(page):
     assert page.locator("#by-tiou circle").count() == 2 * len(TIOUS)
 
 
-def test_nothing_sticks_out_of_a_phone(page):
-    page.set_viewport_size(PHONE)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+def test_a_choice_of_class_or_tiou_keeps_the_rows_of_classes(page):
+    rows = page.locator("#class-rows")
+    rows.evaluate("rows => (window.first = [...rows.children])")
+    texts = rows.locator("tr").all_text_contents()
+    choose(page, "0.7", "jump")
+    assert rows.evaluate("rows => [...rows.children].every((row) => first.includes(row))")
+    assert rows.locator("tr").all_text_contents() != texts  # their numbers are others
+    assert rows.locator("tr[aria-selected=true]").text_content().startswith("jump")
+    choose(page)
+    assert rows.locator("tr").all_text_contents() == texts
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_is_wider_than_the_window(page, width):
+    page.resize(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.locator("#error-keys button").first.click()
     assert page.locator("dialog").evaluate("d => d.scrollWidth <= d.clientWidth")
     assert page.locator("dialog tbody").is_visible()

@@ -91,6 +91,12 @@ def test_a_name_leads_to_its_page(page):
     assert page.title() == "the page of clip 10"
 
 
-def test_nothing_sticks_out_of_a_phone(page):
-    page.set_viewport_size({"width": 360, "height": 700})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+@pytest.mark.parametrize("width", [360, 390, 1200])
+def test_nothing_is_wider_than_the_window_and_classes_are_named(page, width):
+    page.resize(width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    run = page.locator(".class", has_text="run 2")
+    assert run.is_visible()
+    link = page.get_by_role("link", name="clip 10").bounding_box()
+    below = run.bounding_box()["y"] >= link["y"] + link["height"]
+    assert below == (width < 600)

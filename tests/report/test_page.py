@@ -132,7 +132,8 @@ def test_no_script_but_its_own_can_run_in_the_page(browser, tmp_path):
 
 def test_a_video_without_detections_says_so(page):
     article = page.locator("article").nth(2)
-    assert article.locator(".none").is_visible()
+    article.scroll_into_view_if_needed()
+    article.locator(".none").wait_for()
     assert article.locator(".count").inner_text() == "0 detections"
     assert article.locator(".time").inner_text() == "0:00.0 / 2:00:00.0"
 
@@ -335,7 +336,7 @@ def test_everything_can_be_reached_by_tab_and_has_a_name(page):
                 " || e.localName)(document.activeElement)"
             )
         )
-    wanted = ["all", "jump", "video", "Score", "jump", "next detection", "zoom in", "whole video"]
+    wanted = ["all", "jump", "video", "Score", "jump", "next detection", "zoom in", "fit"]
     places = [reached.index(name) for name in wanted if name != "jump"]
     assert places == sorted(places)
     assert reached.count("jump") == 2  # the class, and its row

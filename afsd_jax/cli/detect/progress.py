@@ -75,5 +75,5 @@ class Progress:
         """Returns a video whose frames have been read, with its detections and thumbnails."""
         name, videos = video.name, self._videos
         track = Track(name, video.duration_s, detections, videos.actions(name))
-        thumbnails = self._thumbnails.pop(name).shown(video.fps)
+        thumbnails = self._thumbnails.pop(name).shown(video.fps, video.aspect())
         return VideoReport(track, *thumbnails, videos.path(name), video.damaged())

@@ -189,6 +189,6 @@ def test_a_few_frames_of_a_stream_are_kept_wherever_it_ends():
         if position in (0, 5, 100, 999):
             frames, times_s = kept.shown(10.0)
             assert len(frames) == len(times_s) == min(THUMBNAILS, position + 1)
-            assert times_s[0] == 0
-            assert times_s[-1] >= 0.08 * position
+            assert times_s[0] <= 0.02 * position
+            assert times_s[-1] >= 0.07 * position
             assert [frame[0, 0, 0] for frame in frames] == [round(10 * t) % 250 for t in times_s]
