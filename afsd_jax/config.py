@@ -165,9 +165,11 @@ def _train() -> ml_collections.ConfigDict:
     train.checkpoint_every = config_dict.FieldReference(1000, field_type=object)
     train.evaluate_every = config_dict.FieldReference("1 epoch", field_type=object)
     train.log_every = 20  # steps
-    train.keep_last = 4  # newest checkpoints to keep
+    train.keep_last = 2  # newest checkpoints to keep; the second one in case the first is damaged
     train.keep_best = 1  # checkpoints of the highest average mAP to keep
-    train.keep_epochs = (13, 14, 15, 16)  # epochs whose last checkpoint is kept
+    train.keep_epochs = ()  # epochs whose last checkpoint is kept
+    train.keep_optimizer = True  # False: after the end only weights to detect with are kept
+    train.whole_checkpoints = False  # True: hold a frozen trunk, too, instead of a reference to it
     train.early_stop = 0  # stop after this many evaluations without a better average mAP; 0: never
     train.nan_limit = 0  # steps with a loss or gradient that is not finite to skip before stopping
     train.init_from = ""  # initial weights: a checkpoint, a PyTorch file or kinetics

@@ -66,6 +66,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.optimizer.weight_decay = 1e-4
     config.train.batch_size = 1
     config.train.epochs = 16
+    config.train.keep_epochs = (13, 14, 15, 16)
 
     config.inference.one_window = True
     config.inference.clip_to_video = True

@@ -56,7 +56,6 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.train.batch_size = 4
     config.train.steps = 1400
     config.train.checkpoint_every = 350
-    config.train.keep_epochs = ()
 
     config.inference.window_stride = 64
     config.inference.batch_size = 4

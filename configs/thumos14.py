@@ -56,6 +56,7 @@ def get_config(stream: str = "rgb") -> ml_collections.ConfigDict:
     config.optimizer.weight_decay = 1e-3
     config.train.batch_size = 1
     config.train.epochs = 16
+    config.train.keep_epochs = (13, 14, 15, 16)
 
     config.inference.window_stride = 128
     config.inference.score_threshold = 0.01

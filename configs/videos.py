@@ -42,6 +42,7 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
 
     config.train.init_from = "kinetics"
     config.train.checkpoint_every = 200
+    config.train.keep_last = 1
     config.inference.clip_to_video = True
 
     if variant == "frozen":
@@ -50,6 +51,7 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
         config.model.frozen_until = "Mixed_4b"
         config.model.trunk_context = "video"
         config.data.feature_cache = "features"
+        config.train.keep_optimizer = False
     else:
         config.data.crops = 0
         config.loss.consistency_weight = 0.1

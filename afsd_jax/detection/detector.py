@@ -36,7 +36,11 @@ from afsd_jax.weights.checkpoint import Checkpoint
 
 # Fields that version 0.1.0 lacks, as (section, field, default). At the default they do not count in
 # digests, so that results folders of 0.1.0 are continued.
-LATER_FIELDS = (("model", "trunk_context", "clip"),)
+LATER_FIELDS = (
+    ("model", "trunk_context", "clip"),
+    ("train", "keep_optimizer", True),
+    ("train", "whole_checkpoints", False),
+)
 
 
 def load_detector(

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from afsd_jax.data.training_data import TrainingData
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.disk_space import free_bytes, size_in_words
 from afsd_jax.io.temporary_folders import remove_abandoned
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shapes
@@ -153,7 +153,8 @@ def cached(
         backend = _backend(config)
         log.info(
             f"{folder}: stores features of {len({number for number, _ in todo})} videos, "
-            f"{num_bytes / 1e9:.2f} GB, computed by {backend}"
+            f"{size_in_words(num_bytes)} ({size_in_words(free_bytes(folder))} are free), computed "
+            f"by {backend}"
         )
         frame_shape = data.crop_size, data.crop_size, config.model.in_channels
         trunk = open_video_trunk(
@@ -274,9 +275,10 @@ def _fingerprint(video: PreparedVideo, slices: int) -> str:
 
 def _check_space(folder: Path, needed: int) -> None:
     """Raises UserError if the folder has no space for so many bytes."""
-    free = shutil.disk_usage(folder).free
+    free = free_bytes(folder)
     if needed > free:
         raise UserError(
-            f"{folder}: the trunk's features need {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are "
-            "free; give config.data.feature_cache another folder, or set config.data.crops lower"
+            f"{folder}: the trunk's features need {size_in_words(needed)}, {size_in_words(free)} "
+            "are free; give config.data.feature_cache another folder, or set config.data.crops "
+            "lower"
         )

@@ -131,6 +131,9 @@ def finish(run: Run, signum: int) -> int:
     run.profile.close()
     run.checkpoints.close()
     run.log.close()
+    has_ended = not (signum or run.checkpoints.failed)
+    if has_ended and not run.config.train.keep_optimizer:
+        run.log.attempt(run.checkpoints.keep_detectors)
     run.log.attempt(lambda: run_page.write_page(run.workdir))
     if run.is_main:
         report_end(run, signum)
@@ -153,4 +156,4 @@ def report_end(run: Run, signum: int) -> None:
     elif signum:
         log.info(f"saved at step {last}; the same command continues from there")
     elif run.stops_early:
-        log.info(f"stopped at step {last}: the average mAP no longer improved")
+        log.info(f"stopped at step {int(run.state.step)}: the average mAP no longer improved")

@@ -135,7 +135,7 @@ def check_resumed(
         if now != then:
             raise UserError(
                 f"{folder}: config.data.{name}={now!r}, but the run began with {then!r}; set it to "
-                f"that, or {_elsewhere(folder)}"
+                f"that, or {elsewhere(folder)}"
             )
     old_names = {new: old for old, new in allowed.renames.items() if old in saved.class_names}
     changes = data_changes(saved.splits, run.splits(config, old_names))
@@ -143,7 +143,7 @@ def check_resumed(
     if changes and not allowed.changed_data:
         raise UserError(
             f"{folder}: the data are not those that the run was trained on: {'; '.join(changes)}. "
-            f"Prepare them as they were, allow changed data, or {_elsewhere(folder)}"
+            f"Prepare them as they were, allow changed data, or {elsewhere(folder)}"
         )
     if changes and is_main:
         log.warning("%s: continues with changed data: %s", folder, "; ".join(changes))
@@ -190,7 +190,7 @@ def class_order(
     renamed = " state which class was renamed," if len(new) == len(gone) else ""
     raise UserError(
         f"{folder}: {len(now)} classes now, {len(then)} then: {', '.join(parts)}; give the classes "
-        f"that the run began with,{renamed} or {_elsewhere(folder)}"
+        f"that the run began with,{renamed} or {elsewhere(folder)}"
     )
 
 
@@ -240,7 +240,8 @@ def reorder_classes(tree: Tree, order: Sequence[int] | None) -> Tree:
     return jax.tree_util.tree_map_with_path(reordered, tree)
 
 
-def _elsewhere(folder: Path) -> str:
+def elsewhere(folder: Path) -> str:
+    """Returns the advice to begin another run."""
     return (
         f"train in another folder, from these weights if you like (config.train.init_from={folder})"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 from jax.experimental import multihost_utils
@@ -24,13 +25,22 @@ from afsd_jax.models import parameters
 from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
 from afsd_jax.training.auto_config import choice_lines, choose_fields
+from afsd_jax.training.disk_needs import check_disk
 from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
-from afsd_jax.training.run_identity import Allowed, RunIdentity, Splits, check_resumed
+from afsd_jax.training.run_identity import (
+    Allowed,
+    RunIdentity,
+    Splits,
+    check_resumed,
+    elsewhere,
+)
 from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
 from afsd_jax.training.step import TrainStep, make_train_step
 from afsd_jax.training.validation import ClipLosses, Validator, open_validation
 from afsd_jax.types import ANY_ACTION
+from afsd_jax.weights import checkpoint, frozen_trunk
+from afsd_jax.weights.frozen_trunk import FrozenTrunk
 from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
 
 log = logging.getLogger(__name__)
@@ -61,6 +71,11 @@ class Schedule(NamedTuple):
     def saves(self, step: int) -> bool:
         """Returns whether a checkpoint is saved after the step, evaluated or not."""
         return self._is_due(step, self.save_every) or step in self.kept or step == self.last
+
+    def saves_after(self, step: int) -> int:
+        """Returns how many checkpoints are saved after a step."""
+        steps = range(step + 1, self.last + 1)
+        return sum(self.saves(number) or self.evaluates(number) for number in steps)
 
     def _is_due(self, step: int, interval: int) -> bool:
         return interval > 0 and (step % interval == 0 or step == self.last)
@@ -149,7 +164,13 @@ def setup(
     videos = {"train": data.videos, **({"validation": split.videos} if split else {})}
     identity = RunIdentity(class_names, data.class_names, videos)
     order = check_resumed(saved, config, identity, allowed)
+    end = step_of_end(config, workdir, schedule.last)
     state = init_or_resume(config, saved, schedule.last, class_names, mesh, order)
+    state = state if end is None else state._replace(step=jnp.asarray(end, jnp.int32))
+    trunk, first, train = trunk_to_leave_out(config, state), int(state.step), config.train
+    if is_main:
+        saves, evaluates = schedule.saves_after(first), split is not None
+        check_disk(saved, train, state, trunk, saves, evaluates)
     features = cached_features(config, state, mesh, data)
     validator = clip_losses = None
     if split:  # with a sharded state, its weights are a copy, and not kept
@@ -158,7 +179,6 @@ def setup(
         del weights
     if is_main:
         log.info("\n".join(parameter_counts(state)))
-    first, train = int(state.step), config.train
     return Run(
         config=config,
         workdir=workdir,
@@ -175,7 +195,7 @@ def setup(
         learning_rates=learning_rates(config.optimizer, schedule.last),
         validator=validator,
         clip_losses=clip_losses,
-        checkpoints=RunCheckpoints(saved, train.keep_last, train.keep_best, schedule.kept),
+        checkpoints=RunCheckpoints(saved, train.keep_last, train.keep_best, schedule.kept, trunk),
         log=open_log(config, workdir, first, is_main),
         guard=NonFiniteGuard(train.nan_limit, data.clips_of),
         throughput=Throughput(train.batch_size),
@@ -243,6 +263,38 @@ def set_damaged_checkpoints_aside(folder: Path, is_main: bool) -> None:
             log.warning(line)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("damaged checkpoints are set aside")
+
+
+def step_of_end(config: ml_collections.ConfigDict, workdir: Path, last: int) -> int | None:
+    """Returns the step at which a run ended that cannot continue; None: it is new, or it can.
+
+    Raises:
+      UserError: the run cannot continue, but its last step would come later.
+    """
+    folder = workdir / "checkpoints"
+    saved = max(checkpoint.steps(folder), default=None)
+    if saved is None or checkpoint.can_continue(folder, saved):
+        return None
+    run_log = RunLog(workdir, last, writes=False)
+    end = max((record["step"] for record in run_log.records), default=saved)
+    if end < last and not monitoring.stops_early(run_log, config.train.early_stop):
+        raise UserError(
+            f"{folder}: the run ended at step {end} and kept only the weights to detect with "
+            f"(config.train.keep_optimizer), so it cannot continue to step {last}; "
+            f"{elsewhere(folder)}"
+        )
+    return end
+
+
+def trunk_to_leave_out(config: ml_collections.ConfigDict, state: TrainState) -> FrozenTrunk | None:
+    """Returns the frozen trunk that checkpoints leave out; None: they hold all weights.
+
+    Checkpoints that several processes write hold all weights.
+    """
+    if config.train.whole_checkpoints or jax.process_count() > 1:
+        return None
+    constant = {name: state.fixed[name] for name in frozen_trunk.constant_shapes(config)}
+    return FrozenTrunk(frozen_trunk.refer(config, constant), config) if constant else None
 
 
 def cached_features(

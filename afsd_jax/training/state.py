@@ -107,10 +107,15 @@ def _resume(
             f"{folder}: holds a run whose config.model differs in {', '.join(fields)}; "
             "choose another folder, or the configuration that the run began with"
         )
+    trainable, fixed = (
+        {name: saved.weights[name] for name in part} for part in (state.trainable, state.fixed)
+    )
+    if not checkpoint.can_continue(folder, step):
+        return TrainState(jnp.asarray(step, jnp.int32), trainable, fixed, state.opt_state, {})
     return TrainState(
         jnp.asarray(step, jnp.int32),
-        {name: saved.weights[name] for name in state.trainable},
-        {name: saved.weights[name] for name in state.fixed},
+        trainable,
+        fixed,
         checkpoint.read_item(folder, step, "optimizer", state.opt_state),
         checkpoint.read_item(folder, step, "ema", state.ema) if state.ema else {},
     )

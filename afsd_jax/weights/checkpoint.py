@@ -2,13 +2,15 @@
 
 A checkpoint is a folder with one sub-folder per saved step. Each has `weights` (flat, by name),
 `description` (JSON: configuration, class names and, if it was evaluated, metrics) and
-`checksums.json`. A training run adds `optimizer` and, if configured, `ema` (averaged weights).
+`checksums.json`. A training run adds `optimizer` and, if configured, `ema` (averaged weights). It
+may leave out a frozen trunk (`frozen_trunk`) and, once it has ended, all but the weights to detect
+with.
 """
 
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,13 +22,12 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.files import atomic_write
 from afsd_jax.io.json_fields import require_dict
-from afsd_jax.io.names import first_names
 from afsd_jax.models import parameters
-from afsd_jax.runtime.sharding import data_mesh, replicated
 from afsd_jax.version import VERSION
-from afsd_jax.weights import checksums, stored_config
-from afsd_jax.weights.array_files import read_arrays
+from afsd_jax.weights import checksums, frozen_trunk, stored_config
+from afsd_jax.weights.frozen_trunk import TrunkReference
 from afsd_jax.weights.score_calibration import ScoreCalibration
+from afsd_jax.weights.stored_items import check_files, read_flat, read_weights, restore
 
 if TYPE_CHECKING:  # Orbax is imported where it is used: detection rarely needs it
     import orbax.checkpoint as ocp
@@ -41,12 +42,14 @@ class Description(NamedTuple):
     metrics: metrics on the validation split, if it was evaluated.
     splits: digests of the videos that the run was trained and evaluated on; empty in converted
       checkpoints and in those of earlier versions.
+    trunk: where the frozen trunk is; None: in the weights.
     """
 
     config: ml_collections.ConfigDict
     class_names: list[str]
     metrics: dict[str, float] | None
     splits: dict[str, Any]
+    trunk: TrunkReference | None
 
 
 class Checkpoint(NamedTuple):
@@ -180,7 +183,7 @@ def read(
 
     Raises:
       UserError: the folder is not a checkpoint, a file is damaged, another version of the package
-        wrote its description, or its weights do not fit its configuration.
+        wrote its description, its weights do not fit its configuration, or its trunk is missing.
     """
     folder = Path(folder)
     if step is None and _is_step(folder.name) and (folder / "description").is_dir():
@@ -190,29 +193,29 @@ def read(
         if not folder.exists():
             raise UserError(f"{folder}: no such file or folder")
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
-    config, class_names, metrics, _ = read_description(folder, step)
+    config, class_names, metrics, _, trunk = read_description(folder, step)
     said = f"{folder}: the description of step {step}"
     if not partial and len(class_names) != config.model.num_classes - 1:
         raise UserError(
             f"{said}: names {len(class_names)} classes, but config.model.num_classes is "
             f"{config.model.num_classes}, with the background"
         )
-    _verify(folder, step, "weights")
-    shapes = parameters.shapes(config)
-    weights = None if partial else _read_flat(folder, step, "weights", shapes)
-    if weights is None:
-        saved = _saved_shapes(folder, step)
-        if partial:
-            shapes = {name: shape for name, shape in shapes.items() if name in saved}
-        _check_shapes(shapes, saved, f"{folder}: the weights of step {step}")
-        weights = _restore(folder, step, "weights", shapes)
-    if averaged and (folder / str(step) / "ema").is_dir():
+    has_weights, has_averages = ((folder / str(step) / x).is_dir() for x in ("weights", "ema"))
+    weights = frozen_trunk.read_trunk(folder, step, trunk, config) if trunk else {}
+    if has_weights or not (trunk and has_averages):
+        _verify(folder, step, "weights")
+        shapes = {name: x for name, x in parameters.shapes(config).items() if name not in weights}
+        weights |= read_weights(folder, step, shapes, partial)
+    if has_averages and (averaged or not has_weights):
         learned = parameters.learned_shapes(config)
         _verify(folder, step, "ema")
-        weights |= _read_flat(folder, step, "ema", learned) or _restore(
-            folder, step, "ema", learned
-        )
+        weights |= read_flat(folder, step, "ema", learned) or restore(folder, step, "ema", learned)
     return Checkpoint(step, config, class_names, weights, metrics)
+
+
+def can_continue(folder: str | os.PathLike[str], step: int) -> bool:
+    """Returns whether a run can continue after a step: whether it has the optimiser's state."""
+    return (Path(folder) / str(step) / "optimizer").is_dir()
 
 
 def read_description(folder: Path, step: int) -> Description:
@@ -227,6 +230,7 @@ def read_description(folder: Path, step: int) -> Description:
         stored_config.read_class_names(description, said),
         stored_config.read_metrics(description, said),
         stored_config.read_splits(description, said),
+        frozen_trunk.read_reference(description, said),
     )
 
 
@@ -239,7 +243,7 @@ def read_item(folder: str | os.PathLike[str], step: int, item: str, abstract: An
       UserError: the item is missing, damaged or of another configuration.
     """
     _verify(Path(folder), step, item)
-    return _restore(Path(folder), step, item, abstract)
+    return restore(Path(folder), step, item, abstract)
 
 
 def _is_step(name: str) -> bool:
@@ -249,9 +253,7 @@ def _is_step(name: str) -> bool:
 def _description(folder: Path, step: int) -> dict[str, Any]:
     """Returns the description of a step, once all files of the step are known to be files."""
     place = folder / str(step)
-    for path in place.rglob("*"):
-        if not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: is a pipe, device or broken link; give another checkpoint")
+    check_files(place)
     _verify(folder, step, "description")
     path = place / "description" / "metadata"
     if not path.exists():
@@ -271,64 +273,3 @@ def _verify(folder: Path, step: int, item: str) -> None:
             f"{folder}: step {step} is damaged ({wrong} is not as it was written); "
             f"delete {folder / str(step)}{other}"
         )
-
-
-def _saved_shapes(folder: Path, step: int) -> dict[str, tuple[int, ...]]:
-    import orbax.checkpoint as ocp
-    from etils import epath
-
-    place = epath.Path(folder.absolute() / str(step) / "weights")
-    with _explained(f"{folder}: the weights of step {step} are damaged"):
-        # A Checkpointer would warn that a single item has no metadata of its own.
-        saved = dict(ocp.StandardCheckpointHandler().metadata(place))
-        return {name: tuple(x.shape) for name, x in saved.items()}
-
-
-def _check_shapes(
-    shapes: Mapping[str, jax.ShapeDtypeStruct], saved: Mapping[str, tuple[int, ...]], said: str
-) -> None:
-    """Raises UserError if an expected array is missing or has another shape."""
-    wrong = [name for name, x in shapes.items() if saved.get(name) != x.shape]
-    if wrong:
-        raise UserError(
-            f"{said} do not fit its configuration: missing or of another shape are "
-            f"{first_names(wrong, 3)}; convert or train it again"
-        )
-
-
-def _read_flat(
-    folder: Path, step: int, item: str, expected: Mapping[str, jax.ShapeDtypeStruct]
-) -> dict[str, Any] | None:
-    """Returns the arrays of an item on every device; None if only Orbax may be able to read it."""
-    if jax.process_count() > 1:
-        return None
-    arrays = read_arrays(folder.absolute() / str(step) / item, expected)
-    return None if arrays is None else dict(jax.device_put(arrays, replicated(data_mesh())))
-
-
-def _restore(folder: Path, step: int, item: str, abstract: Any) -> Any:
-    import orbax.checkpoint as ocp
-
-    # Restored to the present devices, whose number may differ from when it was saved.
-    everywhere = replicated(data_mesh())
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding or everywhere),
-        abstract,
-    )
-    problem = f"{folder}: the {item} of step {step} cannot be read with its configuration"
-    reader = ocp.Checkpointer(ocp.StandardCheckpointHandler())
-    with _explained(problem), reader:
-        place = folder.absolute() / str(step) / item
-        return reader.restore(place, args=ocp.args.StandardRestore(abstract))
-
-
-@contextlib.contextmanager
-def _explained(problem: str) -> Iterator[None]:
-    """Turns the many exceptions that Orbax raises for one problem into a UserError of one line."""
-    try:
-        yield
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{problem} ({reason}); save it again with this version, or give another checkpoint"
-        ) from error

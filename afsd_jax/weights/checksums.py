@@ -16,6 +16,14 @@ def write(folder: str | os.PathLike[str]) -> None:
     files.write_json(Path(folder) / NAME, sums)
 
 
+def leave_out(folder: str | os.PathLike[str], *parts: str) -> None:
+    """Removes the checksums of sub-folders that are about to be removed, if there are any."""
+    path = Path(folder) / NAME
+    if path.exists():
+        sums = files.read_json(path)
+        files.write_json(path, {x: sums[x] for x in sums if x.partition("/")[0] not in parts})
+
+
 def damaged(folder: str | os.PathLike[str], *parts: str) -> str:
     """Returns the first file that is missing or has changed since it was written, or "".
 

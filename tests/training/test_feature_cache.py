@@ -428,5 +428,5 @@ def test_the_consistency_loss_rearranges_cells_as_frames(folder):
 
 
 def test_a_disk_too_small_is_noticed_before_any_work(folder):
-    with pytest.raises(UserError, match=r"need 2000000000\.0 GB, .* GB are free; give"):
+    with pytest.raises(UserError, match=r"need 2000000 TB, .* are free; give"):
         feature_cache._check_space(folder, 2 * 10**18)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from afsd_jax.models import parameters
-from afsd_jax.weights import checkpoint
+from afsd_jax.weights import checkpoint, stored_items
 from afsd_jax.weights.array_files import read_arrays
 from tests.small_run import small_config
 from tests.support import python
@@ -40,7 +40,7 @@ def copied(saved, tmp_path) -> Path:
 @pytest.mark.parametrize("averaged", [True, False])
 def test_what_is_read_is_what_orbax_reads(saved, monkeypatch, averaged):
     found = checkpoint.read(saved, averaged=averaged).weights
-    monkeypatch.setattr(checkpoint, "read_arrays", lambda *_: None)
+    monkeypatch.setattr(stored_items, "read_arrays", lambda *_: None)
     expected = checkpoint.read(saved, averaged=averaged).weights
     assert found.keys() == expected.keys()
     for name, array in expected.items():
