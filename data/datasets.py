@@ -12,6 +12,7 @@ from afsd_jax.data.builders.base import VideoBuilder
 from afsd_jax.data.builders.dataset_folder import REPORT
 from afsd_jax.data.builders.own_videos import OwnVideos
 from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.builders.prepared_size import check_space
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
 from afsd_jax.data.storage.prepared_folder import open_folder
@@ -60,7 +61,7 @@ def prepare_dataset(
     folder = Path(builder.data_dir)
     if not (folder / REPORT).exists():
         # TFDS makes folders at once, so errors must come before.
-        builder.plan()
+        check_space(builder.plan().tasks, Path(data_dir), builder.parts)
         make_folder(data_dir)
     with locked(folder.parent, f"preparing {dataset}"), naming_failure(data_dir):
         if (folder / REPORT).exists():

@@ -238,7 +238,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         )
 
     @property
-    def _parts(self) -> Path:
+    def parts(self) -> Path:
         """The folder where shards are collected until the data set is complete."""
         folder = Path(self.data_dir_root) / self.name / self._stream
         return folder / f".parts-{self.version}"
@@ -251,7 +251,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             self._options = dataclasses.replace(self._options, beam_options=beam_options)
         plan = self.plan()
         report = self._report(plan, self._prepare_shards(plan))
-        write_folder(Path(self.data_dir), self.info, plan, report, self._parts)
+        write_folder(Path(self.data_dir), self.info, plan, report, self.parts)
 
     def download_and_prepare(self, **kwargs: Any) -> None:
         """Prepares as TFDS does, then removes the temporary files of this and killed runs."""
@@ -293,7 +293,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 temporary.mkdir()
                 info = self._info()  # self.info describes the folder as it was
                 info.set_file_format(tfds.core.FileFormat.TFRECORD)
-                write_folder(temporary, info, plan, report, self._parts)
+                write_folder(temporary, info, plan, report, self.parts)
                 info.write_to_directory(temporary)
         self._remove_parts()
 
@@ -302,7 +302,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def _prepare_shards(self, plan: Plan) -> list[TaskResult]:
         results = preparation.prepare_videos(
-            plan.tasks, self._parts, self.options.workers, self.options.beam_options
+            plan.tasks, self.parts, self.options.workers, self.options.beam_options
         )
         if all(result.error is not None for result in results):
             raise UserError(f"no video could be prepared; the first: {results[0].error}")
@@ -312,9 +312,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     def _remove_parts(self) -> None:
         """Removes the temporary files of this and killed runs."""
-        shutil.rmtree(self._parts, ignore_errors=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
         for pattern in (f"incomplete.*_{self.version}", f".{self.version}.*"):
-            for path in self._parts.parent.glob(pattern):
+            for path in self.parts.parent.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # TFDS makes it, empty, for downloads
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")

@@ -44,7 +44,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
             raise UserError(f"{place}: no action is left; {left_out[0]}")
         log.warning("%s: none of the %d videos has an action", place, len(plan.tasks))
         return
-    timed = _timed((task, _stated_s(task)) for task in plan.tasks)
+    timed = _timed((task, stated_s(task)) for task in plan.tasks)
     if _none_left(timed) or _most_are(_late(timed), timed):  # what a header states may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
     _check_times(timed, place)
@@ -63,7 +63,8 @@ def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None
         _check_times(timed, place)
 
 
-def _stated_s(task: Task) -> float:
+def stated_s(task: Task) -> float:
+    """Returns the length of a task's video in seconds, as its header states it."""
     return task.timeline.duration_s if task.timeline else stated_duration(task.path)
 
 

@@ -1,11 +1,13 @@
 """From a handful of own mp4s to a detector, with the configuration for own videos."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from afsd_jax import cli
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.config import resolve
 from afsd_jax.data.builders.prepare_options import PrepareOptions
@@ -63,30 +65,55 @@ def train(folder: Path, workdir: Path, *flags: str):
     )
 
 
-def test_a_frozen_trunk_trains_on_short_videos_of_one_class_and_detects(folder, tmp_path):
-    flags = (f"--config.train.init_from={folder / 'trunk'}", "--config.train.steps=2")
+def test_a_frozen_trunk_trains_on_short_videos_of_one_class_and_detects(folder, tmp_path, capfd):
+    initial = f"--config.train.init_from={folder / 'trunk'}"
+    # The cosine schedule depends on the last step, which a stopped run must know from its start.
+    flags = (initial, "--config.optimizer.schedule=constant", "--config.train.steps=2")
     result = train(folder, tmp_path / "run", *flags)
     assert result.returncode == 0, result.stderr
     assert "config.data.clip_length" in result.stdout
     assert "class 'flash' has 2 actions" in result.stdout
     assert "trunk features" in result.stderr
+    needs = "checkpoints need at most .* during training and .* afterwards; .* are free"
+    assert re.search(needs, result.stdout)
     saved = checkpoint.read(tmp_path / "run" / "checkpoints")
     trunk = checkpoint.read(folder / "trunk", partial=True).weights
     for name, value in trunk.items():
         np.testing.assert_array_equal(saved.weights[name], value, err_msg=name)
 
-    again = train(folder, tmp_path / "again", *flags)
-    assert again.returncode == 0, again.stderr
-    assert "trunk features" not in again.stderr, "features were computed again"
+    assert (tmp_path / "run" / "checkpoints" / "2" / "ema").is_dir()
+    assert not (tmp_path / "run" / "checkpoints" / "2" / "optimizer").exists()
+
+    # Stopped after one step, then continued, with the whole network in each checkpoint.
+    stopped = ("--config.train.steps=1", "--config.train.keep_optimizer=True")
+    whole = "--config.train.whole_checkpoints=True"
+    for chosen in ((*flags, *stopped), (*flags, whole)):
+        again = train(folder, tmp_path / "again", *chosen)
+        assert again.returncode == 0, again.stderr
+        assert "trunk features" not in again.stderr, "features were computed again"
     other = checkpoint.read(tmp_path / "again" / "checkpoints")
     for name, value in saved.weights.items():
         np.testing.assert_array_equal(other.weights[name], value, err_msg=name)
 
+    check_ended(folder, tmp_path / "run", flags, capfd)
     output = tmp_path / "found.json"
     arguments = [f"--checkpoint={tmp_path / 'run'}", f"--data-dir={folder / 'data'}"]
     result = small_run.run("afsd_jax.detect", *arguments, f"--output={output}")
     assert result.returncode == 0, result.stderr
     assert list(json.loads(output.read_text())["results"]) == ["d"]
+
+
+def check_ended(folder: Path, workdir: Path, flags: tuple[str, ...], capfd) -> None:
+    """The command of a run that has ended changes nothing; one of more steps is refused."""
+    config = [f"--config.data.data_dir={folder / 'data'}", f"--workdir={workdir}", *FLAGS, *flags]
+    before = sorted(path for path in workdir.rglob("*") if path.is_file())
+    assert cli.main(["train", "--config=videos", *config]) == 0
+    assert sorted(path for path in workdir.rglob("*") if path.is_file()) == before
+    capfd.readouterr()
+    assert cli.main(["train", "--config=videos", *config, "--config.train.steps=3"]) == 2
+    (line,) = [x for x in capfd.readouterr().err.splitlines() if x.startswith("error")]
+    assert "ended at step 2 and kept only the weights to detect with" in line
+    assert f"config.train.init_from={workdir / 'checkpoints'}" in line
 
 
 @pytest.mark.parametrize(
