@@ -27,14 +27,16 @@ def open_data_set(data: ml_collections.ConfigDict) -> PreparedFolder:
     Raises:
       UserError: the data set is missing or damaged.
     """
-    folder = Path(data.data_dir) / data.dataset / data.stream
-    if not folder.is_dir():
+    path, name = Path(data.data_dir), f"{data.dataset}/{data.stream}"
+    if not (path / name).is_dir():
+        above = [parent for parent in path.parents if (parent / name).is_dir()]
+        place = above[0] if above else "the folder into which it was prepared"
+        remedy = "" if above else "make it with afsd prepare, or "
         raise UserError(
-            f"config.data.data_dir={data.data_dir!r}: holds no prepared data set "
-            f"{data.dataset}/{data.stream}; make it with afsd prepare, or give the folder into "
-            "which it was prepared"
+            f"config.data.data_dir={data.data_dir!r}: holds no prepared data set {name}; "
+            f"{remedy}give {place}"
         )
-    return open_folder(folder)
+    return open_folder(path / name)
 
 
 def open_split(

@@ -48,11 +48,22 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
             f"{name}: lacks the field {missing[0]}; start from afsd_jax.config.default_config()"
         )
     for override in overrides:
-        match = _OVERRIDE.match(override)
-        if match and match[1] not in fields:
-            nearest = difflib.get_close_matches(match[1], fields, 1, 0)[0]
-            raise UserError(f"config.{match[1]}: no such field; the nearest is config.{nearest}")
+        _check_name(override, fields)
     return _override(config, ["afsd", *overrides])
+
+
+def _check_name(override: str, fields: Sequence[str]) -> None:
+    """Raises UserError if a flag names no field, with the field that was meant."""
+    match = _OVERRIDE.match(override)
+    if match and match[1] not in fields:
+        nearest = difflib.get_close_matches(match[1], fields, 1, 0)[0]
+        raise UserError(f"config.{match[1]}: no such field; the nearest is config.{nearest}")
+    if not match and override.startswith("--"):
+        flag = override.partition("=")[0]
+        short = {field.split(".")[-1]: field for field in reversed(fields)}  # the first counts
+        near = difflib.get_close_matches(flag.strip("-").replace("-", "_"), short, 1)
+        hint = f"; the nearest field is config.{short[near[0]]}" if near else "; see --help"
+        raise UserError(f"{flag}: no such flag{hint}")
 
 
 def _find(path: str) -> Path:

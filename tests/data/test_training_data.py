@@ -382,6 +382,12 @@ def test_a_data_set_that_does_not_fit_is_refused_in_one_line(data_dir, changes, 
         TrainingData(configuration(data_dir, **changes), 0, 2)
 
 
+def test_a_folder_below_the_folder_of_data_sets_is_told_where_that_is(data_dir):
+    below = str(data_dir / "videos" / "rgb")
+    with pytest.raises(UserError, match=rf"no prepared data set videos/rgb; give {data_dir}$"):
+        TrainingData(configuration(data_dir, data__data_dir=below))
+
+
 @pytest.mark.parametrize("keep", [0, 5, 300, -3])
 def test_a_damaged_shard_is_named(tmp_path, keep):
     data_dir = prepare(tmp_path)
