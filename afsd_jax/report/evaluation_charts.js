@@ -56,8 +56,9 @@ function svg(name, attributes, ...children) {
 }
 
 // Curves in a square of shares. lines: {name, points: [[x, y], …], color, dashed, dots}.
-// axes: {x, y: names; left, right: ends of the x axis}.
-function curves(lines, { x, y, left = 0, right = 1, marks = [0, 0.25, 0.5, 0.75, 1] }) {
+// axes: {x, y: names; left, right: ends of the x axis; written: an x value as text}.
+function curves(lines, { x, y, left = 0, right = 1, marks = [0, 0.25, 0.5, 0.75, 1],
+  written = (value) => `${Number(value.toFixed(3))}` }) {
   const [width, height, from, to, top, bottom] = [520, 300, 52, 504, 12, 258];
   const wide = (to - from) / (right - left || 1);
   const across = (value) => (from + (value - left) * wide).toFixed(1);
@@ -69,7 +70,7 @@ function curves(lines, { x, y, left = 0, right = 1, marks = [0, 0.25, 0.5, 0.75,
       svg("text", { x: from - 6, y: Number(up(value)) + 4, "text-anchor": "end" }, percent(value)));
   for (const value of marks)
     chart.append(
-      svg("text", { x: across(value), y: bottom + 17, "text-anchor": "middle" }, `${value}`));
+      svg("text", { x: across(value), y: bottom + 17, "text-anchor": "middle" }, written(value)));
   chart.append(svg("text", { x: (from + to) / 2, y: height - 6, "text-anchor": "middle" }, x));
   for (const { name, points, color, dashed, dots } of lines) {
     const places = points.map(([a, b]) => `${across(a)},${up(b)}`).join(" ");
@@ -79,7 +80,7 @@ function curves(lines, { x, y, left = 0, right = 1, marks = [0, 0.25, 0.5, 0.75,
     if (dots || points.length === 1)
       for (const [a, b] of points)
         chart.append(svg("circle", { cx: across(a), cy: up(b), r: 4, style: `fill:${color}` },
-          svg("title", {}, `${name}: ${percent(b, 1)} at ${Number(a.toFixed(3))}`)));
+          svg("title", {}, `${name}: ${percent(b, 1)} at ${written(a)}`)));
   }
   return chart;
 }

@@ -197,7 +197,8 @@ class EvaluationPage {
     const lines = [{ name: "precision by recall", points: curve, color }];
     const point = best && [[best.recall, best.precision]];
     if (best) lines.push({ name: "best F1", points: point, color: "var(--ink)", dots: true });
-    this.put("curve", curves(lines, { x: `recall at tIoU ${this.operatingTiou}`, y: "precision" }));
+    const x = `recall at tIoU ${this.operatingTiou}`;
+    this.put("curve", curves(lines, { x, y: "precision", written: (value) => percent(value) }));
     document.getElementById("operating").textContent = best
       ? bestInWords(best, confidence) : "No detection is right.";
     const mean = this.ap.map((values) => values.reduce((a, b) => a + b, 0) / values.length);

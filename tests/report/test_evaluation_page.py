@@ -146,6 +146,8 @@ def test_actions_that_are_not_found_are_grouped(page):
 def test_precision_and_recall_name_the_threshold(page):
     expected = "Best F1 80.0 % at a score of 0.350 or more: precision 67 %, recall 100 %."
     assert page.locator("#operating").inner_text().startswith(expected)
+    scale = page.locator("#curve text").all_text_contents()
+    assert scale[:10] == [f"{share} %" for share in (0, 25, 50, 75, 100)] * 2
     choose(page, label=HOSTILE)
     assert page.locator("#operating").inner_text() == "No detection is right."
     assert page.locator("#by-tiou circle").count() == 2 * len(TIOUS)
