@@ -59,11 +59,11 @@ def _check_name(override: str, fields: Sequence[str]) -> None:
         nearest = difflib.get_close_matches(match[1], fields, 1, 0)[0]
         raise UserError(f"config.{match[1]}: no such field; the nearest is config.{nearest}")
     if not match and override.startswith("--"):
-        flag = override.partition("=")[0]
-        short = {field.split(".")[-1]: field for field in reversed(fields)}  # the first counts
-        near = difflib.get_close_matches(flag.strip("-").replace("-", "_"), short, 1)
-        hint = f"; the nearest field is config.{short[near[0]]}" if near else "; see --help"
-        raise UserError(f"{flag}: no such flag{hint}")
+        flag, short = override.partition("=")[0], [field.split(".")[-1] for field in fields]
+        near = difflib.get_close_matches(flag.strip("-").replace("-", "_"), short, 1, 0.8)
+        meant = [f"config.{field}" for field in fields if field.split(".")[-1] in near]
+        hint = f"there is {' and '.join(meant)}" if meant else "see --help"
+        raise UserError(f"{flag}: no such flag; {hint}")
 
 
 def _find(path: str) -> Path:
