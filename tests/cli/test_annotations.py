@@ -104,7 +104,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(folder, capsys):
     (folder / "bad.csv").write_text("video,label,start,end\nclip,run,2,1\n")
     before = sorted(folder.iterdir())
     cases = {
-        (labels, "--output", folder / "x.txt"): "x.txt: give --format, one of csv, activitynet,",
+        (labels, "--output", folder / "x.txt"): "x.txt: give --format, one of csv, boris,",
         (labels, "--output", folder / "x.txt", "--format", "via"): "the name must end in .json",
         (labels, "--output", folder / "x.boris"): "clip: BORIS needs the length",
         (labels, found, "--output", folder / "x.csv"): "video 'clip' is also in",
