@@ -126,12 +126,35 @@ def _with_file(video: MarkedVideo, path: Path) -> MarkedVideo:
     return video._replace(path=path, fps=reader.fps, duration_s=reader.duration_s)
 
 
-def print_unknown_lengths(videos: Sequence[MarkedVideo]) -> None:
-    """Prints that videos of unknown length are taken to end with their last action."""
-    unknown = [video.name for video in videos if video.duration_s is None]
-    if unknown:
+def read_sets(
+    paths: Sequence[Path], selection: Selection, files: Sequence[Path]
+) -> list[list[MarkedVideo]]:
+    """Reads inputs that may hold the same videos; a video has one length in all of them.
+
+    The length is that of the file, or the one that an input states, or else the end of the last
+    action; a note says for how many videos.
+
+    Args:
+      paths: the inputs.
+      selection: which detections are read, and which classes.
+      files: video files and folders of them; none: nothing is read.
+
+    Raises:
+      UserError: an input cannot be read, a video has no file, or no mark has a chosen class.
+    """
+    sets = [with_files(read_marked(path, selection).videos, files) for path in paths]
+    videos = [video for members in sets for video in members]
+    check_labels(selection.labels, videos)
+    known = {v.name: v.duration_s for v in videos if v.duration_s is not None}
+    ends: dict[str, float] = {}
+    for video in videos:
+        end_s = max((mark.end_s for mark in video.marks), default=0.0)
+        ends[video.name] = max(ends.get(video.name, 0.0), end_s)
+    if unknown := ends.keys() - known.keys():
         print_text(
             f"note: {counted(len(unknown), 'video')} of unknown length: each ends with its last "
             "action here; --videos FOLDER reads the lengths",
             file=sys.stderr,
         )
+    lengths = ends | known
+    return [[v._replace(duration_s=lengths[v.name]) for v in members] for members in sets]

@@ -20,6 +20,7 @@ from afsd_jax.cli import (
     prepare,
     process,
     runs,
+    summarize,
     train,
 )
 from afsd_jax.cli.detect import command as detect
@@ -38,6 +39,7 @@ COMMANDS: dict[str, ModuleType] = {
     "look": look,
     "evaluate": evaluate,
     "annotations": annotations,
+    "summarize": summarize,
     "convert": convert,
     "demo": demo,
 }

@@ -278,3 +278,9 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as JSON, completely or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json_text(value), encoding="utf-8")
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text in UTF-8 with its own ends of lines, completely or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")

@@ -26,12 +26,15 @@ class Chart(NamedTuple):
     columns: list[tuple[float, str]]
 
 
-def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
+def line_chart(
+    title: str, series: Mapping[str, Points], colors: Mapping[str, str] | None = None
+) -> Chart | None:
     """Returns a chart of lines whose x axis begins at 0, or None if there is nothing to show.
 
     Args:
       title: title of the chart.
       series: (x, y) points of each line, x ascending; points that are not finite are left out.
+      colors: colour of each line; None: in the order of the lines.
     """
     finite = {
         name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()
@@ -49,7 +52,7 @@ def line_chart(title: str, series: Mapping[str, Points]) -> Chart | None:
         share = (y - bottom) / (top - bottom)
         return LEFT + (WIDTH - LEFT - RIGHT) * x / last, TOP + (HEIGHT - BOTTOM - TOP) * (1 - share)
 
-    colors = class_colors(list(shown))
+    colors = colors or class_colors(list(shown))
     lines = [
         (
             name,

@@ -16,7 +16,7 @@ from afsd_jax.data.annotations.table_rows import read_table
 from afsd_jax.data.annotations.via import read_via, via_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.activitynet_json import ground_truth_text, parse_ground_truth
-from afsd_jax.io.files import atomic_write, read_json
+from afsd_jax.io.files import read_json, write_text
 from afsd_jax.types import MarkedVideo
 
 Reader = Callable[[Path, Any], Annotations | Export]
@@ -167,6 +167,5 @@ def write_annotations(
     files = output_files(name, videos, output)
     texts = {path: FORMATS[name].write(members, path) for path, members in files.items()}
     for path, text in texts.items():
-        with atomic_write(path) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
+        write_text(path, text)
     return files

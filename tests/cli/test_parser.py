@@ -30,6 +30,7 @@ OTHER_NAMES = {
     "detect": "-m afsd_jax.detect",
     "look": "-m afsd_jax.cli look",
     "annotations": "-m afsd_jax.cli annotations",
+    "summarize": "-m afsd_jax.cli summarize",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -42,6 +43,7 @@ NEEDED = {
     "look": "video.mp4",
     "evaluate": "--predictions=none.json --ground-truth=none.json",
     "annotations": "none.csv --format=via",
+    "summarize": "none.csv",
     "convert": "--input=none.pt",
     "demo": "",
 }
@@ -60,6 +62,7 @@ FILES = [
 ]
 FOLDERS = [
     ("annotations", "--output"),
+    ("summarize", "--output"),
     ("prepare", "--output"),
     ("train", "--workdir"),
     ("ablate", "--workdir"),

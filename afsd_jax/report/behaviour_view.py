@@ -1,0 +1,102 @@
+"""Counts and times of actions, for tables and pages; `diagnosis.bouts` defines the measures."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from afsd_jax.io.spreadsheets import table_text
+from afsd_jax.types import MarkedVideo
+
+MEASURES = ("bouts", "per_minute", "total_s", "mean_s", "median_s", "share", "latency_s")
+
+
+class Behaviour(NamedTuple):
+    """What one class does in one video, in a bin of it, or in all videos. None: not defined.
+
+    Attributes:
+      video: name of the video; "" for all videos.
+      label: the class.
+      bouts: number of bouts.
+      per_minute: bouts a minute.
+      total_s: seconds in which the class happens.
+      mean_s, median_s: length of a bout.
+      share: part of the observed time.
+      latency_s: from the start of the video to the first bout.
+      begin_s, end_s: the bin; None for a whole video.
+    """
+
+    video: str
+    label: str
+    bouts: int
+    per_minute: float | None
+    total_s: float
+    mean_s: float | None
+    median_s: float | None
+    share: float | None
+    latency_s: float | None
+    begin_s: float | None = None
+    end_s: float | None = None
+
+
+class Summary(NamedTuple):
+    """All measures of one set of labels or detections.
+
+    Attributes:
+      name: name of the set.
+      videos: the videos.
+      classes: the C classes, sorted.
+      lengths: observed seconds by video; up to the last action where the length is unknown.
+      overall: one entry a class, in the order of `classes`.
+      by_video: one entry a video and class.
+      bins: one entry a video, class and bin; none without bins.
+      transitions: [C][C] number of transitions, from the row's class to the column's.
+    """
+
+    name: str
+    videos: Sequence[MarkedVideo]
+    classes: tuple[str, ...]
+    lengths: dict[str, float]
+    overall: list[Behaviour]
+    by_video: list[Behaviour]
+    bins: list[Behaviour]
+    transitions: list[list[int]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "lengths_s": self.lengths,
+            "classes": [_fields(entry, ("label",)) for entry in self.overall],
+            "videos": [_fields(entry, ("video", "label")) for entry in self.by_video],
+            "bins": [_fields(entry, ("video", "label", "begin_s", "end_s")) for entry in self.bins],
+            "transitions": {"classes": list(self.classes), "counts": self.transitions},
+        }
+
+
+def _fields(entry: Behaviour, keys: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in (*keys, *MEASURES)}
+
+
+def bouts_csv(summaries: Sequence[Summary]) -> str:
+    """Returns a line for each set, video and class, then for all videos, then for each bin."""
+    rows: list[Iterable[object]] = [("set", "video", "class", "begin_s", "end_s", *MEASURES)]
+    for summary in summaries:
+        for entry in (*summary.by_video, *summary.overall, *summary.bins):
+            place = (entry.video or "(all videos)", entry.label, entry.begin_s, entry.end_s)
+            measures = (_rounded(getattr(entry, name)) for name in MEASURES)
+            rows.append((summary.name, *place, *measures))
+    return table_text(rows)
+
+
+def transitions_csv(summaries: Sequence[Summary]) -> str:
+    """Returns a line for each transition that happens: count, and share of those from its class."""
+    rows: list[Iterable[object]] = [("set", "from", "to", "count", "share")]
+    for summary in summaries:
+        for label, counts in zip(summary.classes, summary.transitions, strict=True):
+            for after, count in zip(summary.classes, counts, strict=True):
+                if count:
+                    share = _rounded(count / sum(counts))
+                    rows.append((summary.name, label, after, count, share))
+    return table_text(rows)
+
+
+def _rounded(value: float | None) -> float | None:
+    return value if value is None else round(value, 6)
