@@ -2,13 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test bench lint format typecheck imports clean
+JAX := $(shell sed -n 's/^jax==//p' requirements.lock)
+
+.PHONY: demo test bench lint format typecheck imports gpu-plugin clean
 
 demo: .venv
 	$(BIN)/afsd demo --output demo
 
 # Two processes at a time: some tests take 5 GiB. The order is that of tests/conftest.py.
-test: .venv
+test: .venv gpu-plugin
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # Fourteen minutes to half an hour on two cores, with nothing else running; writes README.md's table of speeds.
@@ -36,6 +38,16 @@ imports: .venv
 	   $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable '.[test,convert]'; } \
 	 || { rm -rf .venv; exit 1; }
 	@touch .venv
+
+# JAX's CUDA plugin alone, 130 MB to download, so that tests compile for GPUs that are only described.
+# It stays out of .venv, where JAX would take it for a GPU. Without it these tests are skipped.
+gpu-plugin: .gpu-plugin
+
+.gpu-plugin: requirements.lock | .venv
+	@rm -rf $@
+	@$(BIN)/pip install --quiet --no-deps --target $@ \
+	    jax-cuda13-plugin==$(JAX) jax-cuda13-pjrt==$(JAX) && touch $@ \
+	 || { rm -rf $@; echo "no CUDA plugin of JAX here: tests of GPU programs are skipped"; }
 
 clean:
 	rm -rf build demo dist src/*.egg-info

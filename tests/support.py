@@ -1,11 +1,13 @@
 """Folders of the repository, the published networks, processes and ports."""
 
+import importlib.metadata
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import ml_collections
+import pytest
 
 from afsd_jax.config import resolve
 from afsd_jax.configs import anet, thumos14
@@ -14,6 +16,13 @@ GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).parent.parent
 # Real annotations, beside the repository; tests that need them skip where they are absent.
 THUMOS14 = ROOT.parent / "shared" / "thumos14"
+
+# JAX's CUDA plugin in a folder of its own, for processes that have it on PYTHONPATH.
+GPU_PLUGIN = ROOT / ".gpu-plugin"
+needs_gpu_plugin = pytest.mark.skipif(
+    not list(GPU_PLUGIN.glob(f"jax_cuda13_plugin-{importlib.metadata.version('jax')}.*")),
+    reason=f"{GPU_PLUGIN.name} is missing or for another JAX: make gpu-plugin",
+)
 
 
 def published(benchmark: str, stream: str = "rgb") -> ml_collections.ConfigDict:
