@@ -14,6 +14,9 @@ from typing import Any
 # YNNPACK's convolutions cost XLA more than YNNPACK saves: a kernel's gradient takes 3.4 times the
 # processor time of Eigen's, a training step 22 s instead of 16 on two cores with AVX-512.
 _CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
+# XLA's own choice for 3-D convolutions, channels first, makes a step transpose most of its arrays.
+_GPU_OPTIONS = {"xla_gpu_force_conv_nhwc": True}
+_OPTIONS: dict[str, dict[str, Any]] = {"cpu": _CPU_OPTIONS, "gpu": _GPU_OPTIONS}
 # Many programs of a command compile in less than the 1 s from which JAX stores them.
 _MIN_COMPILE_S = 0.1
 
@@ -22,21 +25,20 @@ def compiled(function: Callable[..., Any], **options: Any) -> Any:
     """Returns `jax.jit(function, **options)` with the compiler's best settings for networks."""
     import jax
 
-    return jax.jit(function, compiler_options=_compiler_options(), **options)
+    return jax.jit(function, compiler_options=_compiler_options(jax.default_backend()), **options)
 
 
 @functools.cache
-def _compiler_options() -> dict[str, str] | None:
-    """Returns the options for the default backend that the installed XLA knows."""
+def _compiler_options(backend: str) -> dict[str, Any] | None:
+    """Returns the options for a backend, if the installed XLA knows them."""
     import jax
 
-    if jax.default_backend() != "cpu":
-        return None
+    options = _OPTIONS.get(backend)
     try:
-        jax.jit(lambda: 0, compiler_options=_CPU_OPTIONS).lower().compile()
-    except jax.errors.JaxRuntimeError:  # another version of XLA, without YNNPACK
+        jax.jit(lambda: 0, compiler_options=options).lower().compile()
+    except jax.errors.JaxRuntimeError:  # another version of XLA, without this option
         return None
-    return _CPU_OPTIONS
+    return options
 
 
 def enable_cache(folder: str | None = None) -> None:
