@@ -42,7 +42,7 @@ def run(args: Namespace) -> None:
     from afsd_jax.runtime import devices
     from afsd_jax.weights import conversion
 
-    devices.check_found()
+    devices.start_jax()
 
     if args.overrides and not args.config:
         raise UserError(f"{args.overrides[0]}: needs --config, whose field it sets; see --help")

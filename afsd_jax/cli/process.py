@@ -142,7 +142,8 @@ def quieten_libraries() -> None:
 
 def set_up_process() -> None:
     """Sets how the process keeps memory and compiled programs, before JAX starts its threads."""
-    from afsd_jax.runtime import compilation, memory
+    from afsd_jax.runtime import compilation, devices, memory
 
+    devices.use_cpu_without_driver()
     memory.keep_freed_memory()
     compilation.enable_cache(os.environ.get(COMPILATION_CACHE))

@@ -81,7 +81,7 @@ def load_detector(
       >>> load_detector(folder)
       Detector(rgb, 2 classes: jump, run, clips of 64 frames at 10 fps)
     """
-    devices.check_found()
+    devices.start_jax()
     streams = [loading.load_checkpoint(p) for p in (path, flow_path) if p is not None]
     if len(streams) > 1 and streams[1].config.data.stream != "flow":
         raise UserError(

@@ -45,7 +45,7 @@ class Recognizer:
         Raises:
           UserError: the weights are not installed (see `kinetics.load`), or JAX finds no device.
         """
-        devices.check_found()
+        devices.start_jax()
         self.backend = chosen_backend(backend)
         weights = kinetics.load().parameters
         self._trunk = open_video_trunk(self.backend, weights, (size, size, 3), (ENDPOINT,))

@@ -47,7 +47,7 @@ def train(
         trains in the folder, JAX finds no device, or loss or gradient is not finite.
     """
     load_triton()  # TensorFlow, which the pipeline imports, must come after it
-    devices.check_found()
+    devices.start_jax()
     is_main = jax.process_index() == 0
     with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
         return run_steps(setup(config, workdir, profile_steps, allowed))

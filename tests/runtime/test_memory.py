@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from afsd_jax.runtime import memory
+from tests.support import GPU_PLUGIN, needs_gpu_plugin
 
 SCRIPT = """
 import sys
@@ -48,6 +49,15 @@ def test_a_command_starts_again_with_huge_pages():
     assert huge_mib() >= 512
     assert huge_mib(AFSD_KEEP_FREED_MEMORY="0") == 0
     assert huge_mib(GLIBC_TUNABLES="glibc.malloc.top_pad=0") >= 512
+
+
+@needs_gpu_plugin
+@pytest.mark.skipif(
+    not memory._huge_pages_on_request() or memory._mallopt() is None,
+    reason="huge pages are not set to madvise on this machine, or it has a GPU",
+)
+def test_jax_for_cuda_without_a_driver_does_not_prevent_it():
+    assert huge_mib(PYTHONPATH=str(GPU_PLUGIN)) >= 512
 
 
 @pytest.mark.parametrize(
