@@ -10,14 +10,17 @@ from collections.abc import Collection
 from afsd_jax.runtime.devices import cuda_is_installed
 
 IMPLEMENTATIONS = ("triton", "xla")
-INSTALL = "install all of it with: pip install 'jax[cuda13]' jax-triton triton"
+# Versions whose kernels XLA of JAX 0.10 and 0.11 compiles; Triton's newer PTX an older ptxas refuses.
+PACKAGES = "'jax[cuda13]' 'jax-triton>=0.3.1,<0.4' 'triton>=3.6,<3.7'"
+INSTALL = f"install all of it with: pip install {PACKAGES}"
 
 
 def choose_implementation(implementation: str | None, on_cuda: bool) -> str:
     """Returns "triton" or "xla": the argument or, if it is None, the best one here.
 
     The best is Triton on CUDA GPUs and XLA elsewhere. If Triton would be the best but cannot be
-    used, the result is XLA, with one warning per process that says what to do.
+    used, or its kernels do not run, the result is XLA, with one warning per process that
+    says what to do.
 
     Args:
       implementation: "triton", "xla" or None.
@@ -40,8 +43,12 @@ def choose_implementation(implementation: str | None, on_cuda: bool) -> str:
     obstacle = triton_obstacle(version("triton"), version("jax-triton"), sys.modules)
     if obstacle is None:
         try:
-            importlib.import_module("afsd_jax.kernels.triton_jax")
-            return "triton"
+            kernels = importlib.import_module("afsd_jax.kernels.triton_jax")
+            # Who requests Triton gets the error itself.
+            obstacle = kernels.run_obstacle() if implementation is None else None
+            if obstacle is None:
+                return "triton"
+            obstacle = f"{obstacle}; {INSTALL}"
         except ImportError as error:
             obstacle = f"it cannot be loaded ({error}); {INSTALL}"
     if implementation == "triton":

@@ -1,6 +1,8 @@
 """Boundary max pooling with Triton kernels in JAX programs. Importing this loads Triton."""
 
+import functools
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -67,3 +69,29 @@ def launch(
     return jax_triton.triton_call(
         *inputs, kernel=kernel, grid=(grid,), num_warps=1, **{OUTPUTS: outputs}, **constants
     )
+
+
+@functools.cache
+def run_obstacle() -> str | None:
+    """Returns why the kernels do not run on this process's GPU, or None if they do.
+
+    All kernels run once, on a few cells: only then is Triton's PTX compiled for the GPU. This takes
+    seconds, or less if Triton and JAX find the program in their caches.
+    """
+    with ThreadPoolExecutor(1) as pool:  # the caller may be tracing, perhaps for several devices
+        try:
+            pool.submit(_run_all).result()
+        except Exception as error:  # jax-triton, Triton and XLA raise many types
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return f"its kernels do not run here ({lines[0][:200]})"
+    return None
+
+
+def _run_all() -> None:
+    features = jnp.zeros((1, 64, 2))  # enough cells for a block table
+    regions = jnp.array([[[0, 63, 0, 63]]])
+
+    def gradient(features: jax.Array) -> jax.Array:
+        return jax.grad(lambda x: max_over_regions(x, regions).sum())(features)
+
+    jax.block_until_ready(jax.jit(gradient)(features))

@@ -1,6 +1,7 @@
 """Which implementation of boundary max pooling runs: real processes in the real import orders."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.kernels.implementations import triton_obstacle
+from tests.support import GPU_PLUGIN, needs_gpu_plugin
 
 LIBTRITON = "triton._C.libtriton"
 
@@ -21,9 +23,11 @@ def choose_on_cuda():
 """
 
 
-def run_python(program):
+def run_python(program, **environment):
     """Runs a program in a fresh interpreter and returns the JSON it prints last."""
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    command = [sys.executable, "-c", program]
+    given = os.environ | environment
+    result = subprocess.run(command, capture_output=True, text=True, env=given)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1])
 
@@ -64,6 +68,25 @@ def test_choosing_on_cuda_survives_every_import_order(first):
     assert chosen == ["triton"] * 2 if warned == 0 else (chosen == ["xla"] * 2 and warned == 1)
 
 
+@needs_gpu_plugin
+def test_kernels_that_do_not_run_are_replaced_with_one_warning():
+    # Everything is installed, but JAX's device, a CPU, refuses the kernels.
+    chosen, *warned = run_python(
+        f"import json, warnings\n{CHOOSE_ON_CUDA}\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    chosen = [choose_on_cuda(), choose_on_cuda()]\n"
+        "texts = [str(w.message) for w in caught]\n"
+        "print(json.dumps([chosen, *(t for t in texts if 'boundary max pooling' in t)]))",
+        PYTHONPATH=str(GPU_PLUGIN),
+        JAX_PLATFORMS="cpu",
+    )
+    assert chosen == ["xla", "xla"]
+    (text,) = warned
+    assert "its kernels do not run here (MLIR translation rule" in text
+    assert text.endswith("'jax-triton>=0.3.1,<0.4' 'triton>=3.6,<3.7'")
+
+
 def test_triton_may_be_loaded_first_and_then_tensorflow():
     pytest.importorskip("triton")
     loaded = run_python(
@@ -87,8 +110,8 @@ def test_triton_may_be_loaded_first_and_then_tensorflow():
         ("3.7.0", "0.4.1", ["tensorflow"], "before TensorFlow is imported"),
         ("3.10.1+git1", "0.4.1", ["tensorflow"], "'triton<3.7'"),
         ("4.0.0", "0.4.1", ["tensorflow", "triton"], "abort"),
-        (None, "0.4.1", [], "pip install 'jax[cuda13]' jax-triton triton"),
-        ("3.6.0", None, [], "pip install 'jax[cuda13]' jax-triton triton"),
+        (None, "0.4.1", [], "'jax-triton>=0.3.1,<0.4' 'triton>=3.6,<3.7'"),
+        ("3.6.0", None, [], "'jax-triton>=0.3.1,<0.4' 'triton>=3.6,<3.7'"),
     ],
 )
 def test_reasons_why_triton_cannot_be_used(triton, jax_triton, loaded, word):
