@@ -4,8 +4,9 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from afsd_jax.models.convolution import pad_same, unfold
+from afsd_jax.models.convolution import pad_same, same_padding, unfold
 
 
 def max_pool3d(
@@ -13,20 +14,32 @@ def max_pool3d(
     kernel_size: tuple[int, int, int],
     strides: tuple[int, int, int],
     pad_time: bool = True,
+    implementation: str | None = None,
 ) -> jax.Array:
     """Max-pools [B,T,H,W,C], "SAME"-padded with zeros, which for inputs ≥ 0 equals -inf.
 
-    A box maximum is separable, and one-dimensional maxima of slices are cheap on every backend.
     Among equal cells, the first by time, then height, then width gets the gradient.
 
     Args:
       pad_time: whether time is padded as well as space.
+      implementation: "separable" takes the maximum along one axis after the other, which needs the
+        fewest operations; "window" reads and writes each array once, as far as possible. None: the
+        faster one on the default backend.
 
     Example:
       >>> x = jnp.arange(6.0).reshape(1, 6, 1, 1, 1)
       >>> max_pool3d(x, (2, 1, 1), (2, 1, 1)).ravel().tolist()
       [1.0, 3.0, 5.0]
     """
+    if implementation is None:
+        implementation = "separable" if jax.default_backend() == "cpu" else "window"
+    if implementation == "window":
+        padding = [
+            same_padding(*sizes) for sizes in zip(x.shape[1:4], kernel_size, strides, strict=True)
+        ]
+        if not pad_time:
+            padding[0] = (0, 0)
+        return _window_maxima(x, kernel_size, strides, tuple(padding))
     for axis in (3, 2, 1):
         taps, stride = kernel_size[axis - 1], strides[axis - 1]
         if taps > 1 or stride > 1:
@@ -75,3 +88,61 @@ def _maxima_backward(
 
 
 _maxima.defvjp(_maxima_forward, _maxima_backward)
+
+
+Padding = tuple[tuple[int, int], ...]  # before and after, by axis
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _window_maxima(
+    x: jax.Array, kernel_size: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> jax.Array:
+    lowest = jnp.array(-jnp.inf, x.dtype)
+    window = ((1, *kernel_size, 1), (1, *strides, 1), ((0, 0), *padding, (0, 0)))
+    return jax.lax.reduce_window(x, lowest, jax.lax.max, *window)
+
+
+def _window_forward(
+    x: jax.Array, kernel_size: tuple[int, ...], strides: tuple[int, ...], padding: Padding
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = _window_maxima(x, kernel_size, strides, padding)
+    return y, (x, y)
+
+
+def _window_backward(
+    kernel_size: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: Padding,
+    residuals: tuple[jax.Array, jax.Array],
+    cotangent: jax.Array,
+) -> tuple[jax.Array]:
+    x, y = residuals
+    padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    extents = [(n - 1) * stride + 1 for n, stride in zip(y.shape[1:4], strides, strict=True)]
+    taps = list(np.ndindex(*kernel_size))
+    # The first tap of each window that reads its maximum: one byte instead of a value and a place.
+    first = jnp.full(y.shape, -1, jnp.int8)
+    for number, tap in reversed(list(enumerate(taps))):
+        limits = [start + extent for start, extent in zip(tap, extents, strict=True)]
+        cells = jax.lax.slice(
+            padded,
+            (0, *tap, 0),
+            (x.shape[0], *limits, x.shape[4]),
+            (1, *strides, 1),
+        )
+        first = jnp.where(cells == y, jnp.int8(number), first)
+    by_x = jnp.zeros((), jnp.promote_types(x.dtype, jnp.float32))
+    for number, tap in enumerate(taps):
+        share = jnp.where(first == number, cotangent, 0).astype(by_x.dtype)
+        places = [
+            (start - before, size + before - start - extent, stride - 1)
+            for start, (before, _), size, extent, stride in zip(
+                tap, padding, x.shape[1:4], extents, strides, strict=True
+            )
+        ]
+        zero = jnp.zeros((), by_x.dtype)
+        by_x = by_x + jax.lax.pad(share, zero, ((0, 0, 0), *places, (0, 0, 0)))
+    return (by_x.astype(x.dtype),)
+
+
+_window_maxima.defvjp(_window_forward, _window_backward)
