@@ -147,7 +147,12 @@ class Unit3D(nnx.Module):
         self.norm = layers.BatchNorm(out_channels, learning.norm)
 
     def __call__(self, x: jax.Array, training: bool = False) -> jax.Array:
-        return jax.nn.relu(self.norm(self.conv(x), training))
+        if jax.default_backend() == "cpu" or (self.norm.trained and training):
+            return jax.nn.relu(self.norm(self.conv(x), training))
+        # cuDNN adds the shift and applies ReLU, so the convolution's result is written only once.
+        scale, shift = self.norm.scale_and_shift()
+        x = self.conv(x, scale)
+        return jax.nn.relu(x + shift.astype(x.dtype))
 
 
 class Mixed(nnx.Module):

@@ -86,9 +86,16 @@ class BatchNorm(nnx.Module):
             self.mean[...] = self.momentum * mean + (1 - self.momentum) * batch_mean
             self.var[...] = self.momentum * var + (1 - self.momentum) * batch_var
             mean, var = batch_mean, batch_var
-        scale = self.scale[...] * jax.lax.rsqrt(var + self.eps)
-        shift = self.bias[...] - mean * scale
+        scale, shift = self._scale_and_shift(mean, var)
         return x * scale.astype(x.dtype) + shift.astype(x.dtype)
+
+    def scale_and_shift(self) -> tuple[jax.Array, jax.Array]:
+        """Returns factor and summand [C] that apply the running statistics; float32."""
+        return self._scale_and_shift(self.mean[...], self.var[...])
+
+    def _scale_and_shift(self, mean: jax.Array, var: jax.Array) -> tuple[jax.Array, jax.Array]:
+        scale = self.scale[...] * jax.lax.rsqrt(var + self.eps)
+        return scale, self.bias[...] - mean * scale
 
 
 class Conv3D(nnx.Module):
@@ -109,8 +116,10 @@ class Conv3D(nnx.Module):
         self.kernel = variable(kernel)
         self.strides, self.dtype = strides, dtype
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return conv3d(x.astype(self.dtype), self.kernel[...].astype(self.dtype), self.strides)
+    def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+        """Convolves x; `scale` [out] multiplies the output's channels, by way of the kernel."""
+        kernel = self.kernel[...] if scale is None else self.kernel[...] * scale
+        return conv3d(x.astype(self.dtype), kernel.astype(self.dtype), self.strides)
 
 
 class SpatialConv(nnx.Module):
