@@ -10,67 +10,16 @@ import ml_collections
 import optax
 from flax import nnx
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
 
-from afsd_jax.models import PADDING, Network, normalise, parameters
+from afsd_jax.models import Network, parameters
 from afsd_jax.runtime import sharding
 from afsd_jax.runtime.memory import give_back_memory
 from afsd_jax.runtime.programs import Program
-from afsd_jax.training.feature_cache import split
-from afsd_jax.training.losses import losses
+from afsd_jax.training.branch_losses import are_joint, branches, compute_losses, joint_losses
 from afsd_jax.training.optimizer import is_trunk
 from afsd_jax.training.state import TrainState
 
 Arrays = dict[str, jax.Array]
-
-
-def compute_losses(
-    network: Network,
-    batch: Arrays,
-    config: ml_collections.ConfigDict,
-    is_consistency: ArrayLike | None,
-    training: bool = True,
-) -> Arrays:
-    """Returns the loss terms of a batch's clips, or those of its consistency clips.
-
-    Args:
-      network: the network.
-      batch: a batch of `TrainingData`, with frames or with a frozen trunk's features of them.
-      config: the configuration.
-      is_consistency: bool [], or None if there are no consistency clips; see `losses.losses`.
-      training: whether batch norm uses the batch's statistics, if it is trained.
-    """
-    priors = jnp.asarray(network.priors)
-    if "features" in batch:
-        features = batch["features"]
-        if is_consistency is not None:
-            unit = network.clip_length // features.shape[1]
-            index = batch["consistency_index"][:, ::unit] // unit
-            features = _rearranged(features, index, is_consistency)
-        dtype = jnp.dtype(config.model.dtype)
-        outputs = network.heads(split(features, network.feature_shapes, dtype))
-    else:
-        clips = normalise(batch["frames"], batch["num_frames"], PADDING[config.data.train_padding])
-        if is_consistency is not None:
-            clips = _rearranged(clips, batch["consistency_index"], is_consistency)
-        outputs = network(clips, training)
-    return losses(outputs, is_consistency, batch, priors, network.lengths, config)
-
-
-def _rearranged(x: jax.Array, index: jax.Array, is_consistency: ArrayLike) -> jax.Array:
-    """Returns x [B,T,...] in the order of index [B,T] if `is_consistency`, otherwise as it is."""
-    index = jnp.where(is_consistency, index, jnp.arange(x.shape[1]))
-    return jax.vmap(lambda clip, source: clip[source])(x, index)
-
-
-def branches(config: ml_collections.ConfigDict) -> jax.Array | None:
-    """Returns `is_consistency` of each branch of the loss, bool [2]; None if there is only one.
-
-    Clips and consistency clips do not depend on each other, so the network computes one branch
-    after the other, which halves the memory.
-    """
-    consistency = config.loss.consistency_weight and config.model.refinement
-    return jnp.array([False, True]) if consistency else None
 
 
 class TrainStep:
@@ -200,13 +149,17 @@ def _make_gradients(
     layout: _Layout,
 ) -> Callable[..., Any]:
     """Returns the first program of a step; see `TrainStep`."""
-    num_parts, flags = config.train.accumulate, branches(config)
+    num_parts, joint = config.train.accumulate, are_joint(config)
+    flags = None if joint else branches(config)
 
     def loss(
         trainable: Arrays, fixed: Arrays, batch: Arrays, is_consistency: jax.Array | None
     ) -> tuple[jax.Array, tuple[Arrays, Arrays]]:
         model = parameters.replace(template, {**trainable, **fixed})
-        terms = compute_losses(model, batch, config, is_consistency)
+        if joint:
+            terms = joint_losses(model, batch, config)
+        else:
+            terms = compute_losses(model, batch, config, is_consistency)
         after = parameters.flatten(model)
         return terms["total"], (terms, {name: after[name] for name in statistics})
 

@@ -26,7 +26,7 @@ from afsd_jax.models import parameters
 from afsd_jax.runtime.compilation import compiled
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training import feature_cache
-from afsd_jax.training.step import branches, compute_losses
+from afsd_jax.training.branch_losses import branches, compute_losses
 from afsd_jax.types import ANY_ACTION, AnnotatedVideo, Detection
 from afsd_jax.weights.checkpoint import Checkpoint
 

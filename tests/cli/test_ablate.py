@@ -16,8 +16,8 @@ from afsd_jax.configs import synthetic
 from afsd_jax.detection import postprocess
 from afsd_jax.models import parameters
 from afsd_jax.training import losses
+from afsd_jax.training.branch_losses import compute_losses
 from afsd_jax.training.matching import Targets
-from afsd_jax.training.step import compute_losses
 from afsd_jax.types import Predictions
 from tests import small_run
 from tests.training_clips import training_clip

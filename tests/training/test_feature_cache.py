@@ -22,9 +22,10 @@ from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.models import i3d, normalise, parameters
 from afsd_jax.training import feature_cache
+from afsd_jax.training.branch_losses import compute_losses
 from afsd_jax.training.optimizer import make_optimizer
 from afsd_jax.training.state import init_state
-from afsd_jax.training.step import compute_losses, make_train_step
+from afsd_jax.training.step import make_train_step
 from afsd_jax.training.validation import FeaturePredictor, FramePredictor, open_validation
 from afsd_jax.weights import kinetics
 from tests import prepared_videos
