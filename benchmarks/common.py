@@ -51,6 +51,14 @@ def provenance(*packages: str) -> dict[str, Any]:
     return {"machine": machine(), "versions": versions, "commit": commit()}
 
 
+def write_into(document: Path, marks: tuple[str, str], text: str) -> None:
+    """Puts a text between the two marks of a document."""
+    whole = document.read_text()
+    before, _, rest = whole.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    document.write_text(f"{before}{marks[0]}{text}{marks[1]}{after}")
+
+
 def peak_mib(pid: int | str = "self") -> float:
     """Returns a process's peak memory, MiB; 0 if it has ended."""
     try:

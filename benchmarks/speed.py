@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from common import commit, machine, processor_flags
+from common import commit, machine, processor_flags, write_into
 from tqdm import tqdm
 from turns import REASON, Contestant, GaveUp, compare, left_out
 
@@ -138,14 +138,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_into(document: Path, text: str) -> None:
-    """Puts a text between the marks of a document."""
-    whole = document.read_text()
-    before, _, rest = whole.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    document.write_text(f"{before}{MARKS[0]}{text}{MARKS[1]}{after}")
-
-
 def main() -> None:
     """Measures, and writes what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -193,7 +185,7 @@ def main() -> None:
     files.write_json(output, results)
     text = table(results)
     if on_cpu:
-        write_into(ROOT / "README.md", text)
+        write_into(ROOT / "README.md", MARKS, text)
     print(text)
 
 

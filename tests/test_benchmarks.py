@@ -9,6 +9,8 @@ from tests.support import ROOT
 
 sys.path.append(str(ROOT / "benchmarks"))  # its files are scripts, which import each other
 
+import common
+import gpu_programs
 import speed
 import turns
 
@@ -92,3 +94,21 @@ def test_the_table_gives_figures_or_the_reason_why_there_are_none(missing):
         "| training step, a clip: PyTorch as published",
     ]
     assert {line.count("|") for line in lines[2:]} == {7}
+
+
+def test_the_table_of_gpu_programs_has_what_both_commits_measured():
+    name = "forward, batch 1, bfloat16"
+    old = {"kernels": 337, "gb_moved": 0.97, "floor_ms": 0.47, "temporary_gb": 0.05}
+    before = {"commit": "1234567", "programs": {name: old}}
+    programs = {name: old | {"kernels": 250, "floor_ms": 0.4}, "update": old}
+    now = {"versions": {"jax": "0.10.2"}, "programs": programs}
+    first, *_, last = gpu_programs.table(now, before).splitlines()
+    assert first == "H100, JAX 0.10.2; before: commit 1234567."
+    assert last == f"| {name} | 337 | 250 | 0.97 | 0.97 | 0.47 | 0.4 | 0.05 | 0.05 |"
+
+
+def test_a_table_is_put_between_the_marks_of_a_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
+    common.write_into(page, ("<!-- a -->\n", "<!-- /a -->\n"), "new\n")
+    assert page.read_text() == "before\n<!-- a -->\nnew\n<!-- /a -->\nafter\n"
