@@ -10,7 +10,7 @@ from collections.abc import Collection
 from afsd_jax.runtime.devices import cuda_is_installed
 
 IMPLEMENTATIONS = ("triton", "xla")
-# Versions whose kernels XLA of JAX 0.10 and 0.11 compiles; Triton's newer PTX an older ptxas refuses.
+# Versions whose kernels compile with JAX 0.10 and 0.11. An older ptxas refuses later versions' PTX.
 PACKAGES = "'jax[cuda13]' 'jax-triton>=0.3.1,<0.4' 'triton>=3.6,<3.7'"
 INSTALL = f"install all of it with: pip install {PACKAGES}"
 
