@@ -45,6 +45,9 @@ class AnnotatedVideo:
       actions: actions in the order of the file.
       place: file and position in it, for messages.
       notes: lines about what reading left out.
+      file: path of the video as the annotations state it; "" if they state its name.
+      observed: whether others may have annotated the same video under other paths, each on their
+        own computer.
     """
 
     subset: str
@@ -52,6 +55,8 @@ class AnnotatedVideo:
     actions: tuple[Action, ...]
     place: str = dataclasses.field(default="", compare=False)
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    file: str = dataclasses.field(default="", compare=False)
+    observed: bool = dataclasses.field(default=False, compare=False)
 
 
 ANY_ACTION = "action"  # the only class of networks that locate actions of any class
@@ -106,6 +111,7 @@ class MarkedVideo(NamedTuple):
       path: the video file; None if unknown.
       duration_s: length, seconds; None if unknown.
       fps: frames per second of the file; the mean if the rate varies; None if unknown.
+      file: as of `AnnotatedVideo`.
     """
 
     name: str
@@ -115,6 +121,7 @@ class MarkedVideo(NamedTuple):
     path: Path | None = None
     duration_s: float | None = None
     fps: float | None = None
+    file: str = ""
 
 
 class DetectionColumns(NamedTuple):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import TIOU, some_of, thresholds
-from afsd_jax.cli.printing import print_failed, print_text
+from afsd_jax.cli.printing import print_failed, print_list, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
@@ -69,10 +69,11 @@ def run(args: Namespace) -> int:
     if args.checkpoint:
         set_up_process()
     from afsd_jax import evaluation
-    from afsd_jax.cli.evaluation_inputs import read_evaluated
+    from afsd_jax.cli.evaluation_inputs import files_by_name, read_evaluated
 
-    files = _files(args.videos) if args.videos else {}
+    paths = _files(args.videos) if args.videos else {}
     evaluated, *others = read_evaluated(args)
+    files = files_by_name(paths, evaluated.truth)
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems
 
@@ -104,11 +105,12 @@ def run(args: Namespace) -> int:
 
 
 def _files(paths: Sequence[Path]) -> dict[str, Path]:
-    """Returns the video files at these paths, by name of the video."""
+    """Returns the video files at these paths, by name of the video; names those it cannot read."""
     from afsd_jax.cli.video_files import video_files
-    from afsd_jax.io.names import video_name
 
-    return {video_name(path): path for path in video_files(paths).paths}
+    found = video_files(paths)
+    print_list("file", found.unreadable, " to play cannot be read")
+    return found.paths
 
 
 def _check(args: Namespace) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -12,11 +13,19 @@ from typing import NamedTuple
 import numpy as np
 
 from afsd_jax.cli.printing import counted, print_list, print_text
-from afsd_jax.data.annotations import Annotations, read_annotations, split_name
+from afsd_jax.data.annotations import (
+    Annotations,
+    match_names,
+    read_annotations,
+    renamed,
+    split_name,
+)
 from afsd_jax.evaluation import AMBIGUOUS, BENCHMARKS, without_ambiguous
 from afsd_jax.io import thumos14_kit
 from afsd_jax.io.activitynet_json import choose_subset
+from afsd_jax.io.names import video_name
 from afsd_jax.io.predictions_file import read_detections
+from afsd_jax.io.video_names import possible_names
 from afsd_jax.types import Action, AnnotatedVideo, DetectionColumns
 
 SHOWN = 5  # names in a note
@@ -56,8 +65,11 @@ def read_evaluated(args: Namespace) -> list[Evaluated]:
         return [_detected(args)]
     benchmark = BENCHMARKS[args.benchmark or "thumos14"]
     annotated, notes = read_truth(args.ground_truth, args.rule)
-    truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
     every = [read_detections(path) for path in args.predictions]  # before the first note is printed
+    names = {name for found in every for name in found.videos}
+    annotated = renamed(annotated, match_names(annotated, names))
+    notes += [n for v in annotated.values() for n in v.notes if n not in notes]
+    truth = choose_truth(annotated, args.subset, benchmark.subset, args.ground_truth)
     print_list("note", notes, " on the ground truth")
     print_notes(truth.notes)
     evaluated = []
@@ -77,6 +89,21 @@ def _detected(args: Namespace) -> Evaluated:
     name = f"{args.checkpoint.name}, {args.split or 'test split'}"
     found = DetectionColumns.of(done.found)
     return Evaluated(name, done.truth, found, tious, [], done.classes, done.failed, done.folder)
+
+
+def files_by_name(files: Mapping[str, Path], names: Iterable[str]) -> dict[str, Path]:
+    """Returns the files of videos, which have longer names if they were named beside others.
+
+    Args:
+      files: files by the names that tell them apart; see `io.video_names`.
+      names: names of the videos.
+    """
+    possible: dict[str, list[Path]] = {name: [path] for name, path in files.items()}
+    for path in files.values():
+        for name in possible_names(Path(os.path.abspath(path)), video_name(path)):
+            if name not in files:
+                possible.setdefault(name, []).append(path)
+    return {name: possible[name][0] for name in names if len(possible.get(name, ())) == 1}
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

@@ -1,7 +1,7 @@
 """The command `afsd look`: recognises actions in videos without training, as a baseline."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,6 @@ from afsd_jax.cli.arguments import MEMORY, number, positive_number, whole_number
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_file, check_output_folder
-from afsd_jax.io.names import video_name
 
 if TYPE_CHECKING:
     from afsd_jax.cli.progress_bar import SecondsBar
@@ -80,12 +79,11 @@ def run(args: Namespace) -> int:
     print(f"{TITLE}. {NOTE}")
     reports: list[VideoReport] = []
     scores: dict[str, Any] = {}
-    stated = [stated_duration(path) for path in videos]
-    with SecondsBar(sum(stated)) as bar:
-        for path, stated_s in zip(videos, stated, strict=True):
-            name = video_name(path)
+    stated = {name: stated_duration(path) for name, path in videos.items()}
+    with SecondsBar(sum(stated.values())) as bar:
+        for name, path in videos.items():
             bar.set_description_str(printable(name), refresh=False)
-            sampling = path, stated_s, args.fps, args.size, outputs.show_frames
+            sampling = name, path, stated[name], args.fps, args.size, outputs.show_frames
             try:
                 report, scores[name] = recognize(recognizer, *sampling, args.threshold, bar)
             except UserError as error:  # one video must not cost the others
@@ -102,9 +100,9 @@ def run(args: Namespace) -> int:
     return code
 
 
-def check_names(videos: Sequence[Path]) -> None:
+def check_names(videos: Iterable[str]) -> None:
     """Raises UserError if two videos have the same name in a file of video scores."""
-    names = [video_name(path).removeprefix("v_") for path in videos]
+    names = [name.removeprefix("v_") for name in videos]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise UserError(
@@ -114,6 +112,7 @@ def check_names(videos: Sequence[Path]) -> None:
 
 def recognize(
     recognizer: "Recognizer",
+    name: str,
     path: Path,
     stated_s: float,
     fps: float,
@@ -126,7 +125,8 @@ def recognize(
 
     Args:
       recognizer: the network.
-      path: the video.
+      name: name of the video.
+      path: its file.
       stated_s: duration that the bar counts for the video, seconds.
       fps: frames per second to sample.
       size: height and width of frames.
@@ -159,6 +159,6 @@ def recognize(
     step_s = STEP / reader.fps
     likely = probabilities(recognizer.logits(frames(), reader.num_frames), step_s)
     detections = segments(likely, recognizer.class_names, step_s, reader.duration_s, threshold)
-    track = Track(video_name(path), reader.duration_s, detections)
+    track = Track(name, reader.duration_s, detections)
     report = VideoReport(track, *thumbnails.shown(reader.fps, reader.aspect), path)
     return report, video_scores(likely)

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.cli.printing import counted, print_list, print_text
-from afsd_jax.data.annotations import check_order, read_annotations
+from afsd_jax.data.annotations import check_order, match_paths, read_annotations
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json
-from afsd_jax.io.names import first_names, nearest, video_name, with_composed_names
+from afsd_jax.io.names import first_names, nearest, with_composed_names
 from afsd_jax.results.writers import Selection
-from afsd_jax.types import Detection, MarkedVideo
+from afsd_jax.types import AnnotatedVideo, Detection, MarkedVideo
 
 
 class Marked(NamedTuple):
@@ -53,6 +53,7 @@ def read_marked(path: Path, selection: Selection) -> Marked:
                 [a for a in video.actions if labels is None or a.label in labels],
                 subset=video.subset,
                 duration_s=video.duration_s,
+                file=video.file,
             )
             for name, video in annotated.items()
         ],
@@ -113,12 +114,15 @@ def with_files(videos: Sequence[MarkedVideo], paths: Sequence[Path]) -> list[Mar
         return list(videos)
     from afsd_jax.cli.video_files import video_files
 
-    files = {video_name(path): path for path in video_files(paths).paths}
-    missing = [video.name for video in videos if video.name not in files]
+    files = video_files(paths).paths
+    stated = {v.name: AnnotatedVideo(v.subset, None, (), v.name, file=v.file) for v in videos}
+    names = match_paths(stated, files)
+    missing = [video.name for video in videos if video.name not in names]
     if missing:
         near = nearest(missing[0], files)
         raise UserError(f"--videos: there is no video file of {first_names(missing, 3)}{near}")
-    return [_with_file(video, files[video.name]) for video in videos]
+    named = [video._replace(name=names[video.name]) for video in videos]
+    return [_with_file(video, files[video.name]) for video in named]
 
 
 def _with_file(video: MarkedVideo, path: Path) -> MarkedVideo:

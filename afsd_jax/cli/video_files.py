@@ -10,19 +10,19 @@ from typing import NamedTuple
 from afsd_jax.cli.printing import print_text
 from afsd_jax.data.decode import media
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import video_name
+from afsd_jax.io.video_names import video_names
 
 
 class NamedVideos(NamedTuple):
     """The videos that a command line names.
 
     Attributes:
-      paths: their files.
+      paths: their files, by the names of the videos; see `io.video_names`.
       unreadable: lines about links to nothing, and about videos and folders in the named folders
         that cannot be opened.
     """
 
-    paths: list[Path]
+    paths: dict[str, Path]
     unreadable: list[str]
 
 
@@ -34,9 +34,9 @@ def video_files(paths: Sequence[Path]) -> NamedVideos:
 
     Raises:
       UserError: a file that is named itself is missing, a folder has no video, no file matches a
-        pattern, nothing can be opened, or two files have the same name.
+        pattern, or nothing can be opened.
     """
-    names: dict[str, Path] = {}
+    readable: list[Path] = []
     unreadable: list[str] = []
     for path in _expanded(paths):
         found = [path]
@@ -47,16 +47,10 @@ def video_files(paths: Sequence[Path]) -> NamedVideos:
             if not os.path.islink(path):
                 raise UserError(f"{path}: {reason}")
             found, unreadable = [], [*unreadable, f"{path}: {reason}"]
-        for video in found:
-            other = names.setdefault(video_name(video), video)
-            if other != video:
-                raise UserError(
-                    f"{other} and {video} have the same name; detections are stored by name, so "
-                    "run the command twice, with two outputs"
-                )
-    if unreadable and not names:
+        readable += found
+    if unreadable and not readable:
         raise UserError(unreadable[0])
-    return NamedVideos(list(names.values()), unreadable)
+    return NamedVideos(video_names(readable), unreadable)
 
 
 def _expanded(paths: Sequence[Path]) -> Iterator[Path]:

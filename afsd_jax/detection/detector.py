@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -26,6 +26,7 @@ from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
 from afsd_jax.inputs.windows import Event
 from afsd_jax.io import fingerprint
+from afsd_jax.io.video_names import video_names
 from afsd_jax.results.clips import ArrayFootage, DetectedVideo, FileFootage, Footage
 from afsd_jax.results.detections import Detections
 from afsd_jax.runtime import devices
@@ -200,20 +201,24 @@ class Detector:
         The videos share batches, and are decoded while the network computes.
 
         Args:
-          videos: the files.
+          videos: the files. Those with one name in different folders get names with folders, if
+            `videos` is a list or another collection.
           flow_method: tvl1 or dis, the method of optical flow if a network needs it; None: the one
             it was trained on, by its configuration.
 
         Raises:
           UserError: some files are missing, damaged or no videos; after all others are yielded.
         """
+        names: dict[Path, str] = {}
+        if isinstance(videos, Collection):
+            names = {path: name for name, path in video_names(map(Path, videos)).items()}
         opened: deque[str | os.PathLike[str]] = deque()
         failed: list[str] = []
 
         def sources() -> Iterator[VideoSource]:
             for path in videos:
                 opened.append(path)
-                yield self._source(path, flow_method)
+                yield self._source(path, flow_method, names.get(Path(path)))
 
         for result in self.detect_sources(sources()):
             path = opened.popleft()
@@ -307,8 +312,10 @@ class Detector:
                     del config[section][name]
         return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
-    def _source(self, path: str | os.PathLike[str], flow_method: str | None) -> VideoSource:
-        open_video = functools.partial(open_file, path, self.configs, flow_method)
+    def _source(
+        self, path: str | os.PathLike[str], flow_method: str | None, name: str | None = None
+    ) -> VideoSource:
+        open_video = functools.partial(open_file, path, self.configs, flow_method, name)
         return VideoSource(os.fspath(path), open_video)
 
     def _detect_one(self, source: VideoSource, footage: Footage | None) -> Detections:

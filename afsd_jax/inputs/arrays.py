@@ -120,6 +120,7 @@ def open_array_files(
     configs: Sequence[ml_collections.ConfigDict],
     fps: float | None = None,
     durations: Mapping[str, float] | None = None,
+    name: str | None = None,
 ) -> OpenVideo:
     """Opens sampled frames in .npy files, one for each network; they are read as they are used.
 
@@ -128,13 +129,14 @@ def open_array_files(
       configs: configurations of the networks.
       fps: frames per second; None: number of frames / duration.
       durations: seconds by video name; default: number of frames / fps.
+      name: name of the video; None: that of the first file.
 
     Raises:
       UserError: a file is missing or no such array, does not fit the networks, or has neither a
         rate nor a duration.
     """
     streams = [sources.open_array(path) for path in paths]
-    name, count = video_name(paths[0]), len(streams[0])
+    name, count = video_name(paths[0]) if name is None else name, len(streams[0])
     duration_s = (durations or {}).get(name)
     if duration_s is not None and not (
         isinstance(duration_s, int | float) and 0 < duration_s < float("inf")

@@ -27,7 +27,7 @@ class OpenVideo(NamedTuple):
     """A video opened for the networks.
 
     Attributes:
-      name: name without folder and suffix.
+      name: name of the video; see `io.video_names`.
       frames: yields each time's frames, one for each network; can be iterated over once.
       num_frames: number of times that `frames` yields; 0 for a pipe that has not ended.
       fps: frames per second.
@@ -72,6 +72,7 @@ def open_file(
     path: str | os.PathLike[str],
     configs: Sequence[ml_collections.ConfigDict],
     flow_method: str | None = None,
+    name: str | None = None,
 ) -> OpenVideo:
     """Opens a video file; its frames are decoded, and flow computed, as they are used.
 
@@ -79,6 +80,7 @@ def open_file(
       path: video file.
       configs: configurations of the networks, which sample alike.
       flow_method: tvl1 or dis; None: the method in each network's configuration.
+      name: name of the video; None: that of the file.
 
     Raises:
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
@@ -86,7 +88,7 @@ def open_file(
     data = configs[0].data
     reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
     return OpenVideo(
-        video_name(path),
+        video_name(path) if name is None else name,
         frames_for_networks(reader, configs, flow_method),
         reader.num_frames,
         reader.fps,

@@ -2,18 +2,31 @@
 
 import logging
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from afsd_jax.data.annotations.boris import Export, read_boris
 from afsd_jax.data.annotations.checks import check_names, check_order, class_names, read_class_list
-from afsd_jax.data.annotations.collector import Annotations, without_empty_actions
+from afsd_jax.data.annotations.collector import (
+    Annotations,
+    shown_name,
+    without_empty_actions,
+)
 from afsd_jax.data.annotations.formats import FORMATS, output_files, read_file, write_annotations
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
 from afsd_jax.data.annotations.table_rows import cell_number, read_rows
+from afsd_jax.data.annotations.video_matching import (
+    fullest,
+    match_names,
+    match_paths,
+    renamed,
+    stated_stem,
+)
 from afsd_jax.data.decode.media import visible_paths
 from afsd_jax.errors import UserError
 from afsd_jax.io import activitynet_json
 from afsd_jax.io.names import split_name
+from afsd_jax.io.video_names import tell_apart
+from afsd_jax.types import AnnotatedVideo
 
 __all__ = [
     "FORMATS",
@@ -25,11 +38,14 @@ __all__ = [
     "check_names",
     "check_order",
     "class_names",
+    "match_names",
+    "match_paths",
     "output_files",
     "read_activitynet",
     "read_annotations",
     "read_class_list",
     "read_rows",
+    "renamed",
     "split_name",
     "stable_split",
     "without_empty_actions",
@@ -56,8 +72,8 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
     note.
 
     Raises:
-      UserError: a file has no known format, is malformed or names no video, or two files name the
-        same video.
+      UserError: a file has no known format, is malformed or names no video, a name may be that of
+        several videos, or two files name the same video.
     """
     path = Path(path)
     videos: Annotations = {}
@@ -69,6 +85,7 @@ def read_annotations(path: str | os.PathLike[str]) -> Annotations:
         else:
             _add(videos, content)
     _add(videos, read_boris(exports))
+    videos = _named(videos)
     if not videos:
         raise UserError(f"{path}: names no video; annotations are {_KINDS}")
     return videos
@@ -92,10 +109,36 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _add(videos: Annotations, more: Annotations) -> None:
-    for name, video in more.items():
-        if name in videos:
-            raise UserError(f"{video.place}: video {name!r} is also in {videos[name].place}")
-        videos[name] = without_empty_actions(name, video)
+    for key, video in more.items():
+        name = shown_name(key) if video.file else key
+        if key in videos:
+            raise _twice(name, video, videos[key])
+        videos[key] = without_empty_actions(name, video)
+
+
+def _named(videos: Annotations) -> Annotations:
+    """Returns videos, which are given by their paths or names, by names that tell them apart.
+
+    Raises:
+      UserError: two files name the same video.
+    """
+    stated = {key: video for key, video in videos.items() if video.file}
+    for key, full in fullest({key: video.place for key, video in stated.items()}).items():
+        if key != full:
+            raise _twice(shown_name(key), videos[key], videos[full])
+    names = tell_apart([PurePosixPath(key) for key in stated], stated_stem)
+    result = {key: video for key, video in videos.items() if not video.file}
+    for path, name in names.items():
+        video = stated[str(path)]
+        for known in (name, stated_stem(path)):
+            if known in result and not result[known].file:
+                raise _twice(known, video, result[known])
+        result[name] = video
+    return result
+
+
+def _twice(name: str, video: AnnotatedVideo, other: AnnotatedVideo) -> UserError:
+    return UserError(f"{video.place}: video {name!r} is also in {other.place}")
 
 
 def read_activitynet(path: str | os.PathLike[str]) -> Annotations:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
 from afsd_jax.data.annotations.table_rows import Line, cell_number, line_shown, named_rows
 from afsd_jax.errors import UserError
 
@@ -76,7 +76,7 @@ class _Reader:
     """The observations that were read so far."""
 
     def __init__(self) -> None:
-        self._collector = Collector()
+        self._collector = Collector(observed=True)
         self._observed: dict[str, dict[str, str]] = {}  # video -> place by observation
         self._exports: dict[str, tuple[str, Path]] = {}  # observation -> its video and file
         self._open: dict[tuple[str, ...], tuple[float, str]] = {}  # states that have not stopped
@@ -90,32 +90,35 @@ class _Reader:
             raise UserError(f"{place}: {label!r} starts here but never stops; {_UNPAIRED}")
 
     def _add_row(self, export: Export, row: Mapping[str, str], place: str) -> None:
-        name, observation = self._add_video(export, row, place)
+        file, observation = self._add_video(export, row, place)
         if "Behavior" not in row:
             return
         if row.get("Behavior type", "") == "POINT" or row.get("Status", "") == "POINT":
-            self._collector.leave_out(name, f"{row['Behavior']!r} has no length (POINT)", place)
+            self._collector.leave_out(file, f"{row['Behavior']!r} has no length (POINT)", place)
         elif row.keys() >= set(_SPAN):
             start_s, end_s = (cell_number(row, column, place) for column in _SPAN)
-            self._collector.add_action(name, row["Behavior"], start_s, end_s, place)
+            self._collector.add_action(file, row["Behavior"], start_s, end_s, place)
         else:
-            self._add_event(name, observation, row, place)
+            self._add_event(file, observation, row, place)
 
     def _add_video(self, export: Export, row: Mapping[str, str], place: str) -> tuple[str, str]:
-        """Returns the name of a row's video and of its observation."""
-        name = self._collector.add_video(_media(row, place), place)
+        """Returns the path of a row's video and the name of its observation."""
+        file = self._collector.add_video(_media(row, place), place)
         observation = row.get("Observation id", "") or export.observation or str(export.path)
-        video, path = self._exports.setdefault(observation, (name, export.path))
+        video, path = self._exports.setdefault(observation, (file, export.path))
         if path != export.path:
             raise UserError(
                 f"{place}: observation {observation!r} is also in {path}; keep one export of it"
             )
-        if video != name:
-            raise UserError(f"{place}: {video!r} came before {name!r}; {SEVERAL}")
-        self._observed.setdefault(name, {}).setdefault(observation, place)
-        return name, observation
+        if video != file:
+            before, now = (shown_name(path) for path in (video, file))
+            if before == now:
+                before, now = video, file
+            raise UserError(f"{place}: {before!r} came before {now!r}; {SEVERAL}")
+        self._observed.setdefault(file, {}).setdefault(observation, place)
+        return file, observation
 
-    def _add_event(self, name: str, observation: str, row: Mapping[str, str], place: str) -> None:
+    def _add_event(self, file: str, observation: str, row: Mapping[str, str], place: str) -> None:
         """Adds a START, or pairs a STOP with its START."""
         label, kind = row["Behavior"], row.get("Behavior type", "") or row.get("Status", "")
         modifiers = (cell for column, cell in row.items() if column.startswith("Modifier"))
@@ -125,7 +128,7 @@ class _Reader:
             self._open[state] = (time_s, place)
         elif kind == "STOP" and state in self._open:
             start_s, start_place = self._open.pop(state)
-            self._collector.add_action(name, label, start_s, time_s, start_place)
+            self._collector.add_action(file, label, start_s, time_s, start_place)
         elif kind in ("START", "STOP"):
             raise UserError(f"{place}: {label!r} has one {kind} too many; {_UNPAIRED}")
         else:
@@ -133,11 +136,11 @@ class _Reader:
 
     def annotations(self) -> Annotations:
         """Returns the videos."""
-        for name, observed in self._observed.items():
+        for file, observed in self._observed.items():
             if len(observed) > 1:
-                names = ", ".join(map(repr, observed))
+                name, names = shown_name(file), ", ".join(map(repr, observed))
                 self._collector.add_note(
-                    name,
+                    file,
                     f"{list(observed.values())[-1]}: {name!r} has {len(observed)} observations "
                     f"({names}), which are put together; an action that is in two counts twice",
                 )

@@ -1,8 +1,10 @@
 """Collecting the annotations of each video while a file is read."""
 
 import dataclasses
+from pathlib import PurePosixPath
 
-from afsd_jax.data.annotations.checks import check_name, ends_too_early, without_suffix
+from afsd_jax.data.annotations.checks import check_name, ends_too_early
+from afsd_jax.data.annotations.video_matching import fullest, joined, stated_stem
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
 from afsd_jax.types import Action, AnnotatedVideo
@@ -13,26 +15,31 @@ Annotations = dict[str, AnnotatedVideo]  # by the name of the video
 class Collector:
     """The videos of one file, in its order, with their actions and notes on what was left out."""
 
-    def __init__(self) -> None:
-        """Starts without videos."""
+    def __init__(self, observed: bool = False) -> None:
+        """Starts without videos; see `AnnotatedVideo` for `observed`."""
+        self._observed = observed
         self._places: dict[str, str] = {}
         self._actions: dict[str, list[Action]] = {}
         self._left_out: dict[str, list[str]] = {}
         self._notes: dict[str, list[str]] = {}
 
     def add_video(self, path: str, place: str) -> str:
-        """Adds a video by the path or URL of its file, and returns its name.
+        """Adds a video by the path or URL of its file, and returns its path in its usual form.
+
+        The other methods take that path.
 
         Raises:
           UserError: the name is not a safe file name.
         """
         _check_text(path, "video name", place)
-        name = composed(without_suffix(path.replace("\\", "/").rpartition("/")[2].strip()))
-        check_name(name, "video name", place)
-        self._places.setdefault(name, place)
-        return name
+        *folders, last = composed(path).replace("\\", "/").split("/")
+        check_name(stated_stem(PurePosixPath(last.strip())), "video name", place)
+        parts = [part for part in folders if part.strip() not in ("", ".", "..")]
+        file = "/".join([*parts, last.strip()])
+        self._places.setdefault(file, place)
+        return file
 
-    def add_action(self, name: str, label: str, start_s: float, end_s: float, place: str) -> None:
+    def add_action(self, file: str, label: str, start_s: float, end_s: float, place: str) -> None:
         """Adds an action to a video, or notes that it has no length.
 
         Raises:
@@ -43,28 +50,47 @@ class Collector:
         if end_s < start_s:
             raise ends_too_early(action)
         if end_s == start_s:
-            self.leave_out(name, no_length(action), place)
+            self.leave_out(file, no_length(action), place)
         else:
-            self._actions.setdefault(name, []).append(action)
+            self._actions.setdefault(file, []).append(action)
 
-    def leave_out(self, name: str, what: str, place: str) -> None:
+    def leave_out(self, file: str, what: str, place: str) -> None:
         """Notes that something in a video is left out; `what` names it and the reason."""
-        self._left_out.setdefault(name, []).append(f"{place}: {what}")
+        self._left_out.setdefault(file, []).append(f"{place}: {what}")
 
-    def add_note(self, name: str, note: str) -> None:
+    def add_note(self, file: str, note: str) -> None:
         """Adds a note on a video."""
-        self._notes.setdefault(name, []).append(note)
+        self._notes.setdefault(file, []).append(note)
 
     def annotations(self, subsets: dict[str, str] | None = None) -> Annotations:
-        """Returns the videos, with their subsets by name if there are any."""
-        videos = {}
-        for name, place in self._places.items():
-            notes = [*self._notes.get(name, ()), *_left_out(name, self._left_out.get(name, []))]
-            actions = tuple(self._actions.get(name, ()))
-            videos[name] = AnnotatedVideo(
-                (subsets or {}).get(name, ""), None, actions, place, tuple(notes)
+        """Returns the videos by their paths, with their subsets by path if there are any.
+
+        A video that also has a fuller path is the same video.
+
+        Raises:
+          UserError: a path is a part of the paths of several videos, or a video has two subsets.
+        """
+        videos: Annotations = {}
+        for file, full in fullest(self._places).items():
+            left_out = _left_out(shown_name(file), self._left_out.get(file, []))
+            video = AnnotatedVideo(
+                (subsets or {}).get(file, ""),
+                None,
+                tuple(self._actions.get(file, ())),
+                self._places[file],
+                (*self._notes.get(file, ()), *left_out),
+                full,
+                self._observed,
+            )
+            videos[full] = (
+                joined(shown_name(full), videos[full], video) if full in videos else video
             )
         return videos
+
+
+def shown_name(file: str) -> str:
+    """Returns the name of a video, by the path of `Collector.add_video`, for messages."""
+    return stated_stem(PurePosixPath(file))
 
 
 def without_empty_actions(name: str, video: AnnotatedVideo) -> AnnotatedVideo:

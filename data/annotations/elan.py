@@ -121,16 +121,17 @@ class _Reader:
     def annotations(self) -> Annotations:
         """Returns the video with its actions."""
         collector = Collector()
-        name = collector.add_video(self._video or self._path.stem, str(self._path))
+        beside = str(self._path.absolute().with_suffix(""))
+        file = collector.add_video(self._video or beside, str(self._path))
         for tier, value, first, last, place in self._rows:
             for slot in (first, last):
                 if slot not in self._slots:
                     raise UserError(f"{place}: time slot {slot!r} is not in TIME_ORDER")
             start_s, end_s = self._slots[first], self._slots[last]
             if start_s is None or end_s is None:
-                collector.leave_out(name, f"{value or tier!r} has no time of its own", place)
+                collector.leave_out(file, f"{value or tier!r} has no time of its own", place)
             else:
-                collector.add_action(name, value or tier, start_s, end_s, place)
+                collector.add_action(file, value or tier, start_s, end_s, place)
         return collector.annotations()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
 from afsd_jax.data.annotations.marks import Span, file_name, spans_of
 from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
@@ -40,18 +40,19 @@ def read_label_studio(path: Path, tasks: list[Any]) -> Annotations:
         results = _results(require_dict(task, place), place)
         if results is None:
             continue
-        name = collector.add_video(_video(_data(task, place), place), place)
-        if name in videos:
+        file = collector.add_video(_video(_data(task, place), place), place)
+        if file in videos:
             raise UserError(
-                f"{place}: video {name!r} is also in {videos[name]}; keep one annotation per video"
+                f"{place}: video {shown_name(file)!r} is also in {videos[file]}; keep one "
+                "annotation per video"
             )
-        videos[name] = place
+        videos[file] = place
         for value, where in results:
             if _is_copy_of_box(value):
-                collector.leave_out(name, "a copy of a box, without times", where)
+                collector.leave_out(file, "a copy of a box, without times", where)
                 continue
             for label, start_s, end_s in _actions(value, where, task, results):
-                collector.add_action(name, label, start_s, end_s, where)
+                collector.add_action(file, label, start_s, end_s, where)
     return collector.annotations()
 
 
@@ -159,7 +160,7 @@ def _positive(value: Any, place: str) -> float:
 
 
 def _video(data: dict[str, Any], place: str) -> str:
-    """Returns the file name of a task's video, without the prefix that an upload adds."""
+    """Returns the path of a task's video; of an upload its name, without the prefix added then."""
     for key in sorted(data, key=lambda key: (key != "video", key)):
         if isinstance(data[key], str):
             try:
@@ -169,7 +170,7 @@ def _video(data: dict[str, Any], place: str) -> str:
             path = unquote(parse_qs(url.query).get("d", [url.path])[0]).replace("\\", "/")
             name = path.rpartition("/")[2]
             if is_video(Path(name)):
-                return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else name
+                return re.sub(r"^[0-9a-f]{8}-", "", name) if "upload/" in path else path
     raise UserError(
         f"{place}: names no video file; the task's data must name it, as in "
         '"video": "kitchen_1.mp4"'

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from afsd_jax.data.annotations.checks import check_name, without_suffix
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import video_name
 from afsd_jax.types import Action, Detection, MarkedVideo
 
 
@@ -62,7 +63,7 @@ def labels_of(videos: Iterable[MarkedVideo]) -> list[str]:
 
 def file_name(video: MarkedVideo) -> str:
     """Returns the name of a video's file, or a name from which readers find the video's name."""
-    if video.path is not None:
+    if video.path is not None and video_name(video.path) == video.name:
         return video.path.name
     return video.name if without_suffix(video.name) == video.name else f"{video.name}.mp4"
 

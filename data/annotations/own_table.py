@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.data.annotations.collector import Annotations, Collector
+from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
 from afsd_jax.data.annotations.marks import file_name, score_of
 from afsd_jax.data.annotations.table_rows import Line, as_found, cell_number, line_shown, named_rows
+from afsd_jax.data.annotations.video_matching import two_subsets
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import composed, split_name
+from afsd_jax.io.names import split_name
 from afsd_jax.io.spreadsheets import original_text, table_text
 from afsd_jax.types import MarkedVideo
 
@@ -30,7 +31,6 @@ class _First(NamedTuple):
     """The properties of a video in its first row."""
 
     subset: str
-    folder: str
     place: str
 
 
@@ -41,8 +41,8 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     the suffix of its file and the folders above it.
 
     Raises:
-      UserError: a column, a cell or a number is missing, a video has two subsets, or two videos
-        have one name.
+      UserError: a column, a cell or a number is missing, a video has two subsets, or a name may be
+        that of several videos.
     """
     lines = _with_own_names(lines)
     if lines and not set(COLUMNS) & {cell.lower() for cell in lines[0][1]}:
@@ -58,7 +58,7 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
         }
         with line_shown(row.values()):
             _add_row(collector, videos, row | texts, place)
-    return collector.annotations({name: first.subset for name, first in videos.items()})
+    return collector.annotations({file: first.subset for file, first in videos.items()})
 
 
 def _with_own_names(lines: Sequence[Line]) -> Sequence[Line]:
@@ -75,22 +75,13 @@ def _with_own_names(lines: Sequence[Line]) -> Sequence[Line]:
 def _add_row(
     collector: Collector, videos: dict[str, _First], row: Mapping[str, str], place: str
 ) -> None:
-    name, subset = collector.add_video(row["video"], place), row.get("subset", "")
-    folder = composed(row["video"]).replace("\\", "/").rpartition("/")[0]
-    first = videos.setdefault(name, _First(subset, folder, place))
+    file, subset = collector.add_video(row["video"], place), row.get("subset", "")
+    first = videos.setdefault(file, _First(subset, place))
     if split_name(first.subset) != split_name(subset):
-        raise UserError(
-            f"{place}: video {name!r} has subset {subset!r} here and {first.subset!r} in "
-            f"{first.place}"
-        )
-    if folder and first.folder and folder != first.folder:
-        raise UserError(
-            f"{place}: video {name!r} is in folder {folder!r} here and in {first.folder!r} in "
-            f"{first.place}; two videos need two names"
-        )
+        raise two_subsets(shown_name(file), (place, subset), (first.place, first.subset))
     if row["label"]:
         start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
-        collector.add_action(name, row["label"], start_s, end_s, place)
+        collector.add_action(file, row["label"], start_s, end_s, place)
 
 
 def own_table_text(videos: Sequence[MarkedVideo], path: Path) -> str:

@@ -45,11 +45,11 @@ def read_via(path: Path, content: dict[str, Any]) -> Annotations:
         if not isinstance(files, list) or len(files) != 1:
             raise UserError(f"{place}: its view must show one video, not {shown(files)}")
         file = _entry(media, files[0], f"{path}: file", place)
-        name = collector.add_video(text(file, "fname", f"{path}: file[{str(files[0])!r}]"), place)
+        stated = collector.add_video(text(file, "fname", f"{path}: file[{str(files[0])!r}]"), place)
         start_s, end_s = span
         values = require_dict(entry.get("av"), f"{place}.av")
         for label in _labels(values, attributes, order, place):
-            collector.add_action(name, label, start_s, end_s, place)
+            collector.add_action(stated, label, start_s, end_s, place)
     return collector.annotations()
 
 

@@ -7,7 +7,7 @@ from afsd_jax.data.decode.media import single_file
 from afsd_jax.types import AnnotatedVideo
 
 # The annotations of the test videos are not public: results are reported on the validation videos.
-_SPLITS = {"training": "train", "validation": "test", "testing": ""}
+_SPLITS = {"training": "train", "validation": "test"}
 
 
 class Activitynet(VideoBuilder):
@@ -28,6 +28,7 @@ class Activitynet(VideoBuilder):
     MAX_FRAMES = 768
     COUNT_FRAMES = True
     ALLOW_MISSING = True
+    PREFIXES = ("v_", "")  # as in the published files, and without
 
     def read_annotations(self) -> annotations.Annotations:
         """Reads activity_net.v1-3.min.json; actions that end before they start are dropped."""
@@ -35,12 +36,7 @@ class Activitynet(VideoBuilder):
         videos = {}
         for name, video in annotations.read_activitynet(path).items():
             actions = tuple(action for action in video.actions if action.end_s > action.start_s)
-            split = _SPLITS.get(video.subset, "")
-            videos[name] = AnnotatedVideo(
-                split if actions else "", video.duration_s, actions, video.place
-            )
+            split = _SPLITS.get(video.subset)
+            if split and actions:
+                videos[name] = AnnotatedVideo(split, video.duration_s, actions, video.place)
         return videos
-
-    def file_stems(self, name: str) -> tuple[str, ...]:
-        """Returns the name with v_ before it, as in the published files, and without."""
-        return (f"v_{name}", name)

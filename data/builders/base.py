@@ -66,6 +66,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     MAX_FRAMES = 0
     COUNT_FRAMES = False  # whether annotations count time in frames; see `VideoReader`
     ALLOW_MISSING = False
+    PREFIXES: ClassVar[tuple[str, ...]] = (
+        "",
+    )  # what may stand before a video's name in the name of its file
     CHECK_ACTIONS = False  # whether times in another unit and doubtful classes are looked for
 
     def __init__(self, *, options: PrepareOptions | None = None, **kwargs: Any):
@@ -88,7 +91,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
 
     @abc.abstractmethod
     def read_annotations(self) -> annotations.Annotations:
-        """Returns the annotations with splits as subsets; the subset "" leaves a video out."""
+        """Returns the annotations of the videos to prepare."""
 
     def class_names(self, videos: annotations.Annotations) -> list[str]:
         """Returns the classes in the order of their labels, after checking all labels."""
@@ -99,9 +102,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         """Returns notes on missing splits, or raises UserError."""
         return []
 
-    def file_stems(self, name: str) -> tuple[str, ...]:
-        """Returns the possible file names of a video, without suffix."""
-        return (name,)
+    def assign_splits(self, videos: annotations.Annotations) -> annotations.Annotations:
+        """Returns the videos with their splits as subsets; here they have them already."""
+        return videos
 
     def timelines(
         self, videos: annotations.Annotations, paths: Mapping[str, Path]
@@ -130,16 +133,18 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     def _make_plan(self) -> Plan:
         options = self.options
         check_options(options)
-        videos = {name: v for name, v in self.read_annotations().items() if v.subset}
-        names = self.class_names(videos)
-        left_out = [note for video in videos.values() for note in video.notes]
+        stated = self.read_annotations()
+        names = self.class_names(stated)
         fingerprints: dict[str, str] = {}
         if (options.source / REPORT).exists():
             shards, timelines, fingerprints = self._read_rgb(options.source / REPORT)
-            found = SourceFiles(shards)
+            matches = annotations.match_names(stated, shards)
+            found = SourceFiles(annotations.renamed(stated, matches), shards)
         else:
-            found = match_files(options, self._stream, videos, self.file_stems)
-            timelines = self._known_timelines(videos, found.paths)
+            found = match_files(options, self._stream, stated, self.PREFIXES)
+            timelines = self._known_timelines(found.videos, found.paths)
+        videos = self.assign_splits(found.videos)
+        left_out = [note for video in videos.values() for note in video.notes]
         allowed = self.ALLOW_MISSING if options.allow_missing is None else options.allow_missing
         missing = missing_videos(videos, found, options.source, allowed)
         paths, notes = found.paths, [*left_out, *found.notes]

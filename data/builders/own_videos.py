@@ -15,7 +15,7 @@ class OwnVideos(VideoBuilder):
     CHECK_ACTIONS = True
 
     def read_annotations(self) -> annotations.Annotations:
-        """Reads the annotations; videos without a subset are split by a hash of their name."""
+        """Reads the annotations, whose videos need not have subsets."""
         path, source = self.options.annotations, self.options.source
         if path is None:
             kinds = {file.suffix.lower() for file in source.glob("*")}
@@ -26,6 +26,10 @@ class OwnVideos(VideoBuilder):
         videos = annotations.read_annotations(path)
         annotations.check_names(videos)
         annotations.check_order(videos)
+        return videos
+
+    def assign_splits(self, videos: annotations.Annotations) -> annotations.Annotations:
+        """Returns the videos with splits, which a hash of the name chooses without a subset."""
         return annotations.assign_splits(videos)
 
     def check_splits(self, splits: Collection[str]) -> list[str]:

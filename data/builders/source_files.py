@@ -1,6 +1,6 @@
 """Matching annotated videos with the files in the source folder."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +14,17 @@ _TABLES = (*annotations.SUFFIXES, ".txt")  # THUMOS14 has one .txt file per clas
 
 
 class SourceFiles(NamedTuple):
-    """The files of a source folder.
+    """The annotated videos, and their files in a source folder.
 
     Attributes:
+      videos: the annotations, by the names of the videos.
       paths: files of the annotated videos, by name.
       others: names of files without annotations.
-      reasons: why a file that is there is not the video of this name, by name.
+      reasons: why a file that is there cannot be used, by the name that annotations give it.
       notes: lines about what is left out.
     """
 
+    videos: annotations.Annotations
     paths: dict[str, Path]
     others: Sequence[str] = ()
     reasons: Mapping[str, str] = {}
@@ -33,43 +35,48 @@ def match_files(
     options: PrepareOptions,
     stream: str,
     videos: annotations.Annotations,
-    file_stems: Callable[[str], Sequence[str]],
+    prefixes: Sequence[str],
 ) -> SourceFiles:
     """Finds the files of annotated videos.
+
+    A video that is annotated by its path gets the name of its file; see `io.video_names`.
 
     Args:
       options: options of the preparation.
       stream: rgb or flow.
       videos: the annotated videos.
-      file_stems: returns the possible file names of a video, without suffix.
+      prefixes: what may stand before the name of a video in the name of its file.
 
     Raises:
-      UserError: two files have the same name.
+      UserError: several files may be meant, or two annotated videos may mean one file.
     """
     found = media.find_sources(options.source, stream)
-    left, paths = dict(found.paths), {}
-    for name in videos:
-        stem = next((stem for stem in file_stems(name) if stem in left), None)
-        if stem is not None:
-            paths[name] = left.pop(stem)
-    for name in videos:  # with a suffix that may be part of the name, such as trial.264
-        if name not in paths and media.is_video(Path(name)) and video_name(name) in left:
-            paths[name] = left.pop(video_name(name))
+    unreadable = {str(path): path for path in found.unreadable}  # no name has a slash
+    matches = annotations.match_paths(videos, found.paths | unreadable, prefixes)
+    reasons = dict(_reasons(found.passed_over))
+    names, paths = {}, {}
+    for stated, name in matches.items():
+        path = found.paths.get(name)
+        if path is None:
+            reasons[stated] = f"{name} {found.unreadable[Path(name)]}"
+            continue
+        own = not videos[stated].file or composed(path.name) == stated  # such as trial.264
+        names[stated] = stated if own else name
+        paths[names[stated]] = path
     passed_over = [p for p in found.passed_over if not _is_annotation(p, options)]
     notes = [f"{path}: {reason}" for path, reason in sorted(found.unreadable.items())]
     if passed_over:
         notes.append(media.describe_passed_over(options.source, passed_over))
+    left = tuple(sorted(found.paths.keys() - matches.values()))
     if left:
         notes.append(f"{len(left)} file{'s'[: len(left) - 1]} without annotations: left out")
-    return SourceFiles(paths, tuple(left), dict(_reasons(found)), notes)
+    return SourceFiles(annotations.renamed(videos, names), paths, left, reasons, notes)
 
 
-def _reasons(found: media.Sources) -> Iterator[tuple[str, str]]:
-    for path in found.passed_over:
+def _reasons(passed_over: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    for path in passed_over:
         reason = f"{path} is there, but its suffix is none of those that are searched for"
         yield from ((video_name(path), reason), (composed(path.name), reason))
-    for path, reason in found.unreadable.items():
-        yield video_name(path), f"{path} {reason}"
 
 
 def _is_annotation(path: Path, options: PrepareOptions) -> bool:

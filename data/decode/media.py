@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import video_name
+from afsd_jax.io.names import composed, video_name
+from afsd_jax.io.video_names import video_names
 
 # Suffixes of the formats that `container` lets FFmpeg open: those that it gives its demuxers,
 # without sounds and pictures, and those of files that it knows by their content.
@@ -23,7 +24,8 @@ class Sources(NamedTuple):
     """The media files in a folder and in the folders below it.
 
     Attributes:
-      paths: videos, arrays and folders of flow images, by the name of the video.
+      paths: videos, arrays and folders of flow images, by the name of the video; see
+        `io.video_names`.
       unreadable: the reason, by path, for videos and folders that are there but cannot be opened.
       passed_over: other files, and links to folders, which are not searched.
     """
@@ -41,18 +43,15 @@ def is_video(path: Path) -> bool:
 def find_sources(folder: Path, stream: str) -> Sources:
     """Finds the files from which a stream can be prepared, in a folder and all folders below it.
 
-    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. Beside a video
-    of the same name, a GIF is taken for its preview and passed over.
-
-    Raises:
-      UserError: two of them have the same name.
+    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. A GIF with the
+    name of another file among them is taken for its preview and passed over.
     """
     paths, unreadable = visible_paths(folder)
-    found, passed_over = Sources({}, unreadable, []), []
+    found, passed_over = [], []
     for path in paths:
         if os.path.isdir(path):  # unlike Path.is_dir, without an error in a closed folder
             if stream == "flow" and next(path.glob("flow_x_*.jpg"), None) is not None:
-                _add(found, path.name, path)
+                found.append(path)
             elif path.is_symlink():
                 passed_over.append(path)
         elif not is_video(path) and path.suffix != ".npy":
@@ -61,19 +60,20 @@ def find_sources(folder: Path, stream: str) -> Sources:
         elif reason := why_unreadable(path):
             unreadable[path] = reason
         else:
-            _add(found, video_name(path), path)
-    return found._replace(passed_over=sorted([*passed_over, *found.passed_over]))
+            found.append(path)
+    shown = {source_stem(path) for path in found if not _is_gif(path)}
+    previews = {path for path in found if _is_gif(path) and source_stem(path) in shown}
+    named = video_names([path for path in found if path not in previews], source_stem)
+    return Sources(named, unreadable, sorted([*passed_over, *previews]))
 
 
-def _add(found: Sources, name: str, path: Path) -> None:
-    other = found.paths.setdefault(name, path)
-    if other == path:
-        return
-    gifs = [p for p in (other, path) if p.suffix.lower() == ".gif"]
-    if len(gifs) != 1:
-        raise UserError(f"{path}: duplicate video {name!r}; {other} has the same name")
-    found.passed_over.extend(gifs)
-    found.paths[name] = path if gifs == [other] else other
+def source_stem(path: Path) -> str:
+    """Returns the name of a source without suffix, which a folder of images does not have."""
+    return composed(path.name) if os.path.isdir(path) else video_name(path)
+
+
+def _is_gif(path: Path) -> bool:
+    return path.suffix.lower() == ".gif" and not os.path.isdir(path)
 
 
 def why_unreadable(path: Path) -> str | None:

@@ -85,6 +85,30 @@ def test_videos_that_only_one_file_has_are_named(evaluated):
     ]
 
 
+def test_videos_of_one_name_are_evaluated_by_their_paths(tmp_path, capsys):
+    truth, found, page = (tmp_path / name for name in ("truth.csv", "found.json", "page.html"))
+    rows = [f"films/cam{i}/take.mp4,x,{i},{i + 1}\n" for i in (1, 2)]
+    results = {f"cam{i}__take": detections(("x", i, i + 1)) for i in (1, 2)}
+    found.write_text(json.dumps({"results": results}))
+    given = [f"--ground-truth={truth}", f"--predictions={found}", f"--report={page}"]
+    for camera in ("cam1", "cam2"):
+        (tmp_path / camera).mkdir()
+        write_video(tmp_path / camera / "take.mp4", numbered_frames(10, 16, 16), 10)
+    (tmp_path / "cam2" / "gone.mp4").symlink_to("nowhere.mp4")
+    given += ["--videos", str(tmp_path / "cam2")]
+    for chosen in (rows, rows[1:]):  # one annotated video needs its folder, too
+        truth.write_text("video,label,start,end\n" + "".join(chosen))
+        assert cli.main(["evaluate", *given]) == 0
+        printed = capsys.readouterr()
+        assert printed.out.splitlines()[-3].split()[-1] == "100.00"
+        assert "gone.mp4: is a link to nothing" in printed.err
+        assert page.read_text().count("cam2/take.mp4") == 1
+        assert "cam1/take.mp4" not in page.read_text()
+    truth.write_text("video,label,start,end\ntake.mp4,x,1,2\n")
+    assert cli.main(["evaluate", *given]) == REFUSED
+    assert "'take.mp4' may be cam1__take, cam2__take; write its" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("spelt", ["Test", "testing", "TESTING"])
 def test_a_subset_may_be_spelt_otherwise(evaluated, spelt):
     videos = {"a": video(("x", 0, 1), subset=spelt), "b": video(("x", 0, 1), subset="train")}

@@ -127,7 +127,6 @@ def test_thumbnails_are_few_and_spread_whatever_the_length():
         (["look", "--threshold=1"], "--threshold: must lie between 0 and 1, both excluded, not 1"),
         (["look", "missing.mp4"], "missing.mp4: no such file"),
         (["look", "empty"], "empty: this folder contains no video"),
-        (["look", "empty/../text.mp4"], "the same name"),
         (["look", "--write-video-scores=s.json", "v_text.mp4"], "text and v_text are one video"),
         (["look"], "text.mp4: not a video"),
         (["detect", "--checkpoint=kinetics"], "no detector; use afsd look"),
@@ -147,6 +146,22 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_written(
     assert lines[-1].startswith("error: ")
     assert message in lines[-1]
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_videos_of_one_name_are_told_apart(tmp_path, capsys, tiny):
+    for camera in ("cam1", "cam2"):
+        (tmp_path / camera).mkdir()
+        shutil.copy(tiny, tmp_path / camera / "take.mp4")
+    paths = {name: tmp_path / name for name in ("x.json", "page.html", "scores.json")}
+    flags = [f"--output={paths['x.json']}", f"--report={paths['page.html']}", "--size=32"]
+    flags += [f"--subtitles={tmp_path / 'srt'}", f"--write-video-scores={paths['scores.json']}"]
+    assert cli.main(["look", str(tmp_path / "cam2"), str(tmp_path / "cam1"), *flags]) == 0
+    names = ["cam1__take", "cam2__take"]
+    assert sorted(json.loads(paths["x.json"].read_text())["results"]) == names
+    assert sorted(read_video_scores(paths["scores.json"])) == names
+    assert sorted(path.name for path in (tmp_path / "srt").iterdir()) == [f"{n}.srt" for n in names]
+    text = paths["page.html"].read_text()
+    assert all(name in text for name in [*names, "cam1/take.mp4", "cam2/take.mp4"])
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_what_a_folder_holds_besides_videos_costs_nothing_and_is_named(tmp_path,
     (tmp_path / "not_fetched.mp4").symlink_to("nowhere.mp4")
     os.mkfifo(tmp_path / "pipe.mp4")
     videos, unreadable = video_files([tmp_path])
-    assert [path.name for path in videos] == ["a.mp4", "b.vob"]
+    assert [path.name for path in videos.values()] == ["a.mp4", "b.vob"]
     assert unreadable == [
         f"{tmp_path}/not_fetched.mp4: is a link to nothing",
         f"{tmp_path}/pipe.mp4: is a pipe, socket or device, not a file",
@@ -36,7 +36,7 @@ def test_a_link_to_nothing_among_named_videos_costs_none_of_them(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"x")
     (tmp_path / "gone.mp4").symlink_to("nowhere.mp4")
     given = [tmp_path / "a.mp4", tmp_path / "gone.mp4"]
-    assert video_files(given) == (given[:1], [f"{given[1]}: is a link to nothing"])
+    assert video_files(given) == ({"a": given[0]}, [f"{given[1]}: is a link to nothing"])
     with pytest.raises(UserError, match=r"gone.mp4: is a link to nothing"):
         video_files(given[1:])
     given[0].unlink()
@@ -46,12 +46,13 @@ def test_a_link_to_nothing_among_named_videos_costs_none_of_them(tmp_path):
         video_files([tmp_path / "typo.mp4"])
 
 
-def test_two_files_with_one_name_are_refused(tmp_path):
+def test_two_files_with_one_name_are_told_apart(tmp_path):
     folders = tmp_path / "1", tmp_path / "2"
     for folder, name in zip(folders, ("ä.mp4", "a\u0308.mp4"), strict=True):
         folder.mkdir()
         (folder / name).write_bytes(b"x")
-    with pytest.raises(UserError, match="have the same name"):
-        video_files(folders)
+    expected = {"1__ä": tmp_path / "1" / "ä.mp4", "2__ä": folder / name}
+    assert video_files(folders).paths == expected
+    assert video_files([tmp_path]).paths == expected
     (folder / name).rename(folder / "b.mp4")
     assert len(video_files([*folders, folder / "b.mp4"]).paths) == 2  # one file, named twice

@@ -326,6 +326,16 @@ def test_an_error_in_prefetching_is_raised_after_the_items_before_it():
         next(reader)
 
 
+def test_detect_many_tells_files_of_one_name_apart(detector, tmp_path):
+    for camera in ("cam1", "cam2"):
+        (tmp_path / camera).mkdir()
+        write_video(tmp_path / camera / "take.mp4", frames_of("one"), rate=10)
+    paths = [str(tmp_path / camera / "take.mp4") for camera in ("cam2", "cam1")]
+    found = dict(detector.detect_many(paths))
+    assert [found[path].video.name for path in paths] == ["cam2__take", "cam1__take"]
+    assert [found.video.name for _, found in detector.detect_many(iter(paths[:1]))] == ["take"]
+
+
 def test_detect_many_yields_files_in_order_and_names_failures_last(detector, tmp_path):
     good = [write_video(tmp_path / f"{n}.mp4", frames_of(n), rate=10) for n in ("one", "two")]
     paths = [good[0], tmp_path / "none.mp4", str(good[1])]

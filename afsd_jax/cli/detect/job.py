@@ -27,7 +27,6 @@ from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.inputs.video import VideoSource
 from afsd_jax.io import fingerprint
-from afsd_jax.io.names import video_name
 from afsd_jax.io.video_scores import find_label, read_video_scores
 from afsd_jax.report.page import VideoReport
 from afsd_jax.results.writers import Selection
@@ -87,8 +86,7 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
       UserError: options, networks and videos do not go together.
     """
     if not options.data_dir:
-        names = [video_name(path) for path in options.videos]
-        check_outputs(options, [PIPE_NAME] if options.piped else names)
+        check_outputs(options, [PIPE_NAME] if options.piped else list(options.videos))
     detector = open_detector(options)
     scores = read_video_scores(options.video_scores) if options.video_scores else None
     if scores is None and detector.config.inference.video_labels:

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from afsd_jax.cli.video_files import video_files
 from afsd_jax.cli.video_outputs import VideoOutputs
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.names import video_name
 from afsd_jax.results.writers import Selection
 
 PIPE = Path("-")  # stands for standard input
@@ -31,7 +32,7 @@ class DetectOptions:
 
     Attributes:
       checkpoint: file or folder of the network.
-      videos: video files and arrays; none with `piped` or `data_dir`.
+      videos: video files and arrays, by name; none with `piped` or `data_dir`.
       unreadable: lines about videos in the given folders that cannot be opened.
       piped: whether the video comes on standard input.
       flow_checkpoint: file or folder of a second network, on optical flow.
@@ -61,7 +62,7 @@ class DetectOptions:
     """
 
     checkpoint: str
-    videos: Sequence[Path] = ()
+    videos: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     unreadable: Sequence[str] = ()
     piped: bool = False
     flow_checkpoint: Path | None = None
@@ -165,13 +166,24 @@ def _check_pipe(args: argparse.Namespace) -> None:
 
 def check_arrays(options: DetectOptions) -> None:
     """Raises UserError if arrays lack what videos state themselves, or flow lacks arrays."""
-    arrays = [path for path in options.videos if path.suffix == ".npy"]
+    arrays = [path for path in options.videos.values() if path.suffix == ".npy"]
     if options.flow_checkpoint and arrays and not options.flow_dir:
         raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
     if arrays and options.fps is None and options.durations is None:
         raise UserError(f"{arrays[0]}: an array has no frame rate; give --fps or --durations")
+
+
+def flow_file(options: DetectOptions, name: str) -> Path | None:
+    """Returns the file of the flow that belongs to the array of a video; None: there is none.
+
+    It has the name of the array's file, or of the video if that says more.
+    """
+    path = options.videos[name]
+    if options.flow_dir is None or path.suffix != ".npy":
+        return None
+    return options.flow_dir / (path.name if video_name(path) == name else f"{name}.npy")
 
 
 def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
@@ -183,9 +195,9 @@ def check_outputs(options: DetectOptions, names: Sequence[str]) -> None:
     """
     folder = results_folder(options, options.selection)
     outputs = list((folder or options.outputs).files(names))
-    flow = [options.flow_dir / path.name for path in options.videos] if options.flow_dir else []
+    flow = [path for name in options.videos if (path := flow_file(options, name))]
     read = [options.checkpoint, options.flow_checkpoint, options.durations, options.video_scores]
-    files.check_apart(outputs, [*options.videos, *flow, *read, options.ground_truth])
+    files.check_apart(outputs, [*options.videos.values(), *flow, *read, options.ground_truth])
     if not folder and options.output:
         suffix = options.output.suffix[1:]
         remedy = f"for a file of each give --format {suffix} and a folder as --output"

@@ -2,20 +2,20 @@
 
 import functools
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import ml_collections
 
-from afsd_jax.cli.detect.options import PIPE_NAME, DetectOptions
+from afsd_jax.cli.detect.options import PIPE_NAME, DetectOptions, flow_file
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import open_array_files
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file, open_pipe
 from afsd_jax.io import files, fingerprint
-from afsd_jax.io.names import composed, nearest, video_name, with_composed_names
+from afsd_jax.io.names import nearest, with_composed_names
 from afsd_jax.types import Action
 
 
@@ -59,10 +59,10 @@ class VideoFiles:
         if not isinstance(self._durations, dict):
             raise UserError(f"{options.durations}: must map video names to seconds")
         self._durations = with_composed_names(self._durations, str(options.durations))
-        self._paths = {video_name(path): path for path in options.videos}
+        self._paths = options.videos
         self.names = list(self._paths)
         truth = options.ground_truth
-        self._truth = _read_truth(truth, self.names) if truth else {}
+        self._truth = _read_truth(truth, options.videos) if truth else {}
 
     def stated_s(self, name: str) -> float:
         path = self._paths[name]
@@ -86,14 +86,14 @@ class VideoFiles:
         return self._truth.get(name)
 
     def _open(self, name: str) -> OpenVideo:
-        paths = self._read_from(name)
+        paths, options = self._read_from(name), self._options
         if paths[0].suffix != ".npy":
-            return open_file(paths[0], self._configs, self._options.flow_method)
-        return open_array_files(paths, self._configs, self._options.fps, self._durations)
+            return open_file(paths[0], self._configs, options.flow_method, name)
+        return open_array_files(paths, self._configs, options.fps, self._durations, name)
 
     def _read_from(self, name: str) -> list[Path]:
-        path, flow_dir = self._paths[name], self._options.flow_dir
-        return [path, flow_dir / path.name] if flow_dir and path.suffix == ".npy" else [path]
+        flow = flow_file(self._options, name)
+        return [self._paths[name], *([flow] if flow else [])]
 
 
 class PipedVideo:
@@ -164,23 +164,29 @@ class PreparedVideos:
         return None
 
 
-def _read_truth(path: Path, names: Sequence[str]) -> dict[str, Sequence[Action]]:
-    """Returns the actions of those videos that are annotated, with or without a leading "v_"."""
+def _read_truth(
+    path: Path, videos: Mapping[str, Path] | Sequence[str]
+) -> dict[str, Sequence[Action]]:
+    """Returns the actions of those videos that are annotated, with or without a leading "v_".
+
+    Args:
+      path: the annotations.
+      videos: the files by name, or the names alone.
+    """
     from afsd_jax.data import annotations
     from afsd_jax.data.prepared_truth import truth_file
 
-    annotated = annotations.read_annotations(truth_file(path))
-    found = {
-        name: annotated.get(composed(name)) or annotated.get(composed(name.removeprefix("v_")))
-        for name in names
-    }
-    truth: dict[str, Sequence[Action]] = {
-        name: video.actions for name, video in found.items() if video
-    }
-    if not truth:
-        near = nearest(names[0], annotated)
-        raise UserError(f"{path}: names none of the videos, such as {names[0]}{near}")
-    return truth
+    annotated, prefixes = annotations.read_annotations(truth_file(path)), ("", "v_")
+    if isinstance(videos, Mapping):
+        found = annotations.match_paths(annotated, videos, prefixes)
+    else:
+        found = annotations.match_names(annotated, videos, prefixes)
+    if not found:
+        first = next(iter(videos))
+        near = nearest(first, annotated)
+        raise UserError(f"{path}: names none of the videos, such as {first}{near}")
+    truth = annotations.renamed({name: annotated[name] for name in found}, found)
+    return {name: video.actions for name, video in truth.items()}
 
 
 def every_nth(names: Sequence[str], shard: tuple[int, int]) -> list[str]:

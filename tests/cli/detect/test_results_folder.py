@@ -186,6 +186,48 @@ def test_no_name_and_no_link_costs_another_video(folder, run, tmp_path):
     assert sorted(read_predictions(single)) == sorted(names)
 
 
+def test_videos_of_one_name_have_their_own_files_and_pages(folder, run, tmp_path, browser):
+    videos, out, truth = tmp_path / "in", tmp_path / "out", tmp_path / "truth.csv"
+    for camera, name in (("cam1", "a"), ("cam2", "c")):
+        (videos / camera).mkdir(parents=True)
+        os.link(folder / "in" / f"{name}.mp4", videos / camera / "take.mp4")
+    (videos / "cam2" / "take.avi").write_text("no video")
+    truth.write_text("video,label,start,end\ncam2/take.mp4,swim,0.5,1.5\n")
+    names = ["cam1__take", "cam2__take.mp4"]
+    options = "--format=json,srt,html", f"--ground-truth={truth}", "--min-score=0.06"
+    code, _, errors = run(videos, f"--output={out}", *options)
+    assert code == 1
+    assert f"failed: {videos}/cam2/take.avi: " in errors
+    files = [f"{name}.{suffix}" for name in names for suffix in ("json", "srt", "html")]
+    assert sorted(os.listdir(out)) == sorted([*files, "detections.json", "index.html"])
+    found = read_predictions(out / "detections.json")
+    assert list(found) == names
+    assert run(folder / "in", f"--output={tmp_path / 'plain.json'}")[0] == 0
+    plain = read_predictions(tmp_path / "plain.json")
+    assert list(found.values()) == [plain["a"], plain["c"]]
+    with opened(browser, out / "index.html") as page:
+        assert page.locator("tbody td:first-child").all_inner_texts() == names
+        page.get_by_role("link", name=names[1], exact=True).click()
+        page.wait_until("video.readyState > 0")
+        assert page.evaluate("document.querySelector('video').duration") == pytest.approx(7.0)
+        (video,) = json.loads(page.locator("#data").text_content())["videos"]
+        assert video["truth"]["starts"] == [0.5]
+    # The other way round, from one of the folders, and one file twice: the same names.
+    given = videos / "cam2", videos / "cam1" / "take.mp4", videos / "cam1"
+    assert "holds 2 of 3 videos" in run(*given, f"--output={out}", *options)[1]
+
+
+def test_annotations_of_an_ambiguous_name_are_refused_with_the_candidates(folder, run, tmp_path):
+    for camera in ("cam1", "cam2"):
+        (tmp_path / camera).mkdir()
+        os.link(folder / "in" / "a.mp4", tmp_path / camera / "take.mp4")
+    truth = tmp_path / "truth.csv"
+    truth.write_text("video,label,start,end\ntake,rise,2,3\n")
+    code, _, error = run(tmp_path, f"--output={tmp_path / 'x.json'}", f"--ground-truth={truth}")
+    assert code == REFUSED
+    assert "line 2: 'take' may be cam1/take.mp4, cam2/take.mp4; write its folder" in error
+
+
 def test_people_are_shown_what_they_chose_and_json_stays_complete(folder, run, tmp_path):
     video, out = folder / "in" / "b.mp4", tmp_path / "out"
     given = video, f"--output={out}", "--format=csv", "--min-score=0"

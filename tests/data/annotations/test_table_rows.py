@@ -109,11 +109,10 @@ def test_a_long_line_is_shortened(tmp_path):
     assert str(error.value).endswith("…")
 
 
-def test_two_videos_of_one_name_in_different_folders_are_refused(tmp_path):
+def test_two_videos_of_one_name_in_different_folders_are_told_apart(tmp_path):
     rows = "video,label,start,end\na/v.mp4,run,0,1\n"
     assert len(read(tmp_path, rows + "v,run,2,3\na\\v.mp4,run,4,5\n")["v"].actions) == 3
-    with pytest.raises(UserError, match=r"'v' is in folder 'b' here and in 'a' in .*two names"):
-        read(tmp_path, rows + "b/v.mp4,run,0,1\n")
+    assert list(read(tmp_path, rows + "b/v.mp4,run,0,1\n")) == ["a__v", "b__v"]
 
 
 def test_one_subset_may_be_written_in_several_ways(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.errors import UserError
+from afsd_jax.io.activitynet_json import read_ground_truth
 from tests.video_files import numbered_frames, write_video
 
 NAME = "Käfig_é1"
@@ -104,6 +105,46 @@ def test_what_cannot_be_opened_is_a_missing_video(source, kind):
     report = prepare(source)  # not annotated, it costs nothing
     assert prepared(report) == ["pen_2"]
     assert report["missing"] == []
+
+
+@pytest.fixture
+def takes(source, film) -> Path:
+    """The source with take.mp4 in two folders, and an odd file of that name in a third."""
+    for camera in ("cam1", "cam2", "cam3"):
+        (source / camera).mkdir()
+        if camera != "cam3":
+            os.link(film, source / camera / "take.mp4")
+    (source / "cam3" / "take.mp4").symlink_to("nowhere.mp4")
+    return source
+
+
+def test_videos_of_one_name_in_two_folders_are_prepared_by_their_paths(takes):
+    absolute = str(takes / "cam2" / "take.mp4")
+    report = prepare(takes, "cam1/take.mp4", absolute)
+    assert prepared(report) == ["cam1__take", "cam2__take", "pen_2"]
+    assert f"{takes}/cam3/take.mp4: is a link to nothing" in report["notes"]
+    truth = takes.parent / "data" / "videos" / "rgb" / "1.0.0" / "ground_truth.json"
+    assert sorted(read_ground_truth(truth)) == prepared(report)
+    assert datasets.read_report(truth.parent) == report
+    again = prepare(takes, "cam1__take", "cam2__take")  # as results name them
+    assert prepared(again) == prepared(report)
+    assert again["fingerprints"] == report["fingerprints"]
+
+
+def test_one_of_two_videos_of_one_name_is_told_apart_from_the_other(takes):
+    assert prepared(prepare(takes, "films/cam2/take")) == ["cam2__take", "pen_2"]
+
+
+def test_a_name_of_several_files_is_refused_with_all_of_them(takes):
+    message = r"labels.csv, line 2: 'take' may be cam1/take.mp4, cam2/take.mp4, cam3/take.mp4; "
+    with pytest.raises(UserError, match=message + "write its folder and suffix too"):
+        prepare(takes, "take")
+    assert not (takes.parent / "data").exists()
+
+
+def test_an_unreadable_file_is_not_replaced_by_another_of_its_name(takes):
+    with pytest.raises(UserError, match=r"no file of video 'take' .*cam3/take.mp4 is a link to"):
+        prepare(takes, "cam3/take.mp4")
 
 
 def test_a_name_that_is_not_utf8_costs_no_other_video(source, film):
