@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from afsd_jax.cli.printing import print_table, print_written
 from afsd_jax.errors import UserError
+from afsd_jax.io.video_names import file_name
 from afsd_jax.report.page import VideoReport
 from afsd_jax.results.formats import FORMATS
 from afsd_jax.results.writers import TITLE, Selection, write_results
@@ -32,7 +33,7 @@ class VideoOutputs(NamedTuple):
         """Returns every file that is written for videos of these names."""
         files = [path for path in (self.output, self.report) if path]
         if self.subtitles:
-            files += [self.subtitles / f"{name}.srt" for name in names]
+            files += [self.subtitles / f"{file_name(name)}.srt" for name in names]
         return files
 
     def check_format(self, num_videos: int, remedy: str) -> None:

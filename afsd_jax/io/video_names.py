@@ -4,6 +4,7 @@ Results, prepared data and pages store a video under its name, and files are cal
 """
 
 import collections
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ P = TypeVar("P", bound=PurePath)
 
 _JOINT = "__"  # between the names of folders and of the file
 _MOST_BYTES = 190  # leaves room for a number, a suffix and what temporary files add
+_LONGEST = 250  # of a name of a file, in bytes, without the suffix of what is written
 _UNSAFE = frozenset('\\/:*?"<>|')  # in names of files, on some system
 
 
@@ -101,6 +103,18 @@ def possible_names(path: PurePath, stem: str) -> list[str]:
         for ending in (stem, last)
     ]
     return [*shortest, *longer]
+
+
+def file_name(name: str) -> str:
+    """Returns the name of a video's files, without suffix: the video's, or its start and a digest.
+
+    Only a name that leaves no room for a suffix, such as .json, is shortened.
+    """
+    content = os.fsencode(name)
+    if len(content) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return f"{content[:_MOST_BYTES].decode('utf-8', 'ignore')}~{digest}"
 
 
 def folders_of(path: PurePath) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from afsd_jax.errors import UserError
 from afsd_jax.io import activitynet_json, files
+from afsd_jax.io.video_names import file_name
 from afsd_jax.report import subtitles, table
 from afsd_jax.report.inline import inline_html
 from afsd_jax.report.page import VideoReport, write_page
@@ -153,7 +154,7 @@ class Detections(list[Detection]):
             if name not in FORMATS:
                 raise UserError(f"format {name}: must be some of {','.join(FORMATS)}")
         files.check_output_folder(folder, parents=True)
-        paths = [Path(folder) / f"{self.video.name}.{name}" for name in names]
+        paths = [Path(folder) / f"{file_name(self.video.name)}.{name}" for name in names]
         files.check_apart(paths, [self.video.path])
         selection = Selection(min_score, classes=self.video.class_names)
         for path, name in zip(paths, names, strict=True):

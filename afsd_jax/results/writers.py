@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from afsd_jax.io.activitynet_json import write_predictions
 from afsd_jax.io.files import atomic_write
+from afsd_jax.io.video_names import file_name
 from afsd_jax.report.page import VideoReport, write_page
 from afsd_jax.report.subtitles import write_subtitles
 from afsd_jax.report.table import csv_text
@@ -96,7 +97,7 @@ def write_results(
         _write_page(report, shown, selection, title, note)
     if subtitles:
         for track in (video.track for video in shown):
-            path = subtitles / f"{track.name}.srt"
+            path = subtitles / f"{file_name(track.name)}.srt"
             write_subtitles(path, selection.reaching(track.detections), 0.0, track.duration_s)
 
 

@@ -7,6 +7,7 @@ is done. It is written last: if it exists, the other files do, too. Checksums of
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -18,12 +19,15 @@ from afsd_jax.io.activitynet_json import join_predictions, predictions, predicti
 from afsd_jax.io.files import naming_failure, read_json, write_json
 from afsd_jax.io.fingerprint import crc32c
 from afsd_jax.io.json_fields import number, require_dict
+from afsd_jax.io.video_names import file_name
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
 from afsd_jax.results.formats import FORMATS
 from afsd_jax.results.writers import Selection, write_shown
 from afsd_jax.types import Action
+
+_OF_ALL = re.compile(r"(detections|index)(-\d+-of-\d+)?")
 
 
 class ResultsFolder:
@@ -126,7 +130,7 @@ class ResultsFolder:
             track, _ = self._read(name)
             best = selection.reaching(selection.best(track.detections))
             chosen = track._replace(detections=best)
-            entries.append(index_entry(self.folder / f"{name}.html", chosen, 0.0))
+            entries.append(index_entry(self._path(name, "html"), chosen, 0.0))
         write_index(path, entries, min_score=selection.min_score, labels=selection.classes)
 
     def _read(self, name: str) -> tuple[Track, dict[str, Any]]:
@@ -180,12 +184,17 @@ class ResultsFolder:
         with naming_failure(self._json(name)):
             write_json(self._json(name), found | {"external_data": made})
 
+    def _path(self, name: str, suffix: str) -> Path:
+        """Returns the path of a video's file; no video takes the place of the files of all."""
+        stem = f"{name} (video)" if _OF_ALL.fullmatch(name) else file_name(name)
+        return self.folder / f"{stem}.{suffix}"
+
     def _json(self, name: str) -> Path:
-        return self.folder / f"{name}.json"
+        return self._path(name, "json")
 
     def _for_people(self, name: str) -> list[Path]:
-        return [self.folder / f"{name}.{suffix}" for suffix in self._formats]
+        return [self._path(name, suffix) for suffix in self._formats]
 
     def _all(self, name: str) -> list[Path]:
         """Returns the files for people in all formats, also in those of other runs."""
-        return [self.folder / f"{name}.{suffix}" for suffix in FORMATS if suffix != "json"]
+        return [self._path(name, suffix) for suffix in FORMATS if suffix != "json"]

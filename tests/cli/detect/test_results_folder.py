@@ -217,6 +217,21 @@ def test_videos_of_one_name_have_their_own_files_and_pages(folder, run, tmp_path
     assert "holds 2 of 3 videos" in run(*given, f"--output={out}", *options)[1]
 
 
+def test_no_odd_name_of_a_video_is_a_reason_to_refuse_its_folder(folder, run, tmp_path):
+    videos, out, subtitles = (tmp_path / name for name in ("in", "out", "srt"))
+    videos.mkdir()
+    long = "x" * 251
+    for name in ("detections", "index-1-of-2", "b", long):
+        os.link(folder / "in" / "a.mp4", videos / f"{name}.mp4")
+    assert run(videos, f"--output={out}", "--format=json,html")[0] == 0
+    written = sorted(path.stem for path in out.glob("*.html"))
+    assert written[:-1] == ["b", "detections (video)", "index", "index-1-of-2 (video)"]
+    assert len(read_predictions(out / "detections.json")) == 4
+    assert "holds 4 of 4 videos" in run(videos, f"--output={out}", "--format=json,html")[1]
+    assert run(videos, f"--subtitles={subtitles}")[0] == 0
+    assert len(list(subtitles.iterdir())) == 4
+
+
 def test_annotations_of_an_ambiguous_name_are_refused_with_the_candidates(folder, run, tmp_path):
     for camera in ("cam1", "cam2"):
         (tmp_path / camera).mkdir()
