@@ -149,7 +149,7 @@ class _Reader:
 
 def _media(row: Mapping[str, str], place: str) -> str:
     """Returns the path of the video in a row."""
-    if row.get("Time offset (s)", "").strip("0.:+-") not in ("", "NA"):
+    if row.get("Time offset (s)", "").strip("0.,:+-") not in ("", "NA"):
         raise UserError(f"{place}: the observation has a time offset; set it to 0 in BORIS")
     paths = [row[PATH]] if PATH in row else []
     for column in _MEDIA:

@@ -14,7 +14,7 @@ from afsd_jax.io.files import read_bytes
 
 Line = tuple[int, list[str]]  # number of the line, from 1, and its cells
 
-_DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+_DECIMAL_COMMA = re.compile(r"^([+-]?\d+),(\d+)$")
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:[.,]\d+)?)")  # hours, minutes, seconds
 _MOST_SHOWN = 80  # characters of a line in a message
 
@@ -30,9 +30,8 @@ def read_table(path: str | os.PathLike[str]) -> list[Line]:
     """Returns the lines of a table that have a cell that is not empty, without spaces around cells.
 
     Tabs separate the cells if the suffix is .tsv or the first line contains a tab; else semicolons,
-    if it has more of them than commas. Spreadsheets write semicolons where the comma is the decimal
-    separator, so cells such as 1,5 are then returned as 1.5. A byte that is not UTF-8 becomes a
-    lone surrogate.
+    if it has more of them than commas. Cells are returned as they stand; `cell_number` also reads
+    decimal commas. A byte that is not UTF-8 becomes a lone surrogate.
 
     Raises:
       UserError: the file cannot be read.
@@ -50,15 +49,7 @@ def read_table(path: str | os.PathLike[str]) -> list[Line]:
         rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except csv.Error as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from error
-    lines = [(line, cells) for line, cells in rows[1 if stated else 0 :] if any(cells)]
-    if separator != ";":
-        return lines
-    return [(line, [_with_point(cell) for cell in cells]) for line, cells in lines]
-
-
-def _with_point(cell: str) -> str:
-    match = _DECIMAL_COMMA.fullmatch(cell)
-    return f"{match[1]}.{match[2]}" if match else cell
+    return [(line, cells) for line, cells in rows[1 if stated else 0 :] if any(cells)]
 
 
 def _decoded(path: str | os.PathLike[str]) -> str:
@@ -135,7 +126,7 @@ def cell_number(row: Mapping[str, str], column: str, place: str) -> float:
         hours, minutes, seconds = time.groups(default="0")
         return 3600 * int(hours) + 60 * int(minutes) + float(seconds.replace(",", "."))
     try:
-        value = float(_with_point(cell))
+        value = float(_DECIMAL_COMMA.sub(r"\1.\2", cell))
     except ValueError:
         value = math.nan
     if not abs(value) < 1e15:

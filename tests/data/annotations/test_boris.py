@@ -1,5 +1,6 @@
 """BORIS's tabular exports, from the current and from older versions."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,18 @@ def test_two_observers_of_one_video_are_noted():
     assert "2 observations ('pen1_ana', 'pen1_ben')" in note
     assert "an action that is in two counts twice" in note
     assert not videos["pen 3 (left)"].notes
+
+
+def test_an_export_with_semicolons_and_decimal_commas_is_read(tmp_path):
+    text = BORIS_AGGREGATED.replace("rest, lying", "rest lying").replace('"', "")
+    comma = re.compile(r"\b(\d+)\.(\d+)\b")
+    lines = text.replace(",", ";").split("\n")
+    rows = [comma.sub(r"\1,\2", line) for line in lines]
+    videos = annotations.read_annotations(write(tmp_path, "\n".join(rows)))
+    assert videos["pen_1"].actions == (PECK,)
+    late = "\n".join(rows).replace("pen_1.mp4;0,0;", "pen_1.mp4;0,5;", 1)
+    with pytest.raises(UserError, match="line 2: the observation has a time offset"):
+        annotations.read_annotations(write(tmp_path, late))
 
 
 def test_an_observation_in_two_files_is_refused(tmp_path):

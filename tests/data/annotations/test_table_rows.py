@@ -94,6 +94,11 @@ def test_a_time_may_be_written_as_a_clock_or_with_a_comma(tmp_path, time):
     assert read(tmp_path, text)["v"].actions == (Action("run", 3723.5, 3724.0),)
 
 
+def test_only_times_have_decimal_commas(tmp_path):
+    text = "video;label;start;end\n1,5.mp4;0,5;0,5;1,5\n"
+    assert read(tmp_path, text) == {"1,5": AnnotatedVideo("", None, (Action("0,5", 0.5, 1.5),))}
+
+
 @pytest.mark.parametrize(
     "header",
     ["File,Behavior,Begin,Stop", "file_name,Action,Start (s),End (s)", "Video ID,class,from,to"],
