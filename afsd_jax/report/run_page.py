@@ -12,7 +12,9 @@ from afsd_jax.io import files
 from afsd_jax.io.json_fields import require_dict
 from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
 from afsd_jax.report.charts import line_chart
+from afsd_jax.report.colors import class_colors, text_on
 from afsd_jax.report.render import relative_url, write_html
+from afsd_jax.report.run_story import Bar, Example, RunStory
 
 PAGE = "report.html"
 EVALUATION = "evaluation.html"  # of the best evaluation
@@ -72,8 +74,8 @@ def read_run(workdir: str | os.PathLike[str]) -> Run:
     return Run(Path(workdir), changes, read_records(workdir))
 
 
-def write_page(workdir: str | os.PathLike[str]) -> None:
-    """Writes the page of a run into its folder."""
+def write_page(workdir: str | os.PathLike[str], story: RunStory | None = None) -> None:
+    """Writes the page of a run into its folder: its story, if there is one, then its curves."""
     run = read_run(workdir)
     losses = {term: _series(run.records, term) for term in TERMS}
     validation_losses = {term: _validation_loss(run, term) for term in TERMS}
@@ -99,12 +101,20 @@ def write_page(workdir: str | os.PathLike[str]) -> None:
         ),
     ]
     best = run.best
+    examples = story.examples if story else ()
+    colors = class_colors(
+        sorted({bar[0] for x in examples for bars in (x.truth, x.detected) for bar in bars})
+    )
     write_html(
         Path(workdir) / PAGE,
         "run_page.html",
         title=f"Training run {run.name}",
         figures=list(figures(run).items()),
-        charts=[chart for chart in charts if chart],
+        main_charts=[chart for chart in charts[:2] if chart],
+        charts=[chart for chart in charts[2:] if chart],
+        story=story,
+        examples=_drawn(story.examples, colors) if story else [],
+        colors=list(colors.items()),
         tious=[name.partition("@")[2] or "average" for name in _thresholds(best)] if best else [],
         classes=_class_rows(best) if best else [],
         best_step=best["step"] if best else None,
@@ -192,6 +202,45 @@ def as_text(table: Sequence[Sequence[str]]) -> str:
         for row in table
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _drawn(examples: Sequence[Example], colors: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Returns examples with the lanes of their bars, as the page draws them."""
+    return [
+        {
+            **example._asdict(),
+            "actions": len(example.truth),
+            "truth": _lanes(example.truth, example.duration_s, colors),
+            "detected": _lanes(example.detected, example.duration_s, colors),
+        }
+        for example in examples
+    ]
+
+
+def _lanes(
+    bars: Sequence[Bar], duration_s: float, colors: Mapping[str, str]
+) -> list[list[dict[str, Any]]]:
+    """Returns bars in as few lanes as keep them apart, placed in percent of the axis."""
+    lanes: list[list[dict[str, Any]]] = []
+    ends: list[float] = []
+    for label, start, end, score in sorted(bars, key=lambda bar: bar[1]):
+        left, right = (100 * min(max(t / duration_s, 0), 1) for t in (start, end))
+        lane = next((i for i, taken in enumerate(ends) if taken <= start), len(ends))
+        if lane == len(ends):
+            lanes.append([])
+            ends.append(end)
+        ends[lane] = end
+        lanes[lane].append(
+            {
+                "label": label,
+                "title": f"{label}, {start:.1f} to {end:.1f} s, score {score:.2f}",
+                "left": f"{left:.2f}",
+                "width": f"{right - left:.2f}",
+                "color": colors[label],
+                "text": text_on(colors[label]),
+            }
+        )
+    return lanes
 
 
 def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:

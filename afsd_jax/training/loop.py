@@ -8,12 +8,12 @@ from pathlib import Path
 import jax
 import ml_collections
 
+from afsd_jax.diagnosis.run_report import write_run_report
 from afsd_jax.diagnosis.validation_files import write_validation
 from afsd_jax.evaluation import Metrics
 from afsd_jax.io.locks import locked
 from afsd_jax.io.run_log import LOSS, VALIDATION
 from afsd_jax.kernels import load_triton
-from afsd_jax.report import run_page
 from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
@@ -108,7 +108,7 @@ def evaluate(run: Run, number: int, interruption: Interruption) -> Metrics | Non
         run.show(mAP=f"{100 * metrics.average_map:.2f}")
         if metrics.average_map >= max(scores(run.log).values()):
             run.log.attempt(lambda: keep_validation(run, number))
-        run.log.attempt(lambda: run_page.write_page(run.workdir))
+        run.log.attempt(lambda: write_run_report(run.workdir))
     return metrics
 
 
@@ -134,7 +134,7 @@ def finish(run: Run, signum: int) -> int:
     has_ended = not (signum or run.checkpoints.failed)
     if has_ended and not run.config.train.keep_optimizer:
         run.log.attempt(run.checkpoints.keep_detectors)
-    run.log.attempt(lambda: run_page.write_page(run.workdir))
+    run.log.attempt(lambda: write_run_report(run.workdir))
     if run.is_main:
         report_end(run, signum)
     if run.checkpoints.failed or run.log.failed:

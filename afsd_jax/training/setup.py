@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from afsd_jax.config import check, resolve, steps_between
 from afsd_jax.data.training_data import TrainingData
+from afsd_jax.diagnosis.run_report import write_training_classes
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io import files
@@ -196,7 +197,7 @@ def setup(
         validator=validator,
         clip_losses=clip_losses,
         checkpoints=RunCheckpoints(saved, train.keep_last, train.keep_best, schedule.kept, trunk),
-        log=open_log(config, workdir, first, is_main),
+        log=open_log(config, workdir, first, is_main, data),
         guard=NonFiniteGuard(train.nan_limit, data.clips_of),
         throughput=Throughput(train.batch_size),
         profile=Profile(workdir / "profile", first, profile_steps if is_main else 0),
@@ -318,12 +319,28 @@ def parameter_counts(state: TrainState) -> list[str]:
     return lines
 
 
-def open_log(config: ml_collections.ConfigDict, workdir: Path, first: int, is_main: bool) -> RunLog:
-    """Opens the run's log, and writes its configuration beside it."""
+def open_log(
+    config: ml_collections.ConfigDict, workdir: Path, first: int, is_main: bool, data: TrainingData
+) -> RunLog:
+    """Opens the run's log, and writes its configuration and its classes beside it."""
     run_log, fields = RunLog(workdir, first, is_main), json.loads(config.to_json())
     if is_main:
         files.write_json(workdir / "config.json", fields)
+        write_training_classes(workdir, example_lengths(config, data))
     return run_log
+
+
+def example_lengths(
+    config: ml_collections.ConfigDict, data: TrainingData
+) -> dict[str, list[float]]:
+    """Returns the lengths of each class's training actions, seconds."""
+    found: dict[str, list[float]] = {name: [] for name in data.class_names}
+    for video in data.videos:
+        for label, (start, end) in zip(video.labels.tolist(), video.segments, strict=True):
+            found[data.class_names[label - 1]].append(float(end - start) / video.fps)
+    if config.data.class_agnostic:
+        return {ANY_ACTION: [length for lengths in found.values() for length in lengths]}
+    return found
 
 
 def progress_bar(total: int, first: int, is_main: bool) -> Any:
