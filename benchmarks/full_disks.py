@@ -293,8 +293,11 @@ def prepare_arguments(folder: Path, output: Path, truth: str) -> list[Any]:
 
 
 def train_arguments(folder: Path, workdir: Path, *fields: str) -> list[Any]:
-    flags = [f"--config.{x}" for x in (*TRAIN, f"data.data_dir={folder / 'data'}", *fields)]
-    return ["train", "--config=synthetic", "--workdir", workdir, *flags]
+    return ["train", "--config=synthetic", "--workdir", workdir, *train_flags(folder, *fields)]
+
+
+def train_flags(folder: Path, *fields: str) -> list[str]:
+    return [f"--config.{x}" for x in (*TRAIN, f"data.data_dir={folder / 'data'}", *fields)]
 
 
 def convert_arguments(folder: Path, output: Path) -> list[Any]:
@@ -319,7 +322,7 @@ def cases(folder: Path) -> dict[str, Case]:
 
     evaluate = ["evaluate", "--benchmark=videos", "--predictions", found, "--ground-truth", truth]
     page = earlier("page.html")
-    frozen = ("model.frozen_until=Mixed_3c", "model.trunk_context=video")
+    frozen = ("model.frozen_until=Mixed_3c", "model.trunk_context=video", "data.crops=1")
     return {
         "prepare": Case(
             lambda disk: prepare_arguments(folder, disk, "truth.json"), resumes=True, exact=False
@@ -360,8 +363,20 @@ def cases(folder: Path) -> dict[str, Case]:
         ),
         "train, with a feature cache": Case(
             lambda disk: train_arguments(
-                folder, disk / "run", f"data.feature_cache={disk / 'cache'}", *frozen
+                folder,
+                disk / "run",
+                f"data.feature_cache={disk / 'cache'}",
+                f"train.init_from={folder / 'run'}",
+                *frozen,
             ),
+            resumes=True,
+            exact=False,
+        ),
+        "ablate": Case(
+            lambda disk: [
+                *("ablate", "--config=synthetic", "--seeds=0", "--rows=baseline"),
+                *("--workdir", disk / "study", *train_flags(folder)),
+            ],
             resumes=True,
             exact=False,
         ),

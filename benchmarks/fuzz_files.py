@@ -38,7 +38,7 @@ from fuzz_mutations import mutate
 
 LIMIT_S, LIMIT_MIB = 20, 3072
 START_S = 300  # of a new worker, which imports JAX and TFDS
-ADDRESS_SPACE = 24 * 2**30  # bytes; beyond it a worker gets a MemoryError, which is a fault
+ADDRESS_SPACE = 8 * 2**30  # bytes; beyond it a worker gets a MemoryError, which is a fault
 CASES_PER_WORKER = 1000
 
 
@@ -183,6 +183,8 @@ def fuzz(kind: str, count: int, root: Path, seed: int) -> dict[str, Any]:
             faults.append(fault)
             print(json.dumps(fault), flush=True)
         outcomes[outcome] += 1
+        if number % 100 == 99:
+            print(f"{kind}: {number + 1} of {count} cases", file=sys.stderr, flush=True)
         said = re.sub(r"\S*/\S*|'[^']*'|\d+", "", answer["said"])
         messages[" ".join(said.split())[:70]] += 1
     worker.close()

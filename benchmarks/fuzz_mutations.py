@@ -58,7 +58,10 @@ def change_json(text: str, dice: random.Random, root: str) -> str:
     elif what < 0.25 and isinstance(container, dict):
         container[dice.choice(TEXTS)] = container.pop(key)
     elif what < 0.3 and isinstance(container, list):
-        container *= dice.choice((2, 3000))
+        times = dice.choice((2, 3000))
+        if times * len(json.dumps(container)) > MOST_CHARACTERS:
+            raise ValueError("larger than any case may be")
+        container *= times
     else:
         container[key] = hostile(dice, root)
     lines[at] = json.dumps(value)
