@@ -146,6 +146,8 @@ def mutate(kind: str, folder: Path, dice: random.Random, root: str) -> str:
             path = folder / "0" / "description" / "metadata"
         elif texts and what < 0.6:
             path = dice.choice(texts)
+        if not path.is_file():  # an earlier change made it a pipe or removed it
+            continue
         try:
             if kind == "prepared" and what == 0.35:
                 forge_shard(path, dice, root)
@@ -156,6 +158,12 @@ def mutate(kind: str, folder: Path, dice: random.Random, root: str) -> str:
                     continue
                 path.write_text(text)
                 done.append(f"changed {path.name}")
+            elif kind == "features" and what < 0.65:
+                other = dice.choice(paths)
+                content = path.read_bytes()
+                path.write_bytes(other.read_bytes())
+                other.write_bytes(content)
+                done.append(f"exchanged {path.name} and {other.name}")
             elif what < 0.95:
                 path.write_bytes(change_bytes(path.read_bytes(), dice))
                 done.append(f"bytes of {path.name}")

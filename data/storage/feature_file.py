@@ -1,4 +1,4 @@
-"""Features of a video on disk: rows of numbers and their checksum."""
+"""Features of a video on disk: rows of numbers, and a checksum that belongs to the file's name."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,7 +14,10 @@ _BLOCK = 1 << 20  # bytes read at once
 
 
 class FeatureFile:
-    """A file of float16 [rows, size], in memory order, and a SHA-256 digest of shape and values.
+    """A file of float16 [rows, size], in memory order, and a SHA-256 digest.
+
+    The digest covers the shape, the values, and the names of the file and of its folder, which say
+    what was computed. So a file with the features of another video is not intact.
 
     It is read and written piece by piece, never mapped into memory, where a full disk or a
     shortened file would end the process.
@@ -82,4 +85,6 @@ class FeatureFile:
             ) from error
 
     def _new_digest(self) -> "hashlib._Hash":
-        return hashlib.sha256("{} {} ".format(*self._shape).encode())
+        rows, size = self._shape
+        name = f"{self.path.parent.name}/{self.path.name}"
+        return hashlib.sha256(f"{name} {rows} {size} ".encode())

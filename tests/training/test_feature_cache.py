@@ -317,6 +317,22 @@ def test_a_damaged_file_is_made_anew(tmp_path, damage):
     assert file.is_intact()
 
 
+def test_exchanged_files_of_equal_length_are_made_anew(folder):
+    config = configuration(folder)
+    cached(config)
+    paths = sorted((folder / "cache").glob("*/*.features"))
+    by_length: dict[int, list[Path]] = {}
+    for path in paths:
+        by_length.setdefault(path.stat().st_size, []).append(path)
+    one, other = next(pair for pair in by_length.values() if len(pair) > 1)[:2]
+    contents = one.read_bytes(), other.read_bytes()
+    assert contents[0] != contents[1]
+    one.write_bytes(contents[1])
+    other.write_bytes(contents[0])
+    cached(config)
+    assert (one.read_bytes(), other.read_bytes()) == contents
+
+
 def test_two_runs_at_once_make_only_damaged_files_anew_and_as_before(folder):
     config = configuration(folder)
     cached(config)
