@@ -366,7 +366,7 @@ def cases(folder: Path) -> dict[str, Case]:
                 folder,
                 disk / "run",
                 f"data.feature_cache={disk / 'cache'}",
-                f"train.init_from={folder / 'run'}",
+                f"train.init_from={folder / 'run' / 'checkpoints'}",
                 *frozen,
             ),
             resumes=True,

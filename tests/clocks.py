@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,20 @@ import pytest
 from afsd_jax.data.decode.excerpt import frames_at, frames_between
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.video_reader import VideoReader
-from tests.barcodes import HEIGHT, WIDTH, number_of
+from tests.barcodes import HEIGHT, WIDTH, number_of, write
 
 FPS = 10
 CODECS = {"webm": "libvpx", "mpg": "mpeg2video", "vob": "mpeg2video", "avi": "mpeg4"}
+# Containers whose picture may begin later than their sound, with an encoder.
+DELAYED = {
+    "mp4": "libx264",
+    "mov": "libx264",
+    "mkv": "libx264",
+    "ts": "libx264",
+    "flv": "libx264",
+    "webm": "libvpx",
+    "mpg": "mpeg2video",
+}
 
 
 class Pipe:
@@ -83,3 +94,16 @@ def check_excerpts(
 
 def seconds(start_s: float, count: int, rate: float = 30) -> list[float]:
     return (start_s + np.arange(count) / rate).tolist()
+
+
+def write_delayed(folder: Path, suffix: str, picture_s: float, sound_s: float) -> Path:
+    """Writes 6 s of pictures and a tone of 6 s, which begin at these times, seconds."""
+    return write(
+        folder / f"delayed.{suffix}",
+        range(180),
+        seconds(picture_s, 180),
+        codec=DELAYED[suffix],
+        sound_s=(sound_s, sound_s + 6),
+        unit=Fraction(1, 30),
+        options={"g": "30"},
+    )

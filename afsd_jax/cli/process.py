@@ -95,7 +95,10 @@ def run(main: Callable[..., int | None], *args: Any) -> int:
 
 
 def _refused(message: str) -> int:
-    print("error: " + printable(" ".join(message.split())), file=sys.stderr)
+    from tqdm import tqdm
+
+    # A line of its own, also if the error left a progress bar open.
+    tqdm.write("error: " + printable(" ".join(message.split())), file=sys.stderr)
     return REFUSED
 
 

@@ -5,11 +5,12 @@ digest of weights and of what the trunk reads names the folder. A digest of a vi
 view name its file. If any of these changes, so does the name, and new features are computed.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +162,9 @@ def cached(
             backend, weights, frame_shape, config.model.pyramid_inputs, config.model.dtype
         )
         parts = _compute(trunk, ClipReader(videos, data), videos, todo, data.clip_length)
-        for (number, view), of_video in zip(todo, parts, strict=True):
-            found[number][view].write(of_video)
+        with contextlib.closing(parts):  # also its progress bar, before an error is printed
+            for (number, view), of_video in zip(todo, parts, strict=True):
+                found[number][view].write(of_video)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("trunk features")
     return TrunkFeatures(found, unit, data.clip_length)
@@ -202,7 +204,7 @@ def _compute(
     videos: Sequence[PreparedVideo],
     todo: Sequence[tuple[int, View]],
     length: int,
-) -> Iterator[Iterator[np.ndarray]]:
+) -> Generator[Iterator[np.ndarray], None, None]:
     """Yields for each video in its view the features of its parts, float32 [slices, size]."""
     clips = [
         ClipView(number, start, min(start + _PART, videos[number].num_frames), *view)

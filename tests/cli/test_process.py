@@ -67,6 +67,18 @@ def test_a_failure_is_an_exit_code_and_a_line(capsys, raised, code, line):
     assert capsys.readouterr() == ("", line)
 
 
+def test_an_error_stands_on_a_line_of_its_own_though_a_bar_is_open():
+    def main() -> None:
+        bar = tqdm(total=2, file=sys.stderr, mininterval=0)  # open while the error lives
+        bar.update()
+        raise UserError("a: wrong")
+
+    with contextlib.redirect_stderr(io.StringIO()) as error:
+        assert process.run(main) == process.REFUSED
+    shown = [line.rpartition("\r")[2] for line in error.getvalue().split("\n")]
+    assert "error: a: wrong" in shown
+
+
 def printing(lines: int) -> list[str]:
     """Returns a command that prints."""
     program = f"sys.exit(process.run(lambda: print('line\\n' * {lines})))"

@@ -4,11 +4,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.untrained_checkpoints import write_untrained
+from tests.video_files import numbered_frames, write_video
 
 LIMIT_S = 60.0  # far above the time that it takes
 
@@ -48,7 +50,14 @@ def is_running(pid: int) -> bool:
     return status.rpartition(")")[2].split()[0] != "Z"
 
 
-def wait_until(condition) -> None:
+def descendants(pid: int) -> list[int]:
+    """Returns the processes that a process has started, and those that they have started."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    children = [int(child) for path in lists for child in path.read_text().split()]
+    return children + [x for child in children for x in descendants(child)]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
     end = time.monotonic() + LIMIT_S
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -111,3 +120,27 @@ def test_a_command_in_a_process_of_its_own_ends_with_its_parent(tmp_path):
         assert is_running(child)
         parent.kill()
         wait_until(lambda: not is_running(child))
+
+
+def test_workers_of_beam_end_with_their_parent_in_the_middle_of_a_video(tmp_path):
+    """Beam starts them through a shell; they end when their connection to the parent does."""
+    source, output = tmp_path / "source", tmp_path / "out"
+    source.mkdir()
+    for name in "ab":  # TV-L1 takes minutes for each
+        write_video(source / f"{name}.mp4", numbered_frames(3000, 128, 128), rate=10)
+    rows = "".join(f"{name}.mp4,run,1,2,train\n" for name in "ab")
+    (tmp_path / "labels.csv").write_text(f"video,label,start,end,subset\n{rows}")
+    beam = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
+    command = [
+        *(sys.executable, "-m", "afsd_jax.cli", "prepare", "videos", f"--source={source}"),
+        *(f"--annotations={tmp_path / 'labels.csv'}", f"--output={output}"),
+        *("--stream=flow", "--flow-method=tvl1", f"--beam-options={beam}"),
+    ]
+    with (tmp_path / "log").open("w") as log:
+        parent = subprocess.Popen(command, stdout=log, stderr=log)
+    wait_until(lambda: parent.poll() is not None or list(output.rglob("*.afsd-partial")))
+    workers = descendants(parent.pid)
+    assert len([pid for pid in workers if is_running(pid)]) >= 2, (tmp_path / "log").read_text()
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(map(is_running, workers)))

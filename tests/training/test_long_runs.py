@@ -22,6 +22,7 @@ from afsd_jax.training.monitoring import stops_early
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.event_files import read_events
+from tests.small_disks import enlarge, mounted
 from tests.small_run import SMALL, command, records
 from tests.support import ROOT
 
@@ -210,6 +211,33 @@ def test_a_disk_that_fills_up_leaves_the_last_good_checkpoint(data, run, small_d
     last = result.stderr.strip().splitlines()[-1]
     assert last == f"error: the last checkpoint was not saved; step {saved[-1]} is the last one"
     assert result.stderr.count("cannot be saved") == 8 - saved[-1]
+
+
+def test_no_room_for_tensorboards_events_is_one_line_and_training_goes_on(data, tmp_path):
+    (tmp_path / "checkpoints").mkdir()  # on another disk, which has room
+    with mounted(tmp_path / "disk", "size=30m") as disk:
+        workdir = disk / "work"
+        workdir.mkdir()
+        (workdir / "checkpoints").symlink_to(tmp_path / "checkpoints")
+        process = subprocess.Popen(
+            command(data, workdir), cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        while process.poll() is None and not (workdir / "metrics.jsonl").exists():
+            time.sleep(0.05)
+        time.sleep(0.2)  # the first step still compiles; the event file comes with its numbers
+        state = os.statvfs(disk)
+        enlarge(disk, f"size=30m,nr_inodes={state.f_files - state.f_ffree}")
+        errors = process.communicate()[1].decode().splitlines()
+        assert process.returncode == 1, errors
+        said = [line for line in errors if line.startswith(("warning: ", "error: "))]
+        place = f"{workdir}: the log cannot be written ({workdir}/events.out.tfevents"
+        assert said[0].startswith(f"warning: {place}")
+        assert "No space left on device" in said[0]
+        assert said[1:] == [f"error: {workdir}: some lines of the log were not written"]
+        assert not any("Traceback" in line for line in errors)
+        assert [record["step"] for record in records(workdir)] == [1, 2, 3, 4]
+        assert not list(workdir.glob("events.*"))
+    assert checkpoint.steps(tmp_path / "checkpoints") == [2, 4]
 
 
 def test_training_goes_on_before_a_damaged_checkpoint(data, run, tmp_path):

@@ -1,7 +1,6 @@
 """Detection on Apache Beam: each worker loads the networks once and writes files of videos."""
 
 import dataclasses
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from afsd_jax.cli.detect import job as detect_job
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import naming_failure, read_json, write_json
+from afsd_jax.io.temporary_folders import temporary_folder
 from afsd_jax.runtime import compilation
 
 
@@ -64,18 +64,17 @@ def write_videos(
     alone = dataclasses.replace(options, beam_options=None)
     with naming_failure(output):
         output.mkdir(parents=True, exist_ok=True)
-        place = tempfile.TemporaryDirectory(prefix=".beam-", dir=output)
-    with place as folder:
-        with naming_failure(output), beam.Pipeline(options=options.beam_options) as pipeline:
+    with naming_failure(output), temporary_folder(output / "beam") as folder:
+        with beam.Pipeline(options=options.beam_options) as pipeline:
             _ = (
                 pipeline
                 | "Videos"
                 >> beam.Create([(i, name, digests[name]) for i, name in enumerate(names)])
                 | "Spread" >> beam.Reshuffle()
-                | "Detect" >> beam.ParDo(DetectVideo(alone, Path(folder)))
+                | "Detect" >> beam.ParDo(DetectVideo(alone, folder))
             )
         for number, name in enumerate(names):
-            path = Path(folder, f"{number}.json")
+            path = folder / f"{number}.json"
             if not path.exists():
                 raise UserError(
                     f"{output}: Beam's workers wrote no result of {name}; videos, checkpoint and "

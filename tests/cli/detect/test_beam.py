@@ -21,6 +21,7 @@ def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path
     (tmp_path / "in" / "bad.mp4").write_text("no video")
     given = tmp_path / "in", f"--checkpoint={tmp_path / 'checkpoint'}", "--format=json,csv,html"
     here, there = tmp_path / "here", tmp_path / "there"
+    (there / ".beam.abcdefgh.afsd-partial").mkdir(parents=True)  # a killed process left it
     assert cli.main(["detect", *map(str, given), f"--output={here}"]) == 1
     capfd.readouterr()
     beam = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"

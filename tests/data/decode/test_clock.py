@@ -11,7 +11,16 @@ from afsd_jax.data.decode.excerpt import frames_at, frames_between
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from tests.barcodes import HEIGHT, WIDTH, number_of, write
-from tests.clocks import CODECS, FPS, check, numbers, read_pipe, seconds
+from tests.clocks import (
+    CODECS,
+    DELAYED,
+    FPS,
+    check,
+    numbers,
+    read_pipe,
+    seconds,
+    write_delayed,
+)
 
 CASES = Path(__file__).parent / "cases"
 
@@ -94,30 +103,6 @@ def test_frames_that_avi_dropped_are_shown_for_longer(tmp_path, codec, rates):
     path = tmp_path / "x.avi"
     write(path, places, times_s, codec=encoder, unit=Fraction(1, 30), options=options)
     check(path, places, times_s, times_s[-1] + step / 30)
-
-
-DELAYED = {
-    "mp4": "libx264",
-    "mov": "libx264",
-    "mkv": "libx264",
-    "ts": "libx264",
-    "flv": "libx264",
-    "webm": "libvpx",
-    "mpg": "mpeg2video",
-}
-
-
-def write_delayed(folder: Path, suffix: str, picture_s: float, sound_s: float) -> Path:
-    """Writes 6 s of pictures and a tone of 6 s, which begin at these times, seconds."""
-    return write(
-        folder / f"delayed.{suffix}",
-        range(180),
-        seconds(picture_s, 180),
-        codec=DELAYED[suffix],
-        sound_s=(sound_s, sound_s + 6),
-        unit=Fraction(1, 30),
-        options={"g": "30"},
-    )
 
 
 @pytest.mark.parametrize("suffix", DELAYED)
