@@ -161,6 +161,20 @@ def test_ink_has_contrast_on_every_shade_of_every_class(browser, path, scheme):
         assert min(contrast(text_on(fill), fill) for fill in fills) >= 4.5
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_beside_bars_can_be_read(browser, path, scheme):
+    with opened(browser, path, color_scheme=scheme) as page:
+        color = page.evaluate(
+            "(() => { const style = getComputedStyle(document.body);"
+            " return Object.fromEntries(['page', 'card', 'track', 'ink', 'muted', 'accent'].map("
+            "(name) => [name, style.getPropertyValue('--' + name).trim()])); })()"
+        )
+    for ground in ("page", "card", "track"):
+        assert contrast(color["ink"], color[ground]) >= 4.5
+        assert contrast(color["muted"], color[ground]) >= 4.5
+    assert contrast(color["accent"], color["card"]) >= 4.5
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_classes_scroll_and_keys_are_explained_where_there_are_keys(browser, tmp_path, width):
     many = [Detection(f"a class of number {i}", 0.5, i, i + 1) for i in range(30)]

@@ -217,6 +217,9 @@ def test_a_notebook_shows_frames_above_a_timeline(browser, found):
     timeline, bar = page.locator(".afsd-timeline").bounding_box(), bars.first.bounding_box()
     assert (bar["x"] - timeline["x"]) / timeline["width"] == pytest.approx(0.25, abs=0.01)
     assert bar["width"] / timeline["width"] == pytest.approx(0.25, abs=0.01)
+    boxes = [image.bounding_box() for image in images.all()]
+    middles = [(box["x"] + box["width"] / 2 - timeline["x"]) / timeline["width"] for box in boxes]
+    np.testing.assert_allclose(middles, (np.arange(8) + 0.5) / 8, atol=0.01)  # as their times are
     assert "2 of 3 detections" in page.locator("p").inner_text()
     assert [text for text in complaints if not text.startswith("data:")] == []
     page.close()
