@@ -12,7 +12,7 @@ import pytest
 from tests.untrained_checkpoints import write_untrained
 from tests.video_files import numbered_frames, write_video
 
-LIMIT_S = 60.0  # far above the time that it takes
+LIMIT_S = 300.0  # far above the time that it takes
 
 # A parent whose children state their ids in files of the folder, and would outlive it.
 POOL = """
@@ -126,8 +126,8 @@ def test_workers_of_beam_end_with_their_parent_in_the_middle_of_a_video(tmp_path
     """Beam starts them through a shell; they end when their connection to the parent does."""
     source, output = tmp_path / "source", tmp_path / "out"
     source.mkdir()
-    for name in "ab":  # TV-L1 takes minutes for each
-        write_video(source / f"{name}.mp4", numbered_frames(3000, 128, 128), rate=10)
+    for name in "ab":  # TV-L1 takes a minute for each
+        write_video(source / f"{name}.mp4", numbered_frames(600, 64, 64), rate=10)
     rows = "".join(f"{name}.mp4,run,1,2,train\n" for name in "ab")
     (tmp_path / "labels.csv").write_text(f"video,label,start,end,subset\n{rows}")
     beam = "runner=DirectRunner,direct_num_workers=2,direct_running_mode=multi_processing"
@@ -138,9 +138,12 @@ def test_workers_of_beam_end_with_their_parent_in_the_middle_of_a_video(tmp_path
     ]
     with (tmp_path / "log").open("w") as log:
         parent = subprocess.Popen(command, stdout=log, stderr=log)
-    wait_until(lambda: parent.poll() is not None or list(output.rglob("*.afsd-partial")))
-    workers = descendants(parent.pid)
-    assert len([pid for pid in workers if is_running(pid)]) >= 2, (tmp_path / "log").read_text()
-    parent.kill()
-    parent.wait()
+    try:
+        wait_until(lambda: parent.poll() is not None or list(output.rglob("*.afsd-partial")))
+        workers = descendants(parent.pid)
+        running = [pid for pid in workers if is_running(pid)]
+        assert len(running) >= 2, (tmp_path / "log").read_text()
+    finally:
+        parent.kill()
+        parent.wait()
     wait_until(lambda: not any(map(is_running, workers)))
