@@ -53,7 +53,7 @@ def test_texts_are_shown_as_they_are(page):
         f"{HOSTILE} is taken for fly.",
         "1 of 2 videos have no predictions",
     ]
-    assert page.locator("#to-label tbody td").first.text_content() == HOSTILE
+    assert page.locator("#to-label tbody td").first.inner_text() == HOSTILE
 
 
 def test_errors_are_counted_at_the_chosen_tiou_and_for_the_chosen_class(page):
