@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import optax
 from jax.experimental import multihost_utils
@@ -29,19 +28,16 @@ from afsd_jax.training.auto_config import choice_lines, choose_fields
 from afsd_jax.training.disk_needs import check_disk
 from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
-from afsd_jax.training.run_identity import (
-    Allowed,
-    RunIdentity,
-    Splits,
-    check_resumed,
-    elsewhere,
+from afsd_jax.training.run_identity import Allowed, RunIdentity, Splits, check_resumed
+from afsd_jax.training.state import (
+    TrainState,
+    detection_weights,
+    init_or_resume,
+    trunk_to_leave_out,
 )
-from afsd_jax.training.state import TrainState, detection_weights, init_or_resume
 from afsd_jax.training.step import TrainStep, make_train_step
 from afsd_jax.training.validation import ClipLosses, Validator, open_validation
 from afsd_jax.types import ANY_ACTION
-from afsd_jax.weights import checkpoint, frozen_trunk
-from afsd_jax.weights.frozen_trunk import FrozenTrunk
 from afsd_jax.weights.run_checkpoints import RunCheckpoints, set_damaged_aside
 
 log = logging.getLogger(__name__)
@@ -165,9 +161,7 @@ def setup(
     videos = {"train": data.videos, **({"validation": split.videos} if split else {})}
     identity = RunIdentity(class_names, data.class_names, videos)
     order = check_resumed(saved, config, identity, allowed)
-    end = step_of_end(config, workdir, schedule.last)
     state = init_or_resume(config, saved, schedule.last, class_names, mesh, order)
-    state = state if end is None else state._replace(step=jnp.asarray(end, jnp.int32))
     trunk, first, train = trunk_to_leave_out(config, state), int(state.step), config.train
     if is_main:
         saves, evaluates = schedule.saves_after(first), split is not None
@@ -264,38 +258,6 @@ def set_damaged_checkpoints_aside(folder: Path, is_main: bool) -> None:
             log.warning(line)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("damaged checkpoints are set aside")
-
-
-def step_of_end(config: ml_collections.ConfigDict, workdir: Path, last: int) -> int | None:
-    """Returns the step at which a run ended that cannot continue; None: it is new, or it can.
-
-    Raises:
-      UserError: the run cannot continue, but its last step would come later.
-    """
-    folder = workdir / "checkpoints"
-    saved = max(checkpoint.steps(folder), default=None)
-    if saved is None or checkpoint.can_continue(folder, saved):
-        return None
-    run_log = RunLog(workdir, last, writes=False)
-    end = max((record["step"] for record in run_log.records), default=saved)
-    if end < last and not monitoring.stops_early(run_log, config.train.early_stop):
-        raise UserError(
-            f"{folder}: the run ended at step {end} and kept only the weights to detect with "
-            f"(config.train.keep_optimizer), so it cannot continue to step {last}; "
-            f"{elsewhere(folder)}"
-        )
-    return end
-
-
-def trunk_to_leave_out(config: ml_collections.ConfigDict, state: TrainState) -> FrozenTrunk | None:
-    """Returns the frozen trunk that checkpoints leave out; None: they hold all weights.
-
-    Checkpoints that several processes write hold all weights.
-    """
-    if config.train.whole_checkpoints or jax.process_count() > 1:
-        return None
-    constant = {name: state.fixed[name] for name in frozen_trunk.constant_shapes(config)}
-    return FrozenTrunk(frozen_trunk.refer(config, constant), config) if constant else None
 
 
 def cached_features(

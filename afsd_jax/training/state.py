@@ -12,11 +12,14 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.run_log import RunLog
 from afsd_jax.models import Network, parameters
 from afsd_jax.runtime.sharding import place
+from afsd_jax.training.monitoring import stops_early
 from afsd_jax.training.optimizer import make_optimizer
-from afsd_jax.training.run_identity import reorder_classes
-from afsd_jax.weights import checkpoint
+from afsd_jax.training.run_identity import elsewhere, reorder_classes
+from afsd_jax.weights import checkpoint, frozen_trunk
+from afsd_jax.weights.frozen_trunk import FrozenTrunk
 from afsd_jax.weights.loading import load_initial
 from afsd_jax.weights.run_checkpoints import RunCheckpoints
 
@@ -76,8 +79,9 @@ def init_or_resume(
 
     Raises:
       UserError: the weights to start from cannot be read, or the saved state is of another network
-        or optimiser.
+        or optimiser, or it cannot continue to the last step.
     """
+    end = step_of_end(config, folder, total_steps)
     optimizer = make_optimizer(config.optimizer, total_steps)
     network = parameters.build_network(config, config.seed)
     last = max(checkpoint.steps(folder), default=None)
@@ -88,8 +92,40 @@ def init_or_resume(
     state = place(state, mesh, config.train.shard_state)
     if last is None:
         return state
+    state = state if end is None else state._replace(step=jnp.asarray(end, jnp.int32))
     state = reorder_classes(_resume(state, folder, last, config), class_order)
     return place(state, mesh, config.train.shard_state)
+
+
+def step_of_end(config: ml_collections.ConfigDict, folder: Path, last: int) -> int | None:
+    """Returns the step at which a run ended that cannot continue; None: it is new, or it can.
+
+    Raises:
+      UserError: the run cannot continue, but its last step would come later.
+    """
+    saved = max(checkpoint.steps(folder), default=None)
+    if saved is None or checkpoint.can_continue(folder, saved):
+        return None
+    run_log = RunLog(folder.parent, last, writes=False)
+    end = max((record["step"] for record in run_log.records), default=saved)
+    if end < last and not stops_early(run_log, config.train.early_stop):
+        raise UserError(
+            f"{folder}: the run ended at step {end} and kept only the weights to detect with "
+            f"(config.train.keep_optimizer), so it cannot continue to step {last}; "
+            f"{elsewhere(folder)}"
+        )
+    return end
+
+
+def trunk_to_leave_out(config: ml_collections.ConfigDict, state: TrainState) -> FrozenTrunk | None:
+    """Returns the frozen trunk that checkpoints leave out; None: they hold all weights.
+
+    Checkpoints that several processes write hold all weights.
+    """
+    if config.train.whole_checkpoints or jax.process_count() > 1:
+        return None
+    constant = {name: state.fixed[name] for name in frozen_trunk.constant_shapes(config)}
+    return FrozenTrunk(frozen_trunk.refer(config, constant), config) if constant else None
 
 
 def _resume(
@@ -111,7 +147,7 @@ def _resume(
         {name: saved.weights[name] for name in part} for part in (state.trainable, state.fixed)
     )
     if not checkpoint.can_continue(folder, step):
-        return TrainState(jnp.asarray(step, jnp.int32), trainable, fixed, state.opt_state, {})
+        return TrainState(state.step, trainable, fixed, state.opt_state, {})
     return TrainState(
         jnp.asarray(step, jnp.int32),
         trainable,
