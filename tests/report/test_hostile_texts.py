@@ -14,6 +14,7 @@ from afsd_jax.report.subtitles import readable_cues, srt, vtt
 from afsd_jax.report.table import csv_text
 from afsd_jax.report.tracks import Track
 from afsd_jax.types import Action, Detection
+from tests.run_folders import write_run
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -90,13 +91,6 @@ def test_a_page_shows_labels_and_names_as_texts(tmp_path, label):
 
 STEP = {"step": 1, "total": 0.5, "clips_per_s": 3.0}
 EVALUATED = {"step": 2, "validation": {"average_mAP": 0.5, "mAP@0.5": 0.4, "ap": {"a": [0.5]}}}
-
-
-def write_run(folder, lines: list[str], config: str = "{}"):
-    folder.mkdir()
-    (folder / "config.json").write_text(config)
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    return folder
 
 
 @pytest.mark.parametrize(

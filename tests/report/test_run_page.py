@@ -6,7 +6,7 @@ import pytest
 
 from afsd_jax.report import run_page
 from tests.report.opened import opened
-from tests.report.test_hostile_texts import write_run
+from tests.run_folders import write_run
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
