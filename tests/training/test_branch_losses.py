@@ -73,6 +73,28 @@ def test_one_batch_on_gpus_has_the_losses_and_gradients_of_both_branches_on_cpus
         np.testing.assert_allclose(gradients[name], value, atol=atol, err_msg=name)
 
 
+def test_a_frozen_trunks_features_pass_the_heads_in_one_batch(fast_compiling_here):
+    config = configuration()
+    template, weights = parameters.abstract_network(config), weights_of(config)
+    clip = training_clip(LENGTH, 32, [(2.0, 20.0)])
+    batch = {name: np.repeat(value, CLIPS, 0) for name, value in clip.items()}
+    ((cells, *rest),) = template.feature_shapes
+    shape = (CLIPS, cells, int(np.prod(rest)))
+    batch["features"] = np.random.default_rng(3).uniform(0, 1, shape).astype(np.float32)
+
+    @jax.jit
+    def both(weights: Any) -> tuple[Any, list[Any]]:
+        model = parameters.replace(template, weights)
+        parts = [compute_losses(model, batch, config, flag) for flag in (False, True)]
+        return joint_losses(model, batch, config), parts
+
+    found, (clips, consistency_clips) = both(weights)
+    assert consistency_clips["triplet"] > 0
+    for name, value in found.items():
+        expected = clips[name] + consistency_clips[name]
+        np.testing.assert_allclose(value, expected, rtol=1e-4, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("backend", "batch_norm", "weight", "joint"),
     [
