@@ -94,6 +94,29 @@ def test_frozen_batch_norm_has_nothing_to_learn_and_trained_has():
     assert (parameters.flatten(trained)[trunk + "mean"] != before[trunk + "mean"]).any()
 
 
+@pytest.mark.parametrize("trained_norm", [False, True])
+def test_a_norm_folded_into_its_kernel_on_gpus_has_the_same_gradients(monkeypatch, trained_norm):
+    rng = np.random.default_rng(0)
+    learning = i3d.Learning(kernel=True, norm=trained_norm)
+    unit = i3d.Unit3D(4, 6, (3, 3, 3), (1, 2, 2), learning, "float32", rng)
+    for part in ("scale", "bias", "mean", "var"):
+        getattr(unit.norm, part)[...] = jnp.asarray(rng.uniform(0.5, 1.5, 6), jnp.float32)
+    x = jnp.asarray(rng.standard_normal((2, 4, 8, 8, 4), np.float32))
+    graph, weights = nnx.split(unit)
+
+    def gradients():
+        def total(weights, x):
+            return jnp.square(nnx.merge(graph, weights)(x)).sum()
+
+        return jax.tree.leaves(jax.jit(jax.value_and_grad(total, (0, 1)))(weights, x))
+
+    expected = gradients()
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # chooses the forms, not the device
+    assert len(expected) == 7  # the value, five weights and statistics, the input
+    for found, value in zip(gradients(), expected, strict=True):
+        np.testing.assert_allclose(found, value, atol=1e-4 * float(abs(value).max()))
+
+
 def test_the_trunk_ends_where_the_last_level_reads_it():
     inputs = ("Mixed_3c", "Mixed_4c")
     config = small_config(pyramid_inputs=inputs, levels=2, loc_multipliers=(1.0, 1.0))

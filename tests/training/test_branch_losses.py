@@ -1,4 +1,4 @@
-"""The forms of the network that GPUs compute equal those of CPUs, gradients included."""
+"""The forms of the network that GPUs compute have the losses of those of CPUs."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def fast_compiling_here():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
-def test_one_batch_on_gpus_has_the_losses_and_gradients_of_both_branches_on_cpus(
+def test_one_batch_on_gpus_has_the_losses_of_both_branches_on_cpus(
     monkeypatch, fast_compiling_here
 ):
     config = configuration()
@@ -50,27 +50,21 @@ def test_one_batch_on_gpus_has_the_losses_and_gradients_of_both_branches_on_cpus
     batch = {name: np.repeat(value, CLIPS, 0) for name, value in one.items()}
     batch["frames"][1] //= 2
 
-    def on_cpus(weights: Any) -> tuple[jax.Array, Any]:
+    def on_cpus(weights: Any) -> Any:
         model = parameters.replace(template, weights)
         parts = [compute_losses(model, batch, config, flag) for flag in (False, True)]
-        terms = {name: parts[0][name] + parts[1][name] for name in parts[0]}
-        return terms["total"], terms
+        return {name: parts[0][name] + parts[1][name] for name in parts[0]}
 
-    def on_gpus(weights: Any) -> tuple[jax.Array, Any]:
-        terms = joint_losses(parameters.replace(template, weights), batch, config)
-        return terms["total"], terms
+    def on_gpus(weights: Any) -> Any:
+        return joint_losses(parameters.replace(template, weights), batch, config)
 
-    (_, expected), expected_gradients = jax.jit(jax.value_and_grad(on_cpus, has_aux=True))(weights)
+    expected = jax.jit(on_cpus)(weights)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")  # chooses the forms, not the device
-    (_, found), gradients = jax.jit(jax.value_and_grad(on_gpus, has_aux=True))(weights)
-
+    found = jax.jit(on_gpus)(weights)
     assert expected["triplet"] > 0
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-4, err_msg=name)
-    for name, value in expected_gradients.items():
-        atol = 1e-3 * float(abs(value).max())
-        np.testing.assert_allclose(gradients[name], value, atol=atol, err_msg=name)
 
 
 def test_a_frozen_trunks_features_pass_the_heads_in_one_batch(fast_compiling_here):
