@@ -17,6 +17,8 @@ from afsd_jax.models.convolution import same_padding
 from afsd_jax.models.streaming import FoldedWeights, fold_norms
 
 Trunk = Callable[[np.ndarray], list[np.ndarray]]
+# Orders of axes that turn [B,T,H,W,C] into [B,C,T,H,W] and back.
+_CHANNELS_FIRST, _CHANNELS_LAST = (0, 4, 1, 2, 3), (0, 2, 3, 4, 1)
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -54,7 +56,7 @@ def build(
 
 
 class _State(NamedTuple):
-    """The state before the next piece: the cells that each layer keeps, and the pieces before it."""
+    """The state before a piece: the cells that each layer keeps, and the pieces before it."""
 
     kept: list[np.ndarray]
     num_pieces: int
@@ -109,7 +111,7 @@ class OpenVinoSteps:
             inputs += [layer.zeros(layer.padding[1] if is_last else 0) for layer in self._layers]
         with self._lock:  # OpenVINO overwrites its results in the next call
             if is_fixed and self._fixed_shape is None:
-                counts = [x.shape[2] for x in state.kept]
+                counts = [x.shape[1] for x in state.kept]
                 shape = (1, self.piece, *self._frame_shape)
                 graph = _PieceGraph(self._weights, shape, self._endpoints, counts)
                 self._fixed_shape = self._request(graph)
@@ -168,7 +170,7 @@ class _Graph:
         self._ops, self._weights = _openvino().opset13, weights
         self.clips = self._parameter(shape)
         self.outputs: dict[str, Any] = {}
-        x = self._transposed(self.clips, (0, 4, 1, 2, 3))
+        x = self._transposed(self.clips, _CHANNELS_FIRST)
         for name in i3d.endpoints_until(*endpoints):
             if name in i3d.POOLS:
                 x = self._pool(x, *i3d.POOLS[name])
@@ -176,7 +178,7 @@ class _Graph:
                 x = self._unit(x, name, i3d.UNITS[name][2])
             else:
                 x = self._mixed(x, name)
-            self.outputs[name] = self._transposed(x, (0, 2, 3, 4, 1))
+            self.outputs[name] = self._transposed(x, _CHANNELS_LAST)
 
     def _parameter(self, shape: Sequence[int]) -> Any:
         return self._ops.parameter(_openvino().PartialShape(list(shape)), np.float32)
@@ -230,7 +232,7 @@ class _Layer(NamedTuple):
       fixed, as they are inside a video only.
     kept: the cells that its next output needs.
     padding: number of cells of padding before and after the video.
-    shape: (channels, height, width) of a cell.
+    shape: (height, width, channels) of a cell.
     """
 
     before: Any
@@ -241,7 +243,7 @@ class _Layer(NamedTuple):
 
     def zeros(self, count: int) -> np.ndarray:
         """Returns so many cells of zeros."""
-        return np.zeros((1, self.shape[0], count, *self.shape[1:]), np.float32)
+        return np.zeros((1, count, *self.shape), np.float32)
 
 
 class _PieceGraph(_Graph):
@@ -279,20 +281,26 @@ class _PieceGraph(_Graph):
         before, after = ([0, *side] for side in zip(*pairs, strict=True))
         if taps == 1:
             return operation(x, before, after)
-        ops = self._ops
+        ops, is_first = self._ops, not self.layers
         kept_before = self._counts[len(self.layers)] if self._counts else -1
-        earlier = self._parameter((1, channels, kept_before, *space))
-        later = None if self._counts else self._parameter((1, channels, -1, *space))
-        joined = ops.concat([cells for cells in (earlier, x, later) if cells is not None], 2)
+        earlier = self._parameter((1, kept_before, *space, channels))
+        later = None if self._counts else self._parameter((1, -1, *space, channels))
+        around = [earlier] if later is None else [earlier, later]
+        if is_first:  # frames have channels last: they and the kept ones are transposed as one
+            cells = ops.concat([earlier, self.clips, *around[1:]], 1)
+            joined = self._transposed(cells, _CHANNELS_FIRST)
+        else:
+            around = [self._transposed(side, _CHANNELS_FIRST) for side in around]
+            cells = joined = ops.concat([around[0], x, *around[1:]], 2)
         result = operation(joined, before, after)
-        axis = ops.constant(np.array([2]))
-        # A constant where shapes are fixed, as OpenVINO finds by itself.
-        count = ops.gather(ops.shape_of(result), axis, ops.constant(0))
+        # Constants where shapes are fixed, as OpenVINO finds by itself.
+        count = ops.gather(ops.shape_of(result), ops.constant(np.array([2])), ops.constant(0))
         consumed = ops.multiply(count, ops.constant(np.array([stride])))
-        one, end = (ops.constant(np.array([value])) for value in (1, 2**31))
-        kept = ops.slice(joined, consumed, end, one, axis)
+        axis, one, end = (ops.constant(np.array([n])) for n in (1 if is_first else 2, 1, 2**31))
+        kept = ops.slice(cells, consumed, end, one, axis)
+        kept = kept if is_first else self._transposed(kept, _CHANNELS_LAST)
         padding = same_padding(taps * stride, taps, stride)
-        self.layers.append(_Layer(earlier, later, kept, padding, (channels, *space)))
+        self.layers.append(_Layer(earlier, later, kept, padding, (*space, channels)))
         return result
 
     def _in_step(self, x: Any) -> Any:

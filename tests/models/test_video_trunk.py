@@ -92,6 +92,19 @@ def test_pieces_give_what_the_whole_video_gives(backend, num_frames, sizes):
     assert_whole(slices(trunk, parts), EVERY, num_frames, total)
 
 
+def test_a_long_video_equals_the_whole_video_beyond_the_pieces_of_any_shape():
+    """Later pieces are computed in a graph of fixed shapes, the last one is not."""
+    endpoints = ("Mixed_3b", "Mixed_4b", "Mixed_5c")
+    long = OpenVinoSteps(weights(), SHAPE, endpoints)
+    num_frames = (long._NUM_BEFORE_FIXED + 3) * long.piece + 24
+    found = slices(VideoTrunk(long, endpoints), [video(num_frames)])
+    assert long._fixed_shape is not None
+    assert_whole(found, endpoints, num_frames, num_frames)
+    again = slices(VideoTrunk(long, endpoints), [video(num_frames)])
+    for one, other in zip(found, again, strict=True):  # to the last bit, whatever came before
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("backend", ["openvino", "xla 8"])
 @pytest.mark.parametrize(
     "endpoints", [("Mixed_3b",), ("Mixed_4b",), ("Mixed_4f", "Mixed_5c"), ("Mixed_3c", "Mixed_4c")]
