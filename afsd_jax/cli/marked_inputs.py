@@ -122,10 +122,15 @@ def with_files(videos: Sequence[MarkedVideo], paths: Sequence[Path]) -> list[Mar
         near = nearest(missing[0], files)
         raise UserError(f"--videos: there is no video file of {first_names(missing, 3)}{near}")
     named = [video._replace(name=names[video.name]) for video in videos]
-    return [_with_file(video, files[video.name]) for video in named]
+    return [with_file(video, files[video.name]) for video in named]
 
 
-def _with_file(video: MarkedVideo, path: Path) -> MarkedVideo:
+def with_file(video: MarkedVideo, path: Path) -> MarkedVideo:
+    """Returns a video with its file, and the length and frame rate of that.
+
+    Raises:
+      UserError: the file cannot be read.
+    """
     reader = VideoReader(path, fps=0)
     return video._replace(path=path, fps=reader.fps, duration_s=reader.duration_s)
 

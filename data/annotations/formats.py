@@ -32,6 +32,7 @@ class Format(NamedTuple):
       read: reads a file, given its path and content.
       write: returns the text of a file, given its videos and path.
       one_video: whether a file holds one video.
+      needs_file: whether the frame rate of the video file must be known to write.
     """
 
     suffix: str
@@ -39,6 +40,7 @@ class Format(NamedTuple):
     read: Reader
     write: Writer
     one_video: bool = False
+    needs_file: bool = False
 
 
 def _read_table(path: Path, lines: Any) -> Annotations | Export:
@@ -51,10 +53,14 @@ def _always(_: Any) -> bool:
 
 FORMATS = {
     "csv": Format(".csv", _always, _read_table, own_table_text),
-    "boris": Format(".boris", _always, read_project, project_text),
+    "boris": Format(".boris", _always, read_project, project_text, needs_file=True),
     "elan": Format(".eaf", _always, lambda path, _: read_elan(path), elan_text, one_video=True),
     "label-studio": Format(
-        ".json", lambda content: isinstance(content, list), read_label_studio, label_studio_text
+        ".json",
+        lambda content: isinstance(content, list),
+        read_label_studio,
+        label_studio_text,
+        needs_file=True,
     ),
     "via": Format(
         ".json",
@@ -120,7 +126,7 @@ def name_in_folder(name: str, stem: str) -> str:
 
 
 def output_files(
-    name: str, videos: Sequence[MarkedVideo], output: Path
+    name: str, videos: Sequence[MarkedVideo], output: Path, stem: str = "annotations"
 ) -> dict[Path, Sequence[MarkedVideo]]:
     """Returns the files of a format that are written, each with its videos.
 
@@ -129,6 +135,7 @@ def output_files(
       videos: the videos.
       output: the file to write, or a folder, which receives one file (see `name_in_folder`) or, if
         the format holds one video, a file for each.
+      stem: name of that one file, without its ending.
 
     Raises:
       UserError: the file has another suffix, or holds one video and there are several.
@@ -140,21 +147,21 @@ def output_files(
     if one_video and len(videos) != 1:
         raise UserError(f"{output}: holds one video, not {len(videos)}; give a folder")
     if output.is_dir() or not output.suffix:
-        return {output / name_in_folder(name, "annotations"): videos}
+        return {output / name_in_folder(name, stem): videos}
     if not named:
         raise UserError(f"{output}: the name must end in {suffix}, or be that of a folder")
     return {output: videos}
 
 
 def write_annotations(
-    name: str, videos: Sequence[MarkedVideo], output: Path
+    name: str, videos: Sequence[MarkedVideo], output: Path, stem: str = "annotations"
 ) -> dict[Path, Sequence[MarkedVideo]]:
     """Writes annotations or detections as files for another tool, each completely or not at all.
 
     Args:
       name: one of `FORMATS`.
       videos: the videos.
-      output: see `output_files`.
+      output, stem: see `output_files`.
 
     Returns:
       The files, with their videos.
@@ -164,7 +171,7 @@ def write_annotations(
         video that is not known, or a file cannot be written.
     """
     check_marks(videos)
-    files = output_files(name, videos, output)
+    files = output_files(name, videos, output, stem)
     texts = {path: FORMATS[name].write(members, path) for path, members in files.items()}
     for path, text in texts.items():
         write_text(path, text)

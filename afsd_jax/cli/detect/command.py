@@ -17,7 +17,7 @@ from afsd_jax.cli.arguments import (
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file, check_output_folder
-from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.formats import FORMATS, TOOLS
 
 SUMMARY = "Find the actions in videos."
 DETAILS = f"""Besides video files, this command takes frames prepared as arrays (.npy, uint8
@@ -29,7 +29,8 @@ prepared data.
 With --format, --output is a folder. It receives the files of each video as soon as the video is
 done, and at the end detections.json with all videos. If a run was stopped, run the same command
 again to continue it. JSON files always hold all detections; --min-score, --top-k and --labels
-select the detections in all other formats.
+select the detections in all other formats. Files for tools in which people label are written at the
+end, such as detections.boris; afsd annotations writes them from detections.json, too.
 
 A single - is a video on standard input, as MPEG-TS or Matroska. It is processed as it arrives; each
 action is printed on standard output as one line of JSON once it is final. --output is needed only
@@ -60,8 +61,10 @@ def add_flags(parser: ArgumentParser) -> None:
     )
     output += "with --format: folder to write to; without it a table is printed"
     add("--output", type=Path, help=output)
-    formats = f"write files for each video: some of {','.join(FORMATS)}"
-    add("--format", dest="formats", type=some_of(FORMATS), metavar="LIST", help=formats)
+    formats = f"write files for each video: some of {','.join(FORMATS)}; and for tools in which "
+    formats += f"people label: {','.join(TOOLS)}"
+    known = some_of((*FORMATS, *TOOLS))
+    add("--format", dest="formats", type=known, metavar="LIST", help=formats)
     least = (
         "least score to show, or auto: for each class the threshold of the best F1, as measured by "
         "afsd evaluate --calibrate (default: auto if it was measured, else 0.3); JSON files hold "

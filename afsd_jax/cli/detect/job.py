@@ -20,6 +20,7 @@ from afsd_jax.cli.detect.video_list import (
     every_nth,
 )
 from afsd_jax.cli.printing import counted, print_damaged, print_failed, print_text
+from afsd_jax.data.annotations.formats import FORMATS as ANNOTATION_FORMATS
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.detection.detector import Detector, load_detector
 from afsd_jax.detection.pipeline import VideoResult
@@ -111,10 +112,22 @@ def open_job(options: DetectOptions, pipe: ByteSource | None = None) -> Job:
     if options.data_dir:
         check_outputs(options, names)
     folder = results_folder(options, selection)
+    if folder:
+        check_tools(folder.tools, videos, names)
     with_thumbnails = folder.shows_frames if folder else options.outputs.show_frames
     find = detector.detect_sources
     failed = list(options.unreadable)
     return Job(detector, find, scores, videos, names, selection, folder, with_thumbnails, failed)
+
+
+def check_tools(tools: Sequence[str], videos: VideoList, names: Sequence[str]) -> None:
+    """Raises UserError if a tool needs the frame rates of video files, and a video has no file."""
+    needing = next((tool for tool in tools if ANNOTATION_FORMATS[tool].needs_file), None)
+    without = next((name for name in names if videos.path(name) is None), None)
+    if needing and without is not None:
+        raise UserError(
+            f"--format {needing}: needs video files, whose frame rates it stores; {without} is none"
+        )
 
 
 def with_own_thresholds(selection: Selection, detector: Detector) -> Selection:
@@ -212,6 +225,9 @@ def write_folder(folder: ResultsFolder, job: Job, options: DetectOptions) -> int
     print_text(f"{folder.combined}: {counted(count, 'detection')} in {counted(len(done), 'video')}")
     if folder.index:
         print_text(f"{folder.index}: a list of the videos' pages; open it in a browser")
+    for tool, files in folder.write_for_tools(sorted(done, key=names.index), videos.path).items():
+        more = "" if len(files) == 1 else f" and {len(files) - 1} more"
+        print_text(f"{files[0]}{more}: for {tool}, see docs/annotations.md")
     print_damaged(damaged)
     return print_failed(job.failed)
 

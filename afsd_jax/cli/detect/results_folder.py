@@ -8,11 +8,13 @@ is done. It is written last: if it exists, the other files do, too. Checksums of
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from afsd_jax.cli.marked_inputs import with_file
+from afsd_jax.data.annotations import output_files, write_annotations
 from afsd_jax.errors import UserError
 from afsd_jax.io import fingerprint, locks
 from afsd_jax.io.activitynet_json import join_predictions, predictions, predictions_of
@@ -23,9 +25,9 @@ from afsd_jax.io.video_names import file_name
 from afsd_jax.report.index_page import index_entry, write_index
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.tracks import Track
-from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.formats import FORMATS, TOOLS
 from afsd_jax.results.writers import Selection, write_shown
-from afsd_jax.types import Action
+from afsd_jax.types import Action, MarkedVideo
 
 _OF_ALL = re.compile(r"(detections|index)(-\d+-of-\d+)?")
 
@@ -37,6 +39,7 @@ class ResultsFolder:
       folder: path of the folder.
       combined: path of the file with the detections of all videos.
       shows_frames: whether the files of a video show some of its frames.
+      tools: tools for annotation that files are written for.
     """
 
     def __init__(self, folder: Path, formats: Sequence[str], selection: Selection, part: str = ""):
@@ -44,7 +47,7 @@ class ResultsFolder:
 
         Args:
           folder: path of the folder, which is made if it is missing.
-          formats: some of `formats.FORMATS`; JSON is always written.
+          formats: some of `formats.FORMATS` and `TOOLS`; JSON is always written.
           selection: which detections people are shown.
           part: shard of all videos, as it stands in the names of files of several videos.
         """
@@ -52,7 +55,9 @@ class ResultsFolder:
         self.combined = folder / f"detections{part}.json"
         self._lock = f"{locks.NAME}{part}"
         self.index = folder / f"index{part}.html" if "html" in formats else None
-        self._formats = [name for name in formats if name != "json"]
+        self._formats = [name for name in formats if name in FORMATS and name != "json"]
+        self.tools = [name for name in formats if name in TOOLS]
+        self._stem = f"detections{part}"
         self.shows_frames = "html" in formats
 
     def files(self, names: Sequence[str]) -> Iterator[Path]:
@@ -60,6 +65,9 @@ class ResultsFolder:
         yield self.combined
         if self.index:
             yield self.index
+        for tool in self.tools:
+            videos = [MarkedVideo(name, []) for name in names]
+            yield from output_files(tool, videos, self.folder, self._stem)
         for name in names:
             yield self._json(name)
             yield from self._for_people(name)
@@ -123,6 +131,34 @@ class ResultsFolder:
             with naming_failure(self.index):
                 self._write_index(self.index, names)
         return join_predictions(self.combined, {name: self._json(name) for name in names})
+
+    def write_for_tools(
+        self, names: Sequence[str], path_of: Callable[[str], Path | None]
+    ) -> dict[str, list[Path]]:
+        """Writes the detections that people are shown as files for tools for annotation.
+
+        Args:
+          names: the videos.
+          path_of: returns the file of a video; None: there is none.
+
+        Returns:
+          The files of each tool.
+
+        Raises:
+          UserError: a file cannot be written or read.
+        """
+        videos = []
+        for name in names if self.tools else ():
+            track, _ = self._read(name)
+            shown = self._selection.reaching(self._selection.best(track.detections))
+            marks = sorted(shown, key=lambda detection: detection.start_s)
+            video = MarkedVideo(name, marks, detected=True, duration_s=track.duration_s)
+            path = path_of(name)
+            videos.append(video if path is None else with_file(video, path))
+        return {
+            tool: list(write_annotations(tool, videos, self.folder, self._stem))
+            for tool in self.tools
+        }
 
     def _write_index(self, path: Path, names: Sequence[str]) -> None:
         selection, entries = self._selection, []

@@ -18,12 +18,13 @@ from PIL import Image
 from afsd_jax import cli
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import default_config, resolve
+from afsd_jax.data.annotations import read_annotations
 from afsd_jax.detection.detector import Detector
 from afsd_jax.io.activitynet_json import read_predictions
 from afsd_jax.io.locks import locked
 from afsd_jax.report import Track, VideoReport
 from afsd_jax.report.colors import class_colors
-from afsd_jax.results.formats import FORMATS
+from afsd_jax.results.formats import FORMATS, TOOLS
 from afsd_jax.results.writers import Selection
 from afsd_jax.types import Action, Detection
 from afsd_jax.weights.checkpoint import Checkpoint
@@ -583,3 +584,51 @@ def test_a_choice_keeps_the_best_of_its_labels():
     track = Track("v", 1.0, found, [Action("a", 0.0, 1.0), Action("b", 0.0, 1.0)])
     shown = Selection(labels=["b"]).shown(VideoReport(track)).track
     assert {segment.label for segment in (*shown.detections, *shown.actions)} == {"b"}
+
+
+def test_files_for_tools_are_written_at_the_end_and_again_in_a_continued_run(folder, run, tmp_path):
+    flags = f"--output={tmp_path}", "--min-score=0.06", "--top-k=5"
+    assert run(folder / "in", *flags, "--format=json")[0] == 0
+    before = state(tmp_path)
+    code, printed, errors = run(folder / "in", *flags, f"--format={','.join(TOOLS)}")
+    assert (code, errors) == (0, "")
+    assert "they are not computed again" in printed
+    written = {
+        "boris": "detections.boris",
+        "label-studio": "detections-label-studio.json",
+        "via": "detections-via.json",
+        "fiftyone": "detections-fiftyone.json",
+    }
+    for tool, name in written.items():
+        assert f"{tmp_path / name}: for {tool}, see docs/annotations.md\n" in printed
+    assert f"{tmp_path / 'a.eaf'} and 2 more: for elan" in printed
+    files = {*written.values(), "a.eaf", "b.eaf", "c.eaf"}
+    assert files <= {path.name for path in tmp_path.iterdir()} - before.keys()
+    found = read_predictions(tmp_path / "detections.json")
+    chosen = Selection(0.06, 5)
+    expected = {
+        name: sorted((d.label, d.start_s, d.end_s) for d in chosen.reaching(chosen.best(items)))
+        for name, items in found.items()
+    }
+    assert any(expected.values())
+    for name in ("detections.boris", "a.eaf"):
+        videos = read_annotations(tmp_path / name)
+        for video, read in videos.items():
+            rows = sorted((a.label, a.start_s, a.end_s) for a in read.actions)
+            assert [row[0] for row in rows] == [row[0] for row in expected[video]]
+            for row, other in zip(rows, expected[video], strict=True):
+                assert row[1:] == pytest.approx(other[1:], abs=1e-3)
+    tasks = json.loads((tmp_path / "detections-label-studio.json").read_text())
+    assert [len(t["predictions"][0]["result"]) for t in tasks] == list(map(len, expected.values()))
+    assert {task["data"]["fps"] for task in tasks} == {RATE}
+
+
+def test_tools_that_need_frame_rates_refuse_arrays_before_any_work(folder, run, tmp_path):
+    np.save(tmp_path / "d.npy", frames_of("a"))
+    code, _, errors = run(tmp_path / "d.npy", "--fps=10", "--format=json,boris",
+                          f"--output={tmp_path / 'out'}")  # fmt: skip
+    assert code == REFUSED
+    assert errors == (
+        "error: --format boris: needs video files, whose frame rates it stores; d is none\n"
+    )
+    assert not (tmp_path / "out").exists()
