@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from afsd_jax.cli import (
     ablate,
+    agreement,
     annotations,
     convert,
     demo,
@@ -40,6 +41,7 @@ COMMANDS: dict[str, ModuleType] = {
     "evaluate": evaluate,
     "annotations": annotations,
     "summarize": summarize,
+    "agreement": agreement,
     "convert": convert,
     "demo": demo,
 }

@@ -58,7 +58,10 @@ class Tables(NamedTuple):
 
 
 def tabulate(
-    ground_truth: Mapping[str, AnnotatedVideo], predictions: Predictions, ambiguous: str = ""
+    ground_truth: Mapping[str, AnnotatedVideo],
+    predictions: Predictions,
+    ambiguous: str = "",
+    labels: Sequence[str] = (),
 ) -> Tables:
     """Returns ground truth and detections as arrays.
 
@@ -66,6 +69,7 @@ def tabulate(
       ground_truth: annotated videos.
       predictions: detections by video, or as columns.
       ambiguous: label of actions that are neither to be found nor false; "" for none.
+      labels: the first classes; those of the ground truth that are not among them follow.
 
     Raises:
       UserError: the ground truth has no action.
@@ -76,7 +80,8 @@ def tabulate(
         for action in annotated.actions
     ]
     counted = [(video, action) for video, action in listed if action.label != ambiguous]
-    classes = {label: i for i, label in enumerate(dict.fromkeys(a.label for _, a in counted))}
+    known = dict.fromkeys((*labels, *(action.label for _, action in counted)))
+    classes = {label: number for number, label in enumerate(known)}
     if not classes:
         raise UserError("the ground truth has no action to find: check the file and the subset")
     doubtful = [(video, action) for video, action in listed if action.label == ambiguous]

@@ -31,6 +31,7 @@ OTHER_NAMES = {
     "look": "-m afsd_jax.cli look",
     "annotations": "-m afsd_jax.cli annotations",
     "summarize": "-m afsd_jax.cli summarize",
+    "agreement": "-m afsd_jax.cli agreement",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -44,6 +45,7 @@ NEEDED = {
     "evaluate": "--predictions=none.json --ground-truth=none.json",
     "annotations": "none.csv --format=via",
     "summarize": "none.csv",
+    "agreement": "none.csv others.csv",
     "convert": "--input=none.pt",
     "demo": "",
 }
