@@ -120,7 +120,7 @@ def check_ended(folder: Path, workdir: Path, flags: tuple[str, ...], capfd) -> N
     ("flags", "message"),
     [
         (["--config.train.init_from="], "config.train.init_from is empty: a frozen trunk needs"),
-        (["--config.data.crops=0"], "config.data.crops=0: with config.data.feature_cache"),
+        (["--config.data.crops=0"], "config.data.crops=0: with --config.data.feature_cache"),
         (["--config.data.frame_size=64"], "config.data.frame_size=64; set that to 38, or prepare"),
         (["--config.data.fps=25"], "config.data.fps=25; set that to the data set's value"),
         (["--config.data.crops=6"], "config.data.crops=6: must be 0, for any place, or the number"),
