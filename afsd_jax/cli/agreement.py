@@ -12,7 +12,7 @@ from afsd_jax.io.spreadsheets import table_text
 from afsd_jax.types import AnnotatedVideo, MarkedVideo
 
 if TYPE_CHECKING:
-    from afsd_jax.diagnosis.agreement import Agreement
+    from afsd_jax.diagnosis.annotator_agreement import Agreement
 
 SUMMARY = "Compare two annotators of the same videos: kappa, F1, disagreements."
 DETAILS = """Both inputs are annotations in any format that afsd prepare reads. Only videos that are
@@ -35,7 +35,7 @@ def run(args: Namespace) -> None:
     check_output_file(args.output)
     check_apart([args.output], [args.first, args.second])
     from afsd_jax.cli.marked_inputs import read_sets
-    from afsd_jax.diagnosis.agreement import measure_agreement
+    from afsd_jax.diagnosis.annotator_agreement import measure_agreement
     from afsd_jax.io.names import first_names
     from afsd_jax.results.writers import Selection
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from afsd_jax.cli.arguments import names, share, whole_number
 from afsd_jax.cli.printing import counted, print_next, print_text
-from afsd_jax.data.annotations.formats import FORMATS
+from afsd_jax.data.annotations.annotation_formats import FORMATS
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder
 
@@ -52,7 +52,7 @@ def run(args: Namespace) -> None:
     is_file = bool(args.output.suffix) and not args.output.is_dir()
     (check_output_file if is_file else check_output_folder)(args.output)
     from afsd_jax.cli.marked_inputs import read_all_marked, with_files
-    from afsd_jax.data.annotations.formats import output_files, write_annotations
+    from afsd_jax.data.annotations.annotation_formats import output_files, write_annotations
     from afsd_jax.results.writers import Selection
 
     videos = read_all_marked(args.inputs, Selection(args.min_score, args.top_k, args.labels))

@@ -4,6 +4,12 @@ import logging
 import os
 from pathlib import Path, PurePosixPath
 
+from afsd_jax.data.annotations.annotation_formats import (
+    FORMATS,
+    output_files,
+    read_file,
+    write_annotations,
+)
 from afsd_jax.data.annotations.boris import Export, read_boris
 from afsd_jax.data.annotations.checks import check_names, check_order, class_names, read_class_list
 from afsd_jax.data.annotations.collector import (
@@ -11,7 +17,6 @@ from afsd_jax.data.annotations.collector import (
     shown_name,
     without_empty_actions,
 )
-from afsd_jax.data.annotations.formats import FORMATS, output_files, read_file, write_annotations
 from afsd_jax.data.annotations.split_assignment import assign_splits, stable_split
 from afsd_jax.data.annotations.table_rows import cell_number, read_rows
 from afsd_jax.data.annotations.video_matching import (

@@ -7,7 +7,7 @@ import pytest
 
 from afsd_jax import cli
 from afsd_jax.data import annotations
-from afsd_jax.data.annotations.formats import FORMATS
+from afsd_jax.data.annotations.annotation_formats import FORMATS
 from afsd_jax.io.activitynet_json import write_predictions
 from afsd_jax.types import Action, Detection
 from tests.video_files import numbered_frames, write_video

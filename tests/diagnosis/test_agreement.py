@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afsd_jax.diagnosis.agreement import Disagreement, measure_agreement
+from afsd_jax.diagnosis.annotator_agreement import Disagreement, measure_agreement
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action, AnnotatedVideo
 

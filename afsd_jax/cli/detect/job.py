@@ -20,7 +20,7 @@ from afsd_jax.cli.detect.video_list import (
     every_nth,
 )
 from afsd_jax.cli.printing import counted, print_damaged, print_failed, print_text
-from afsd_jax.data.annotations.formats import FORMATS as ANNOTATION_FORMATS
+from afsd_jax.data.annotations.annotation_formats import FORMATS as ANNOTATION_FORMATS
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.detection.detector import Detector, load_detector
 from afsd_jax.detection.pipeline import VideoResult

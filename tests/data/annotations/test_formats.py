@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.data import annotations
-from afsd_jax.data.annotations.formats import FORMATS
+from afsd_jax.data.annotations.annotation_formats import FORMATS
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
 from afsd_jax.types import Action, Detection, MarkedVideo
