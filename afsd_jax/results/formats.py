@@ -3,5 +3,5 @@
 from afsd_jax.data.annotations.annotation_formats import FORMATS as ANNOTATION_FORMATS
 
 FORMATS = ("json", "csv", "vtt", "srt", "html", "png")
-# Files of many videos for tools in which people label; `data.annotations.annotation_formats` writes them.
+# Files for tools in which people label, which `annotation_formats` writes.
 TOOLS = tuple(name for name in ANNOTATION_FORMATS if name not in ("csv", "activitynet"))
