@@ -295,7 +295,7 @@ def test_what_is_not_finite_ends_training_with_the_videos_named(data, run, tmp_p
         ({"train__evaluate_every": "3 days"}, "config.train.evaluate_every='3 days'"),
         ({"train__checkpoint_every": -1}, "config.train.checkpoint_every=-1"),
         ({"train__accumulate": 3}, "config.train.accumulate=3"),
-        ({"train__early_stop": 2}, "needs config.data.validation_split"),
+        ({"train__early_stop": 2}, "needs --config.data.validation_split"),
         ({"optimizer__ema": 1.0}, "config.optimizer.ema=1.0"),
         ({"data__validation_split": "nowhere"}, "no split 'nowhere'"),
     ],
