@@ -38,13 +38,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
-@pytest.fixture(autouse=True)
-def no_whole_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def no_whole_programs() -> Iterator[None]:
     """Stores no whole programs of this process, because tests replace parts of them.
 
     The key of a program covers the source files, not what a test puts in the place of a function.
     """
-    monkeypatch.setattr(compilation, "store_programs", lambda folder: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilation, "store_programs", lambda folder: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,13 @@ class Program:
         return program
 
     def _lowered(self, args: tuple[Any, ...]) -> Any:
-        return compiled(self._function, **self._options).lower(*args)
+        # As a function of its own, for which JAX finds no executable that this process has already
+        # read from JAX's cache: XLA would serialize that one without its code.
+        @functools.wraps(self._function)
+        def function(*args: Any) -> Any:
+            return self._function(*args)
+
+        return compiled(function, **self._options).lower(*args)
 
 
 def _alone() -> bool:

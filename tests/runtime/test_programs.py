@@ -156,6 +156,7 @@ def _first(x: jax.Array, unused: jax.Array) -> jax.Array:
 
 CODE = """
 import sys, jax, numpy as np
+from pathlib import Path
 jax.config.update("jax_compilation_cache_dir", sys.argv[1] + "/jax")
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 from pathlib import Path
@@ -203,3 +204,39 @@ def test_code_in_linked_folders_is_part_of_the_key(tmp_path, monkeypatch):
     before = programs._sources.__wrapped__()
     (linked / "code.py").write_text("x = 2\n")
     assert programs._sources.__wrapped__() != before
+
+
+READ_FROM_THE_CACHE = """
+import sys, jax, numpy as np
+from pathlib import Path
+from afsd_jax.runtime import programs
+from afsd_jax.runtime.programs import Program
+
+def function(x):
+    return jax.nn.softmax(x).sum(axis=0)
+
+x = np.ones((2, 12), np.float32)
+Program(function, None)(x)  # JAX stores it in its cache
+jax.clear_caches()
+Program(function, None)(x)  # and reads it there
+programs.store_in(Path(sys.argv[1]))
+Program(function, str)(x)
+print(np.asarray(Program(function, str)(x)).sum())
+"""
+
+
+def test_a_program_that_jax_read_from_its_cache_is_stored_with_its_code(tmp_path):
+    cache, store = tmp_path / "jax", tmp_path / "programs"
+    settings = {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    found = subprocess.run(
+        [sys.executable, "-c", READ_FROM_THE_CACHE, store],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert float(found.stdout) == pytest.approx(2)
+    assert any(cache.iterdir()) and any(store.iterdir())
