@@ -205,7 +205,6 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
     (tmp_path / "truncated.mp4").write_bytes(video.read_bytes()[:2000])
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty.mp4").write_bytes(b"")
-    (tmp_path / "video.mp4").write_bytes(video.read_bytes())
     (tmp_path / "no_checkpoint").mkdir()
     np.save(tmp_path / "float.npy", np.zeros((40, 38, 38, 3)))
     np.save(tmp_path / "small.npy", np.zeros((40, 8, 8, 3), np.uint8))
@@ -216,7 +215,6 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_is_overwritten(folder, tm
         ([tmp_path / "no_checkpoint"], {}, "this folder contains no video"),
         ([tmp_path / "text.mp4"], {}, "text.mp4"),
         ([tmp_path / "empty.mp4"], {}, "empty.mp4"),
-        ([video, tmp_path / "video.mp4"], {}, "same name"),
         ([video], {"checkpoint": tmp_path / "no_checkpoint"}, "no_checkpoint"),
         ([video], {"checkpoint": tmp_path / "nowhere"}, "nowhere"),
         ([tmp_path / "float.npy"], {"fps": 10}, "float64"),
