@@ -220,7 +220,7 @@ def bad_files(folder: Path) -> dict[str, str]:
         "folder.mp4": "is a folder",
         "picture.png": "not a video",
         "short.mp4": "too short",
-        "sound.wav": "no video",
+        "sound.wav": "is a sound file, not a video",
     }
 
 
