@@ -17,6 +17,7 @@ from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibrati
 
 NAME = "evaluation"  # of the files in a folder
 _CALIBRATED_TIOU = 0.5
+_FEWEST_ACTIONS = 10  # of which a threshold is chosen
 
 
 def outputs_of(
@@ -62,17 +63,25 @@ def calibrate_checkpoint(
         calibration = calibrate(tables, _CALIBRATED_TIOU, matched)
     if math.isnan(operating.overall.threshold):
         raise UserError(f"no detection is right at tIoU {operating.tiou:g}: nothing to calibrate")
-    thresholds = {
-        label: point.threshold
-        for label, point in operating.classes.items()
-        if not math.isnan(point.threshold)
-    }
+    if (count := operating.overall.curve.num_actions) < _FEWEST_ACTIONS:
+        raise UserError(
+            f"--calibrate: the split {split} has {count} actions, too few for a threshold; give a "
+            f"split with {_FEWEST_ACTIONS} or more (--split)"
+        )
+    # From few actions, the best threshold is that of the accident that they were found.
+    enough = {x: p for x, p in operating.classes.items() if p.curve.num_actions >= _FEWEST_ACTIONS}
+    thresholds = {x: p.threshold for x, p in enough.items() if not math.isnan(p.threshold)}
     scores = tuple(calibration.scores.tolist())
     precision = tuple(calibration.values.tolist())
     kept = ScoreCalibration(
         split, operating.tiou, operating.overall.threshold, thresholds, scores, precision
     )
-    print_text(f"{write_calibration(evaluated.folder, kept)}: for detect --min-score auto")
+    path = write_calibration(evaluated.folder, kept)
+    print_text(
+        f"{path}: for detect --min-score auto; classes with a threshold of their own: "
+        f"{len(thresholds)} of {len(operating.classes)}; all others (fewer than "
+        f"{_FEWEST_ACTIONS} actions in {split}, or none found): {kept.threshold:.2f}"
+    )
 
 
 def analyse(evaluated: Evaluated, benchmark: str) -> Diagnosis:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from afsd_jax.diagnosis.false_negatives import FalseNegatives, analyse_false_negatives
+from afsd_jax.diagnosis.false_negatives import analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import analyse_false_positives
 from afsd_jax.diagnosis.run_findings import HOW_TO_VALIDATE, Verdict, chance_map, judge
-from afsd_jax.diagnosis.validation_files import Validation, read_validation
+from afsd_jax.diagnosis.validation_files import read_validation
 from afsd_jax.diagnosis.weak_classes import (
     CONFUSION,
     FEW_EXAMPLES,
@@ -20,6 +20,7 @@ from afsd_jax.diagnosis.weak_classes import (
 )
 from afsd_jax.errors import printable
 from afsd_jax.evaluation import Tables, match
+from afsd_jax.evaluation.overlaps import tiou
 from afsd_jax.io.files import read_json, write_json
 from afsd_jax.io.json_fields import field, number, require_dict
 from afsd_jax.io.run_log import VALIDATION
@@ -76,7 +77,7 @@ def tell_story(workdir: Path) -> RunStory:
     return RunStory(
         verdict.sentences,
         tuple((f"{printable(x.label)} ({100 * x.ap:.0f} %)", x.text) for x in weak),
-        _examples(validation, misses, h),
+        _examples(tables),
         _advice(verdict, weak),
     )
 
@@ -137,21 +138,26 @@ def _named(classes: Sequence[WeakClass]) -> str:
     return ", ".join(f"'{printable(x.label)}'" for x in classes)
 
 
-def _examples(validation: Validation, misses: FalseNegatives, h: int) -> tuple[Example, ...]:
+def _examples(tables: Tables) -> tuple[Example, ...]:
     """Returns the videos with the largest, the middle and the smallest share of found actions."""
-    tables, size = validation.tables, len(validation.tables.videos)
-    count = np.bincount(tables.action_videos, minlength=size)
-    found = np.bincount(tables.action_videos[misses.found[h]], minlength=size)
-    known = [int(i) for i in np.flatnonzero(count)]
-    ranked = sorted(known, key=lambda i: (-found[i] / count[i], tables.videos[i]))
+    known = np.unique(tables.action_videos)
+    found = [_example(tables, int(video)) for video in known]
+    ranked = sorted(found, key=lambda x: (-x.found / len(x.truth), x.name))
     places = {round(x) for x in np.linspace(0, len(ranked) - 1, EXAMPLES)} if ranked else set()
-    return tuple(_example(tables, ranked[i], int(found[ranked[i]])) for i in sorted(places))
+    return tuple(ranked[place] for place in sorted(places))
 
 
-def _example(tables: Tables, video: int, found: int) -> Example:
-    """Returns a video with as many of its best detections as it has true actions."""
+def _example(tables: Tables, video: int) -> Example:
+    """Returns a video with as many of its best detections as it has true actions.
+
+    An action is found if one of these detections has its class and a tIoU of `TIOU` or more.
+    """
     actions = np.flatnonzero(tables.action_videos == video)
     best = np.flatnonzero(tables.detection_videos == video)[: len(actions)]
+    alike = tables.action_classes[actions, None] == tables.detection_classes[best]
+    (start, end), other = tables.actions[actions].T, tables.detections[best].T
+    overlap = tiou(start[:, None], end[:, None], *other)
+    found = int((alike & (overlap >= TIOU)).any(axis=1).sum())
     truth, detected = (
         tuple(
             (tables.classes[label], float(start), float(end), float(value))

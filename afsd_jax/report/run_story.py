@@ -11,7 +11,7 @@ class Example(NamedTuple):
     Attributes:
       name: name of the video.
       duration_s: length of the axis, seconds.
-      found: how many of the true actions are found.
+      found: how many of the true actions are among these detections.
       truth, detected: the bars; the score of a true action is 1.
     """
 

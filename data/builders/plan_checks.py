@@ -37,7 +37,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
       place: the annotations, for messages.
 
     Raises:
-      UserError: no action is left, or all begin after the end of their videos.
+      UserError: no action is left, or nine tenths begin after the end of their videos.
     """
     if not any(task.actions for task in plan.tasks):
         if left_out:
@@ -45,7 +45,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
         log.warning("%s: none of the %d videos has an action", place, len(plan.tasks))
         return
     timed = _timed((task, stated_s(task)) for task in plan.tasks)
-    if _none_left(timed) or _most_are(_late(timed), timed):  # what a header states may be wrong
+    if _hardly_any_left(timed) or _most_are(_late(timed), timed):  # a header may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
     _check_times(timed, place)
     _warn_of_classes(plan)
@@ -59,7 +59,7 @@ def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None
     """
     done = [(t, r.duration_s) for t, r in zip(plan.tasks, results, strict=True) if not r.error]
     timed = _timed(done)
-    if _none_left(timed):
+    if _hardly_any_left(timed):
         _check_times(timed, place)
 
 
@@ -83,9 +83,14 @@ def _timed(tasks: Iterable[tuple[Task, float]]) -> list[_Timed]:
     ]
 
 
-def _none_left(timed: Sequence[_Timed]) -> bool:
-    """Returns whether all actions begin after the end of their videos, whose lengths are known."""
-    return bool(timed) and all(0 < t.duration_s <= t.action.start_s for t in timed)
+def _left(timed: Sequence[_Timed]) -> list[_Timed]:
+    """Returns the actions that do not begin after the end of their videos, as far as is known."""
+    return [t for t in timed if not 0 < t.duration_s <= t.action.start_s]
+
+
+def _hardly_any_left(timed: Sequence[_Timed]) -> bool:
+    """Returns whether nine tenths of the actions begin after the end of their videos."""
+    return bool(timed) and 10 * len(_left(timed)) <= len(timed)
 
 
 def _late(timed: Sequence[_Timed]) -> list[_Timed]:
@@ -99,10 +104,12 @@ def _most_are(some: Sequence[_Timed], timed: Sequence[_Timed]) -> bool:
 
 def _check_times(timed: Sequence[_Timed], place: str) -> None:
     late, known = _late(timed), [t for t in timed if t.duration_s]
-    if _none_left(timed):
+    if _hardly_any_left(timed):
+        left = len(_left(timed))
+        some, rest = (left, "each other one") if left else ("none", "each")
         raise UserError(
-            f"{place}: no action is left of {len(timed)}: each begins after the end of its video, "
-            f"{_explained(timed)}"
+            f"{place}: of {len(timed)} actions, {some} would be left: {rest} begins after the end "
+            f"of its video, {_explained(late)}"
         )
     if _most_are(late, timed):
         log.warning(

@@ -269,29 +269,43 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path, capsys, monkeypatch
 
 
 def test_a_checkpoint_keeps_thresholds_and_what_its_scores_mean(tmp_path, capsys):
-    truth = {"a": AnnotatedVideo("", 60.0, (Action("x", 0, 4), Action("y", 10, 14)))}
+    """Of classes with ten actions or more; one with fewer has the threshold of all together."""
+    times = [(10 * i, 10 * i + 4) for i in range(10)]
+    actions = [*(Action("x", *pair) for pair in times), Action("y", 110, 114)]
+    truth = {"a": AnnotatedVideo("", 200.0, tuple(actions))}
     found = [
-        Detection("x", 0.8, 0, 4),
-        Detection("x", 0.3, 30, 34),
-        Detection("y", 0.4, 10, 14),
+        *(Detection("x", 0.8, *pair) for pair in times),
+        Detection("x", 0.3, 130, 134),
+        Detection("y", 0.4, 110, 114),
         Detection("z", 0.9, 0, 4),
     ]
     columns = DetectionColumns.of({"a": found})
     evaluated = Evaluated("run", truth, columns, (0.5,), [], folder=tmp_path)
     calibrate_checkpoint(evaluated, "validation")
-    assert str(tmp_path / "calibration.json") in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert str(tmp_path / "calibration.json") in printed
+    assert "classes with a threshold of their own: 1 of 2" in printed
     kept = read_calibration(tmp_path, ["x", "y", "z"])
     assert kept is not None
     assert (kept.split, kept.tiou, kept.threshold) == ("validation", 0.5, 0.4)
-    assert kept.thresholds == {"x": 0.8, "y": 0.4}
-    # The right ones, at 0.4 and 0.8, are one step of the map, in their middle.
-    np.testing.assert_allclose(kept.precision_at(np.array([0.3, 0.6, 0.8])), [0, 1, 1])
+    assert kept.thresholds == {"x": 0.8}
+    # The right ones, at 0.4 and ten times 0.8, are one step of the map, at their mean of 0.76.
+    np.testing.assert_allclose(kept.precision_at(np.array([0.3, 0.77, 0.8])), [0, 1, 1])
     calibrate_checkpoint(evaluated, "validation", analyse(evaluated, ""))
     assert read_calibration(tmp_path, ["x", "y", "z"]) == kept
     # The page's analysis at another tIoU does not change at which one the checkpoint is measured.
     strict = evaluated._replace(tious=(0.9,))
     calibrate_checkpoint(strict, "validation", analyse(strict, ""))
     assert read_calibration(tmp_path, ["x", "y", "z"]) == kept
+
+
+def test_too_few_actions_are_not_calibrated(tmp_path):
+    truth = {"a": AnnotatedVideo("", 60.0, (Action("x", 0, 4), Action("x", 10, 14)))}
+    columns = DetectionColumns.of({"a": [Detection("x", 0.8, 0, 4)]})
+    evaluated = Evaluated("run", truth, columns, (0.5,), [], folder=tmp_path)
+    with pytest.raises(UserError, match="the split test has 2 actions, too few for a threshold"):
+        calibrate_checkpoint(evaluated, "test")
+    assert not list(tmp_path.iterdir())
 
 
 def test_only_what_is_right_somewhere_can_be_calibrated(tmp_path):

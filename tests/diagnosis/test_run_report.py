@@ -192,6 +192,19 @@ def test_the_examples_go_from_the_best_to_the_worst_video(tmp_path):
     assert examples[0].duration_s == SECONDS
 
 
+def test_an_action_that_is_taken_for_another_class_is_not_found(tmp_path):
+    """Although its own class is detected there, too, with a lower score, which is not drawn."""
+    found = perfect()
+    others = {"jump": "run", "run": "jump"}
+    found["video 0"] = [
+        *(x._replace(score=0.2) for x in found["video 0"]),
+        *(x._replace(label=others.get(x.label, "jump"), score=0.9) for x in found["video 0"]),
+    ]
+    run = write_run(tmp_path / "run", [1.0] * 20, {200: 0.8}, found)
+    last = run_report.tell_story(run).examples[-1]
+    assert (last.name, last.found, len(last.truth), len(last.detected)) == ("video 0", 0, 6, 6)
+
+
 def test_a_run_of_an_earlier_version_or_with_a_broken_file_is_read_or_refused(tmp_path):
     run = write_run(tmp_path / "run", [1.0] * 20, {200: 0.6}, perfect({"run": None}))
     (run / run_report.TRAINING_CLASSES).unlink()

@@ -89,9 +89,18 @@ def test_renewing_a_set_of_an_earlier_version_rewrites_its_ground_truth(source):
 )
 def test_times_in_another_unit_are_refused_with_the_likely_one(source, scale, unit):
     rows = ROWS + f"pen_1,peck,{scale},{2 * scale},train\npen_2,peck,{scale},{3 * scale},test\n"
-    with pytest.raises(UserError, match=rf"no action is left of 2: each begins after .* be {unit}"):
+    with pytest.raises(
+        UserError, match=rf"of 2 actions, none would be left: each begins .* be {unit}"
+    ):
         prepare(source, rows)
     assert not (source.parent / "data").exists(), "a refusal leaves no folder"
+
+
+def test_the_few_that_happen_to_lie_in_their_videos_do_not_make_times_right(source):
+    late = "".join(f"pen_2,peck,{25 * i},{25 * i + 20},test\n" for i in range(1, 10))
+    with pytest.raises(UserError, match=r"of 10 actions, 1 would be left: each other .* be frames"):
+        prepare(source, ROWS + "pen_1,peck,0,1,train\n" + late)
+    assert not (source.parent / "data").exists()
 
 
 def test_most_actions_beyond_their_videos_get_a_hint(source, caplog):
