@@ -350,6 +350,7 @@ def test_a_folder_without_checksums_is_judged_by_its_digests(folder, run, tmp_pa
 def test_folders_of_version_0_1_0_are_continued():
     """Their digests stay the same, as fields of `LATER_FIELDS` do not count at their defaults."""
     config = resolve(default_config(), num_actions=2)
+    config.train.update(keep_last=4, keep_epochs=(13, 14, 15, 16))  # the defaults of 0.1.0
     weights = {"a": np.arange(3, dtype=np.float32)}
     detector = Detector([Checkpoint(0, config, ["jump", "run"], weights)], "xla")
     assert detector.fingerprint() == "0355b94be52a0001b381b30f04677aef", "not as computed by 0.1.0"
