@@ -498,7 +498,6 @@ def test_a_run_that_is_stopped_goes_on_where_it_was(folder, run, tmp_path):
         (["a.mp4", "--output=x.json", "--report=./x.json"], "x.json: would be written twice"),
         (["a.mp4", "--output=d.json", "--durations=d.json"], "d.json: is one of the inputs"),
         (["a.mp4", "--output=x.json", "--report=in/../a.mp4"], "a.mp4: is one of the inputs"),
-        (["detections.mp4", "--output=.", "--format=json"], "detections.json: would be written tw"),
         (["b.mp4", "--output=.", "--format=json"], "b.json: is a folder; give the path of a file"),
         (["a.mp4", "--output=x", "--format=json,xml"], "--format: must be some of json,csv"),
         (["a.mp4", "--output=x", "--format=,"], "--format: give names"),
@@ -518,7 +517,7 @@ def test_what_cannot_be_written_or_chosen_is_refused_before_any_work(
     folder, run, tmp_path, monkeypatch, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
-    for name in ("a", "b", "detections"):
+    for name in ("a", "b"):
         shutil.copy(folder / "in" / "a.mp4", f"{name}.mp4")
     Path("b.json").mkdir()
     Path("in").mkdir()
