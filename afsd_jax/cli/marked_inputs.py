@@ -120,7 +120,10 @@ def with_files(videos: Sequence[MarkedVideo], paths: Sequence[Path]) -> list[Mar
     missing = [video.name for video in videos if video.name not in names]
     if missing:
         near = nearest(missing[0], files)
-        raise UserError(f"--videos: there is no video file of {first_names(missing, 3)}{near}")
+        raise UserError(
+            f"--videos: there is no video file of {first_names(missing, 3)}{near}; several files "
+            "and folders may be given"
+        )
     named = [video._replace(name=names[video.name]) for video in videos]
     return [with_file(video, files[video.name]) for video in named]
 

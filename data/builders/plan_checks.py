@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 _SLACK_S = 1.0  # by which an action may end after its video before its times are doubted
 _FASTEST = 130  # frames a second of a usual video; times that are larger still look like others
 _MOST_NAMES = 8  # of classes in a line
+_SPLITS = {"train", "validation", "test"}
 
 
 class _Timed(NamedTuple):
@@ -49,6 +50,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
     _check_times(timed, place)
     _warn_of_classes(plan)
+    _warn_of_splits(plan)
 
 
 def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None:
@@ -156,7 +158,21 @@ def _warn_of_classes(plan: Plan) -> None:
         labels = {action.label for task in tasks for action in task.actions}
         absent = [name for name in plan.class_names if name not in labels]
         if tasks and absent:
-            log.warning("the split %s has no action of %s", split, _listed(absent))
+            log.warning(
+                "the split %s has no action of %s; a column subset in the annotations chooses the "
+                "split of each video",
+                *(split, _listed(absent)),
+            )
+
+
+def _warn_of_splits(plan: Plan) -> None:
+    counts = collections.Counter(task.split for task in plan.tasks)
+    for split in sorted(counts.keys() - _SPLITS):
+        log.warning(
+            "%d of %d videos are in the split %r, which is neither of train, validation and test: "
+            "is it a misspelt subset?",
+            *(counts[split], len(plan.tasks), split),
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -136,5 +136,12 @@ def test_classes_that_hardly_differ_or_are_absent_get_a_warning(source, caplog):
     first, second, third = [record.message for record in caplog.records]
     names = ", ".join(map(repr, sorted(alike)))
     assert first.startswith(f"{names} are 3 classes, which differ in case, blanks or composed")
-    assert second == "the split train has no action of 'sit'"
-    assert third == f"the split test has no action of {names}"
+    assert second.startswith("the split train has no action of 'sit'; a column subset")
+    assert third.startswith(f"the split test has no action of {names}; a column subset")
+
+
+def test_a_split_of_an_unusual_name_gets_a_warning(source, caplog):
+    prepare(source, ROWS + "pen_1,peck,1,2,train\npen_2,peck,1,2,tset\n")
+    assert any(
+        "1 of 2 videos are in the split 'tset'" in record.message for record in caplog.records
+    )
