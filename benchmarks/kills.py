@@ -150,7 +150,9 @@ def is_running(pid: int) -> bool:
 
 def names(folder: Path) -> set[str]:
     """Returns the names of all files, without hidden ones: locks and files being written."""
-    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    # `os.walk` passes over folders that the command removes meanwhile; `rglob` raises.
+    walked = ((Path(root), names) for root, _, names in os.walk(folder))
+    found = ((root / name).relative_to(folder) for root, names in walked for name in names)
     return {path.as_posix() for path in found if not any(x.startswith(".") for x in path.parts)}
 
 
