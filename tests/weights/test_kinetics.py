@@ -144,7 +144,7 @@ def test_the_word_goes_from_the_command_line_of_training_to_the_weights(tmp_path
     data = small_run.prepare(tmp_path / "small")
     result = small_run.train(data, tmp_path / "run", train__init_from="kinetics")
     assert result.returncode == process.REFUSED
-    assert result.stderr.startswith("error: config.model.trunk_width=0.05: the Kinetics weights")
+    assert result.stderr.startswith("error: --config.model.trunk_width=0.05: the Kinetics weights")
     assert result.stderr.count("\n") == 1
 
 
