@@ -15,6 +15,8 @@ from afsd_jax.report.charts import line_chart
 from afsd_jax.report.colors import class_colors, text_on
 from afsd_jax.report.render import relative_url, write_html
 from afsd_jax.report.run_story import Bar, Example, RunStory
+from afsd_jax.report.tracks import in_lanes
+from afsd_jax.types import Detection
 
 PAGE = "report.html"
 EVALUATION = "evaluation.html"  # of the best evaluation
@@ -221,26 +223,25 @@ def _lanes(
     bars: Sequence[Bar], duration_s: float, colors: Mapping[str, str]
 ) -> list[list[dict[str, Any]]]:
     """Returns bars in as few lanes as keep them apart, placed in percent of the axis."""
-    lanes: list[list[dict[str, Any]]] = []
-    ends: list[float] = []
-    for label, start, end, score in sorted(bars, key=lambda bar: bar[1]):
-        left, right = (100 * min(max(t / duration_s, 0), 1) for t in (start, end))
-        lane = next((i for i, taken in enumerate(ends) if taken <= start), len(ends))
-        if lane == len(ends):
-            lanes.append([])
-            ends.append(end)
-        ends[lane] = end
-        lanes[lane].append(
-            {
-                "label": label,
-                "title": f"{label}, {start:.1f} to {end:.1f} s, score {score:.2f}",
-                "left": f"{left:.2f}",
-                "width": f"{right - left:.2f}",
-                "color": colors[label],
-                "text": text_on(colors[label]),
-            }
-        )
-    return lanes
+    segments = [Detection(label, score, start, end) for label, start, end, score in bars]
+    by_start = sorted(segments, key=lambda segment: segment.start_s)
+    return [
+        [_bar(segment, duration_s, colors[segment.label]) for segment in lane]
+        for lane in in_lanes(by_start, len(by_start))
+    ]
+
+
+def _bar(segment: Detection, duration_s: float, color: str) -> dict[str, Any]:
+    label, score, start, end = segment
+    left, right = (100 * min(max(t / duration_s, 0), 1) for t in (start, end))
+    return {
+        "label": label,
+        "title": f"{label}, {start:.1f} to {end:.1f} s, score {score:.2f}",
+        "left": f"{left:.2f}",
+        "width": f"{right - left:.2f}",
+        "color": color,
+        "text": text_on(color),
+    }
 
 
 def _series(records: Sequence[Record], name: str) -> list[tuple[float, float]]:
