@@ -1,11 +1,8 @@
 """An evaluation as comma-separated values: a line per class, and one for all."""
 
-import csv
-import io
-
 import numpy as np
 
-from afsd_jax.io.spreadsheets import plain_text
+from afsd_jax.io.spreadsheets import table_text
 from afsd_jax.report.evaluation_view import KINDS, LOST, EvaluationView
 
 
@@ -19,11 +16,8 @@ def csv_table(view: EvaluationView) -> str:
     kinds = [name.replace(" ", "_") for name, *_ in KINDS]
     lost = ("found", "lost_to_wrong_label", "lost_to_localisation", "missed")
     best = ("threshold", "precision", "recall", "f1")
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(
-        ("class", "actions", *(f"AP@{tiou:g}" for tiou in view.tious), *lost, *kinds, *best)
-    )
+    thresholds = (f"AP@{tiou:g}" for tiou in view.tious)
+    rows: list[list[object]] = [["class", "actions", *thresholds, *lost, *kinds, *best]]
     tables, at = view.tables, view.chosen
     labels = tables.detection_classes[view.rows]
     for index, label in enumerate((*tables.classes, "")):
@@ -34,8 +28,8 @@ def csv_table(view: EvaluationView) -> str:
         reasons = np.bincount(view.reasons[at][actions], minlength=len(LOST))
         found = np.bincount(view.kinds[at][shown], minlength=len(KINDS))
         point = view.curves[label].best_point or {}
-        row: list[object] = [plain_text(label) if label else "(all classes)", int(actions.sum())]
+        row: list[object] = [label or "(all classes)", int(actions.sum())]
         row += [f"{value:.6f}" for value in ap]
         row += [*reasons.tolist(), *found.tolist()]
-        table.writerow(row + [f"{point[name]:.6f}" if point else "" for name in best])
-    return text.getvalue()
+        rows.append(row + [f"{point[name]:.6f}" if point else "" for name in best])
+    return table_text(rows)
