@@ -29,20 +29,26 @@ _BOX = """(canvas, [color, from]) => {
   return box[0] < Infinity ? box.map((value) => value / scale) : null;
 }"""
 
-# Records what is written on canvases from now on.
+# Records what is written in the latest picture of the first timeline.
 _RECORD = """() => {
+  const first = document.querySelector("article canvas");
   window.drawn = [];
   const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
   const prototype = CanvasRenderingContext2D.prototype;
-  const real = (prototype.real ??= prototype.fillText);
+  const real = (prototype.real ??= { scale: prototype.scale, fillText: prototype.fillText });
+  prototype.scale = function (x, y) { // begins each picture
+    if (this.canvas === first) window.drawn = [];
+    real.scale.call(this, x, y);
+  };
   prototype.fillText = function (text, x, y) {
+    if (this.canvas !== first) return real.fillText.call(this, text, x, y);
     const half = this.textAlign === "center" ? this.measureText(text).width / 2 : 0;
     const scale = this.getTransform().a;
     const place = [x - half - 2, y].map((at) => Math.round(at * scale));
     copy.drawImage(this.canvas, ...place, 1, 1, 0, 0, 1, 1);
     const ground = [...copy.getImageData(0, 0, 1, 1).data.slice(0, 3)];
     window.drawn.push({ text, x, y, ink: this.fillStyle, ground });
-    real.call(this, text, x, y);
+    real.fillText.call(this, text, x, y);
   };
 }"""
 
