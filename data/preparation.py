@@ -187,10 +187,14 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
         else:
             frames = read_all_frames(task.path)
         source = ResizedFrames(task.timeline, frames, size)
-    if task.encoding == "raw":
-        frame_bytes = task.size**2 * STREAM_CHANNELS[task.stream]
-        shards.check_frames(task.name, source.num_frames, frame_bytes)
+    check_size(task, source.num_frames)
     return FlowReader(source, task.flow_method, threads) if flow else source
+
+
+def check_size(task: Task, num_frames: int) -> None:
+    """Raises UserError if this many raw frames exceed the size of a shard."""
+    if task.encoding == "raw":
+        shards.check_frames(task.name, num_frames, task.size**2 * STREAM_CHANNELS[task.stream])
 
 
 def _result_path(task: Task, folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,14 @@ class Plan:
       tasks: one per video, sorted by split and name.
       class_names: classes in the order of their labels.
       missing: names of annotated videos without a file.
+      unreadable: why other videos' files cannot be opened, by name.
       notes: lines about annotations and files that are left out.
     """
 
     tasks: tuple[Task, ...]
     class_names: tuple[str, ...]
     missing: tuple[str, ...]
+    unreadable: Mapping[str, str]
     notes: tuple[str, ...]
 
 

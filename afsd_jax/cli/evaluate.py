@@ -27,7 +27,10 @@ videos, and the actions that only one of them finds (in --report).
 --checkpoint and --data-dir detect in a split of a prepared data set and evaluate at once.
 
 --rule thumos14-kit scores like the official kit of THUMOS'14, which results published before about
-2018 used; --ground-truth also takes the kit's folder of text files."""
+2018 used; --ground-truth also takes the kit's folder of text files.
+
+Exit codes: 0 all went well; 1 some videos failed, or files of --videos cannot be read (they are
+listed), and all others are evaluated; 2 the input was refused and nothing was written."""
 
 FORMATS = ("json", "csv", "html", "png")
 
@@ -70,15 +73,19 @@ def run(args: Namespace) -> int:
         set_up_process()
     from afsd_jax import evaluation
     from afsd_jax.cli.evaluation_inputs import files_by_name, read_evaluated
+    from afsd_jax.diagnosis.advice import few_in_words
 
-    paths = _files(args.videos) if args.videos else {}
+    paths, unreadable = _files(args.videos) if args.videos else ({}, [])
     evaluated, *others = read_evaluated(args)
     files = files_by_name(paths, evaluated.truth)
+    num_actions = sum(len(video.actions) for video in evaluated.truth.values())
+    few = few_in_words(num_actions, len(evaluated.truth))
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems
 
         compare_systems([evaluated, *others], args.report, args.output, files)
-        return 0
+        _print_few(few)
+        return 1 if unreadable else 0
     analysed = None
     if args.report or args.formats:
         from afsd_jax.cli.evaluation_outputs import analyse
@@ -88,6 +95,7 @@ def run(args: Namespace) -> int:
     else:
         metrics = evaluation.evaluate(evaluated.truth, evaluated.found, evaluated.tious, args.rule)
     print(metrics.as_table())
+    _print_few(few)
     if args.calibrate:
         from afsd_jax.cli.evaluation_outputs import calibrate_checkpoint
 
@@ -101,16 +109,21 @@ def run(args: Namespace) -> int:
         print_text(f"{args.output}: written")
     if analysed is None:
         print("next, what costs how much and what to try: the same with --report evaluation.html")
-    return print_failed(evaluated.failed)
+    return max(print_failed(evaluated.failed), 1 if unreadable else 0)
 
 
-def _files(paths: Sequence[Path]) -> dict[str, Path]:
-    """Returns the video files at these paths, by name of the video; names those it cannot read."""
+def _files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
+    """Returns video files by name of the video, and lines about unreadable ones; prints these."""
     from afsd_jax.cli.video_files import video_files
 
     found = video_files(paths)
     print_list("file", found.unreadable, " to play cannot be read")
-    return found.paths
+    return found.paths, found.unreadable
+
+
+def _print_few(sentence: str) -> None:
+    if sentence:
+        print(f"\n{sentence}")
 
 
 def _check(args: Namespace) -> None:

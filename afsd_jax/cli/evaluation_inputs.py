@@ -86,9 +86,23 @@ def _detected(args: Namespace) -> Evaluated:
 
     done = detect_in_split(args.checkpoint, args.data_dir, args.split)
     tious = args.tiou or (BENCHMARKS[args.benchmark].tious if args.benchmark else done.tious)
-    name = f"{args.checkpoint.name}, {args.split or 'test split'}"
-    found = DetectionColumns.of(done.found)
-    return Evaluated(name, done.truth, found, tious, [], done.classes, done.failed, done.folder)
+    split = f"split {args.split}" if args.split else "test split"
+    notes = absent_classes(done.truth, done.classes, split)
+    print_notes(notes)
+    found, name = DetectionColumns.of(done.found), f"{args.checkpoint.name}, {split}"
+    return Evaluated(name, done.truth, found, tious, notes, done.classes, done.failed, done.folder)
+
+
+def absent_classes(truth: Annotations, classes: Sequence[str], split: str) -> list[str]:
+    """Returns a line about classes of the network of which the truth has no action, if any."""
+    present = {action.label for video in truth.values() for action in video.actions}
+    absent = [label for label in classes if label not in present]
+    if not absent:
+        return []
+    return [
+        f"the {split} has no action of {len(absent)} of {counted(len(classes), 'class', 'es')}: "
+        f"nothing is known about {_listed(map(repr, absent))}"
+    ]
 
 
 def files_by_name(files: Mapping[str, Path], names: Iterable[str]) -> dict[str, Path]:

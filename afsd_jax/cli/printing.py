@@ -91,9 +91,9 @@ def print_found(videos: Sequence["VideoReport"], selection: "Selection") -> None
     print(f"{shown} with a score of at least {least} in {where}")
 
 
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun, such as 1 video or 2 videos."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """Returns a number with its noun, such as 1 video or 2 videos; `plural` is the ending."""
+    return f"{number} {noun}" + ("" if number == 1 else plural)
 
 
 def print_next(what: str, *command: object) -> None:

@@ -22,6 +22,7 @@ from afsd_jax.evaluation import Tables
 LEAST_GAIN = 0.01  # of mAP: smaller losses are not a headline
 LEAST_COUNT = 3  # cases: fewer are chance
 LEAST_ACTIONS = 10  # in a group of lengths
+FEW_ACTIONS = 30  # of all classes together, below which a result says little
 LEAST_SHARE = 0.1  # of actions
 MUCH_MORE = 1.25  # times the share of all actions
 LEAST_ERROR = 0.1  # of calibration
@@ -72,6 +73,7 @@ def headline(
     """Returns the most important findings, one sentence each; `h` is the threshold's position."""
     sentences = (
         score_in_words(intervals, false_positives.tious),
+        few_in_words(len(tables.actions), len(tables.videos)),
         loss_in_words(false_positives, false_negatives, h),
         confusion_in_words(tables, false_negatives, h),
         length_in_words(lengths, false_negatives, h),
@@ -86,6 +88,19 @@ def score_in_words(intervals: ApIntervals, tious: Sequence[float]) -> str:
     value, low, high = (100 * float(bound) for bound in intervals.average)
     at = f"tIoU {tious[0]:g}" if len(tious) == 1 else f"tIoU {tious[0]:g} to {tious[-1]:g}"
     return f"mAP is {value:.1f} % at {at} (95 % interval {low:.1f} to {high:.1f})."
+
+
+def few_in_words(num_actions: int, num_videos: int) -> str:
+    """Says that a result says little, if it is from fewer than `FEW_ACTIONS` actions."""
+    if num_actions >= FEW_ACTIONS:
+        return ""
+    actions = f"{num_actions} action" + "s" * (num_actions != 1)
+    videos = f"{num_videos} video" + "s" * (num_videos != 1)
+    return (
+        f"This is from only {actions} in {videos}: too few to know how good the detector is. In "
+        "other videos the result may be quite different, also outside the interval; evaluate "
+        f"{FEW_ACTIONS} actions or more."
+    )
 
 
 def loss_in_words(false_positives: FalsePositives, false_negatives: FalseNegatives, h: int) -> str:

@@ -5,9 +5,8 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from afsd_jax.data.decode.media import BROWSER_COPY
 from afsd_jax.report.render import relative_url
-
-COPY = ".browser.mp4"
 
 
 class Playback(NamedTuple):
@@ -26,7 +25,7 @@ class Playback(NamedTuple):
 
 def playback(video: str | os.PathLike[str], page: str | os.PathLike[str]) -> Playback:
     """Returns where a page finds a video file."""
-    copy = f"{os.fspath(video)}{COPY}"
+    copy = f"{os.fspath(video)}{BROWSER_COPY}"
     source, target = (_shell_word(path, page) for path in (video, copy))
     convert = f"ffmpeg -i {source} -vf scale=-2:720 -pix_fmt yuv420p {target}"
     return Playback(relative_url(video, page), relative_url(copy, page), convert)

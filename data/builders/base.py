@@ -33,8 +33,13 @@ from afsd_jax.data.builders.dataset_folder import (
 )
 from afsd_jax.data.builders.plan_checks import check_plan, check_results
 from afsd_jax.data.builders.prepare_options import PrepareOptions, check_options
-from afsd_jax.data.builders.source_files import SourceFiles, match_files, missing_videos
-from afsd_jax.data.decode import flow, media
+from afsd_jax.data.builders.source_files import (
+    SourceFiles,
+    match_files,
+    missing_videos,
+    openable,
+)
+from afsd_jax.data.decode import media
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.tasks import Plan, Task, TaskResult
@@ -160,8 +165,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             for split, name in order
         )
         notes += self.check_splits({task.split for task in tasks})
-        _check_sources(tasks)
-        plan = Plan(tasks, tuple(names), missing, tuple(notes))
+        tasks, odd = openable(tasks)
+        plan = Plan(tasks, tuple(names), missing, {**found.unreadable, **odd}, tuple(notes))
         if self.CHECK_ACTIONS:
             check_plan(plan, left_out, str(options.annotations or options.source))
         return plan
@@ -323,15 +328,3 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 shutil.rmtree(path, ignore_errors=True)
         with contextlib.suppress(OSError):  # TFDS makes it, empty, for downloads
             os.removedirs(Path(self.data_dir_root) / "downloads" / "extracted")
-
-
-def _check_sources(tasks: Sequence[Task]) -> None:
-    """Opens all arrays, images and shards, so that errors in them come before any work.
-
-    Videos are checked when they are prepared, because a check reads the whole file.
-    """
-    for task in tasks:
-        if task.timeline is not None:
-            preparation.open_source(task)
-    if any(task.stream == "flow" for task in tasks):
-        flow.import_opencv()

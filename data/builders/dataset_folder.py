@@ -46,7 +46,10 @@ def make_report(
         **options,
         "classes": list(plan.class_names),
         "videos": videos,
-        "unreadable": {r.name: r.error for r in results if r.error is not None},
+        "unreadable": {
+            **plan.unreadable,
+            **{r.name: r.error for r in results if r.error is not None},
+        },
         "missing": list(plan.missing),
         "notes": notes,
         "fingerprints": {

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.data import annotations
+from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders.prepare_options import PrepareOptions
-from afsd_jax.data.decode import media
+from afsd_jax.data.decode import flow, media
+from afsd_jax.data.decode.sources import open_array
+from afsd_jax.data.tasks import Task
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, nearest, video_name
 
@@ -20,13 +22,15 @@ class SourceFiles(NamedTuple):
       videos: the annotations, by the names of the videos.
       paths: files of the annotated videos, by name.
       others: names of files without annotations.
-      reasons: why a file that is there cannot be used, by the name that annotations give it.
+      unreadable: why a file that is there cannot be opened, by the name of its video.
+      reasons: why a file that is there is not searched for, by the name that annotations give it.
       notes: lines about what is left out.
     """
 
     videos: annotations.Annotations
     paths: dict[str, Path]
     others: Sequence[str] = ()
+    unreadable: Mapping[str, str] = {}
     reasons: Mapping[str, str] = {}
     notes: Sequence[str] = ()
 
@@ -54,23 +58,30 @@ def match_files(
     unreadable = {str(path): path for path in found.unreadable}  # no name has a slash
     matches = annotations.match_paths(videos, found.paths | unreadable, prefixes)
     reasons = dict(_reasons(found.passed_over))
-    names, paths = {}, {}
+    names, paths, odd = {}, {}, {}
     for stated, name in matches.items():
         path = found.paths.get(name)
         if path is None:
-            reasons[stated] = f"{name} {found.unreadable[Path(name)]}"
+            odd[stated] = f"{name}: {found.unreadable[Path(name)]}"
             continue
         own = not videos[stated].file or composed(path.name) == stated  # such as trial.264
         names[stated] = stated if own else name
         paths[names[stated]] = path
     passed_over = [p for p in found.passed_over if not _is_annotation(p, options)]
     notes = [f"{path}: {reason}" for path, reason in sorted(found.unreadable.items())]
+    notes = [note for note in notes if note not in odd.values()]
     if passed_over:
         notes.append(media.describe_passed_over(options.source, passed_over))
     left = tuple(sorted(found.paths.keys() - matches.values()))
     if left:
         notes.append(f"{len(left)} file{'s'[: len(left) - 1]} without annotations: left out")
-    return SourceFiles(annotations.renamed(videos, names), paths, left, reasons, notes)
+    for name in [name for name, path in paths.items() if path.suffix == ".npy"]:
+        try:
+            open_array(paths[name])
+        except UserError as error:
+            odd[name] = str(error)
+            del paths[name]
+    return SourceFiles(annotations.renamed(videos, names), paths, left, odd, reasons, notes)
 
 
 def _reasons(passed_over: Sequence[Path]) -> Iterator[tuple[str, str]]:
@@ -89,12 +100,12 @@ def _is_annotation(path: Path, options: PrepareOptions) -> bool:
 def missing_videos(
     videos: annotations.Annotations, files: SourceFiles, source: Path, allowed: bool
 ) -> tuple[str, ...]:
-    """Returns the names of videos without a file.
+    """Returns the names of videos without a file, readable or not.
 
     Raises:
-      UserError: there are some and that is not allowed, or all are missing.
+      UserError: there are some and that is not allowed, or no video has a readable file.
     """
-    missing = tuple(sorted(name for name in videos if name not in files.paths))
+    missing = tuple(sorted(videos.keys() - files.paths.keys() - files.unreadable.keys()))
     if missing and not allowed:
         first, others = missing[0], len(missing) - 1
         reason = files.reasons.get(first)
@@ -105,6 +116,33 @@ def missing_videos(
             + (f"; nor of {others} other" + "s" * (others > 1) if others else "")
             + ("" if near else "; add it, or allow missing videos")
         )
-    if len(missing) == len(videos):
-        raise UserError(f"{source}: none of the {len(videos)} videos is here")
+    if not files.paths.keys() & videos.keys():
+        reason = next(iter(files.unreadable.values()), f"{source}: none of them is here")
+        raise UserError(f"none of the {len(videos)} annotated videos can be read; {reason}")
     return missing
+
+
+def openable(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], dict[str, str]]:
+    """Opens all arrays, images and shards, so that errors in them come before any work.
+
+    Videos are checked when they are prepared, because a check reads the whole file.
+
+    Returns:
+      The tasks whose frames can be opened, and why those of others cannot, by name.
+
+    Raises:
+      UserError: no task's frames can be opened, or frames are too many for a shard.
+    """
+    errors: dict[str, str] = {}
+    for task in tasks:
+        if task.timeline is not None:
+            preparation.check_size(task, task.timeline.num_frames)
+            try:
+                preparation.open_source(task)
+            except UserError as error:
+                errors[task.name] = str(error)
+    if len(errors) == len(tasks) > 0:
+        raise UserError(next(iter(errors.values())))
+    if any(task.stream == "flow" for task in tasks):
+        flow.import_opencv()
+    return tuple(task for task in tasks if task.name not in errors), errors

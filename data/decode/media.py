@@ -18,6 +18,7 @@ VIDEO_SUFFIXES = (
     *(".mxf", ".nut", ".obu", ".ogm", ".ogv", ".psp", ".qt", ".rm", ".rmvb", ".tod", ".tp"),
     *(".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
+BROWSER_COPY = ".browser.mp4"  # behind the name of a video: a copy that browsers can play
 
 
 class Sources(NamedTuple):
@@ -43,8 +44,9 @@ def is_video(path: Path) -> bool:
 def find_sources(folder: Path, stream: str) -> Sources:
     """Finds the files from which a stream can be prepared, in a folder and all folders below it.
 
-    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. A GIF with the
-    name of another file among them is taken for its preview and passed over.
+    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. Two kinds of
+    videos are passed over beside the video that they show: a GIF of its name, taken for a preview,
+    and a copy for browsers.
     """
     paths, unreadable = visible_paths(folder)
     found, passed_over = [], []
@@ -54,6 +56,8 @@ def find_sources(folder: Path, stream: str) -> Sources:
                 found.append(path)
             elif path.is_symlink():
                 passed_over.append(path)
+        elif _is_browser_copy(path):
+            passed_over.append(path)
         elif not is_video(path) and path.suffix != ".npy":
             if not path.name.startswith(("flow_x_", "flow_y_")):
                 passed_over.append(path)
@@ -74,6 +78,11 @@ def source_stem(path: Path) -> str:
 
 def _is_gif(path: Path) -> bool:
     return path.suffix.lower() == ".gif" and not os.path.isdir(path)
+
+
+def _is_browser_copy(path: Path) -> bool:
+    original = path.name.removesuffix(BROWSER_COPY)
+    return original != path.name and os.path.isfile(path.with_name(original))
 
 
 def why_unreadable(path: Path) -> str | None:
@@ -112,11 +121,13 @@ def describe_passed_over(folder: Path, paths: list[Path]) -> str:
     """Returns a line about what a search of a folder passed over: how many, and an example."""
     example, count = paths[0], len(paths)
     files = "1 file is" if count == 1 else f"{count} files are"
-    why = "a link to a folder" if os.path.isdir(example) else "no suffix of a video"
-    return (
-        f"{folder}: {files} passed over, such as {example.relative_to(folder)}, which "
-        f"{'is' if os.path.isdir(example) else 'has'} {why}"
-    )
+    if os.path.isdir(example):
+        why = "is a link to a folder"
+    elif _is_browser_copy(example):
+        why = "is a copy of a video, for browsers"
+    else:
+        why = "is a preview of a video" if _is_gif(example) else "has no suffix of a video"
+    return f"{folder}: {files} passed over, such as {example.relative_to(folder)}, which {why}"
 
 
 def single_file(folder: Path, suffixes: tuple[str, ...]) -> Path:

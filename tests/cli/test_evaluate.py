@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from afsd_jax import cli
-from afsd_jax.cli.evaluation_inputs import Evaluated
+from afsd_jax.cli.evaluation_inputs import Evaluated, absent_classes
 from afsd_jax.cli.evaluation_outputs import analyse, calibrate_checkpoint
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.data.builders.prepare_options import PrepareOptions
@@ -32,6 +32,12 @@ def detections(*items):
     return [{"label": label, "score": 0.5, "segment": [start, end]} for label, start, end in items]
 
 
+def mean_ap(printed):
+    """The words of the row of mAP in what `afsd evaluate` prints."""
+    (line,) = [line for line in printed.splitlines() if line.startswith("mAP ")]
+    return line.split()
+
+
 @pytest.fixture
 def evaluated(tmp_path, capsys):
     """Evaluates results by video against videos; returns the metrics and the notes."""
@@ -44,8 +50,9 @@ def evaluated(tmp_path, capsys):
         given = [f"{name}={path}" for name, path in zip(names, paths, strict=True)]
         assert cli.main(["evaluate", "--benchmark=videos", *given, *flags]) == 0
         printed = capsys.readouterr()
-        *_, metrics, output, following = printed.out.splitlines()
+        *_, metrics, _, few, output, following = printed.out.splitlines()
         assert metrics.startswith("mAP ")
+        assert re.match(r"This is from only \d+ actions? in \d videos?: too few", few)
         assert output == f"{paths[2]}: written"
         assert "--report evaluation.html" in following
         notes = [line.replace(str(tmp_path), "…") for line in printed.err.splitlines()]
@@ -99,7 +106,7 @@ def test_videos_of_one_name_are_evaluated_by_their_paths(tmp_path, capsys):
     given += ["--videos", str(tmp_path / "cam2")]
     for chosen in (rows, rows[1:]):  # one annotated video needs its folder, too
         truth.write_text("video,label,start,end\n" + "".join(chosen))
-        assert cli.main(["evaluate", *given]) == 0
+        assert cli.main(["evaluate", *given]) == 1  # all is evaluated, but a file cannot be read
         printed = capsys.readouterr()
         assert re.search(r"^mAP .* 100.00$", printed.out, re.MULTILINE)
         assert "gone.mp4: is a link to nothing" in printed.err
@@ -108,6 +115,24 @@ def test_videos_of_one_name_are_evaluated_by_their_paths(tmp_path, capsys):
     truth.write_text("video,label,start,end\ntake.mp4,x,1,2\n")
     assert cli.main(["evaluate", *given]) == REFUSED
     assert "'take.mp4' may be cam1__take, cam2__take; write its" in capsys.readouterr().err
+
+
+def test_a_result_of_many_actions_stands_alone(tmp_path, capsys):
+    truth, found = tmp_path / "truth.json", tmp_path / "found.json"
+    actions = [("x", 2 * i, 2 * i + 1) for i in range(30)]
+    truth.write_text(json.dumps({"database": {"a": video(*actions)}}))
+    found.write_text(json.dumps({"results": {"a": detections(*actions)}}))
+    assert cli.main(["evaluate", f"--ground-truth={truth}", f"--predictions={found}"]) == 0
+    assert "too few" not in capsys.readouterr().out
+
+
+def test_classes_that_no_test_video_has_are_named():
+    truth = {"a": AnnotatedVideo("test", 9.0, (Action("x", 0, 1),))}
+    (line,) = absent_classes(truth, ["x", "stir", "pour"], "test split")
+    assert line == (
+        "the test split has no action of 2 of 3 classes: nothing is known about 'stir', 'pour'"
+    )
+    assert absent_classes(truth, ["x"], "test split") == []
 
 
 @pytest.mark.parametrize("spelt", ["Test", "testing", "TESTING"])
@@ -158,11 +183,11 @@ def test_the_kits_folder_is_evaluated_by_both_rules(tmp_path, capsys):
     flags = ["evaluate", f"--predictions={found}", f"--ground-truth={truth}", "--tiou=0.5"]
     assert cli.main(flags) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[-2].split() == ["mAP", "66.67", "66.67"]
+    assert mean_ap(printed.out) == ["mAP", "66.67", "66.67"]
     assert "1 Ambiguous action left out" in printed.err
     assert cli.main([*flags, "--rule=thumos14-kit"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines()[-2].split() == ["mAP", "100.00", "100.00"]
+    assert mean_ap(printed.out) == ["mAP", "100.00", "100.00"]
     assert printed.err == ""
 
 
@@ -181,7 +206,7 @@ def test_a_prepared_folder_or_one_above_is_a_ground_truth(tmp_path, capsys):
         flags[-1] = f"--ground-truth={folder}"
         assert cli.main(["evaluate", *flags]) == 0
         printed = capsys.readouterr()
-        assert printed.out.splitlines()[-2].split() == ["mAP", "100.00", "100.00"]
+        assert mean_ap(printed.out) == ["mAP", "100.00", "100.00"]
         assert printed.err == ""
     shutil.copytree(data / "videos", data / "others")
     assert cli.main(["evaluate", *flags]) == REFUSED

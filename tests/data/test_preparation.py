@@ -494,18 +494,23 @@ BAD_ARRAYS = {
 
 
 @pytest.mark.parametrize("case", BAD_ARRAYS)
-def test_bad_arrays_are_refused_by_name(tmp_path, thumos, case):
+def test_bad_arrays_are_named_and_the_others_prepared(tmp_path, thumos, case):
     array, message = BAD_ARRAYS[case]
     (tmp_path / "in").mkdir()
     np.save(tmp_path / "in" / "video_validation_0000001.npy", array)
     np.save(tmp_path / "in" / "video_test_0000002.npy", np.zeros((56, 8, 8, 3), np.uint8))
-    with pytest.raises(UserError) as error:
-        datasets.prepare_dataset(
-            "thumos14", tmp_path / "out", "rgb", options(tmp_path / "in", thumos)
-        )
-    assert "video_validation_0000001.npy" in str(error.value)
-    assert message in str(error.value)
-    assert not any(path.is_file() for path in (tmp_path / "out").rglob("*"))
+    chosen = options(tmp_path / "in", thumos)
+    folder = datasets.prepare_dataset("thumos14", tmp_path / "out", "rgb", chosen)
+    report = datasets.read_report(folder)
+    assert [video["name"] for video in report["videos"]] == ["video_test_0000002"]
+    ((name, error),) = report["unreadable"].items()
+    assert name == "video_validation_0000001"
+    assert "video_validation_0000001.npy: " in error
+    assert message in error
+    (tmp_path / "in" / "video_test_0000002.npy").write_bytes(b"")
+    with pytest.raises(UserError, match=r"video_\w+\.npy: "):
+        datasets.prepare_dataset("thumos14", tmp_path / "no", "rgb", chosen)
+    assert not any(path.is_file() for path in (tmp_path / "no").rglob("*"))
 
 
 def write_flow_images(folder: Path, count: int) -> None:

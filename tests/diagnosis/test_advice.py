@@ -36,6 +36,9 @@ def test_perfect_detections_leave_little_to_say():
     result = diagnosed({"a": (runs(10), detected(runs(10)))}, (0.3, 0.7), tiou=0.7)
     assert result.headline == (
         "mAP is 100.0 % at tIoU 0.3 to 0.7 (95 % interval 100.0 to 100.0).",
+        "This is from only 10 actions in 1 video: too few to know how good the detector is. In "
+        "other videos the result may be quite different, also outside the interval; evaluate 30 "
+        "actions or more.",
         "No kind of error costs 1 point of mAP at tIoU 0.7.",
         "With one threshold for all classes, F1 is best at a score of 0.89 (95 % interval 0.89 to "
         "0.89): precision 100 %, recall 100 %.",
@@ -44,10 +47,16 @@ def test_perfect_detections_leave_little_to_say():
     assert result.to_label == ()
 
 
+@pytest.mark.parametrize(("count", "few"), [(1, True), (29, True), (30, False)])
+def test_a_result_of_few_actions_says_so(count, few):
+    result = diagnosed({"a": (runs(count), detected(runs(count)))})
+    assert any("too few" in sentence for sentence in result.headline) == few
+
+
 def test_localisation():
     good, off = runs(10)[:6], runs(10)[6:]
     result = diagnosed({"a": (runs(10), detected(off, shift=4, score=0.95) + detected(good))})
-    assert result.headline[1] == (
+    assert result.headline[2] == (
         "Most is lost to localisation, that is ends that are off: without such false positives, "
         "mAP at tIoU 0.5 would be 24.0 points higher."
     )
@@ -65,7 +74,7 @@ def test_missed_actions_and_the_video_that_has_them():
         "bad": (runs(8), detected(runs(2))),
     }
     result = diagnosed(videos)
-    assert result.headline[1] == (
+    assert result.headline[2] == (
         "Most is lost to missed actions: nothing near is detected for 6 of 16; without them, mAP "
         "at tIoU 0.5 would be 37.5 points higher."
     )
@@ -115,7 +124,7 @@ def test_short_actions_that_are_not_found():
 def test_detections_where_nothing_is_labelled():
     empty = [("run", 0.99 - i / 1000, 400 + i, 401 + i) for i in range(4)]
     result = diagnosed({"a": (runs(10), detected(runs(10))), "b": ([], empty)})
-    assert result.headline[1].startswith(
+    assert result.headline[2].startswith(
         "Most is lost to detections where nothing is labelled: without such false positives"
     )
     (item, video) = result.to_label

@@ -1,10 +1,12 @@
 """Annotated videos and the files in the source folder."""
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from afsd_jax.data import datasets
@@ -89,22 +91,46 @@ def test_the_nearest_name_is_given(source, film):
 
 
 @pytest.mark.parametrize("kind", ["link to nothing", "loop of links", "pipe"])
-def test_what_cannot_be_opened_is_a_missing_video(source, kind):
+def test_what_cannot_be_opened_is_named_and_costs_no_other_video(source, kind):
     path = source / "not_fetched.mp4"
     if kind == "pipe":
         os.mkfifo(path)
     else:
         path.symlink_to("nowhere.mp4" if kind == "link to nothing" else path.name)
-    message = r"no file of video 'not_fetched' .*not_fetched.mp4 (is|cannot)"
-    with pytest.raises(UserError, match=message):
-        prepare(source, "not_fetched")
-    report = prepare(source, "not_fetched", allow_missing=True)
+    report = prepare(source, "not_fetched")
     assert prepared(report) == ["pen_2"]
-    assert report["missing"] == ["not_fetched"]
+    assert re.match(rf"{path}: (is a|cannot be read)", report["unreadable"]["not_fetched"])
+    assert prepare(source, "not_fetched") == report
+    report = prepare(source)  # not annotated, it is only a note
+    assert prepared(report) == ["pen_2"]
+    assert report["unreadable"] == {}
     assert any(note.startswith(f"{path}: ") for note in report["notes"])
-    report = prepare(source)  # not annotated, it costs nothing
-    assert prepared(report) == ["pen_2"]
-    assert report["missing"] == []
+    (source / "pen_2.mp4").unlink()
+    with pytest.raises(UserError, match=rf"2 annotated videos can be read; {path}: (is|cannot)"):
+        prepare(source, "not_fetched", allow_missing=True)
+
+
+ODD_ARRAYS = {
+    "cut off": (b"\x93NUMPY\x01\x00", "not a complete .npy array"),
+    "empty": (b"", "not a complete .npy array"),
+    "floats": (np.zeros((20, 8, 8, 3), np.float32), "holds float32, not uint8"),
+    "flow": (np.zeros((20, 8, 8, 2), np.uint8), "has 2 channels, not 3"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_ARRAYS)
+def test_an_odd_array_is_named_and_costs_no_other_video(source, kind):
+    content, reason = ODD_ARRAYS[kind]
+    path = source / "odd.npy"
+    path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+    np.save(source / "fine.npy", np.zeros((40, 8, 8, 3), np.uint8))
+    report = prepare(source, "odd", "fine")
+    assert prepared(report) == ["fine", "pen_2"]
+    assert list(report["unreadable"]) == ["odd"]
+    assert report["unreadable"]["odd"].startswith(f"{path}: {reason}")
+    assert prepare(source, "odd", "fine") == report
+    np.save(path, np.zeros((40, 8, 8, 3), np.uint8))
+    assert prepared(prepare(source, "odd", "fine")) == ["fine", "odd", "pen_2"]
 
 
 @pytest.fixture
@@ -143,8 +169,9 @@ def test_a_name_of_several_files_is_refused_with_all_of_them(takes):
 
 
 def test_an_unreadable_file_is_not_replaced_by_another_of_its_name(takes):
-    with pytest.raises(UserError, match=r"no file of video 'take' .*cam3/take.mp4 is a link to"):
-        prepare(takes, "cam3/take.mp4")
+    report = prepare(takes, "cam3/take.mp4")
+    assert prepared(report) == ["pen_2"]
+    assert report["unreadable"] == {"take": f"{takes}/cam3/take.mp4: is a link to nothing"}
 
 
 def test_a_name_that_is_not_utf8_costs_no_other_video(source, film):

@@ -16,6 +16,7 @@ from afsd_jax.cli.video_files import video_files
 from afsd_jax.data.decode import container, media
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import video_name
+from afsd_jax.report.playback import playback
 
 # Of the formats that FFmpeg may open: sounds, pictures, subtitles, and lists of other files.
 NO_VIDEOS = {
@@ -69,6 +70,25 @@ def test_a_gif_beside_its_video_is_a_preview(tmp_path):
         "c": ".gif",
     }
     assert [path.name for path in found.passed_over] == ["a.gif", "b.gif"]
+    line = media.describe_passed_over(tmp_path, found.passed_over)
+    assert line.endswith("2 files are passed over, such as a.gif, which is a preview of a video")
+
+
+def test_a_copy_for_browsers_beside_its_video_is_no_video_of_its_own(tmp_path):
+    files(tmp_path, "a.avi", "gone.avi.browser.mp4")
+    copy = Path(playback(tmp_path / "a.avi", tmp_path / "page.html").copy)
+    files(tmp_path, "deep/a.avi", "deep/a.avi.browser.mp4", copy.name)
+    found = media.find_sources(tmp_path, "rgb")
+    assert sorted(path.name for path in found.paths.values()) == [
+        "a.avi",
+        "a.avi",
+        "gone.avi.browser.mp4",
+    ]
+    line = media.describe_passed_over(tmp_path, found.passed_over)
+    assert line == (
+        f"{tmp_path}: 2 files are passed over, such as a.avi.browser.mp4, which is a copy of a "
+        "video, for browsers"
+    )
 
 
 def test_files_that_have_one_name_are_told_apart(tmp_path):
