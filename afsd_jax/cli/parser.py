@@ -17,6 +17,7 @@ from afsd_jax.cli import (
     demo,
     evaluate,
     inspect,
+    label,
     look,
     prepare,
     process,
@@ -31,6 +32,7 @@ from afsd_jax.version import VERSION
 
 # Each has SUMMARY and DETAILS (texts of the help), add_flags(parser) and run(args).
 COMMANDS: dict[str, ModuleType] = {
+    "label": label,
     "prepare": prepare,
     "inspect": inspect,
     "train": train,

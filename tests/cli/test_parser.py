@@ -32,6 +32,7 @@ OTHER_NAMES = {
     "annotations": "-m afsd_jax.cli annotations",
     "summarize": "-m afsd_jax.cli summarize",
     "agreement": "-m afsd_jax.cli agreement",
+    "label": "-m afsd_jax.cli label",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -46,6 +47,7 @@ NEEDED = {
     "annotations": "none.csv --format=via",
     "summarize": "none.csv",
     "agreement": "none.csv others.csv",
+    "label": "none.mp4 --labels=none.csv",
     "convert": "--input=none.pt",
     "demo": "",
 }
@@ -60,6 +62,7 @@ FILES = [
     ("look", "--output=found.json --write-video-scores"),
     ("evaluate", "--output"),
     ("evaluate", "--report"),
+    ("label", "--labels"),
     ("convert", "--to-pytorch --output"),
 ]
 FOLDERS = [

@@ -1,0 +1,71 @@
+"""The command `afsd label`: a local page to label videos in a browser."""
+
+import webbrowser
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+
+from afsd_jax.cli.arguments import whole_number
+from afsd_jax.cli.printing import counted, print_list, print_text
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import check_output_file
+
+SUMMARY = "Label videos in the browser, correct suggestions and learn from both."
+DETAILS = """It opens a page of this machine alone, which works without a network. What is labelled
+is saved after each change in --labels, which afsd prepare reads: a table (.csv) or ActivityNet's
+JSON (.json). Everything else, such as notes and copies of videos that browsers cannot play, lies in
+the folder beside it whose name ends in .afsd. Ctrl-C ends it. docs/label.md shows the page."""
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of videos")
+    labels = "file of the labels, .csv or .json; it is made if it is missing"
+    add("--labels", type=Path, required=True, metavar="FILE", help=labels)
+    start = "annotations of any kind that afsd prepare reads, to begin with if FILE is new"
+    add("--start", type=Path, metavar="PATH", help=start)
+    add("--port", type=_port, default=0, help="port of the page (default: a free one)")
+    add("--no-browser", action="store_true", help="only print the address of the page")
+
+
+def _port(text: str) -> int:
+    value = whole_number(0)(text)
+    if value > 65535:
+        raise ArgumentTypeError(f"must be at most 65535, not {text}")
+    return value
+
+
+def run(args: Namespace) -> None:
+    check_output_file(args.labels)
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            'labelling needs Starlette and uvicorn: pip install "afsd-jax[label]"'
+        ) from error
+    from afsd_jax.cli.video_files import video_files
+    from afsd_jax.io.locks import locked
+    from afsd_jax.labelling.access import new_token
+    from afsd_jax.labelling.label_project import LabelProject
+    from afsd_jax.labelling.label_server import listen, serve
+    from afsd_jax.labelling.label_store import folder_of
+    from afsd_jax.labelling.label_videos import read_videos
+    from afsd_jax.labelling.labels_file import check_labels_path
+
+    check_labels_path(args.labels)
+    named = video_files(args.videos)
+    videos, unreadable = read_videos(named.paths)
+    if not videos:
+        raise UserError(unreadable[0])
+    print_list("video", [*named.unreadable, *unreadable], " that cannot be read")
+    with locked(folder_of(args.labels), "labelling"), listen(args.port) as listener:
+        if args.start is not None and args.labels.exists():
+            print_text(f"note: {args.labels} exists; --start {args.start} is not read")
+        project = LabelProject(videos, args.labels, args.start)
+        token = new_token()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
+        print_text(f"{args.labels}: {counted(len(videos), 'video')}; the page is at")
+        print(address, flush=True)
+        if not args.no_browser:
+            webbrowser.open(address)
+        serve(project, listener, token)
