@@ -112,6 +112,8 @@ class MarkedVideo(NamedTuple):
       duration_s: length, seconds; None if unknown.
       fps: frames per second of the file; the mean if the rate varies; None if unknown.
       file: as of `AnnotatedVideo`.
+      classes: all classes of the data set or detector, for formats that number them; empty: the
+        labels that occur, sorted.
     """
 
     name: str
@@ -122,6 +124,7 @@ class MarkedVideo(NamedTuple):
     duration_s: float | None = None
     fps: float | None = None
     file: str = ""
+    classes: Sequence[str] = ()
 
 
 class DetectionColumns(NamedTuple):

@@ -13,13 +13,15 @@ SUMMARY = "Convert annotations, or detections, into files of other tools."
 DETAILS = """Inputs are annotations in any format that afsd prepare reads, and detections as afsd
 detect writes them (JSON). Formats: csv (this project's table), activitynet (JSON, this project's
 and others'), boris (a project), elan (a file for each video), label-studio (tasks to import), via
-(a VIA 3 project), fiftyone (labels of temporal detections). Without --format, the ending of
---output decides: .csv, .json (ActivityNet), .boris or .eaf.
+(a VIA 3 project), fiftyone (labels of temporal detections), actionformer and opentad (ground truth
+or detections of these detectors, JSON). Without --format, the ending of --output decides: .csv,
+.json (ActivityNet), .boris or .eaf.
 
-boris and label-studio need the video files (--videos), whose frame rates and lengths they store.
-docs/annotations.md says for each tool how to open the files."""
+boris, label-studio, actionformer and opentad need the video files (--videos), whose frame rates and
+lengths they store. docs/annotations.md says for each tool how to open the files."""
 
-_BY_SUFFIX = {kind.suffix: name for name, kind in FORMATS.items()}  # .json: ActivityNet, the last
+# Several formats end in .json; this project's is ActivityNet's.
+_BY_SUFFIX = {kind.suffix: name for name, kind in FORMATS.items()} | {".json": "activitynet"}
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -32,6 +34,9 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--format", choices=tuple(FORMATS), metavar="NAME", help=formats)
     videos = "the video files, or folders of them: to link to, and for lengths and frame rates"
     add("--videos", type=Path, nargs="+", default=[], metavar="PATH", help=videos)
+    classes = "all classes in the order of their numbers, for actionformer (default: those of the "
+    classes += "labels, sorted)"
+    add("--classes", type=names, default=[], metavar="LIST", help=classes)
     add_selection(parser)
 
 
@@ -56,7 +61,7 @@ def run(args: Namespace) -> None:
     from afsd_jax.results.writers import Selection
 
     videos = read_all_marked(args.inputs, Selection(args.min_score, args.top_k, args.labels))
-    videos = with_files(videos, args.videos)
+    videos = [v._replace(classes=args.classes) for v in with_files(videos, args.videos)]
     check_apart(output_files(name, videos, args.output), args.inputs)
     files = write_annotations(name, videos, args.output)
     marks = sum(len(video.marks) for video in videos)

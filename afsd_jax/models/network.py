@@ -186,13 +186,10 @@ class Network(nnx.Module):
         loc_boundary = self.loc_branch.boundary_features(loc_tower, lengths)
         conf_boundary = self.conf_branch.boundary_features(conf_tower, lengths)
         frame = pool(frame_level, frame_regions)
-        loc_level, conf_level = jnp.split(
-            pool(
-                jnp.concatenate([loc_boundary, conf_boundary]),
-                jnp.concatenate([level_regions, level_regions]),
-            ),
-            2,
-        )
+        # The towers' features of a clip lie side by side, so that a sharded batch stays in place.
+        pair = jnp.stack([loc_boundary, conf_boundary], axis=1)
+        pooled = pool(pair.reshape(-1, *pair.shape[2:]), jnp.repeat(level_regions, 2, axis=0))
+        loc_level, conf_level = jnp.unstack(pooled.reshape(-1, 2, *pooled.shape[1:]), axis=1)
         refined_loc = self.loc_branch(loc_tower, loc_level, frame, lengths)
         refined_conf = self.conf_branch(conf_tower, conf_level, frame, lengths)
         first = slice(lengths[0])

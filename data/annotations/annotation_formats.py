@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from afsd_jax.data.annotations.boris import Export, find_export
 from afsd_jax.data.annotations.boris_project import project_text, read_project
 from afsd_jax.data.annotations.collector import Annotations
+from afsd_jax.data.annotations.detector_json import actionformer_text, opentad_text
 from afsd_jax.data.annotations.elan import elan_text, read_elan
 from afsd_jax.data.annotations.fiftyone import fiftyone_text, is_fiftyone, read_fiftyone
 from afsd_jax.data.annotations.label_studio import label_studio_text, read_label_studio
@@ -51,6 +52,10 @@ def _always(_: Any) -> bool:
     return True
 
 
+def _never(_: Any) -> bool:
+    return False
+
+
 FORMATS = {
     "csv": Format(".csv", _always, _read_table, own_table_text),
     "boris": Format(".boris", _always, read_project, project_text, needs_file=True),
@@ -77,6 +82,12 @@ FORMATS = {
         lambda path, content: parse_ground_truth(content, path),
         lambda videos, _: ground_truth_text(videos),
     ),
+}
+# Ground truth of these is read as ActivityNet's.
+_read_database = FORMATS["activitynet"].read
+FORMATS |= {
+    "actionformer": Format(".json", _never, _read_database, actionformer_text, needs_file=True),
+    "opentad": Format(".json", _never, _read_database, opentad_text, needs_file=True),
 }
 
 

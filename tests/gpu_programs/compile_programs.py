@@ -1,6 +1,7 @@
 """Compiles a small network's programs for described GPUs: compile_programs GPU:DTYPE...
 
-Prints a line of JSON for each pair, the facts of each program; then a line for max pools.
+Prints a line of JSON for each pair, the facts of each program; then a line for max pools, and one
+for a training step on eight GPUs.
 """
 
 import json
@@ -12,14 +13,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from afsd_jax.models import parameters
 from afsd_jax.models.i3d import POOLS
 from afsd_jax.models.max_pool import max_pool3d
+from afsd_jax.runtime.sharding import replicated
 from tests.gpu_programs import described_gpus as described
 from tests.gpu_programs.hlo import Program
 from tests.small_run import small_config
 from tests.training_clips import training_clip
 
 CLIPS, LENGTH, SIZE = 4, 32, 64
+GPUS = 8
 
 
 def facts(compiled: Any) -> dict[str, Any]:
@@ -61,26 +65,55 @@ def pool_traffic(kernel: tuple[int, int, int], strides: tuple[int, int, int], pl
     return moved / (2 * 2 * (x.size + y.size))
 
 
+def configured(dtype: str) -> Any:
+    """Returns the configuration of the small network."""
+    model = {"pyramid_inputs": ("Mixed_3b",), "levels": 2, "loc_multipliers": (4.0, 8.0)}
+    config = small_config(dtype=dtype, channels=32, consistency_stride=2, **model)
+    config.data.clip_length, config.data.crop_size = LENGTH, SIZE
+    config.loss.consistency_weight = 0.1
+    return config
+
+
+def clips(count: int) -> dict[str, np.ndarray]:
+    """Returns a batch of equal clips."""
+    clip = training_clip(LENGTH, SIZE, [(2.0, 20.0)])
+    return {name: np.repeat(value, count, 0) for name, value in clip.items()}
+
+
+def pair_facts(gpu: str, dtype: str) -> dict[str, Any]:
+    """Returns the facts of all programs for one GPU."""
+    mesh, config, batch = described.describe(gpu), configured(dtype), clips(CLIPS)
+    forward = described.compile_forward(config, batch["frames"], mesh)
+    gradients, update, state_bytes = described.compile_step(config, batch, mesh)
+    programs = {"forward": forward, "gradients": gradients, "update": update}
+    found = {name: facts(compiled) for name, compiled in programs.items()}
+    largest = max(x.size for x in described.weight_shapes(config))
+    return {**found, "state_bytes": state_bytes, "largest_weight": largest}
+
+
+def exchanges(shard_state: bool) -> dict[str, Any]:
+    """Returns what eight GPUs exchange in a step, with the sizes of what is trained."""
+    config = configured("float32")
+    config.train.shard_state = shard_state
+    mesh = described.describe("H100", GPUS)
+    *programs, state_bytes = described.compile_step(config, clips(GPUS), mesh)
+    moved = Counter()
+    for compiled in programs:
+        for exchange in Program(compiled.as_text()).collectives():
+            moved[exchange.kind] += exchange.runs * exchange.nbytes
+    pooling = facts(programs[0])["pooled"]
+    learned = sum(4 * x.size for x in parameters.learned_shapes(config).values())
+    return {"moved": moved, "learned": learned, "pooled": pooling, "state_bytes": state_bytes}
+
+
 def main() -> None:
     for pair in sys.argv[1:]:
-        gpu, dtype = pair.split(":")
-        sharding = described.describe(gpu)
-        model = {"pyramid_inputs": ("Mixed_3b",), "levels": 2, "loc_multipliers": (4.0, 8.0)}
-        config = small_config(dtype=dtype, channels=32, consistency_stride=2, **model)
-        config.data.clip_length, config.data.crop_size = LENGTH, SIZE
-        config.loss.consistency_weight = 0.1
-        clip = training_clip(LENGTH, SIZE, [(2.0, 20.0)])
-        batch = {name: np.repeat(value, CLIPS, 0) for name, value in clip.items()}
-        forward = described.compile_forward(config, batch["frames"], sharding)
-        gradients, update, state_bytes = described.compile_step(config, batch, sharding)
-        programs = {"forward": forward, "gradients": gradients, "update": update}
-        found = {name: facts(compiled) for name, compiled in programs.items()}
-        largest = max(x.size for x in described.weight_shapes(config))
-        sizes = {"state_bytes": state_bytes, "largest_weight": largest}
-        print(json.dumps({"pair": pair, **found, **sizes}), flush=True)
+        print(json.dumps({"pair": pair, **pair_facts(*pair.split(":"))}), flush=True)
+    place = replicated(described.describe("H100"))
     pools = sorted({((3, 3, 3), (1, 1, 1)), *POOLS.values()})
-    traffic = [pool_traffic(*pool, sharding) for pool in pools]
-    print(json.dumps({"pair": "max pools", "traffic": traffic}))
+    print(json.dumps({"pair": "max pools", "traffic": [pool_traffic(*x, place) for x in pools]}))
+    shared = {name: exchanges(name == "shared") for name in ("replicated", "shared")}
+    print(json.dumps({"pair": "eight GPUs", **shared}))
 
 
 if __name__ == "__main__":

@@ -67,9 +67,10 @@ GPUS = {
 }
 
 
-def describe(name: str) -> jax.sharding.Sharding:
-    """Lets the package choose its code as on one of `GPUS`; returns the place of its arrays."""
+def describe(name: str, count: int = 1) -> jax.sharding.Mesh:
+    """Lets the package choose its code as on one of `GPUS`; returns a host with so many of them."""
     from afsd_jax.kernels import triton_jax
+    from afsd_jax.runtime.sharding import data_mesh
 
     gpu = GPUS[name]
     jax.default_backend = lambda: "gpu"
@@ -77,15 +78,22 @@ def describe(name: str) -> jax.sharding.Sharding:
     library = triton_lib.triton_kernel_call_lib
     library.get_compute_capability = lambda device: gpu.compute_capability
     topology = topologies.get_topology_desc(
-        platform="cuda", topology="1x1x1", target_config=gpu.target
+        platform="cuda", topology=f"1x1x{count}", target_config=gpu.target
     )
-    return jax.sharding.SingleDeviceSharding(topology.devices[0])
+    return data_mesh(topology.devices)
 
 
-def placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:
-    """Returns the shapes and types of a tree's arrays, on a described GPU."""
+def placed(tree: Any, shardings: Any) -> Any:
+    """Returns the shapes and types of a tree's arrays, on described GPUs.
+
+    `shardings` is a sharding for all arrays, or a tree of shardings.
+    """
+    if isinstance(shardings, jax.sharding.Sharding):
+        shardings = jax.tree.map(lambda x: shardings, tree)
     return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=sharding), tree
+        lambda x, place: jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=place),
+        tree,
+        shardings,
     )
 
 
@@ -96,30 +104,35 @@ def weight_shapes(config: ml_collections.ConfigDict) -> list[jax.ShapeDtypeStruc
     return list(parameters.shapes(config).values())
 
 
-def compile_forward(
-    config: ml_collections.ConfigDict, frames: Any, sharding: jax.sharding.Sharding
-) -> Any:
+def compile_forward(config: ml_collections.ConfigDict, frames: Any, mesh: jax.sharding.Mesh) -> Any:
     """Returns the program of detection for windows like uint8 frames [B, T, H, W, C]."""
     from afsd_jax.detection.backends import ForwardPass
     from afsd_jax.models import parameters
+    from afsd_jax.runtime.sharding import replicated
 
-    weights = placed(parameters.shapes(config), sharding)
+    place = replicated(mesh)
+    weights = placed(parameters.shapes(config), place)
     lengths = jax.ShapeDtypeStruct(frames.shape[:1], np.int32)
-    arguments = [weights], [placed(frames, sharding)], placed(lengths, sharding)
+    arguments = [weights], [placed(frames, place)], placed(lengths, place)
     return ForwardPass([config], "xla").program.prepare(*arguments)
 
 
 def compile_step(
-    config: ml_collections.ConfigDict, batch: Any, sharding: jax.sharding.Sharding
+    config: ml_collections.ConfigDict, batch: Any, mesh: jax.sharding.Mesh
 ) -> tuple[Any, Any, int]:
-    """Returns both programs of a training step, gradients and update, and the state's bytes."""
+    """Returns both programs of a training step, gradients and update, and the state's bytes.
+
+    The batch is that of all GPUs.
+    """
     from afsd_jax.models import parameters
+    from afsd_jax.runtime.sharding import data_sharded, fully_sharded, replicated
     from afsd_jax.training.optimizer import make_optimizer
     from afsd_jax.training.state import init_state
     from afsd_jax.training.step import make_train_step
 
     network, optimizer = parameters.build_network(config), make_optimizer(config.optimizer, 1000)
-    state = placed(init_state(network, optimizer), sharding)
-    step = make_train_step(network, optimizer, config)
-    step.compile(state, placed(batch, sharding))
+    state = init_state(network, optimizer)
+    shared = fully_sharded(state, mesh) if config.train.shard_state else replicated(mesh)
+    step = make_train_step(network, optimizer, config, mesh)
+    step.compile(placed(state, shared), placed(batch, data_sharded(mesh)))
     return *step.programs, sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))

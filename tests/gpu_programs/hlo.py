@@ -13,6 +13,7 @@ _BYTES |= {"f32": 4, "s64": 8, "u64": 8, "f64": 8}
 # Instructions that start no kernel and move nothing.
 _FREE = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element", "after-all", "iota"}
 _FREE |= {"partition-id", "replica-id", "opt-barrier"}
+_COLLECTIVES = {"all-reduce", "reduce-scatter", "all-gather", "collective-permute", "all-to-all"}
 # A fusion reads only these parts of an argument.
 _PARTS = {"slice", "dynamic-slice", "gather"}
 
@@ -77,6 +78,20 @@ class Kernel(NamedTuple):
     dtype: str
 
 
+class Collective(NamedTuple):
+    """An exchange between devices, how often the program runs it, and what one run moves.
+
+    `nbytes` are those of the whole array on one device: of a sum's operands, or of what a gather
+    yields. `hidden` counts the convolutions that the schedule puts between start and end.
+    """
+
+    kind: str
+    runs: int
+    nbytes: int
+    dtypes: frozenset[str]
+    hidden: int
+
+
 class Program:
     """A compiled program: the instructions of each computation, by name."""
 
@@ -100,6 +115,29 @@ class Program:
         """Returns the kernels of one run of the program; of branches, those of the costliest."""
         return self._kernels(self.entry, 1)
 
+    def collectives(self) -> list[Collective]:
+        """Returns the exchanges of one run of the program."""
+        return self._collectives(self.entry, 1)
+
+    def _collectives(self, name: str, runs: int) -> list[Collective]:
+        found = []
+        computation = self.computations[name]
+        order = list(computation.values())
+        for place, x in enumerate(order):
+            if x.opcode == "while":
+                found += self._collectives(*x.computations("body"), runs * _trips(x))
+            kind = x.opcode.removesuffix("-start")
+            if kind in _COLLECTIVES:
+                end = next((i for i, y in enumerate(order) if y.operands == (x.name,)), place)
+                between = sum("conv" in y.target for y in order[place:end])
+                operands = [array for name in x.operands for array in computation[name].results]
+                # A start's results are operands and results.
+                gathered = [a for a in x.results if a not in operands] or operands
+                moved = gathered if kind == "all-gather" else operands
+                dtypes = frozenset(a.dtype for a in moved)
+                found.append(Collective(kind, runs, sum(a.nbytes for a in moved), dtypes, between))
+        return found
+
     def _kernels(self, name: str, runs: int) -> list[Kernel]:
         kernels = []
         computation = self.computations[name]
@@ -107,10 +145,7 @@ class Program:
             if x.opcode in _FREE:
                 continue
             if x.opcode == "while":
-                trips = re.search(r'"known_trip_count":\{"n":"(\d+)"', x.attributes)
-                kernels += self._kernels(
-                    *x.computations("body"), runs * int(trips[1] if trips else 1)
-                )
+                kernels += self._kernels(*x.computations("body"), runs * _trips(x))
             elif x.opcode in ("call", "async-start"):
                 inner = x.computations("to_apply") or x.computations("calls")
                 kernels += self._kernels(*inner, runs)
@@ -153,6 +188,11 @@ def set_of(names: tuple[str, ...], operands: list[tuple[Array, ...]]) -> list[Ar
     return [
         array for results in dict(zip(names, operands, strict=True)).values() for array in results
     ]
+
+
+def _trips(loop: Instruction) -> int:
+    found = re.search(r'"known_trip_count":\{"n":"(\d+)"', loop.attributes)
+    return int(found[1]) if found else 1
 
 
 def _instruction(line: str) -> Instruction | None:

@@ -75,3 +75,19 @@ def test_nothing_is_computed_in_float64_or_on_the_host(programs):
 
 def test_max_pools_and_their_gradients_move_little_more_than_their_arrays(compiled):
     assert max(compiled["max pools"]["traffic"]) <= 1.5
+
+
+def test_eight_gpus_sum_each_gradient_once_and_keep_their_clips(compiled):
+    found = compiled["eight GPUs"]["replicated"]
+    assert set(found["moved"]) == {"all-reduce"}  # nothing of a clip moves to another GPU
+    assert found["moved"]["all-reduce"] == pytest.approx(found["learned"], rel=1e-3)
+    assert found["pooled"] == compiled["H100:float32"]["gradients"]["pooled"]
+
+
+def test_gpus_that_share_the_state_gather_weights_and_sum_only_their_part(compiled):
+    found = compiled["eight GPUs"]["shared"]
+    moved = found["moved"]
+    assert set(moved) == {"all-gather", "reduce-scatter", "all-reduce"}
+    assert moved["reduce-scatter"] > 0.95 * found["learned"]
+    assert moved["all-reduce"] < 0.05 * found["learned"]
+    assert moved["all-gather"] > 0.95 * found["learned"]

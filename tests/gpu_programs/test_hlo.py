@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gpu_programs.hlo import Gpu, Program, floor_s
+from tests.gpu_programs.hlo import Collective, Gpu, Program, floor_s
 
 TEXT = """
 HloModule jit_gradients, is_scheduled=true
@@ -56,3 +56,26 @@ def test_the_floor_takes_the_longer_of_computing_and_moving(flops, bound):
     gpu = Gpu({"bf16": flops}, bandwidth=1e9)
     work = convolution.flops / flops if bound == "computing" else convolution.nbytes / 1e9
     assert floor_s([slices, convolution], gpu) == pytest.approx(8 * slices.nbytes / 1e9 + work)
+
+
+EXCHANGES = """
+HloModule jit_step, is_scheduled=true
+
+ENTRY %main (a: bf16[8,32], b: f32[4]) -> (bf16[8,32], f32[32]) {
+  %a = bf16[8,32]{1,0} parameter(0)
+  %b = f32[4]{0} parameter(1)
+  %all-gather-start = (f32[4]{0}, f32[32]{0}) all-gather-start(%b), replica_groups={}, dimensions={0}
+  %all-reduce-start = bf16[8,32]{1,0} all-reduce-start(%a), replica_groups={}, to_apply=%add
+  %all-gather-done = f32[32]{0} all-gather-done(%all-gather-start)
+  %conv = (bf16[2]{0}, u8[0]{0}) custom-call(%b), custom_call_target="__cudnn$convBackwardFilter"
+  %all-reduce-done = bf16[8,32]{1,0} all-reduce-done(%all-reduce-start)
+  ROOT %both = (bf16[8,32]{1,0}, f32[32]{0}) tuple(%all-reduce-done, %all-gather-done)
+}
+"""
+
+
+def test_exchanges_are_counted_by_hand():
+    assert Program(EXCHANGES).collectives() == [
+        Collective("all-gather", 1, 32 * 4, frozenset({"f32"}), 0),
+        Collective("all-reduce", 1, 8 * 32 * 2, frozenset({"bf16"}), 1),
+    ]
