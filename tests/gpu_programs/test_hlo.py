@@ -64,8 +64,8 @@ HloModule jit_step, is_scheduled=true
 ENTRY %main (a: bf16[8,32], b: f32[4]) -> (bf16[8,32], f32[32]) {
   %a = bf16[8,32]{1,0} parameter(0)
   %b = f32[4]{0} parameter(1)
-  %all-gather-start = (f32[4]{0}, f32[32]{0}) all-gather-start(%b), replica_groups={}, dimensions={0}
-  %all-reduce-start = bf16[8,32]{1,0} all-reduce-start(%a), replica_groups={}, to_apply=%add
+  %all-gather-start = (f32[4]{0}, f32[32]{0}) all-gather-start(%b), dimensions={0}
+  %all-reduce-start = bf16[8,32]{1,0} all-reduce-start(%a), to_apply=%add
   %all-gather-done = f32[32]{0} all-gather-done(%all-gather-start)
   %conv = (bf16[2]{0}, u8[0]{0}) custom-call(%b), custom_call_target="__cudnn$convBackwardFilter"
   %all-reduce-done = bf16[8,32]{1,0} all-reduce-done(%all-reduce-start)
