@@ -16,6 +16,7 @@ from afsd_jax.cli import (
     convert,
     demo,
     evaluate,
+    features,
     inspect,
     label,
     look,
@@ -44,6 +45,7 @@ COMMANDS: dict[str, ModuleType] = {
     "annotations": annotations,
     "summarize": summarize,
     "agreement": agreement,
+    "features": features,
     "convert": convert,
     "demo": demo,
 }

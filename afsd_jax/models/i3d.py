@@ -83,6 +83,25 @@ def endpoint_stride(endpoint: str) -> tuple[int, int]:
     return time, space
 
 
+def endpoint_centre(endpoint: str) -> float:
+    """Returns the middle of what an endpoint's first cell sees, in frames from the video's start.
+
+    Cell i sees as many frames before as after the middle of `endpoint_centre + i * stride`. A layer
+    of kernel k and stride s is padded at its front by (k - s) // 2.
+
+    Example:
+      >>> [endpoint_centre(name) for name in ("Mixed_3c", "Mixed_4f", "Mixed_5c")]
+      [1.5, 3.5, 5.5]
+    """
+    stride, centre = 1, 0.5
+    for name in endpoints_until(endpoint):
+        kernel, strides = UNITS[name][1:] if name in UNITS else POOLS.get(name, ((1,), (1,)))
+        padding = max(kernel[0] - strides[0], 0) // 2
+        centre += stride * ((kernel[0] - 1) / 2 - padding)
+        stride *= strides[0]
+    return centre
+
+
 def frozen_endpoints(frozen_until: str) -> tuple[str, ...]:
     """Returns the endpoints up to and including `frozen_until`, none for "".
 

@@ -33,6 +33,7 @@ OTHER_NAMES = {
     "summarize": "-m afsd_jax.cli summarize",
     "agreement": "-m afsd_jax.cli agreement",
     "label": "-m afsd_jax.cli label",
+    "features": "-m afsd_jax.cli features",
 }
 # The least that each command needs besides its output; none of these inputs exists.
 NEEDED = {
@@ -48,6 +49,7 @@ NEEDED = {
     "summarize": "none.csv",
     "agreement": "none.csv others.csv",
     "label": "none.mp4 --labels=none.csv",
+    "features": "none video.mp4",
     "convert": "--input=none.pt",
     "demo": "",
 }
@@ -67,6 +69,7 @@ FILES = [
 ]
 FOLDERS = [
     ("annotations", "--output"),
+    ("features", "--output"),
     ("summarize", "--output"),
     ("prepare", "--output"),
     ("train", "--workdir"),
