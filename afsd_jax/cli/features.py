@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from afsd_jax.cli.arguments import MEMORY, positive_number, whole_number
 from afsd_jax.cli.printing import counted, print_failed, print_text
 from afsd_jax.cli.process import set_up_process
-from afsd_jax.config_checks import TRUNK_BLOCKS
 from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_folder
 
@@ -36,7 +35,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add("videos", nargs="+", type=Path, metavar="VIDEO", help="videos, and folders of videos")
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
     endpoint = "endpoint of the trunk (default: the last that the heads read; kinetics: Mixed_5c)"
-    add("--endpoint", choices=TRUNK_BLOCKS, metavar="NAME", help=endpoint)
+    add("--endpoint", metavar="NAME", help=endpoint)
     annotations = "annotations of the videos, in any format that afsd prepare reads"
     add("--annotations", type=Path, metavar="PATH", help=annotations)
     fps = f"only with kinetics: frames per second to sample (default: {KINETICS_FPS:g})"
@@ -142,13 +141,14 @@ def endpoint_of(network: str, config: "ml_collections.ConfigDict", endpoint: str
     """Returns the endpoint, by default the last one that the network's heads read.
 
     Raises:
-      UserError: the network's trunk ends before it.
+      UserError: the network's trunk has no such endpoint.
     """
-    from afsd_jax.models.i3d import endpoints_until
+    from afsd_jax.models import i3d
 
     last: str = config.model.pyramid_inputs[-1]
-    if endpoint and endpoint not in endpoints_until(last):
-        raise UserError(f"--endpoint {endpoint}: the trunk of {network} ends with {last}")
+    there = [name for name in i3d.endpoints_until(last) if name in i3d.MIXED]
+    if endpoint and endpoint not in there:
+        raise UserError(f"--endpoint {endpoint}: the trunk of {network} has {', '.join(there)}")
     return endpoint or last
 
 

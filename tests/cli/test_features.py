@@ -103,7 +103,7 @@ def test_a_folder_has_one_kind_of_features(folder, written, capsys):
     ("flags", "message"),
     [
         (["--fps=5"], "--fps: .*network has its own; give it only with kinetics"),
-        (["--endpoint=Mixed_5c"], "--endpoint Mixed_5c: the trunk of .* ends with Mixed_"),
+        (["--endpoint=Mixed_5c"], "--endpoint Mixed_5c: the trunk of .* has Mixed_3b, "),
     ],
 )
 def test_what_does_not_fit_the_network_is_refused(folder, tmp_path, capsys, flags, message):
