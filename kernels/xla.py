@@ -70,9 +70,12 @@ def backward(
 
 
 def _channel_blocks(features: jax.Array, cache: int | None) -> int:
-    """Returns the number of equal blocks in which to process one half of the channels."""
+    """Returns the number of equal blocks in which to process one half of the channels.
+
+    In an exported program the number of clips, and so the size of the table, is not known.
+    """
     clips, length, channels = features.shape
-    if cache is None or channels % 2:
+    if cache is None or channels % 2 or not isinstance(clips, int):
         return 1
     half = channels // 2
     channel_bytes = clips * length * length.bit_length() * features.dtype.itemsize

@@ -1,5 +1,7 @@
-"""Networks with the goldens' weights, and a comparison of gradient norms."""
+"""Networks with the goldens' weights, and comparisons with the goldens."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import ml_collections
@@ -8,7 +10,10 @@ import torch
 
 from afsd_jax.weights import pytorch
 from tests.golden import weights
+from tests.support import GOLDEN
 from tests.torch_twin import AFSD
+
+Detections = Mapping[str, list[dict]]
 
 
 def golden_state(network: torch.nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -48,3 +53,32 @@ def check_gradient_norms(found: Mapping[str, float], golden: Mapping[str, Sequen
     trunk = {key for key in error if key.startswith("backbone.")}
     assert {key: e for key, e in error.items() if e > (1e-2 if key in trunk else 1e-3)} == {}
     assert np.median([error[key] for key in trunk]) <= 1e-3
+
+
+def _is_same(found: dict, expected: dict) -> bool:
+    ends = zip(found["segment"], expected["segment"], strict=True)
+    return (
+        found["label"] == expected["label"]
+        and all(abs(a - b) <= 0.02 for a, b in ends)
+        and abs(found["score"] / expected["score"] - 1) <= 1e-3
+    )
+
+
+def check_detections(found: Detections, golden_name: str) -> None:
+    """Asserts that all but 0.5 % of the detections are the golden ones, and few are others."""
+    golden = json.loads((GOLDEN / f"detect_{golden_name}.json").read_text())["results"]
+    assert found.keys() == golden.keys()
+    total = sum(len(detections) for detections in golden.values())
+    missing, extra = 0, 0
+    for name, expected in golden.items():
+        left = list(found[name])
+        for detection in expected:
+            match = next((other for other in left if _is_same(other, detection)), None)
+            if match is None:
+                missing += 1
+            else:
+                left.remove(match)
+        # Of each class the reference drops the last candidate.
+        extra += sum(count - 1 for count in Counter(other["label"] for other in left).values())
+    assert missing <= 0.005 * total
+    assert extra <= 0.005 * total

@@ -16,6 +16,7 @@ from afsd_jax.cli import (
     convert,
     demo,
     evaluate,
+    export,
     features,
     inspect,
     label,
@@ -47,6 +48,7 @@ COMMANDS: dict[str, ModuleType] = {
     "agreement": agreement,
     "features": features,
     "convert": convert,
+    "export": export,
     "demo": demo,
 }
 

@@ -113,12 +113,7 @@ class ForwardPass:
         def whole(
             weights: Sequence[NamedWeights], frames: list[jax.Array], num_frames: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
-            networks = map(parameters.abstract_network, configs)
-            features = [
-                parameters.replace(network, values).features(_normalised(stream, num_frames))
-                for network, values, stream in zip(networks, weights, frames, strict=True)
-            ]
-            return decode(weights, features)
+            return decode_frames(configs, weights, frames, num_frames)
 
         def values() -> str:
             return " ".join(config.to_json() for config in configs)
@@ -204,6 +199,31 @@ class ForwardPass:
 
 def _normalised(frames: jax.Array, num_frames: jax.Array) -> jax.Array:
     return normalise(frames, num_frames, PADDING["grey"])
+
+
+def decode_frames(
+    configs: Sequence[ml_collections.ConfigDict],
+    weights: Sequence[NamedWeights],
+    frames: Sequence[jax.Array],
+    num_frames: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Computes the networks by JAX alone, and decodes their fused predictions.
+
+    Args:
+      configs: configuration of each stream's network; the first one's `inference` is used.
+      weights: weights of each network.
+      frames: one batch of windows for each network, uint8 [B, T, H, W, channels].
+      num_frames: int32 [B], number of each window's frames that lie in the video.
+
+    Returns:
+      Segments [B, K, 2] and scores [B, K, C], as `decode_streams` gives them.
+    """
+    networks = list(map(parameters.abstract_network, configs))
+    features = [
+        parameters.replace(network, values).features(_normalised(stream, num_frames))
+        for network, values, stream in zip(networks, weights, frames, strict=True)
+    ]
+    return decode_features(networks, configs[0], weights, features)
 
 
 def decode_features(

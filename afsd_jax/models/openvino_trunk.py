@@ -130,7 +130,8 @@ class OpenVinoSteps:
         return _compiled(outputs, inputs, self._precision)
 
 
-def _openvino() -> Any:
+def import_openvino() -> Any:
+    """Imports OpenVINO, which must be installed, and returns it."""
     # Without this, importing OpenVINO starts a process that reports the import over the network.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
@@ -144,7 +145,7 @@ def _folded(parameters: Mapping[str, Any]) -> FoldedWeights:
 
 def _compiled(outputs: Sequence[Any], inputs: Sequence[Any], precision: str) -> Any:
     """Returns a request that computes the outputs from the inputs."""
-    openvino = _openvino()
+    openvino = import_openvino()
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -167,7 +168,7 @@ class _Graph:
     """
 
     def __init__(self, weights: FoldedWeights, shape: Sequence[int], endpoints: Sequence[str]):
-        self._ops, self._weights = _openvino().opset13, weights
+        self._ops, self._weights = import_openvino().opset13, weights
         self.clips = self._parameter(shape)
         self.outputs: dict[str, Any] = {}
         x = self._transposed(self.clips, _CHANNELS_FIRST)
@@ -181,7 +182,7 @@ class _Graph:
             self.outputs[name] = self._transposed(x, _CHANNELS_LAST)
 
     def _parameter(self, shape: Sequence[int]) -> Any:
-        return self._ops.parameter(_openvino().PartialShape(list(shape)), np.float32)
+        return self._ops.parameter(import_openvino().PartialShape(list(shape)), np.float32)
 
     def _transposed(self, x: Any, order: Sequence[int]) -> Any:
         return self._ops.transpose(x, self._ops.constant(np.array(order)))

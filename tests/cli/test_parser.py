@@ -14,6 +14,7 @@ from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import BENCHMARKS, RULES
+from afsd_jax.export.network_folder import FILES as EXPORTED
 from afsd_jax.runtime import memory
 from tests.support import python
 
@@ -23,6 +24,7 @@ OTHER_NAMES = {
     "inspect": "scripts/inspect_data.py",
     "evaluate": "scripts/evaluate.py",
     "convert": "scripts/convert_weights.py",
+    "export": "-m afsd_jax.cli export",
     "demo": "scripts/demo.py",
     "ablate": "scripts/ablate.py",
     "runs": "-m afsd_jax.cli runs",
@@ -51,6 +53,7 @@ NEEDED = {
     "label": "none.mp4 --labels=none.csv",
     "features": "none video.mp4",
     "convert": "--input=none.pt",
+    "export": "none --format=onnx",
     "demo": "",
 }
 WORKDIRS = ("train", "ablate")  # which make the folders above theirs
@@ -78,6 +81,7 @@ FOLDERS = [
     ("detect", "--format=json --output"),
     ("look", "--output=found.json --subtitles"),
     ("convert", "--output"),
+    ("export", "--output"),
     ("demo", "--output"),
     ("evaluate", "--format=json --output"),
 ]
@@ -120,6 +124,7 @@ def test_choices_are_those_of_the_library(capsys):
         ("evaluate", "--benchmark"): BENCHMARKS,
         ("evaluate", "--rule"): RULES,
         ("prepare", ""): datasets.BUILDERS,
+        ("export", "--format"): EXPORTED,
     }
     for (command, option), names in choices.items():
         listed = refusal(capsys, command, *option.split(), "spam").rpartition("choose from")[2]

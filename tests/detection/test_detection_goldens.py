@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,10 +11,8 @@ import pytest
 import torch
 
 from tests.golden.weights import video
-from tests.goldens import golden_twin
+from tests.goldens import Detections, check_detections, golden_twin
 from tests.support import GOLDEN, ROOT, published
-
-Detections = Mapping[str, list[dict]]
 
 
 def run(*arguments: object) -> None:
@@ -54,42 +51,13 @@ def detect(*arguments: object, output: Path) -> Detections:
     return json.loads(output.read_text())["results"]
 
 
-def is_same(found: dict, expected: dict) -> bool:
-    ends = zip(found["segment"], expected["segment"], strict=True)
-    return (
-        found["label"] == expected["label"]
-        and all(abs(a - b) <= 0.02 for a, b in ends)
-        and abs(found["score"] / expected["score"] - 1) <= 1e-3
-    )
-
-
-def check(found: Detections, golden_name: str) -> None:
-    """Asserts that all but 0.5 % of the detections are the golden ones, and few are others."""
-    golden = json.loads((GOLDEN / f"detect_{golden_name}.json").read_text())["results"]
-    assert found.keys() == golden.keys()
-    total = sum(len(detections) for detections in golden.values())
-    missing, extra = 0, 0
-    for name, expected in golden.items():
-        left = list(found[name])
-        for detection in expected:
-            match = next((other for other in left if is_same(other, detection)), None)
-            if match is None:
-                missing += 1
-            else:
-                left.remove(match)
-        # Of each class the reference drops the last candidate.
-        extra += sum(count - 1 for count in Counter(other["label"] for other in left).values())
-    assert missing <= 0.005 * total
-    assert extra <= 0.005 * total
-
-
 VIDEOS = {"video_test_0000000": 300, "video_test_0000001": 149}
 
 
 def test_thumos14_rgb(folder, tmp_path):
     videos = write_frames(tmp_path / "rgb", VIDEOS, 3)
     arguments = "--checkpoint", folder / "thumos14_rgb", "--fps", 10
-    check(detect(*videos, *arguments, output=tmp_path / "found.json"), "thumos14_rgb")
+    check_detections(detect(*videos, *arguments, output=tmp_path / "found.json"), "thumos14_rgb")
 
 
 def test_thumos14_fusion(folder, tmp_path):
@@ -101,7 +69,7 @@ def test_thumos14_fusion(folder, tmp_path):
         *("--flow-dir", tmp_path / "flow", "--fps", 10),
         output=tmp_path / "found.json",
     )
-    check(found, "thumos14_fusion")
+    check_detections(found, "thumos14_fusion")
 
 
 def test_activitynet_rgb(folder, tmp_path):
@@ -114,4 +82,4 @@ def test_activitynet_rgb(folder, tmp_path):
         *("--video-scores", GOLDEN / "detect_anet_video_scores.json"),
         output=tmp_path / "found.json",
     )
-    check(found, "anet_rgb")
+    check_detections(found, "anet_rgb")

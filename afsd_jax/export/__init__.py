@@ -1,0 +1,1 @@
+"""Trained networks written for programs without this package: ONNX, OpenVINO and StableHLO."""
