@@ -10,6 +10,7 @@ from afsd_jax import evaluation, types
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.diagnosis.comparison import compare
+from afsd_jax.export.onnx_graph import OnnxGraph
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import max_pool
@@ -20,6 +21,7 @@ PUBLIC = [
     afsd_jax.Detector,
     afsd_jax.Detections,
     afsd_jax.Detection,
+    OnnxGraph,
     boundary_max_pooling,
     compare,
     diagnose,
