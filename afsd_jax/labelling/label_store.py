@@ -78,6 +78,7 @@ class LabelStore:
         self._in_file: Labels | None = None  # labels that the file has; None: it must be written
         self._digests = list(restored.digests)
         self._seen: _State = None
+        self._digest = ""  # of the content that was seen
         if restored.new:
             self._begin(start)
         elif path.exists():
@@ -151,7 +152,7 @@ class LabelStore:
             content = read_bytes(self.path)
             digest = labels_file.digest_of(content)
             if digest in self._digests:
-                self._seen, self.refused = state, None
+                self._seen, self._digest, self.refused = state, digest, None
                 return Synced(None, [])
             labels_file.check_labels_path(self.path)
             found = labels_file.read_content(self.path, self._videos)
@@ -168,7 +169,8 @@ class LabelStore:
             for change in changes:
                 self.change(change)
         self._content, self._seen, self.refused = found, state, None
-        self._digests, self._base, self._in_file = [digest], Labels(), None
+        self._digest, self._digests = digest, [digest]
+        self._base, self._in_file = Labels(), None
         put, gone = sum(len(c.put) for c in changes), sum(len(c.remove) for c in changes)
         text = f"{name} was changed by another program; merged: {put} added, {gone} removed"
         return Synced(text, changes)
@@ -188,7 +190,7 @@ class LabelStore:
         )
         content = text.encode()
         digest = labels_file.digest_of(content)
-        if self._seen is None or digest != self._digests[-1]:
+        if self._seen is None or digest != self._digest:
             make_folder(self.folder)
             self._journal.add(Writing(digest), labels.version)
             self._digests.append(digest)
@@ -197,7 +199,7 @@ class LabelStore:
             except _ChangedMeanwhile:
                 return  # merged the next time
             self._journal.add(Written(labels.version), labels.version)
-            self._digests = [digest]
+            self._digest, self._digests = digest, [digest]
             self._seen = self._state()
         self._base = self._in_file = labels
 
