@@ -13,7 +13,7 @@ SUMMARY = "Label videos in the browser, correct suggestions and learn from both.
 DETAILS = """It opens a page of this machine alone, which works without a network. What is labelled
 is saved after each change in --labels, which afsd prepare reads: a table (.csv) or ActivityNet's
 JSON (.json). Everything else, such as notes and copies of videos that browsers cannot play, lies in
-the folder beside it whose name ends in .afsd. Ctrl-C ends it."""
+the hidden folder beside it, .FILE.afsd. Ctrl-C ends it."""
 
 
 def add_flags(parser: ArgumentParser) -> None:

@@ -13,6 +13,8 @@ from afsd_jax.labelling.announcements import Announcements
 from afsd_jax.labelling.changes import ClassChange, VideoChange, check_change, conflicts
 from afsd_jax.labelling.label_store import LabelStore
 from afsd_jax.labelling.label_videos import Video, played_times
+from afsd_jax.labelling.media_cache import thumbnail, waveform
+from afsd_jax.labelling.proxies import Proxies
 from afsd_jax.labelling.records import Suggestion, VideoLabels
 
 _SOON_S = 0.2  # until the labels file follows the journal
@@ -48,6 +50,8 @@ class LabelProject:
         durations_s = {video.name: video.duration_s for video in videos}
         self.store = LabelStore(labels_file, paths, durations_s, start)
         self.events = Announcements()
+        self._numbers = {video.name: number for number, video in enumerate(videos, 1)}
+        self.proxies = Proxies(self.store.folder / "proxies", self._tell_proxy)
         self._changed = asyncio.Event()
 
     def video(self, number: int) -> Video:
@@ -63,6 +67,34 @@ class LabelProject:
     def labels_of(self, name: str) -> VideoLabels:
         """Returns what is known of a video."""
         return self.store.labels.videos.get(name, VideoLabels())
+
+    def _tell_proxy(self, video: Video, state: str, progress: float) -> None:
+        number = self._numbers[video.name]
+        self.events.announce("proxy", number=number, state=state, progress=progress)
+
+    def media(self, number: int) -> tuple[Path, str] | None:
+        """Returns the file that a browser plays, and its type in HTTP; None if it must be made."""
+        video = self.video(number)
+        if video.media_type:
+            return video.path, video.media_type
+        copy = self.proxies.path(video)
+        return None if copy is None else (copy, "video/mp4")
+
+    def picture(self, number: int) -> bytes:
+        """Returns the answer to `GET /thumbnail/N`, a JPEG.
+
+        Raises:
+          UserError: the video cannot be read.
+        """
+        return thumbnail(self.store.folder / "thumbnails", self.video(number))
+
+    def loudness(self, number: int) -> bytes:
+        """Returns the answer to `GET /waveform/N`.
+
+        Raises:
+          UserError: the video cannot be read.
+        """
+        return waveform(self.store.folder / "waveforms", self.video(number))
 
     def overview(self) -> dict[str, Any]:
         """Returns the answer to `GET /api/project`."""
@@ -87,14 +119,15 @@ class LabelProject:
         }
 
     def _facts(self, number: int, video: Video) -> dict[str, Any]:
+        proxy, progress = self.proxies.state(video)
         return {
             "number": number,
             "name": video.name,
             "duration": video.duration_s,
             "width": video.width,
             "height": video.height,
-            "proxy": "none" if video.media_type else "failed",
-            "progress": 0.0,
+            "proxy": proxy,
+            "progress": progress,
         }
 
     def opened(self, number: int) -> dict[str, Any]:
@@ -104,6 +137,7 @@ class LabelProject:
           UserError: the video cannot be read.
         """
         video = self.video(number)
+        self.proxies.want(video)
         times, labels = played_times(video.path), self.labels_of(video.name)
         return {
             **self._facts(number, video),
@@ -182,9 +216,13 @@ class LabelProject:
         if synced.message is not None:
             self.events.announce("file", message=synced.message)
         if synced.changes:
-            numbers = {video.name: number for number, video in enumerate(self.videos, 1)}
-            changed = [numbers[c.video] for c in synced.changes if c.video in numbers]
+            changed = [self._numbers[c.video] for c in synced.changes if c.video in self._numbers]
             self._after(changed, classes != self.store.labels.classes)
+
+    def close(self) -> None:
+        """Ends what runs in the background, and writes the labels file."""
+        self.proxies.stop()
+        self.store.close()
 
 
 IDLE: Mapping[str, Any] = {

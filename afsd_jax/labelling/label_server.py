@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _MOST_BYTES = 32 << 20  # of a request
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
+_KEPT = {"Cache-Control": "private, max-age=600"}
 _Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -67,7 +68,7 @@ def serve(project: LabelProject, listener: socket.socket, token: str) -> None:
     try:
         server.run(sockets=[listener])
     finally:
-        project.store.close()
+        project.close()
 
 
 class _Server(uvicorn.Server):
@@ -106,6 +107,7 @@ class _Answers:
 
     def __init__(self, project: LabelProject):
         self._project = project
+        self._readers = asyncio.Semaphore(2)  # videos that are decoded at once
         self._assets = {
             part.name: part
             for part in resources.files("afsd_jax.report").iterdir()
@@ -122,6 +124,8 @@ class _Answers:
             ("/api/classes", self._change_classes, ["POST"]),
             ("/api/events", self._events, ["GET"]),
             ("/media/{number:int}", self._media, ["GET"]),
+            ("/thumbnail/{number:int}", self._thumbnail, ["GET"]),
+            ("/waveform/{number:int}", self._waveform, ["GET"]),
         ]
 
     async def _page(self, _: Request) -> Response:
@@ -160,11 +164,21 @@ class _Answers:
         return StreamingResponse(stream, media_type="text/event-stream")
 
     async def _media(self, request: Request) -> Response:
-        video = self._project.video(_number(request))
-        if not video.media_type:
-            return _json({"error": "browsers cannot play this file"}, 409)
-        headers = {"Cache-Control": "private, max-age=600"}
-        return FileResponse(video.path, media_type=video.media_type, headers=headers)
+        media = self._project.media(_number(request))
+        if media is None:
+            return _error("the copy that browsers can play is not ready", 409)
+        path, media_type = media
+        return FileResponse(path, media_type=media_type, headers=_KEPT)
+
+    async def _thumbnail(self, request: Request) -> Response:
+        async with self._readers:
+            content = await run_in_threadpool(self._project.picture, _number(request))
+        return Response(content, media_type="image/jpeg", headers=_KEPT)
+
+    async def _waveform(self, request: Request) -> Response:
+        async with self._readers:
+            content = await run_in_threadpool(self._project.loudness, _number(request))
+        return Response(content, media_type="application/json", headers=_KEPT)
 
 
 def _answering(answer: _Answer) -> _Answer:

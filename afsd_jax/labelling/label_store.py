@@ -219,8 +219,11 @@ class LabelStore:
 
 
 def folder_of(path: Path) -> Path:
-    """Returns the folder beside a labels file, for what the file cannot hold."""
-    return path.with_name(f"{path.name}{SUFFIX}")
+    """Returns the folder beside a labels file, for what the file cannot hold.
+
+    It is hidden: nobody who reads a folder of videos or annotations looks into it.
+    """
+    return path.with_name(f".{path.name}{SUFFIX}")
 
 
 def _relative(video: Path, labels: Path) -> str:
