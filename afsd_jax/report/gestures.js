@@ -5,6 +5,7 @@ const CLICK = 5; // pixels; a longer movement is a drag
 Timeline.prototype.gestures = function () {
   const { canvas, scroll } = this, held = new Map();
   let start = null, moved = 0; // distance in pixels from where the first finger touched
+  let drag = null; // what the page does instead of moving the view
 
   const place = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -23,7 +24,9 @@ Timeline.prototype.gestures = function () {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    if (!held.size) [start, moved] = [place(event), 0];
+    drag?.cancel(); // by a second finger
+    [start, moved] = held.size ? [start, moved] : [place(event), 0];
+    drag = held.size ? null : this.take(start, event.pointerType === "touch");
     held.set(event.pointerId, place(event));
     canvas.setPointerCapture(event.pointerId);
   });
@@ -44,17 +47,25 @@ Timeline.prototype.gestures = function () {
     if (moved <= CLICK) return;
     held.set(event.pointerId, now);
     this.hint.hidden = true;
+    if (drag) return drag.move(now);
     pan(now.x - before.x);
     if (event.pointerType === "mouse") scroll.scrollTop -= now.y - before.y;
   });
 
   canvas.addEventListener("pointerup", (event) => {
-    if (!held.delete(event.pointerId) || moved > CLICK) return;
+    const ended = drag;
+    if (!held.delete(event.pointerId)) return;
+    drag = null;
+    if (moved > CLICK) return ended?.drop(place(event));
     const { x, y } = place(event);
     const time = Math.min(Math.max(this.timeAt(x), 0), this.video.duration);
     this.onPick(this.segmentAt(x, y), time);
   });
-  canvas.addEventListener("pointercancel", (event) => held.delete(event.pointerId));
+  canvas.addEventListener("pointercancel", (event) => {
+    held.delete(event.pointerId);
+    drag?.cancel();
+    drag = null;
+  });
   canvas.addEventListener("pointerleave", () => (this.hint.hidden = true));
 
   canvas.addEventListener("wheel", (event) => {
@@ -66,6 +77,12 @@ Timeline.prototype.gestures = function () {
     if (aside) pan(-(event.deltaX || event.deltaY));
     else this.zoom(Math.exp(Math.min(Math.max(event.deltaY, -200), 200) / 300), this.timeAt(x));
   }, { passive: false });
+};
+
+// Begins a drag of a segment at a point: an object with move(place), drop(place) and cancel(). With
+// null, dragging moves the view.
+Timeline.prototype.take = function () {
+  return null;
 };
 
 // The best segment at a point, else one at most some pixels away, else null.

@@ -2,7 +2,15 @@
 
 from afsd_jax.report.render import render
 
-SCRIPTS = ("label_page.js",)  # in the order in which they run; served at /assets/
+# In the order in which they run; served at /assets/.
+SCRIPTS = (
+    *("words_and_colors.js", "lanes.js", "timeline.js", "gestures.js", "player.js"),
+    *("label_elements.js", "label_edits.js", "label_frames.js", "label_timeline.js"),
+    *("label_drags.js", "label_player.js", "label_saving.js", "label_keys.js", "label_list.js"),
+    *("label_classes.js", "label_selected.js", "label_suggestions.js", "label_strips.js"),
+    *("label_learn.js", "label_statistics.js", "label_page.js", "label_changes.js"),
+    *("label_actions.js", "label_events.js"),
+)
 
 
 def label_page(title: str) -> str:

@@ -11,6 +11,7 @@ class Timeline {
   // root: the element; video: its data; classes: name and color of each; onPick(segment, time).
   constructor(root, video, classes, onPick) {
     Object.assign(this, { root, video, classes, onPick, from: 0, to: video.duration });
+    this.shortest = 0.5; // seconds in view at most zoom
     this.lanes = [];
     this.laneOf = new Map();
     this.onView = () => {}; // called with each drawing
@@ -72,7 +73,7 @@ class Timeline {
   }
 
   zoom(factor, at = (this.from + this.to) / 2) {
-    const span = Math.min(Math.max((this.to - this.from) * factor, 0.5), this.video.duration);
+    const span = Math.min(Math.max((this.to - this.from) * factor, this.shortest), this.video.duration);
     const share = (at - this.from) / (this.to - this.from);
     this.view(at - share * span, at + (1 - share) * span);
   }
@@ -228,11 +229,17 @@ class Timeline {
     pen.lineWidth = 1;
     pen.strokeStyle = this.classes[label].color;
     pen.stroke();
-    if (score === null || width < LEAST_NUMBERED) return;
+    const text = this.textOn(segment);
+    if (!text || width < LEAST_NUMBERED) return;
     pen.font = `11px ${this.font}`;
     pen.textAlign = "center";
     pen.fillStyle = inkOn(fill);
-    pen.fillText(score.toFixed(2), x + width / 2, y + height / 2 + 0.5);
+    pen.fillText(text, x + width / 2, y + height / 2 + 0.5);
+  }
+
+  // What is written on a segment's bar.
+  textOn({ score }) {
+    return score === null ? "" : score.toFixed(2);
   }
 
   outline(segment) {

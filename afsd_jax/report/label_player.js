@@ -1,0 +1,116 @@
+// Plays a video and knows the frame that it shows. Its time is that of the frame, so what is marked
+// is what is seen. It plays a part again and again if it is given one. Times are seconds.
+
+const SPEEDS = [0.1, 0.25, 0.5, 1, 1.5, 2, 4, 8];
+const REWINDS = 0.3; // seconds after a looped part at which the player goes back to its start
+
+class FramePlayer {
+  // place: the element that holds the video's; onTime(time, frame, playing).
+  constructor(place, onTime, onMissing) {
+    Object.assign(this, { place, onTime, onMissing, index: 0, rate: 1, loop: null });
+  }
+
+  // Opens a video at a time.
+  open(url, frames, time = 0) {
+    this.close();
+    const element = document.createElement("video");
+    Object.assign(element, { src: url, preload: "auto", playsInline: true, muted: !this.loud });
+    element.ariaLabel = "video";
+    element.addEventListener("click", () => this.toggle());
+    this.place.prepend(element);
+    Object.assign(this, { element, frames, goal: null });
+    this.player = new Player(element, (seconds, playing) => this.at(seconds, playing), this.onMissing);
+    this.watch(element);
+    this.setRate(this.rate);
+    this.seek(time);
+  }
+
+  close() {
+    if (!this.element) return;
+    this.element.pause();
+    this.element.removeAttribute("src");
+    this.element.load();
+    this.element.remove();
+    this.element = this.player = null;
+  }
+
+  get playing() {
+    return Boolean(this.player?.playing);
+  }
+
+  get time() {
+    return this.frames ? this.frames.times[this.index] : 0;
+  }
+
+  // Tells the frame that is on the screen, whatever the player was asked for.
+  watch(element) {
+    if (!element.requestVideoFrameCallback) return;
+    const told = (_, { mediaTime }) => {
+      if (element !== this.element) return;
+      element.requestVideoFrameCallback(told);
+      if (!element.seeking) this.show(this.frames.nearest(mediaTime));
+    };
+    element.requestVideoFrameCallback(told);
+  }
+
+  at(seconds, playing) {
+    if (playing && this.loop) {
+      const { start, end } = this.loop;
+      if (seconds >= end || seconds > this.element.duration - 0.01 || seconds < start - REWINDS)
+        this.element.currentTime = this.frames.middle(this.frames.at(start));
+    }
+    // While it plays, `watch` tells the frame.
+    if (!playing || !this.element?.requestVideoFrameCallback) this.show(this.frames.at(seconds));
+    else this.onTime(this.time, this.index, playing);
+  }
+
+  show(index) {
+    this.index = index;
+    this.onTime(this.time, index, this.playing);
+  }
+
+  seek(time) {
+    this.goTo(this.frames.at(time));
+  }
+
+  goTo(index) {
+    this.index = this.frames.clamp(index);
+    this.player?.seek(this.frames.middle(this.index));
+    if (!this.player) this.show(this.index);
+  }
+
+  step(count) {
+    if (this.playing) this.element.pause();
+    this.goTo(this.index + count);
+  }
+
+  toggle() {
+    if (!this.playing && this.index === this.frames.times.length - 1) this.goTo(0);
+    this.player?.toggle();
+  }
+
+  // Repeats a part from its start; null: no more.
+  repeat(part) {
+    this.loop = part;
+    if (!part || !this.player) return;
+    this.seek(part.start);
+    this.element.play().catch(() => {});
+  }
+
+  setRate(rate) {
+    this.rate = rate;
+    if (this.element) this.element.playbackRate = this.element.defaultPlaybackRate = rate;
+  }
+
+  // One step faster (1) or slower (-1); returns the speed.
+  speed(direction) {
+    const place = SPEEDS.indexOf(this.rate) + direction;
+    this.setRate(SPEEDS[Math.min(Math.max(place, 0), SPEEDS.length - 1)]);
+    return this.rate;
+  }
+
+  setLoud(loud) {
+    this.loud = loud;
+    if (this.element) this.element.muted = !loud;
+  }
+}
