@@ -1,4 +1,4 @@
-"""Changes of labels, their inverses, undo and redo, and times of frames, as the page computes them."""
+"""Changes of labels, undo and redo, and times of frames, as the labelling page computes them."""
 
 from pathlib import Path
 
@@ -22,15 +22,21 @@ texts = st.sampled_from(["walk", "<b>run</b>", "stand"])
 
 
 @st.composite
-def segments(draw, ids=st.sampled_from(IDS)):
+def segments(draw, ids=IDS):
     start = draw(times)
     end = start + draw(st.floats(0.1, 20).map(lambda value: round(value, 3)))
-    return {"id": draw(ids), "label": draw(texts), "start": start, "end": end, "note": ""}
+    return {
+        "id": draw(st.sampled_from(ids)),
+        "label": draw(texts),
+        "start": start,
+        "end": end,
+        "note": "",
+    }
 
 
 @st.composite
-def suggestions(draw, ids=st.sampled_from(["s", "t", "u"])):
-    segment = draw(segments(ids))
+def suggestions(draw):
+    segment = draw(segments(["s", "t", "u"]))
     del segment["note"]
     return {**segment, "score": draw(st.floats(0, 1))}
 
@@ -68,12 +74,13 @@ STORY = """([video, steps]) => {
     const segment = pick(labels.segments), suggestion = pick(labels.suggestions);
     const change = {
       add: () => addition("walk", time, time + 1),
-      move: () => (segment ?? suggestion) && edited(suggestion ?? segment, { start: time, end: time + 2 }),
+      move: () => (segment ?? suggestion)
+        && edited(suggestion ?? segment, { start: time, end: time + 2 }),
       relabel: () => segment && edited(segment, { label: "stand" }),
       split: () => segment && splitting(segment, (segment.start + segment.end) / 2),
       merge: () => segment && merging(labels, segment),
       delete: () => (suggestion ?? segment) && deletion(suggestion ?? segment),
-      accept: () => acceptance([...labels.suggestions.values()].filter(({ score }) => score >= 0.5)),
+      accept: () => acceptance([...labels.suggestions.values()].slice(number % 2)),
       reject: () => suggestion && rejection([suggestion]),
       review: () => ({ reviewed: !labels.reviewed }),
       note: () => segment && edited(segment, { note: "left hand" }),
