@@ -5,7 +5,8 @@ class SelectedPanel {
   constructor(root, onEdit) {
     Object.assign(this, { root, onEdit, item: null });
     this.form = part("form", root);
-    this.form.addEventListener("submit", (event) => {
+    this.form.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
       event.preventDefault();
       document.activeElement.blur();
     });
