@@ -1,6 +1,8 @@
 // What each key and button does.
 
-const EVERYWHERE = new Set(["undo", "redo", "keys", "learn", "search", "dismiss"]);
+const EVERYWHERE = new Set([ // without an open video, too
+  "undo", "redo", "keys", "learn", "search", "dismiss", "next-video", "previous-video",
+]);
 
 const withSelected = (act) => (page) =>
   page.selected ? act(page, page.selected) : page.say("Select a label first.");

@@ -33,7 +33,8 @@ Object.assign(LabelPage.prototype, {
 
   // Undoes (-1) or does again (1), one after the other, also if another video has to be opened.
   takeBack(direction) {
-    this.turning = (this.turning ?? Promise.resolve()).then(() => this.turn(direction));
+    this.turning = (this.turning ?? Promise.resolve()).then(() => this.turn(direction))
+      .catch((error) => this.notice(`Not undone: ${error.message}`));
   },
 
   async turn(direction) {

@@ -82,12 +82,14 @@ class ClassList {
     const { name, color } = this.classes[index], row = this.list.children[index];
     const field = make("input", { value: name, maxLength: 100, className: "renaming", spellcheck: false,
       ariaLabel: `new name of ${name}`, placeholder: "empty: remove the class" });
+    const choose = part(".choose", row);
+    let ended = false; // taking the field away is also leaving it
     const end = (change) => {
-      if (!field.isConnected) return;
-      field.replaceWith(part(".choose", row) ?? choose);
+      if (ended) return;
+      ended = true;
+      field.replaceWith(choose);
       if (change) this.onChange(change);
     };
-    const choose = part(".choose", row);
     const settle = () => {
       const fresh = field.value.trim();
       if (fresh === name) return end(null);

@@ -66,7 +66,7 @@ class LabelPage {
     const paint = (counts) => this.statistics.show([...this.list.videos.values()], counts,
       new Map(this.classes.map(({ name, color }) => [name, color])));
     paint(this.counts);
-    this.counts = await ask("/api/statistics");
+    this.counts = await ask("/api/statistics").catch(() => this.counts); // without it, the last
     paint(this.counts);
   }
 
@@ -89,7 +89,7 @@ class LabelPage {
     const turn = ++this.loaded;
     let video;
     do video = await ask(`/api/videos/${number}`); // again if it is older than what was saved since
-    while (video.version < (this.saver.versions.get(number) ?? 0));
+    while (video.version < (this.saver.confirmed.get(number) ?? 0));
     if (turn !== this.loaded) return;
     if (this.open?.number === number) return this.takeBeneath(video);
     this.take(video);
@@ -99,7 +99,7 @@ class LabelPage {
     part(".video h2").textContent = video.name;
     part(".video .length").textContent = `${clock(video.duration)}, ${counted(frames.times.length, "frame")}`;
     part("[data-do=sound]").hidden = !this.list.videos.get(number).sound;
-    Object.assign(this.player, { frames, loop: null });
+    Object.assign(this.player, { frames, index: 0, loop: null });
     this.timeline.load({ duration: frames.duration }, frames);
     this.showVideo(video.proxy, video.progress);
     this.waveform.show(null);
@@ -225,8 +225,3 @@ class LabelPage {
     part(".notice").hidden = !text;
   }
 }
-
-document.addEventListener("DOMContentLoaded", () => {
-  const page = new LabelPage();
-  page.start().catch((error) => page.notice(`The labels cannot be read: ${error.message}.`));
-});

@@ -9,7 +9,7 @@ SCRIPTS = (
     *("label_drags.js", "label_player.js", "label_saving.js", "label_keys.js", "label_list.js"),
     *("label_classes.js", "label_selected.js", "label_suggestions.js", "label_strips.js"),
     *("label_learn.js", "label_statistics.js", "label_page.js", "label_changes.js"),
-    *("label_actions.js", "label_events.js"),
+    *("label_actions.js", "label_events.js", "label_start.js"),
 )
 
 

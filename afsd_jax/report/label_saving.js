@@ -22,7 +22,9 @@ class Saver {
   // onState(text, trouble), onConflict(entry, video as the server has it), onRefused(entry, text),
   // onSaved(entry, answer).
   constructor(handlers) {
-    Object.assign(this, handlers, { queue: [], versions: new Map(), busy: false, held: false });
+    // versions: of each video, as known here; confirmed: of its last saved change.
+    Object.assign(this, handlers, { queue: [], versions: new Map(), confirmed: new Map() });
+    Object.assign(this, { busy: false, held: false });
     addEventListener("online", () => this.run());
     addEventListener("beforeunload", (event) => {
       if (this.queue.length) event.preventDefault(); // the browser asks
@@ -65,7 +67,8 @@ class Saver {
       const answer = video === null
         ? await ask("/api/classes", change)
         : await ask(`/api/videos/${video}`, bodyOf(change, this.versions.get(video)));
-      if (video !== null) this.versions.set(video, answer.version);
+      if (video !== null)
+        for (const known of [this.versions, this.confirmed]) known.set(video, answer.version);
       this.queue.shift();
       this.onSaved(entry, answer);
       return true;

@@ -1,0 +1,353 @@
+"""Labelling in a real browser with a real server: by keyboard, by mouse, by touch."""
+
+import pytest
+
+from tests.barcodes import write
+from tests.labelling.label_window import labelling, suggest
+from tests.labelling.served import rows, serving, until
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+COUNT, RATE = 100, 25  # frames of each video, and frames per second
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("footage")
+    for first, name in enumerate(("one", "two")):
+        write(folder / f"{name}.mp4", range(300 * first, 300 * first + COUNT), rate=RATE)
+    return folder
+
+
+@pytest.fixture
+def started(footage, labels):
+    """A server of a labels file that has two classes and one label, of the second video."""
+    labels.write_text(
+        "video,label,start,end\none.mp4,,,\ntwo.mp4,run,0.4,0.8\ntwo.mp4,walk,1.2,2\n"
+    )
+    with serving(footage, "--labels", labels) as running:
+        yield running
+
+
+@pytest.fixture
+def suggested(footage, labels):
+    """A server with suggestions for the first video."""
+    found = [("a", "run", 0.4, 0.8, 0.9), ("b", "run", 1.2, 1.6, 0.55), ("c", "walk", 2, 2.8, 0.2)]
+    found.append(("d", "walk", 3, 3.6, 0.7))
+    videos = {name: footage / f"{name}.mp4" for name in ("one", "two")}
+    suggest(labels, videos, {"one": found})
+    with serving(footage, "--labels", labels) as running:
+        yield running
+
+
+def file_becomes(labels, expected):
+    """Waits until the labels file has these rows: video, class, start, end."""
+
+    def found():
+        listed = [(v, name, *(s and float(s) for s in times)) for v, name, *times in rows(labels)]
+        return sorted(listed)
+
+    until(lambda: labels.exists() and found() == sorted(expected))
+
+
+def add_class(page, name):
+    page.press("Escape", "c")
+    page.write(name)
+    page.press("Enter")
+
+
+# The keyboard
+
+
+def test_a_video_is_labelled_by_keyboard_alone(browser, served, labels):
+    with labelling(browser, served) as page:
+        page.press("PageDown")
+        page.wait_for_video()
+        add_class(page, "run")
+        page.press(*"..........", "i", *"...............", "o")
+        add_class(page, "walk")
+        page.press("i", *".....", "o")
+        assert page.labels() == [("run", 0.4, 1.0, ""), ("walk", 1.0, 1.2, "")]
+        page.press("ArrowUp", ",", ",", ",", "s")  # of the walk: the run is split at 0.4 - 3 frames
+        assert page.status() == "To split a label, go to a frame within it."
+        page.press(*".....", "s", "e")
+        page.write("left hand")
+        page.press("Enter", "2")
+        first = ("walk", 0.4, 0.48, "left hand")
+        assert page.labels()[0] == first
+        page.press("r")
+        page.saved()
+        assert served.video()["reviewed"] is True
+        page.press("ArrowDown", "m")
+        assert page.labels() == [first, ("run", 0.48, 1.0, ""), ("walk", 1.0, 1.2, "")]
+        page.press("Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowLeft")
+        page.press("ArrowDown", "Delete")
+        page.saved()
+    file_becomes(labels, [("one.mp4", "walk", 0.4, 0.48), ("one.mp4", "run", 0.52, 1.04)])
+
+
+def test_edges_of_the_selected_label_are_set_where_the_video_is(browser, started):
+    with labelling(browser, started) as page:
+        page.show(2)
+        page.press("ArrowDown", ".", "[", "ArrowRight", "]")
+        assert page.labels(2)[0] == ("run", 0.44, 1.44, "")
+        page.press("m")
+        assert page.status().startswith("No later label of this class")
+        page.press("2", "m")
+        assert page.labels(2) == [("walk", 0.44, 2.0, "")]
+
+
+def test_undo_leads_to_the_beginning_and_redo_to_the_end(browser, started, labels):
+    before = [("one.mp4", "", "", ""), ("two.mp4", "run", 0.4, 0.8), ("two.mp4", "walk", 1.2, 2)]
+    with labelling(browser, started) as page:
+        page.show(2)
+        page.press("ArrowDown", "]", "Shift+ArrowRight", "ArrowDown", "Delete", "r")
+        add_class(page, "jump")
+        page.press("PageUp")
+        page.wait_for_function("() => page.open?.number === 1")
+        page.press("3", "i", *"...", "o", "s", ",", "s")
+        page.locator(".edit").nth(2).click(force=True)
+        page.write("leap")
+        page.press("Enter")
+        after = {number: page.labels(number) for number in (1, 2)}
+        assert [row[0] for row in after[1]] == ["leap", "leap"]
+        for _ in range(9):
+            page.press("Control+z")
+        page.wait_for_function("() => page.history.done.length === 0")
+        page.saved()
+        assert page.locator(".video h2").inner_text() == "two"  # where the first change was
+        file_becomes(labels, before)
+        assert [one["name"] for one in started.get("/api/project").json["classes"]] == [
+            "run",
+            "walk",
+        ]
+        for _ in range(9):
+            page.press("Control+Shift+z")
+        page.wait_for_function("() => page.history.undone.length === 0")
+        page.saved()
+        assert {number: page.labels(number) for number in (1, 2)} == after
+
+
+def test_the_page_goes_on_after_it_is_loaded_again(browser, started):
+    with labelling(browser, started) as page:
+        page.show(1)
+        page.press(*"..", "i", *".....", "o")
+        labelled = page.labels()
+        page.reload()
+        page.wait_for_video()
+        assert page.locator(".video h2").inner_text() == "one"
+        page.press("ArrowDown")
+        assert page.status() == "run, 0:00.08 to 0:00.28"
+        page.press("Delete")
+        assert page.labels() == []
+        page.press("Control+z")
+        assert page.labels() == labelled
+
+
+def test_keys_are_shown_and_each_of_them_does_something(browser, started):
+    with labelling(browser, started) as page:
+        page.press("?")
+        overlay = page.locator("dialog.keys")
+        assert "one frame forth" in overlay.inner_text()
+        page.press("?")
+        assert not overlay.is_visible()
+        page.press("?")
+        overlay.get_by_role("button", name="close").click()
+        assert not overlay.is_visible()
+        unknown = "[...ACTION_OF.values()].filter((name) => name && !ACTIONS[name])"
+        assert page.evaluate(unknown) == []
+        buttons = (
+            "[...document.querySelectorAll('[data-do]')].filter((b) => !ACTIONS[b.dataset.do])"
+        )
+        assert page.evaluate(buttons) == []
+
+
+# The mouse
+
+
+def test_a_video_is_labelled_by_mouse_alone(browser, started, labels):
+    with labelling(browser, started) as page:
+        page.locator(".videos a").first.click()
+        page.wait_for_video()
+        page.drag(page.place(0.41, 0), page.place(1.19, 0))  # a new label; times snap to frames
+        assert page.labels() == [("run", 0.4, 1.2, "")]
+        page.drag(page.place(1.2, 0), page.place(2, 0))  # its end
+        page.drag(page.place(1.2, 0), page.place(2.2, 1))  # the whole, into the other lane
+        assert page.labels() == [("walk", 1.4, 3.0, "")]
+        page.drag(page.place(0.2, 0), page.place(0.6, 0))
+        page.get_by_role("button", name="Start", exact=True).click()
+        for _ in range(4):
+            page.get_by_role("button", name="one frame forth").click()
+        page.get_by_role("button", name="End", exact=True).click()
+        page.mouse.click(*page.place(2, 1))
+        assert page.status() == "walk, 0:01.40 to 0:03.00"
+        page.get_by_role("button", name="undo").click()
+        page.saved()
+        file_becomes(
+            labels,
+            [
+                ("one.mp4", "run", 0.2, 0.6),
+                ("one.mp4", "walk", 1.4, 3),
+                ("two.mp4", "run", 0.4, 0.8),
+                ("two.mp4", "walk", 1.2, 2),
+            ],
+        )
+
+
+def test_the_video_shows_the_frame_under_an_edge_that_is_dragged(browser, started):
+    with labelling(browser, started) as page:
+        page.show(2)
+        page.mouse.move(*page.place(0.8, 0))
+        page.mouse.down()
+        page.mouse.move(*page.place(1.1, 0))
+        page.mouse.move(*page.place(1.281, 0))
+        assert page.number_on_screen() == 300 + 32
+        assert page.told() == (1.28, 32)
+        page.mouse.up()
+        assert page.labels(2)[0] == ("run", 0.4, 1.28, "")
+
+
+def test_labels_of_one_class_may_overlap(browser, started):
+    with labelling(browser, started) as page:
+        page.show(1)
+        page.press(*"..", "i", *"..........", "o", *",,,,,", "i", *"..........", "o")
+        assert page.labels() == [("run", 0.08, 0.48, ""), ("run", 0.28, 0.68, "")]
+
+
+# Suggestions
+
+
+def test_suggestions_are_accepted_rejected_and_adjusted_by_keyboard(browser, suggested, labels):
+    with labelling(browser, suggested) as page:
+        page.show(1)
+        page.press("n")
+        assert page.status() == "run, 0:01.20 to 0:01.60, suggested with score 0.55"
+        assert page.told()[0] == 1.2
+        page.press("Enter")  # and the next by uncertainty is selected
+        assert page.status() == "walk, 0:03.00 to 0:03.60, suggested with score 0.70"
+        page.press("x")
+        assert page.status() == "walk, 0:02.00 to 0:02.80, suggested with score 0.20"
+        page.press(".", ".", "[", "1")
+        assert page.labels() == [("run", 1.2, 1.6, ""), ("run", 2.08, 2.8, "")]
+        video = suggested.video()
+        assert [one["id"] for one in video["suggestions"]] == ["a"]
+        assert [one["id"] for one in video["rejected"]] == ["d"]
+        page.press(*["Control+z"] * 4)
+        assert page.labels() == []
+        assert len(suggested.video()["suggestions"]) == 4
+        page.press(*["Control+Shift+z"] * 4)
+        page.saved()
+    file_becomes(labels, [("one.mp4", "run", 1.2, 1.6), ("one.mp4", "run", 2.08, 2.8)])
+
+
+def test_all_suggestions_from_a_score_on_are_accepted_at_once(browser, suggested):
+    with labelling(browser, suggested) as page:
+        page.show(1)
+        page.locator(".suggesting input").fill("0.6")
+        page.get_by_role("button", name="accept 2").click()
+        assert page.labels() == [("run", 0.4, 0.8, ""), ("walk", 3.0, 3.6, "")]
+        assert page.locator(".suggesting .count").inner_text() == "2 suggestions"
+        page.press("u")
+        assert page.labels() == []
+
+
+def test_what_was_rejected_is_not_proposed_again(browser, suggested):
+    with labelling(browser, suggested) as page:
+        page.show(1)
+        page.press("n", "x", "x")
+        page.saved()
+        page.reload()
+        page.wait_for_video()
+        assert page.locator(".suggesting .count").inner_text() == "2 suggestions"
+        assert page.locator(".videos .suggested").first.inner_text() == "2"
+
+
+# The list of videos
+
+
+def test_videos_are_searched_and_sorted(browser, suggested):
+    with labelling(browser, suggested) as page:
+        names = page.locator(".videos .name")
+        assert names.all_text_contents() == ["one", "two"]
+        page.press("/")
+        page.write("TW")
+        assert names.all_text_contents() == ["two"]
+        page.press("Control+a", "Backspace", "Escape")
+        page.locator(".videos select").select_option("long")
+        page.locator(".videos select").select_option("uncertain")
+        assert names.all_text_contents() == ["one", "two"]
+        page.show(1)
+        page.press("r")
+        page.locator(".videos select").select_option("open")
+        assert names.all_text_contents() == ["two", "one"]
+        page.locator(".videos a").first.click()
+        page.wait_for_function("() => page.open?.number === 2")
+        assert page.locator(".videos [aria-current] .name").inner_text() == "two"
+
+
+# Classes
+
+
+def test_classes_are_added_renamed_coloured_and_removed(browser, started, labels):
+    with labelling(browser, started) as page:
+        page.show(2)
+        add_class(page, "jump")
+        page.locator(".edit").nth(0).click(force=True)
+        page.write("sprint")
+        page.press("Enter")
+        page.locator(".classes input[type=color]").nth(1).evaluate(
+            "(input) => { input.value = '#123456'; input.dispatchEvent(new Event('change')); }"
+        )
+        page.locator(".edit").nth(2).click(force=True)
+        page.press("Delete", "Enter")  # without a name it is removed
+        page.saved()
+        classes = started.get("/api/project").json["classes"]
+        assert [one["name"] for one in classes] == ["sprint", "walk"]
+        assert classes[1]["color"] == "#123456"
+        assert page.locator(".classes .name").all_inner_texts() == ["sprint", "walk"]
+        page.press("ArrowDown", "Shift+ArrowRight")  # what was renamed can be changed
+        assert page.labels(2)[0] == ("sprint", 0.44, 0.84, "")
+    file_becomes(
+        labels,
+        [
+            ("one.mp4", "", "", ""),
+            ("two.mp4", "sprint", 0.44, 0.84),
+            ("two.mp4", "walk", 1.2, 2),
+        ],
+    )
+
+
+def test_a_class_is_not_renamed_to_another_one(browser, started):
+    with labelling(browser, started) as page:
+        page.show(2)
+        page.locator(".edit").nth(0).click(force=True)
+        page.write("walk")
+        page.press("Enter")
+        assert page.locator(".notice").inner_text().startswith("There is already a class walk.")
+        assert [row[0] for row in page.labels(2)] == ["run", "walk"]
+
+
+# A phone
+
+
+def test_a_phone_shows_the_page_without_scrolling_sideways(browser, suggested):
+    size = {"width": 390, "height": 844}
+    with labelling(browser, suggested, viewport=size, has_touch=True, is_mobile=True) as page:
+        wide = "['html', 'main'].every((name) => document.querySelector(name).scrollWidth <= 390)"
+        assert page.evaluate(wide)
+        page.locator(".videos a").first.tap()
+        page.wait_for_video()
+        assert page.evaluate(wide)
+        assert not page.locator(".videos").is_visible()
+        page.get_by_role("button", name="next uncertain").tap()
+        page.get_by_role("button", name="✓ accept").tap()
+        page.get_by_role("button", name="Start", exact=True).tap()
+        for _ in range(3):
+            page.get_by_role("button", name="one frame forth").tap()
+        page.get_by_role("button", name="End", exact=True).tap()
+        assert len(page.labels()) == 2
+        page.get_by_role("link", name="list of videos").tap()
+        assert page.locator(".videos").is_visible()
+        page.goto(f"{suggested.origin}/#overview")
+        page.wait_for_selector(".overview")
+        assert page.evaluate(wide)
