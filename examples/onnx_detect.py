@@ -46,4 +46,4 @@ for offset, inputs in afsd_numpy.windows({"rgb": frames}, about):
     segments, scores = network.run(["segments", "scores"], inputs)
     outputs.append((offset, segments, scores))
 for found in afsd_numpy.detections(outputs, fps, about, duration_s)[:20]:
-    print(f"{found['start_s']:.2f} {found['end_s']:.2f} {found['score']:.3f} {found['label']}")
+    print(f"{found['start_s']:.2f} {found['end_s']:.2f} {found['score']:.3f} {found['label']!r}")

@@ -59,8 +59,10 @@ def export_networks(
     """
     check_fusible(streams)
     names = [stream.config.data.stream for stream in streams]
-    if len(set(names)) < len(names):
-        raise UserError(f"both networks are of the stream {names[0]}; fuse one of rgb, one of flow")
+    if len(names) > 1 and names != ["rgb", "flow"]:
+        raise UserError(
+            f"the networks are of the streams {', '.join(names)}; fuse one of rgb with one of flow"
+        )
     configs = [_exported_config(stream.config) for stream in streams]
     weights = [stream.weights for stream in streams]
     description = describe(configs, streams[0].class_names, FILES[format])

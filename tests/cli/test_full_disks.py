@@ -49,8 +49,23 @@ def detect(inputs: Path, disk: Path) -> list[object]:
     return [*command, "--output", disk / "found.json", "--report", disk / "page.html"]
 
 
+def export_onnx(inputs: Path, disk: Path, format: str = "onnx") -> list[object]:
+    return ["export", inputs / "checkpoint", f"--format={format}", "--output", disk / "network"]
+
+
+def export_openvino(inputs: Path, disk: Path) -> list[object]:
+    return export_onnx(inputs, disk, "openvino")
+
+
+def export_stablehlo(inputs: Path, disk: Path) -> list[object]:
+    return export_onnx(inputs, disk, "stablehlo")
+
+
 @pytest.mark.parametrize("room", ["size=8k", "size=8m,nr_inodes=4"])
-@pytest.mark.parametrize("command", [evaluate, inspect, prepare, detect])
+@pytest.mark.parametrize(
+    "command",
+    [evaluate, inspect, prepare, detect, export_onnx, export_openvino, export_stablehlo],
+)
 def test_a_full_disk_is_one_line_and_costs_nothing(inputs, tmp_path, capfd, command, room):
     with mounted(tmp_path / "disk", room) as disk:
         for name in ("metrics.json", "page.html"):

@@ -214,6 +214,9 @@ PIPES = {
     "runs": "runs {pipe}",
     "a run": "runs {folder}",
     "convert": "convert --input={pipe} --output={out}/x",
+    "export": "export {pipe} --format=onnx --output={out}/x",
+    "export with flow": "export {checkpoint} --flow-checkpoint={pipe} --format=onnx "
+    "--output={out}/x",
     "predictions": "evaluate --predictions={pipe} --ground-truth={truth}",
     "evaluate": "evaluate --predictions={zero} --ground-truth={pipe}",
     "look": "look {pipe} --output={out}/x.json",

@@ -86,7 +86,7 @@ def test_a_program_is_for_cpus_and_nvidia_gpus_and_calls_no_kernel_of_triton(tmp
 
 def test_two_networks_of_one_stream_are_refused(tmp_path):
     streams = [small_checkpoint(), small_checkpoint(seed=1)]
-    with pytest.raises(UserError, match="both networks are of the stream rgb"):
+    with pytest.raises(UserError, match="are of the streams rgb, rgb; fuse one of rgb with"):
         export_networks(streams, "onnx", tmp_path / "network")
     assert not list(tmp_path.iterdir())
 
