@@ -21,6 +21,7 @@ pytest.register_assert_rewrite("tests.clocks")
 LONG = (
     "test_training_goldens.py",
     "test_detection_goldens.py",
+    "test_export_goldens.py",
     "test_gpu_programs.py",
     "test_step.py",
     "test_devices.py",
