@@ -4,7 +4,7 @@ import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from afsd_jax.cli.arguments import whole_number
+from afsd_jax.cli.arguments import CONFIG, share, whole_number
 from afsd_jax.cli.printing import counted, print_list, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file
@@ -12,8 +12,9 @@ from afsd_jax.io.files import check_output_file
 SUMMARY = "Label videos in the browser, correct suggestions and learn from both."
 DETAILS = """It opens a page of this machine alone, which works without a network. What is labelled
 is saved after each change in --labels, which afsd prepare reads: a table (.csv) or ActivityNet's
-JSON (.json). Everything else, such as notes and copies of videos that browsers cannot play, lies in
-the hidden folder beside it, .FILE.afsd. Ctrl-C ends it."""
+JSON (.json). Learn, a button of the page, trains on the videos that are marked as reviewed and
+suggests actions in all others. Everything else, such as notes and copies of videos that browsers
+cannot play, lies in the hidden folder beside the labels, .FILE.afsd. Ctrl-C ends it."""
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -23,6 +24,12 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--labels", type=Path, required=True, metavar="FILE", help=labels)
     start = "annotations of any kind that afsd prepare reads, to begin with if FILE is new"
     add("--start", type=Path, metavar="PATH", help=start)
+    suggest = "run or checkpoint whose detections are suggested, or kinetics: 400 everyday actions"
+    add("--suggest", metavar="RUN", help=suggest)
+    least = "least score of suggestions (default: %(default)s)"
+    add("--min-score", type=share, default=0.2, metavar="SCORE", help=least)
+    config = f"{CONFIG}; to learn with (default: %(default)s)"
+    add("--config", dest="training", default="videos", metavar="FILE", help=config)
     add("--port", type=_port, default=0, help="port of the page (default: a free one)")
     add("--no-browser", action="store_true", help="only print the address of the page")
 
@@ -34,8 +41,7 @@ def _port(text: str) -> int:
     return value
 
 
-def run(args: Namespace) -> None:
-    check_output_file(args.labels)
+def _check_installed() -> None:
     try:
         import starlette  # noqa: F401
         import uvicorn  # noqa: F401
@@ -43,6 +49,35 @@ def run(args: Namespace) -> None:
         raise UserError(
             'labelling needs Starlette and uvicorn: pip install "afsd-jax[label]"'
         ) from error
+
+
+def _source(suggest: str | None) -> str:
+    """Returns what suggests: "kinetics", an absolute path, or "" for nothing."""
+    if suggest in (None, "kinetics"):
+        return suggest or ""
+    if not Path(suggest).exists():
+        raise UserError(
+            f"--suggest {suggest}: no such run or checkpoint; kinetics needs none and suggests "
+            "everyday actions"
+        )
+    return str(Path(suggest).resolve())
+
+
+def _config(name: str) -> str:
+    """Returns a configuration that exists; a file by its absolute path."""
+    if name == "videos":
+        return name
+    from afsd_jax.cli.config_flags import load_config
+
+    load_config(name)
+    path, colon, variant = name.partition(":")
+    return f"{Path(path).resolve() if Path(path).is_file() else path}{colon}{variant}"
+
+
+def run(args: Namespace) -> None:
+    check_output_file(args.labels)
+    _check_installed()
+    from afsd_jax.cli.process import command_line
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.io.locks import locked
     from afsd_jax.labelling.access import new_token
@@ -51,7 +86,9 @@ def run(args: Namespace) -> None:
     from afsd_jax.labelling.label_store import folder_of
     from afsd_jax.labelling.label_videos import read_videos
     from afsd_jax.labelling.labels_file import check_labels_path
+    from afsd_jax.labelling.round_work import Tools
 
+    tools = Tools(command_line, _source(args.suggest), _config(args.training), args.min_score)
     check_labels_path(args.labels)
     named = video_files(args.videos)
     videos, unreadable = read_videos(named.paths)
@@ -61,7 +98,7 @@ def run(args: Namespace) -> None:
     with locked(folder_of(args.labels), "labelling"), listen(args.port) as listener:
         if args.start is not None and args.labels.exists():
             print_text(f"note: {args.labels} exists; --start {args.start} is not read")
-        project = LabelProject(videos, args.labels, args.start)
+        project = LabelProject(videos, args.labels, tools, args.start)
         token = new_token()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
         print_text(f"{args.labels}: {counted(len(videos), 'video')}; the page is at")

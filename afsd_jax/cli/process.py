@@ -120,6 +120,14 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def command_line(command: str, *arguments: str) -> list[str]:
+    """Returns the program and arguments of `afsd COMMAND ARGUMENTS…` in a process of its own.
+
+    It receives SIGTERM if this process, or the thread that starts it, ends first.
+    """
+    return [sys.executable, "-c", _CHILD, str(os.getpid()), command, *arguments]
+
+
 def run_command(command: str, *arguments: str) -> None:
     """Runs `afsd COMMAND ARGUMENTS…` in a process of its own, whose memory is free afterwards.
 
@@ -128,8 +136,7 @@ def run_command(command: str, *arguments: str) -> None:
     Raises:
       UserError: the exit code was not 0.
     """
-    program = [sys.executable, "-c", _CHILD, str(os.getpid()), command, *arguments]
-    code = subprocess.run(program, check=False).returncode
+    code = subprocess.run(command_line(command, *arguments), check=False).returncode
     if code:
         raise UserError(f"afsd {command} failed with exit code {code}; see above")
 

@@ -63,10 +63,11 @@ class ClassChange(msgspec.Struct, frozen=True, tag="classes", omit_defaults=True
 
 
 class Suggested(msgspec.Struct, frozen=True, tag="suggested"):
-    """New suggestions of one video in place of those that are not decided."""
+    """New suggestions of one video in place of those that are not decided; see `VideoLabels`."""
 
     video: str
     suggestions: list[Suggestion]
+    source: str = ""
 
 
 Change = VideoChange | ClassChange | Suggested
@@ -121,7 +122,8 @@ def changed(labels: Labels, change: Change) -> Labels:
     before = labels.videos.get(change.video, VideoLabels())
     if isinstance(change, Suggested):
         given = [_own_class(s, labels.renamed) for s in change.suggestions]
-        after = replace(before, suggestions={s.id: s for s in given}, version=version)
+        suggestions = {s.id: s for s in given}
+        after = replace(before, suggestions=suggestions, version=version, source=change.source)
         names = [s.label for s in given]
     else:
         after = _changed_video(before, change, version)
@@ -144,14 +146,15 @@ def _changed_video(video: VideoLabels, change: VideoChange, version: int) -> Vid
     accepted, open_ = _moved(accepted, open_, change.unaccept)
     open_, rejected = _moved(open_, rejected, change.reject)
     rejected, open_ = _moved(rejected, open_, change.unreject)
-    return VideoLabels(
-        segments,
-        open_,
-        accepted,
-        rejected,
-        video.reviewed if change.reviewed is None else change.reviewed,
-        version,
-        {**video.versions, **dict.fromkeys(sorted(touched), version)},
+    return replace(
+        video,
+        segments=segments,
+        suggestions=open_,
+        accepted=accepted,
+        rejected=rejected,
+        reviewed=video.reviewed if change.reviewed is None else change.reviewed,
+        version=version,
+        versions={**video.versions, **dict.fromkeys(sorted(touched), version)},
     )
 
 

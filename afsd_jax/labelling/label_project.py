@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,21 @@ import msgspec
 
 from afsd_jax.errors import UserError, WriteError
 from afsd_jax.labelling.announcements import Announcements
-from afsd_jax.labelling.changes import ClassChange, VideoChange, check_change, conflicts
+from afsd_jax.labelling.changes import (
+    ClassChange,
+    Suggested,
+    VideoChange,
+    check_change,
+    conflicts,
+)
 from afsd_jax.labelling.label_store import LabelStore
 from afsd_jax.labelling.label_videos import Video, played_times
+from afsd_jax.labelling.learning import Learner, Status
 from afsd_jax.labelling.media_cache import thumbnail, waveform
 from afsd_jax.labelling.proxies import Proxies
-from afsd_jax.labelling.records import Suggestion, VideoLabels
+from afsd_jax.labelling.records import Labels, Suggestion, VideoLabels
+from afsd_jax.labelling.round_work import Tools
+from afsd_jax.labelling.rounds import statistics
 
 _SOON_S = 0.2  # until the labels file follows the journal
 _LOOK_S = 1.0  # between looks at what other programs do to the labels file
@@ -34,12 +43,15 @@ class Conflict(Exception):
 class LabelProject:
     """The videos and their labels."""
 
-    def __init__(self, videos: Sequence[Video], labels_file: Path, start: Path | None = None):
+    def __init__(
+        self, videos: Sequence[Video], labels_file: Path, tools: Tools, start: Path | None = None
+    ):
         """Restores the labels.
 
         Args:
           videos: the videos; pages know them by their place in this list, from 1.
           labels_file: the file for the labels.
+          tools: for suggestions and learning.
           start: annotations to begin with.
 
         Raises:
@@ -53,6 +65,9 @@ class LabelProject:
         self._numbers = {video.name: number for number, video in enumerate(videos, 1)}
         self.proxies = Proxies(self.store.folder / "proxies", self._tell_proxy)
         self._changed = asyncio.Event()
+        self.learner = Learner(
+            self.store.folder / "learn", paths, tools, self._labels, self._suggest, self._tell_learn
+        )
 
     def video(self, number: int) -> Video:
         """Returns a video by its number.
@@ -67,6 +82,31 @@ class LabelProject:
     def labels_of(self, name: str) -> VideoLabels:
         """Returns what is known of a video."""
         return self.store.labels.videos.get(name, VideoLabels())
+
+    def _labels(self) -> Labels:
+        return self.store.labels
+
+    def _suggest(self, name: str, suggestions: list[Suggestion], source: str) -> None:
+        """Takes the suggestions of a video; called by the thread of the learner."""
+        before = self.store.labels.classes
+        after = self.store.change(Suggested(name, suggestions, source))
+        if after.classes != before:
+            self.events.announce("classes")
+        number, version = self._numbers[name], after.videos[name].version
+        self.events.announce("video", number=number, version=version)
+
+    def _tell_learn(self, status: Status) -> None:
+        self.events.announce("learn", **msgspec.to_builtins(status))
+
+    def statistics(self) -> dict[str, Any]:
+        """Returns the answer to `GET /api/statistics`."""
+        names = [video.name for video in self.videos]
+        return statistics(self.store.labels, names, self.learner.status.rounds)
+
+    def begin(self) -> None:
+        """Begins what runs in the background, in the event loop that runs now."""
+        self.events.begin()
+        self.learner.begin()
 
     def _tell_proxy(self, video: Video, state: str, progress: float) -> None:
         number = self._numbers[video.name]
@@ -103,7 +143,7 @@ class LabelProject:
             "message": self.store.refused,
             "classes": list(self.store.labels.classes.values()),
             "videos": [self._entry(n, video) for n, video in enumerate(self.videos, 1)],
-            "learn": IDLE,
+            "learn": self.learner.status,
             "version": self.store.labels.version,
         }
 
@@ -220,19 +260,11 @@ class LabelProject:
             self._after(changed, classes != self.store.labels.classes)
 
     def close(self) -> None:
-        """Ends what runs in the background, and writes the labels file."""
+        """Writes the labels file, and ends what runs in the background."""
+        self.store.sync()
         self.proxies.stop()
+        self.learner.close()
         self.store.close()
-
-
-IDLE: Mapping[str, Any] = {
-    "state": "idle",
-    "progress": 0.0,
-    "message": "",
-    "eta_s": None,
-    "report": None,
-    "rounds": [],
-}
 
 
 def uncertainty(suggestions: Iterable[Suggestion]) -> float | None:

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvicorn
@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 _MOST_BYTES = 32 << 20  # of a request
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
+# A report has its script inside, and its own policy, which allows only that; it may ask nothing.
+_REPORT_POLICY = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:; media-src data:; frame-ancestors 'none'"
+)
 _KEPT = {"Cache-Control": "private, max-age=600"}
 _Answer = Callable[[Request], Awaitable[Response]]
 
@@ -88,7 +93,7 @@ def application(project: LabelProject) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        project.events.begin()
+        project.begin()
         keeping = asyncio.create_task(project.keep_file())
         try:
             yield
@@ -126,6 +131,9 @@ class _Answers:
             ("/media/{number:int}", self._media, ["GET"]),
             ("/thumbnail/{number:int}", self._thumbnail, ["GET"]),
             ("/waveform/{number:int}", self._waveform, ["GET"]),
+            ("/api/learn", self._learn, ["POST"]),
+            ("/api/statistics", self._statistics, ["GET"]),
+            ("/report/{number:int}", self._report, ["GET"]),
         ]
 
     async def _page(self, _: Request) -> Response:
@@ -179,6 +187,25 @@ class _Answers:
         async with self._readers:
             content = await run_in_threadpool(self._project.loudness, _number(request))
         return Response(content, media_type="application/json", headers=_KEPT)
+
+    async def _learn(self, request: Request) -> Response:
+        post = decode_post(await _body(request), _LearnPost)
+        act = {"start": self._project.learner.start, "stop": self._project.learner.stop}
+        await run_in_threadpool(act[post.action])
+        return _json(self._project.learner.status)
+
+    async def _statistics(self, _: Request) -> Response:
+        return _json(self._project.statistics())
+
+    async def _report(self, request: Request) -> Response:
+        content = self._project.learner.report(_number(request))
+        return HTMLResponse(content, headers={"Content-Security-Policy": _REPORT_POLICY})
+
+
+class _LearnPost(msgspec.Struct, frozen=True):
+    """What shall happen to learning."""
+
+    action: Literal["start", "stop"]
 
 
 def _answering(answer: _Answer) -> _Answer:

@@ -68,6 +68,7 @@ class VideoLabels(msgspec.Struct, frozen=True):
       reviewed: whether all actions of the video are labelled.
       version: of the last change of the video.
       versions: of the last change of each segment, by its id, also of removed ones.
+      source: the network that made the suggestions; "" if none did.
     """
 
     segments: dict[str, Segment] = {}
@@ -77,6 +78,7 @@ class VideoLabels(msgspec.Struct, frozen=True):
     reviewed: bool = False
     version: int = 0
     versions: dict[str, int] = {}
+    source: str = ""
 
 
 class Labels(msgspec.Struct, frozen=True):
