@@ -111,6 +111,7 @@ class Learner:
             shutil.rmtree(self._work.place(plan), ignore_errors=True)
             stopped = plan
         _write(self._plan, replace(stopped, stopped=False))
+        self._set("preparing", 0.0, f"round {plan.round}")
         self._start(self._learn)
 
     def stop(self) -> None:

@@ -95,3 +95,71 @@ def test_there_is_no_other_video(served):
     for number in (0, 3, 10**30):
         assert served.get(f"/api/videos/{number}").status == 404
         assert served.get(f"/media/{number}").status == 404
+
+
+def test_changes_of_two_tabs_merge_or_conflict(served, labels):
+    served.post("/api/videos/1", {"version": 0, "put": [segment("a", 0, 1), segment("b", 1, 2)]})
+    first = served.post("/api/videos/1", {"version": 1, "put": [segment("a", 0, 0.5)]})
+    assert first.json == {"version": 2}
+    second = served.post("/api/videos/1", {"version": 1, "put": [segment("b", 1.5, 2)]})
+    assert second.status == 200  # of another segment, and told what else has changed
+    kept = [segment("a", 0, 0.5), segment("b", 1.5, 2)]
+    assert second.json["video"]["segments"] == kept
+    refused = served.post("/api/videos/1", {"version": 1, "remove": ["a"]})
+    assert refused.status == 409
+    assert refused.json["video"]["segments"] == kept
+    assert refused.json["video"]["version"] == served.video()["version"] == 3
+    assert served.post("/api/videos/1", {"version": 3, "remove": ["a"]}).json == {"version": 4}
+
+
+def test_classes_are_renamed_coloured_and_removed(served, labels):
+    served.post("/api/videos/1", {"version": 0, "put": [segment("a", 0, 1)]})
+    put = [
+        {"name": "sprint", "color": "#102030", "was": "run"},
+        {"name": "rest", "color": "#aabbcc"},
+    ]
+    answer = served.post("/api/classes", {"put": put})
+    assert answer.json["classes"] == [{"name": one["name"], "color": one["color"]} for one in put]
+    assert served.video()["segments"][0]["label"] == "sprint"
+    until(lambda: labels.exists() and rows(labels)[0][1] == "sprint")
+    assert served.post("/api/classes", {"remove": ["sprint"]}).status == 400
+    left = served.post("/api/classes", {"remove": ["rest"]}).json["classes"]
+    assert [one["name"] for one in left] == ["sprint"]
+    for bad in ({"name": "x", "color": "red"}, {"name": "", "color": "#aabbcc"}, {"name": "x"}):
+        assert served.post("/api/classes", {"put": [bad]}).status == 400
+
+
+def test_a_change_of_the_file_by_another_program_is_told(served, labels):
+    served.post("/api/videos/1", {"version": 0, "put": [segment("a", 0, 1)]})
+    until(lambda: labels.exists())
+    with served.events() as events:
+        labels.write_text("video,label,start,end\none.mp4,run,0,1\none.mp4,hop,1,2\n")
+        assert "merged: 1 added, 0 removed" in events.next("file")["message"]
+        labels.write_text("nonsense\n")
+        assert "cannot be read" in events.next("file")["message"]
+        assert "cannot be read" in served.get("/api/project").json["message"]
+        assert served.post("/api/videos/1", {"version": 9, "remove": ["a"]}).status == 200
+        labels.unlink()
+        events.next("file")
+    until(lambda: labels.exists() and rows(labels) == [["one.mp4", "hop", "1.0", "2.0"]])
+    assert served.get("/api/project").json["message"] is None
+
+
+def test_learning_needs_reviewed_videos(served):
+    answer = served.post("/api/learn", {"action": "start"})
+    assert answer.status == 400
+    assert "at least two reviewed videos" in answer.json["error"]
+    assert served.post("/api/learn", {"action": "rest"}).status == 400
+    assert served.get("/api/statistics").json == {
+        "classes": [], "reviewed": 0, "videos": 2, "rounds": []
+    }  # fmt: skip
+    assert served.get("/report/1").status == 404
+
+
+def test_one_server_at_a_time_writes_labels(served, footage, labels):
+    served.post("/api/videos/1", {"version": 0, "put": [segment("a", 0, 1)]})
+    with (
+        pytest.raises(AssertionError, match="has been labelling there"),
+        serving(footage, "--labels", labels),
+    ):
+        pass
