@@ -111,10 +111,10 @@ class Events:
         self._response.close()
         self._connection.close()
 
-    def next(self, kind: str) -> Any:
+    def next(self, kind: str, wait_s: float = WAIT_S) -> Any:
         """Returns the next event of a kind."""
         while True:
-            event = self._found.get(timeout=WAIT_S)
+            event = self._found.get(timeout=wait_s)
             if event["kind"] == kind:
                 return event
 
@@ -146,9 +146,9 @@ def _address(process: subprocess.Popen[str]) -> Served:
     raise AssertionError(process.communicate())
 
 
-def until(condition: Callable[[], Any]) -> Any:
+def until(condition: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
     """Returns the first true value of a condition that comes to be true."""
-    end = time.monotonic() + WAIT_S
+    end = time.monotonic() + wait_s
     while not (value := condition()):
         assert time.monotonic() < end, "it does not come to be true"
         time.sleep(0.05)
