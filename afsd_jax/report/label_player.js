@@ -18,11 +18,12 @@ class FramePlayer {
     element.ariaLabel = "video";
     element.addEventListener("click", () => this.toggle());
     this.place.prepend(element);
-    Object.assign(this, { element, frames, goal: null });
+    // shift: of the player's times; a file's first frame may have any time.
+    Object.assign(this, { element, frames, index: frames.at(time), shift: null });
     this.player = new Player(element, (seconds, playing) => this.at(seconds, playing), this.onMissing);
     this.watch(element);
     this.setRate(this.rate);
-    this.seek(time);
+    this.show(this.index);
   }
 
   close() {
@@ -42,26 +43,27 @@ class FramePlayer {
     return this.frames ? this.frames.times[this.index] : 0;
   }
 
-  // Tells the frame that is on the screen, whatever the player was asked for.
+  // Tells the frame that is on the screen, whatever the player was asked for. The first one that
+  // it shows says how its times differ from the file's.
   watch(element) {
-    if (!element.requestVideoFrameCallback) return;
     const told = (_, { mediaTime }) => {
       if (element !== this.element) return;
       element.requestVideoFrameCallback(told);
-      if (!element.seeking) this.show(this.frames.nearest(mediaTime));
+      if (this.shift === null) {
+        this.shift = mediaTime - this.frames.times[0];
+        if (this.index) this.goTo(this.index);
+      } else if (!element.seeking) this.show(this.frames.nearest(mediaTime - this.shift));
     };
     element.requestVideoFrameCallback(told);
   }
 
   at(seconds, playing) {
     if (playing && this.loop) {
-      const { start, end } = this.loop;
-      if (seconds >= end || seconds > this.element.duration - 0.01 || seconds < start - REWINDS)
-        this.element.currentTime = this.frames.middle(this.frames.at(start));
+      const { start, end } = this.loop, time = seconds - this.shift;
+      const over = time >= end || seconds > this.element.duration - 0.01 || time < start - REWINDS;
+      if (over) this.element.currentTime = this.frames.middle(this.frames.at(start)) + this.shift;
     }
-    // While it plays, `watch` tells the frame.
-    if (!playing || !this.element?.requestVideoFrameCallback) this.show(this.frames.at(seconds));
-    else this.onTime(this.time, this.index, playing);
+    this.onTime(this.time, this.index, playing);
   }
 
   show(index) {
@@ -75,8 +77,10 @@ class FramePlayer {
 
   goTo(index) {
     this.index = this.frames.clamp(index);
-    this.player?.seek(this.frames.middle(this.index));
-    if (!this.player) this.show(this.index);
+    // Before the first frame is shown there is nothing to seek in; `watch` does it then.
+    if (this.player && this.shift !== null)
+      this.player.seek(this.frames.middle(this.index) + this.shift);
+    else this.show(this.index);
   }
 
   step(count) {
