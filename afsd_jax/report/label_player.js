@@ -2,6 +2,7 @@
 // is what is seen. It plays a part again and again if it is given one. Times are seconds.
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 1.5, 2, 4, 8];
+const LATE_MS = 300; // after which a player that was sent to a frame shows no other
 const REWINDS = 0.3; // seconds after a looped part at which the player goes back to its start
 
 class FramePlayer {
@@ -19,7 +20,8 @@ class FramePlayer {
     element.addEventListener("click", () => this.toggle());
     this.place.prepend(element);
     // shift: of the player's times; a file's first frame may have any time.
-    Object.assign(this, { element, frames, index: frames.at(time), shift: null });
+    Object.assign(this, { element, frames, index: frames.at(time), shift: null, goal: null });
+    this.shown = null;
     this.player = new Player(element, (seconds, playing) => this.at(seconds, playing), this.onMissing);
     this.watch(element);
     this.setRate(this.rate);
@@ -50,11 +52,26 @@ class FramePlayer {
       if (element !== this.element) return;
       element.requestVideoFrameCallback(told);
       if (this.shift === null) {
-        this.shift = mediaTime - this.frames.times[0];
+        [this.shift, this.shown] = [mediaTime - this.frames.times[0], 0];
         if (this.index) this.goTo(this.index);
-      } else if (!element.seeking) this.show(this.frames.nearest(mediaTime - this.shift));
+        return;
+      }
+      this.shown = this.frames.nearest(mediaTime - this.shift);
+      // On the way to a frame others may be shown, of earlier steps.
+      if (this.goal === null || this.shown === this.goal || this.playing) this.arrive();
     };
     element.requestVideoFrameCallback(told);
+    element.addEventListener("seeked", () => {
+      clearTimeout(this.late);
+      if (element !== this.element || this.shift === null) return;
+      this.late = setTimeout(() => element.seeking || this.arrive(), LATE_MS);
+    });
+  }
+
+  // Takes the frame on the screen as the current one.
+  arrive() {
+    this.goal = null;
+    this.show(this.shown);
   }
 
   at(seconds, playing) {
@@ -76,7 +93,8 @@ class FramePlayer {
   }
 
   goTo(index) {
-    this.index = this.frames.clamp(index);
+    clearTimeout(this.late);
+    this.index = this.goal = this.frames.clamp(index);
     // Before the first frame is shown there is nothing to seek in; `watch` does it then.
     if (this.player && this.shift !== null)
       this.player.seek(this.frames.middle(this.index) + this.shift);

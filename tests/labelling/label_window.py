@@ -23,9 +23,12 @@ _NUMBER = """(bits) => {
   for (let bit = 0; bit < bits; bit++) number += (data[4 * bit] > 128) << bit;
   return number;
 }"""
-_STILL = (
-    "() => { const v = document.querySelector('video'); return v.readyState > 1 && !v.seeking; }"
-)
+# Whether a video is open, and the player shows the frame that it was sent to.
+_STILL = """(number) => {
+  const video = document.querySelector("video"), { player, open } = page;
+  return open && (number ?? open.number) === open.number && video?.readyState > 1
+    && player.shift !== null && player.goal === null && !video.seeking;
+}"""
 
 
 class LabelWindow(Opened):
@@ -39,11 +42,11 @@ class LabelWindow(Opened):
     def show(self, number: int) -> None:
         """Opens a video by its address."""
         self.page.goto(f"{self.served.origin}/#video={number}")
-        self.wait_for_video()
+        self.wait_for_video(number)
 
-    def wait_for_video(self) -> None:
-        """Waits until the open video shows a picture."""
-        self.page.wait_for_function(f"() => document.querySelector('video') && ({_STILL})()")
+    def wait_for_video(self, number: int | None = None) -> None:
+        """Waits until a video is open, this one if it is given, and shows a picture."""
+        self.page.wait_for_function(_STILL, arg=number)
         self.settle()
 
     def press(self, *keys: str) -> None:
@@ -71,8 +74,7 @@ class LabelWindow(Opened):
 
     def number_on_screen(self) -> int:
         """Waits until the player is still; returns the number in its picture."""
-        self.page.wait_for_function(_STILL)
-        self.settle()
+        self.wait_for_video()
         return self.page.evaluate(_NUMBER, BITS)
 
     def place(self, time: float, lane: int) -> tuple[float, float]:

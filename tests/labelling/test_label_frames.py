@@ -19,7 +19,7 @@ FILES = {
     "steady.mp4": {"rate": 25},
     "ntsc.mp4": {"rate": Fraction(30000, 1001), "sound_s": (0, 4)},
     "reordered.mp4": {"rate": 60, "options": {"bf": "3"}},
-    "uneven.mp4": {"times_s": UNEVEN_S},
+    "uneven.mp4": {"times_s": UNEVEN_S, "last_s": 0.05},
     "late.mp4": {"times_s": [0.5 + i / 25 for i in range(COUNT)]},
     "vp9.webm": {"rate": 25, **VP9},
     "uneven_vp9.webm": {"times_s": UNEVEN_S, "unit": Fraction(1, 1000), **VP9},

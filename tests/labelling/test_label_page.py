@@ -104,7 +104,7 @@ def test_undo_leads_to_the_beginning_and_redo_to_the_end(browser, started, label
         page.press("ArrowDown", "]", "Shift+ArrowRight", "ArrowDown", "Delete", "r")
         add_class(page, "jump")
         page.press("PageUp")
-        page.wait_for_function("() => page.open?.number === 1")
+        page.wait_for_video(1)
         page.press("3", "i", *"...", "o", "s", ",", "s")
         page.locator(".edit").nth(2).click(force=True)
         page.write("leap")
@@ -281,7 +281,7 @@ def test_videos_are_searched_and_sorted(browser, suggested):
         page.locator(".videos select").select_option("open")
         assert names.all_text_contents() == ["two", "one"]
         page.locator(".videos a").first.click()
-        page.wait_for_function("() => page.open?.number === 2")
+        page.wait_for_video(2)
         assert page.locator(".videos [aria-current] .name").inner_text() == "two"
 
 
