@@ -9,9 +9,9 @@ from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders import prepared_report
 from afsd_jax.data.builders.activitynet import Activitynet
 from afsd_jax.data.builders.base import VideoBuilder
-from afsd_jax.data.builders.dataset_folder import REPORT
 from afsd_jax.data.builders.own_videos import OwnVideos
 from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.builders.prepared_report import REPORT
 from afsd_jax.data.builders.prepared_size import check_space
 from afsd_jax.data.builders.synthetic import Synthetic
 from afsd_jax.data.builders.thumos14 import Thumos14
@@ -102,7 +102,7 @@ def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
 
     Keys: dataset, stream, fps, max_frames, size, encoding, classes, videos (the prepared ones, with
     split, shard, num_frames, duration_s, damaged, …), unreadable (name → error), missing (names),
-    notes (such as actions that were cut or left out) and fingerprints (name → three: frames,
-    annotations, both together).
+    notes (such as actions that were cut or left out), warnings, and fingerprints (name → three:
+    frames, annotations, both together).
     """
     return prepared_report.read_report(Path(folder) / REPORT)

@@ -142,7 +142,8 @@ def _decode(task: Task, folder: Path, threads: int) -> TaskResult:
     frames = (frame_codec.encode(frame, task.encoding) for frame in source)
     num_bytes = _write_shard(task, folder, source, frames)
     timeline = (source.fps, source.num_frames, source.duration_s, source.source_frames)
-    return TaskResult(task.name, task.split, None, num_bytes, *timeline, source.damaged)
+    aspect = round(source.aspect or 0.0, 4)
+    return TaskResult(task.name, task.split, None, num_bytes, *timeline, source.damaged, aspect)
 
 
 def _write_shard(

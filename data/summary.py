@@ -95,7 +95,7 @@ def split_row(split: SplitSummary) -> tuple[str, str, str, str, str]:
         f"{split.duration_s / 3600:.2f}",
         f"{split.frames:,}",
         f"{len(split.labels):,}",
-        f"{background_share(split):.1%}",
+        f"{100 * background_share(split):.1f} %",
     )
 
 

@@ -12,7 +12,10 @@ from afsd_jax.types import Action
 
 @dataclasses.dataclass(frozen=True)
 class TaskResult:
-    """The result of a task; `error` is None if a shard was written."""
+    """The result of a task; `error` is None if a shard was written.
+
+    `aspect` is width over height of the video's picture, 0 if unknown: stored frames are square.
+    """
 
     name: str
     split: str
@@ -23,6 +26,7 @@ class TaskResult:
     duration_s: float = 0.0
     source_frames: int = 0
     damaged: int = 0
+    aspect: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Plan:
       missing: names of annotated videos without a file.
       unreadable: why other videos' files cannot be opened, by name.
       notes: lines about annotations and files that are left out.
+      warnings: lines about annotations that may be wrong.
     """
 
     tasks: tuple[Task, ...]
@@ -117,6 +122,7 @@ class Plan:
     missing: tuple[str, ...]
     unreadable: Mapping[str, str]
     notes: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def place_actions(

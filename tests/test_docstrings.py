@@ -7,9 +7,11 @@ import pytest
 
 import afsd_jax
 from afsd_jax import evaluation, types
+from afsd_jax.data.builders.class_checks import differ_in_one_letter
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.diagnosis.comparison import compare
+from afsd_jax.diagnosis.one_label import with_best_labels
 from afsd_jax.export.onnx_graph import OnnxGraph
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
@@ -23,6 +25,7 @@ PUBLIC = [
     afsd_jax.Detection,
     OnnxGraph,
     boundary_max_pooling,
+    differ_in_one_letter,
     compare,
     diagnose,
     evaluation.evaluate,
@@ -32,6 +35,7 @@ PUBLIC = [
     names.split_name,
     nms.suppress,
     types.DetectionColumns.of,
+    with_best_labels,
     *(
         function
         for name, function in inspect.getmembers(losses, inspect.isfunction)

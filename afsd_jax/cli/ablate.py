@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afsd_jax.cli.arguments import CONFIG, TIOU, some_of, thresholds
+from afsd_jax.cli.arguments import CONFIG, DATA_DIR, TIOU, some_of, thresholds
 from afsd_jax.cli.process import run_command
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
@@ -39,6 +39,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", required=True, help=CONFIG)
     add("--workdir", type=Path, required=True, help="folder for the runs and the table")
+    add("--data-dir", type=Path, help=DATA_DIR)
     seeds = "seeds; each row is trained with each of them (default: %(default)s)"
     add("--seeds", type=_seeds, default="0,1,2", metavar="LIST", help=seeds)
     rows = f"some of {','.join(ROWS)}; default: all"

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from afsd_jax.cli.arguments import names, share, whole_number
+from afsd_jax.cli.arguments import least_scores, names, share_or_auto, whole_number
 from afsd_jax.cli.printing import counted, print_next, print_text
 from afsd_jax.data.annotations.annotation_formats import FORMATS
 from afsd_jax.errors import UserError
@@ -43,8 +43,11 @@ def add_flags(parser: ArgumentParser) -> None:
 def add_selection(parser: ArgumentParser) -> None:
     """Adds the flags that choose detections."""
     add = parser.add_argument
-    least = "least score of detections (default: %(default)s)"
-    add("--min-score", type=share, default=0.3, metavar="SCORE", help=least)
+    least = (
+        "least score of detections, or auto: of each class as measured by afsd evaluate "
+        "--calibrate, which files of afsd detect then state (default: auto if stated, else 0.3)"
+    )
+    add("--min-score", type=share_or_auto, metavar="SCORE", help=least)
     top_k = "only the K best detections of a video"
     add("--top-k", type=whole_number(1), metavar="K", help=top_k)
     add("--labels", type=names, metavar="LIST", help="only these classes, such as jump,run")
@@ -60,7 +63,9 @@ def run(args: Namespace) -> None:
     from afsd_jax.data.annotations.annotation_formats import output_files, write_annotations
     from afsd_jax.results.writers import Selection
 
-    videos = read_all_marked(args.inputs, Selection(args.min_score, args.top_k, args.labels))
+    least, measured = least_scores(args.min_score)
+    selection = Selection(least, args.top_k, args.labels)
+    videos = read_all_marked(args.inputs, selection, measured)
     videos = [v._replace(classes=args.classes) for v in with_files(videos, args.videos)]
     check_apart(output_files(name, videos, args.output), args.inputs)
     files = write_annotations(name, videos, args.output)

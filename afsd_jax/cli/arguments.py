@@ -9,12 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import nearest
 
+AUTO = "auto"  # least scores as they were measured
 FLOW_METHODS = ("tvl1", "dis")
 CONFIG = (
     "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, "
     "such as thumos14:rgb"
 )
+DATA_DIR = "folder of prepared data sets; the same as --config.data.data_dir"
 TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
 BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
 MEMORY = """
@@ -54,6 +57,24 @@ def share(text: str) -> float:
     return value
 
 
+def share_or_auto(text: str) -> float | str:
+    """Returns a number from 0 to 1, or `AUTO`."""
+    return text if text == AUTO else share(text)
+
+
+def least_scores(given: float | str | None) -> tuple[float, bool | None]:
+    """Returns the least score to show, and whether measured ones replace it; None: where known.
+
+    Args:
+      given: a value of `share_or_auto`, or None where the flag is not given.
+    """
+    from afsd_jax.results.writers import Selection
+
+    if isinstance(given, float):
+        return given, False
+    return Selection().min_score, None if given is None else True
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """Returns the type of whole numbers from `least` on."""
 
@@ -84,7 +105,8 @@ def some_of(allowed: tuple[str, ...]) -> Callable[[str], list[str]]:
         found = names(text)
         for name in found:
             if name not in allowed:
-                raise ArgumentTypeError(f"must be some of {','.join(allowed)}, not {name}")
+                near = nearest(name, allowed)
+                raise ArgumentTypeError(f"must be some of {','.join(allowed)}, not {name}{near}")
         return found
 
     return read

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.cli.detect.job import open_job, print_metrics
+from afsd_jax.cli.detect.job import open_job, print_checkpoints
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.data.annotations import Annotations
 from afsd_jax.errors import UserError
@@ -43,8 +43,9 @@ def detect_in_split(checkpoint: Path, data_dir: Path, split: str | None) -> Dete
     Raises:
       UserError: the checkpoint or the data set cannot be read, or every video failed.
     """
-    job = open_job(DetectOptions(str(checkpoint), data_dir=data_dir, split=split))
-    print_metrics(job.detector)
+    options = DetectOptions(str(checkpoint), data_dir=data_dir, split=split)
+    job = open_job(options)
+    print_checkpoints(job.detector, options)
     truth: Annotations = {}
     found: dict[str, list[Detection]] = {}
     for report in job.reports(job.names):

@@ -4,7 +4,7 @@ import re
 from argparse import Namespace
 
 _FIELD = re.compile(r"(?<![\w./-])config\.(?!json\b|py\b)(?=[a-z])")
-_DATA_DIR = "config.data.data_dir"
+DATA_DIR = "config.data.data_dir"
 # What a command's flag does, as the library says it.
 _FLAGS = {
     "prepare": {"allow missing videos": "give --allow-missing"},
@@ -25,5 +25,7 @@ def with_flags(message: str, args: Namespace) -> str:
     for words, flag in _FLAGS.get(args.command, {}).items():
         message = message.replace(words, flag)
     if "config" in args:
+        if getattr(args, "data_dir", None) is not None:
+            message = message.replace(DATA_DIR, "--data-dir")
         return _FIELD.sub("--config.", message)
-    return message.replace(_DATA_DIR, "--data-dir") if "data_dir" in args else message
+    return message.replace(DATA_DIR, "--data-dir") if "data_dir" in args else message

@@ -31,11 +31,11 @@ def run(args: Namespace) -> None:
         print(f"\n{args.output}: open it in a browser")
     else:
         print("\n--output FILE.html writes a page that also shows frames, timelines and histograms")
-    folder = data.folder.resolve()
+    folder = data.folder if len(data.folder.parts) > 3 else data.folder.resolve()
     dataset, stream = folder.parts[-3:-1]
     if (dataset, stream) == ("videos", "flow"):  # which has no configuration
         return
     config = "anet" if dataset == "activitynet" else dataset
     config += ":flow" if stream == "flow" else ""
-    fields = f"--config={config}", f"--config.data.data_dir={folder.parents[2]}"
-    print_next("train", "afsd", "train", *fields, "--workdir=runs/first")
+    fields = f"--config={config}", f"--data-dir={folder.parents[2]}"
+    print_next("train", "afsd", "train", *fields, "--workdir=RUN")

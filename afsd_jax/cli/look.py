@@ -11,9 +11,9 @@ from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.report.page import VideoReport
+    from afsd_jax.runtime.progress_bar import SecondsBar
 
 SUMMARY = "Recognise Kinetics' actions in videos without training: a baseline."
 DETAILS = f"""This is recognition by sliding window, a baseline, not AFSD: it has not learnt
@@ -62,13 +62,13 @@ def run(args: Namespace) -> int:
     check_output_file(args.write_video_scores)
     check_output_folder(args.subtitles)
     set_up_process()
-    from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.cli.video_outputs import VideoOutputs
     from afsd_jax.data.decode.video_reader import stated_duration
     from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.io.video_scores import write_video_scores
     from afsd_jax.results.writers import Selection
+    from afsd_jax.runtime.progress_bar import SecondsBar
 
     videos, failed = video_files(args.videos)
     outputs = VideoOutputs(args.output, args.report, args.subtitles)

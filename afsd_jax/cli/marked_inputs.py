@@ -10,10 +10,16 @@ from afsd_jax.data.annotations import check_order, match_paths, read_annotations
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.io.activitynet_json import predictions_of
+from afsd_jax.io.detection_notes import DetectionNotes, notes_of
 from afsd_jax.io.files import read_json
 from afsd_jax.io.names import first_names, nearest, with_composed_names
 from afsd_jax.results.writers import Selection
 from afsd_jax.types import AnnotatedVideo, Detection, MarkedVideo
+
+_FOR_PEOPLE = {  # what files of these suffixes are
+    **{".html": "a page", ".png": "a picture", ".pdf": "a document"},
+    **{".srt": "subtitles", ".vtt": "subtitles"},
+}
 
 
 class Marked(NamedTuple):
@@ -28,20 +34,33 @@ class Marked(NamedTuple):
     detected: bool
 
 
-def read_marked(path: Path, selection: Selection) -> Marked:
+def read_marked(path: Path, selection: Selection, measured: bool | None = False) -> Marked:
     """Reads annotations in any format, or detections as `afsd detect` writes them (JSON).
 
     Args:
       path: a file, or a folder of annotation files.
       selection: which detections are read, and which classes.
+      measured: whether least scores that the file states replace those of `selection`; None: if it
+        states any.
 
     Raises:
-      UserError: the input cannot be read, or an action ends before it starts.
+      UserError: the input cannot be read, states no least scores, or an action ends before it
+        starts.
     """
+    _check_kind(path)
     content = read_json(path) if path.suffix.lower() == ".json" and path.is_file() else None
     if isinstance(content, dict) and "results" in content and "database" not in content:
+        notes = notes_of(content, path)
+        if measured is not False:
+            selection = _with_measured(selection, notes, path, required=bool(measured))
         found = with_composed_names(predictions_of(content, path), str(path))
-        return Marked([_detected(name, items, selection) for name, items in found.items()], True)
+        return Marked(
+            [
+                _detected(name, items, selection, notes.durations_s.get(name))
+                for name, items in found.items()
+            ],
+            True,
+        )
     annotated = read_annotations(path)
     check_order(annotated)
     print_list("notes", [note for video in annotated.values() for note in video.notes])
@@ -61,16 +80,55 @@ def read_marked(path: Path, selection: Selection) -> Marked:
     )
 
 
-def _detected(name: str, detections: Sequence[Detection], selection: Selection) -> MarkedVideo:
+def _check_kind(path: Path) -> None:
+    """Raises UserError for what `afsd detect` writes for people, which no program reads."""
+    kind = _FOR_PEOPLE.get(path.suffix.lower())
+    if kind and path.is_file():
+        raise UserError(
+            f"{path}: is {kind}, for people; give the JSON file of the detections, written with "
+            f"afsd detect --output {path.stem}.json"
+        )
+
+
+def _with_measured(
+    selection: Selection, notes: DetectionNotes, path: Path, required: bool
+) -> Selection:
+    """Returns the selection with the least scores that a file states."""
+    if notes.min_score is None:
+        if required:
+            raise UserError(
+                f"{path}: states no least scores, which --min-score auto needs; measure them with "
+                "afsd evaluate --calibrate, and detect again"
+            )
+        return selection
+    least = ", ".join(f"{label} {value:.2f}" for label, value in list(notes.thresholds.items())[:5])
+    others = "others " if least else ""
+    print_text(
+        f"note: {path}: least scores as they were measured: {least + ', ' if least else ''}"
+        f"{others}{notes.min_score:.2f} (--min-score sets one)",
+        file=sys.stderr,
+    )
+    return selection._replace(min_score=notes.min_score, thresholds=notes.thresholds)
+
+
+def _detected(
+    name: str,
+    detections: Sequence[Detection],
+    selection: Selection,
+    duration_s: float | None = None,
+) -> MarkedVideo:
     """Returns the chosen detections by their start; those without length are left out."""
     whole = [d._replace(start_s=max(d.start_s, 0.0)) for d in detections]
     whole = [d for d in whole if d.end_s > d.start_s]
     chosen = selection.reaching(selection.best(whole))
-    return MarkedVideo(name, sorted(chosen, key=lambda d: (d.start_s, d.end_s)), detected=True)
+    marks = sorted(chosen, key=lambda d: (d.start_s, d.end_s))
+    return MarkedVideo(name, marks, detected=True, duration_s=duration_s)
 
 
-def read_all_marked(paths: Sequence[Path], selection: Selection) -> list[MarkedVideo]:
-    """Reads several inputs of different videos.
+def read_all_marked(
+    paths: Sequence[Path], selection: Selection, measured: bool | None = False
+) -> list[MarkedVideo]:
+    """Reads several inputs of different videos; see `read_marked`.
 
     Raises:
       UserError: an input cannot be read, two hold the same video, or no mark has a chosen class.
@@ -78,7 +136,7 @@ def read_all_marked(paths: Sequence[Path], selection: Selection) -> list[MarkedV
     videos: dict[str, MarkedVideo] = {}
     places: dict[str, Path] = {}
     for path in paths:
-        for video in read_marked(path, selection).videos:
+        for video in read_marked(path, selection, measured).videos:
             if video.name in videos:
                 raise UserError(
                     f"{path}: video {video.name!r} is also in {places[video.name]}; give one of "
@@ -139,7 +197,10 @@ def with_file(video: MarkedVideo, path: Path) -> MarkedVideo:
 
 
 def read_sets(
-    paths: Sequence[Path], selection: Selection, files: Sequence[Path]
+    paths: Sequence[Path],
+    selection: Selection,
+    files: Sequence[Path],
+    measured: bool | None = False,
 ) -> list[list[MarkedVideo]]:
     """Reads inputs that may hold the same videos; a video has one length in all of them.
 
@@ -150,11 +211,12 @@ def read_sets(
       paths: the inputs.
       selection: which detections are read, and which classes.
       files: video files and folders of them; none: nothing is read.
+      measured: see `read_marked`.
 
     Raises:
       UserError: an input cannot be read, a video has no file, or no mark has a chosen class.
     """
-    sets = [with_files(read_marked(path, selection).videos, files) for path in paths]
+    sets = [with_files(read_marked(path, selection, measured).videos, files) for path in paths]
     videos = [video for members in sets for video in members]
     check_labels(selection.labels, videos)
     known = {v.name: v.duration_s for v in videos if v.duration_s is not None}

@@ -10,7 +10,7 @@ from afsd_jax.cli.arguments import (
     non_negative_number,
     whole_number,
 )
-from afsd_jax.cli.printing import print_list, print_next, print_text
+from afsd_jax.cli.printing import counted, print_list, print_next, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
 
@@ -69,7 +69,10 @@ def run(args: Namespace) -> int:
     report = datasets.read_report(folder)
     videos = report["videos"]
     hours = sum(video["duration_s"] for video in videos) / 3600
-    print_text(f"{folder}: {len(videos)} videos, {hours:.2f} h, {len(report['classes'])} classes")
+    shown = folder.parent  # of one version; the commands find it
+    length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    what = f"{counted(len(videos), 'video')}, {length}"
+    print_text(f"{shown}: {what}, {counted(len(report['classes']), 'class', 'es')}")
     if before is not None:
         print(f"since it was last prepared: {datasets.describe_changes(before, report)}")
     damaged = [f"{v['name']}: {v['damaged']}" for v in videos if v["damaged"]]
@@ -78,5 +81,6 @@ def run(args: Namespace) -> int:
     print_list("note", report["notes"], more=more)
     print_list("video", report["missing"], " without a file", more)
     print_list("unreadable video", list(report["unreadable"].values()), more=more)
-    print_next("see what it holds", "afsd", "inspect", folder, "--output", "data.html")
+    print_list("warning", report["warnings"], ", to look at before you train", more=more)
+    print_next("see what it holds", "afsd", "inspect", shown, "--output", "data.html")
     return 1 if report["unreadable"] else 0

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from afsd_jax.cli.arguments import CONFIG, MEMORY, whole_number
+from afsd_jax.cli.arguments import CONFIG, DATA_DIR, MEMORY, whole_number
 from afsd_jax.cli.printing import print_next, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
@@ -35,6 +35,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", required=True, help=CONFIG)
     add("--workdir", type=Path, required=True, help="folder for checkpoints and logs of the run")
+    add("--data-dir", type=Path, help=DATA_DIR)
     profile = "trace this many steps with JAX's profiler, into WORKDIR/profile/"
     add("--profile", type=whole_number(0), default=0, metavar="STEPS", help=profile)
     rename = "new name of a class, to continue a run after a renaming; may be given several times"

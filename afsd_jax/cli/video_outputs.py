@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from afsd_jax.cli.printing import print_table, print_written
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import nearest
 from afsd_jax.io.video_names import file_name
 from afsd_jax.report.page import VideoReport
 from afsd_jax.results.formats import FORMATS
@@ -47,7 +48,8 @@ class VideoOutputs(NamedTuple):
             return
         if self.output.suffix.removeprefix(".") not in FORMATS:
             endings = ", ".join(f".{name}" for name in FORMATS)
-            raise UserError(f"--output {self.output}: the name must end in one of {endings}")
+            near = nearest(self.output.suffix, [f".{name}" for name in FORMATS])
+            raise UserError(f"--output {self.output}: the name must end in one of {endings}{near}")
         if num_videos > 1 and self.output.suffix not in (".json", ".html"):
             raise UserError(f"--output {self.output}: holds one video, not {num_videos}; {remedy}")
 

@@ -11,6 +11,9 @@ are those of ethology's tables (Martin and Bateson, Measuring Behaviour, 2007, c
 - transitions: in each video, from each bout to the next one by start, of whatever class and after
   whatever pause. Equal starts: by end, then by label.
 
+Classes may happen at the same time, so their shares may add up to more than 1. The time in which
+any of them happens, and that in which several do, are measured, too.
+
 In time bins, a bout counts in the bin in which it starts; its time counts where it lies.
 """
 
@@ -55,7 +58,11 @@ def summarize(
             bins += _in_bins(video, label, spans, lengths[video], bin_s)
     overall = [_overall(label, found, by_video, sum(lengths.values())) for label in known]
     transitions = _transitions(known, found)
-    return Summary(name, videos, known, lengths, overall, by_video, bins, transitions)
+    times = [_any_and_several(spans) for spans in found.values()]
+    any_s, several_s = (math.fsum(time[i] for time in times) for i in (0, 1))
+    return Summary(
+        *(name, videos, known, lengths, overall, by_video, bins, transitions), any_s, several_s
+    )
 
 
 def observed_s(video: MarkedVideo) -> float:
@@ -79,6 +86,19 @@ def bouts_of(video: MarkedVideo) -> dict[str, Spans]:
         else:
             spans.append((start, end))
     return found
+
+
+def _any_and_several(spans: dict[str, Spans]) -> tuple[float, float]:
+    """Returns the seconds in which one or more classes of a video happen, and two or more."""
+    changes = [(start, 1) for of_class in spans.values() for start, _ in of_class]
+    changes += [(end, -1) for of_class in spans.values() for _, end in of_class]
+    any_s = several_s = 0.0
+    count, before_s = 0, 0.0
+    for time_s, change in sorted(changes):
+        any_s += (time_s - before_s) * (count > 0)
+        several_s += (time_s - before_s) * (count > 1)
+        count, before_s = count + change, time_s
+    return any_s, several_s
 
 
 def _measured(video: str, label: str, spans: Spans, length_s: float) -> Behaviour:

@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.data.builders.prepared_report import stored_aspects
 from afsd_jax.data.clips.geometry import centre_crop
 from afsd_jax.data.splits import iterate_arrays, open_split, parallel_map
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
@@ -112,21 +113,26 @@ class PreparedSplit:
         Frames are cropped to the centre, uint8 [S, S, C]. Reading those of a damaged video raises
         UserError; the other videos are not affected.
         """
+        aspects = stored_aspects(self.folders[0])
         decoders = [_Decoder(videos, self._data) for videos in self._videos if videos]
         for number, videos in enumerate(zip(*self._videos, strict=True)):
             streams = [decoder.frames(number) for decoder in decoders]
-            yield VideoSource(videos[0].name, functools.partial(_open, videos, streams))
+            aspect = aspects.get(videos[0].name)
+            yield VideoSource(videos[0].name, functools.partial(_open, videos, streams, aspect))
             for frames in streams:
                 with contextlib.suppress(UserError):
                     deque(frames, maxlen=0)  # those not read precede the next video's
 
 
 def _open(
-    videos: Sequence[PreparedVideo], streams: Sequence[Iterator[NDArray[np.uint8]]]
+    videos: Sequence[PreparedVideo],
+    streams: Sequence[Iterator[NDArray[np.uint8]]],
+    aspect: float | None,
 ) -> OpenVideo:
     first = videos[0]
     count = common_length(first.name, [video.num_frames for video in videos])
-    return OpenVideo(first.name, zip(*streams, strict=True), count, first.fps, first.duration_s)
+    frames = zip(*streams, strict=True)
+    return OpenVideo(first.name, frames, count, first.fps, first.duration_s, aspect=lambda: aspect)
 
 
 class _Decoder:

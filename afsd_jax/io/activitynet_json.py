@@ -18,6 +18,7 @@ from typing import Any
 
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
+from afsd_jax.io.detection_notes import NO_NOTES, DetectionNotes
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
 from afsd_jax.io.names import with_composed_names
 from afsd_jax.types import Action, AnnotatedVideo, Detection, MarkedVideo
@@ -183,14 +184,19 @@ def detection_fields(detection: Detection) -> dict[str, Any]:
     }
 
 
-def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) -> int:
-    """Joins many predictions files, and their notes about damaged videos, into one.
+def join_predictions(
+    path: str | os.PathLike[str],
+    parts: Mapping[str, Path],
+    notes: DetectionNotes = NO_NOTES,
+) -> int:
+    """Joins many predictions files, with lengths and damage of their videos, into one.
 
     The file is written completely or not at all; only one of the others is in memory at a time.
 
     Args:
       path: file to write.
       parts: for each video, the file with its detections.
+      notes: what the file says of the scores.
 
     Returns:
       The number of detections.
@@ -200,6 +206,7 @@ def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) ->
     """
     count = 0
     damaged: dict[str, int] = {}
+    durations_s: dict[str, float] = {}
     with (
         files.naming_failure(path),
         files.atomic_write(path) as temporary,
@@ -209,13 +216,15 @@ def join_predictions(path: str | os.PathLike[str], parts: Mapping[str, Path]) ->
         for number, (name, part) in enumerate(parts.items()):
             content = files.read_json(part)
             detections = content["results"][name]
-            damaged |= content["external_data"].get("damaged", {})
+            made = content["external_data"]
+            damaged |= made.get("damaged", {})
+            durations_s[name] = made["duration_s"]
             count += len(detections)
             lines = ",\n".join(f"   {json.dumps(detection)}" for detection in detections)
             listed = f"[\n{lines}\n  ]" if lines else "[]"
             file.write(f"{',' if number else ''}\n  {json.dumps(name)}: {listed}")
-        notes = {"damaged": damaged} if damaged else {}
-        file.write(f'\n }},\n "external_data": {json.dumps(notes)}\n}}\n')
+        said = notes._replace(durations_s=durations_s, damaged=damaged).external_data()
+        file.write(f'\n }},\n "external_data": {json.dumps(said)}\n}}\n')
     return count
 
 

@@ -49,6 +49,8 @@ class Summary(NamedTuple):
       by_video: one entry a video and class.
       bins: one entry a video, class and bin; none without bins.
       transitions: [C][C] number of transitions, from the row's class to the column's.
+      any_s: seconds in which any class happens.
+      several_s: seconds of them in which several classes happen at once.
     """
 
     name: str
@@ -59,11 +61,30 @@ class Summary(NamedTuple):
     by_video: list[Behaviour]
     bins: list[Behaviour]
     transitions: list[list[int]]
+    any_s: float
+    several_s: float
+
+    @property
+    def occupied(self) -> str:
+        """The time in which any class happens, and that in which several do, in words."""
+        total_s = sum(self.lengths.values())
+        if not total_s or not self.classes:
+            return ""
+        text = f"something happens in {self.any_s:.1f} of {total_s:.1f} s"
+        text += f" ({100 * self.any_s / total_s:.1f} %)"
+        if self.several_s:
+            text += (
+                f", several classes at once in {self.several_s:.1f} s "
+                f"({100 * self.several_s / total_s:.1f} %): each counts, so shares add up to more"
+            )
+        return text
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
         return {
             "lengths_s": self.lengths,
+            "any_s": self.any_s,
+            "several_s": self.several_s,
             "classes": [_fields(entry, ("label",)) for entry in self.overall],
             "videos": [_fields(entry, ("video", "label")) for entry in self.by_video],
             "bins": [_fields(entry, ("video", "label", "begin_s", "end_s")) for entry in self.bins],

@@ -27,7 +27,10 @@ class Chart(NamedTuple):
 
 
 def line_chart(
-    title: str, series: Mapping[str, Points], colors: Mapping[str, str] | None = None
+    title: str,
+    series: Mapping[str, Points],
+    colors: Mapping[str, str] | None = None,
+    with_last: bool = True,
 ) -> Chart | None:
     """Returns a chart of lines whose x axis begins at 0, or None if there is nothing to show.
 
@@ -35,6 +38,7 @@ def line_chart(
       title: title of the chart.
       series: (x, y) points of each line, x ascending; points that are not finite are left out.
       colors: colour of each line; None: in the order of the lines.
+      with_last: whether the last value of each line stands beside its name.
     """
     finite = {
         name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in series.items()
@@ -58,13 +62,17 @@ def line_chart(
             name,
             colors[name],
             " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points)),
-            f"{points[-1][1]:.4g}",
+            f"{points[-1][1]:.4g}" if with_last else "",
         )
         for name, points in shown.items()
     ]
     rows = [(place(0, mark)[1], f"{mark:g}") for mark in marks]
-    columns = [(place(mark, 0)[0], f"{mark:,.0f}") for mark in _marks(0, last) if mark <= last]
+    columns = [(place(mark, 0)[0], _position(mark)) for mark in _marks(0, last) if mark <= last]
     return Chart(title, lines, rows, columns)
+
+
+def _position(mark: float) -> str:
+    return f"{mark:,.0f}" if mark == round(mark) else f"{mark:g}"
 
 
 def _marks(low: float, high: float) -> list[float]:

@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 
 from afsd_jax.data import summary
+from afsd_jax.data.builders.prepared_report import stored_aspects
+from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.storage.prepared_folder import INFO, open_folder
 from afsd_jax.data.storage.prepared_video import (
     PreparedVideo,
@@ -87,9 +89,9 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
     """
     splits = summarize(data)
     total = summary.combine(list(splits.values()))
-    colors = class_colors(data.class_names)
+    colors, aspects = class_colors(data.class_names), stored_aspects(data.folder)
     shown = [
-        _video(video, split, data.class_names, colors)
+        _video(video, split, data.class_names, colors, aspects.get(video.name, 1.0))
         for split, video in _pick_evenly(data.videos, max_videos)
     ]
     write_html(
@@ -171,9 +173,15 @@ def _pick_evenly(
 
 
 def _video(
-    video: PreparedVideo, split: str, class_names: Sequence[str], colors: dict[str, str]
+    video: PreparedVideo,
+    split: str,
+    class_names: Sequence[str],
+    colors: dict[str, str],
+    aspect: float,
 ) -> dict[str, Any]:
-    """Returns the template's values for one video."""
+    """Returns the template's values for one video; `aspect` is width over height of its picture."""
+    height, width = video.shape[:2]
+    size = height, max(round(width * aspect), 1)
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
     numbers = np.unique(numbers).tolist() if video.num_frames else []
     duration_s = video.duration_s or 1.0
@@ -185,7 +193,7 @@ def _video(
         "duration": clock(video.duration_s),
         "actions": len(actions),
         "frames": [
-            picture(_as_rgb(frame), number / video.fps, duration_s)
+            picture(resize(_as_rgb(frame), size), number / video.fps, duration_s)
             for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
         ],
         "ticks": bar_ticks(duration_s),

@@ -287,6 +287,8 @@ class EvaluationPage {
       el("td", {}, link(named, "show this class only", choose)),
       el("td", { className: "score" }, meter), actions,
       el("td", {}, lost), el("td", {}, wrong), threshold, f1);
+    document.querySelectorAll("#classes th").forEach((header, i) =>
+      (row.cells[i].dataset.name = header.textContent.trim()));  // beside it on phones
     return { row, numbers };
   }
 

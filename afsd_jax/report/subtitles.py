@@ -123,7 +123,7 @@ def vtt(spans: Sequence[Cue]) -> str:
 
 
 def _text(cue: Cue) -> str:
-    return f"{cue.label} {cue.score:.0%}"
+    return f"{cue.label} {cue.score:.2f}"
 
 
 def _time(milliseconds: int, separator: str) -> str:

@@ -9,8 +9,8 @@ from afsd_jax.report.behaviour_view import Behaviour, Summary
 from afsd_jax.report.charts import Chart, line_chart
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import write_html
-from afsd_jax.report.tracks import bar_ticks, clock, clock_tenths
-from afsd_jax.types import MarkedVideo
+from afsd_jax.report.tracks import MOST_LANES, bar_ticks, clock, clock_tenths, in_lanes
+from afsd_jax.types import Action, Detection
 
 MOST_VIDEOS = 200  # rows of the ethogram
 MOST_MARKS = 2000  # of a row
@@ -45,6 +45,7 @@ def write_summary(
         videos=[_rows(name, summaries, colors, longest) for name in names[:MOST_VIDEOS]],
         num_videos=len(names),
         ticks=bar_ticks(longest),
+        occupied=[summary.occupied for summary in summaries],
         budget=[_budget(index, summaries, colors) for index in range(len(classes))],
         measures=[_measures(index, summaries, colors) for index in range(len(classes))],
         charts=[chart for summary in summaries if (chart := _chart(summary, len(summaries) > 1))],
@@ -73,13 +74,17 @@ def _rows(
         video = next((video for video in summary.videos if video.name == name), None)
         length_s = summary.lengths.get(name)
         width = 0.0 if length_s is None else ROW * length_s / longest
-        bars = [] if video is None else _bars(video, colors, longest)
-        rows.append({"set": summary.name, "width": width, "bars": bars})
+        marks = [] if video is None else sorted(video.marks, key=lambda mark: mark.start_s)
+        lanes = in_lanes(marks[:MOST_MARKS], MOST_LANES)
+        bars = [_bars(lane, colors, longest) for lane in lanes]
+        rows.append({"set": summary.name, "width": width, "lanes": bars})
     seconds = max(summary.lengths.get(name, 0.0) for summary in summaries)
     return {"name": name, "duration": clock(seconds), "rows": rows}
 
 
-def _bars(video: MarkedVideo, colors: dict[str, str], longest: float) -> list[dict[str, Any]]:
+def _bars(
+    marks: Sequence[Action | Detection], colors: dict[str, str], longest: float
+) -> list[dict[str, Any]]:
     return [
         {
             "x": ROW * mark.start_s / longest,
@@ -87,7 +92,7 @@ def _bars(video: MarkedVideo, colors: dict[str, str], longest: float) -> list[di
             "color": colors[mark.label],
             "hint": f"{mark.label}, {clock_tenths(mark.start_s)} to {clock_tenths(mark.end_s)}",
         }
-        for mark in video.marks[:MOST_MARKS]
+        for mark in marks
     ]
 
 
@@ -130,7 +135,8 @@ def _chart(summary: Summary, several: bool) -> Chart | None:
         for label, times in shares.items()
     }
     title = "Share of time (%) by minute" + (f": {summary.name}" if several else "")
-    return line_chart(title, series, class_colors(summary.classes)) if summary.bins else None
+    colors = class_colors(summary.classes)
+    return line_chart(title, series, colors, with_last=False) if summary.bins else None
 
 
 def _matrix(summary: Summary) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Track(NamedTuple):
     actions: Sequence[Action] | None = None
 
 
-Segment = TypeVar("Segment", Action, Detection)
+Segment = TypeVar("Segment", bound=Action | Detection)
 
 
 def strongest(detections: Iterable[Detection], min_score: float, limit: int) -> list[Detection]:

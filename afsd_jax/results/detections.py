@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from afsd_jax.errors import UserError
 from afsd_jax.io import activitynet_json, files
+from afsd_jax.io.detection_notes import DetectionNotes
 from afsd_jax.io.video_names import file_name
 from afsd_jax.report import subtitles, table
 from afsd_jax.report.inline import inline_html
@@ -160,7 +161,11 @@ class Detections(list[Detection]):
         for path, name in zip(paths, names, strict=True):
             with files.naming_failure(path):
                 if name == "json":
-                    activitynet_json.write_predictions(path, {self.video.name: self})
+                    notes = DetectionNotes({self.video.name: self.video.duration_s})
+                    data = notes.external_data()
+                    activitynet_json.write_predictions(
+                        path, {self.video.name: self}, external_data=data
+                    )
                 else:
                     write_shown(path, self._report(with_frames=name == "html"), selection)
         return paths

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.io.activitynet_json import write_predictions
+from afsd_jax.io.detection_notes import NO_NOTES, DetectionNotes
 from afsd_jax.io.files import atomic_write
 from afsd_jax.io.video_names import file_name
 from afsd_jax.report.page import VideoReport, write_page
@@ -48,6 +49,12 @@ class Selection(NamedTuple):
         chosen = [d for d in detections if self.labels is None or d.label in self.labels]
         return strongest(chosen, 0.0, len(chosen) if self.top_k is None else self.top_k)
 
+    def measured(self) -> DetectionNotes:
+        """Returns the thresholds, if they were measured, for files that hold all detections."""
+        if self.thresholds is None:
+            return NO_NOTES
+        return DetectionNotes(min_score=self.min_score, thresholds=self.thresholds)
+
     def shown(self, video: VideoReport) -> VideoReport:
         """Returns a video with only the chosen detections, and true actions of chosen classes."""
         track = video.track._replace(detections=self.best(video.track.detections))
@@ -85,9 +92,11 @@ def write_results(
     shown = [selection.shown(video) for video in videos]
     if output and output.suffix == ".json":
         detections = {video.track.name: video.track.detections for video in videos}
-        damaged = {video.track.name: video.damaged for video in videos if video.damaged}
-        data = {"damaged": damaged} if damaged else None
-        write_predictions(output, detections, external_data=data)
+        notes = selection.measured()._replace(
+            durations_s={video.track.name: video.track.duration_s for video in videos},
+            damaged={video.track.name: video.damaged for video in videos if video.damaged},
+        )
+        write_predictions(output, detections, external_data=notes.external_data())
     elif output and output.suffix == ".html":
         _write_page(output, shown, selection, title, note)
     elif output:

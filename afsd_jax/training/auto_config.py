@@ -210,13 +210,13 @@ def _warnings(
     long = float((lengths > clip_length).mean())
     if long > 0.02:
         lines.append(
-            f"{long:.0%} of the actions are longer than a clip and cannot be found whole; prepare "
-            "the videos again with fewer frames per second"
+            f"{100 * long:.0f} % of the actions are longer than a clip and cannot be found whole; "
+            "prepare the videos again with fewer frames per second"
         )
     short = float((lengths < 8).mean())
     if short > 0.25:
         lines.append(
-            f"{short:.0%} of the actions last fewer than 8 frames; prepare the videos again with "
-            "more frames per second"
+            f"{100 * short:.0f} % of the actions last fewer than 8 frames; prepare the videos "
+            "again with more frames per second"
         )
     return lines

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from jax.experimental import multihost_utils
-from tqdm import tqdm
 
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.clips.geometry import frame_unit
@@ -35,6 +34,7 @@ from afsd_jax.io.temporary_folders import remove_abandoned
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.models.video_trunk import VideoTrunk
+from afsd_jax.runtime.progress_bar import SecondsBar
 
 VERSION = 2  # version of the files' content; features of another version are computed again
 SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
@@ -213,9 +213,7 @@ def _compute(
     ]
     frames = reader.read(clips)
     total = sum(videos[number].num_frames / videos[number].fps for number, _ in todo)
-    layout = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, "
-    layout += "{rate_noinv_fmt}]"
-    with tqdm(total=total, desc="trunk features", unit=" s of film", bar_format=layout) as bar:
+    with SecondsBar(total, desc="trunk features") as bar:
 
         def features(video: PreparedVideo) -> Iterator[np.ndarray]:
             run = trunk.start()

@@ -157,3 +157,8 @@ def report_end(run: Run, signum: int) -> None:
         log.info(f"saved at step {last}; the same command continues from there")
     elif run.stops_early:
         log.info(f"stopped at step {int(run.state.step)}: the average mAP no longer improved")
+    if int(run.state.step) == run.first > 0 and not signum:
+        log.info(
+            f"{run.workdir}: this run had ended at step {run.first}, so nothing was trained; give "
+            "another folder to train again"
+        )

@@ -7,6 +7,7 @@ media player are in seconds.
 
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
-from afsd_jax.data.annotations.marks import Span, file_name, spans_of
+from afsd_jax.data.annotations.marks import Span, spans_of
 from afsd_jax.data.decode.media import is_video
 from afsd_jax.errors import UserError
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown
@@ -182,21 +183,24 @@ def label_studio_text(videos: Sequence[MarkedVideo], path: Path) -> str:
 
     The timeline counts frames at the rate of each video's file, which the task states as `fps`;
     the project's <Video> tag must have frameRate="$fps". An action lasts at least one frame. The
-    URL is that of a file in the root of Label Studio's local files.
+    root of Label Studio's local files is the folder of the files, or the lowest above all of them.
 
     Raises:
       UserError: a frame rate is unknown.
     """
-    return json.dumps([_task(video) for video in videos], indent=1) + "\n"
+    folders = [video.path.absolute().parent for video in videos if video.path is not None]
+    root = os.path.commonpath(folders) if folders else ""
+    return json.dumps([_task(video, root) for video in videos], indent=1) + "\n"
 
 
-def _task(video: MarkedVideo) -> dict[str, Any]:
+def _task(video: MarkedVideo, root: str) -> dict[str, Any]:
     if video.path is None or not video.fps:
         raise UserError(
             f"{video.name}: Label Studio counts frames and needs the frame rate of each video; "
             "also give the video file"
         )
-    url = f"/data/local-files/?d={quote(file_name(video))}"
+    relative = Path(os.path.relpath(video.path.absolute(), root)).as_posix()
+    url = f"/data/local-files/?d={quote(os.fsencode(relative))}"
     results = [
         _result(span, f"{video.name}_{index}", video.detected)
         for index, span in enumerate(spans_of(video, video.fps))

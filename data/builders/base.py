@@ -24,7 +24,6 @@ from tensorflow_datasets.core import dataset_builder
 from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
-    REPORT,
     is_described,
     make_report,
     unchanged_result,
@@ -33,6 +32,7 @@ from afsd_jax.data.builders.dataset_folder import (
 )
 from afsd_jax.data.builders.plan_checks import check_plan, check_results
 from afsd_jax.data.builders.prepare_options import PrepareOptions, check_options
+from afsd_jax.data.builders.prepared_report import REPORT
 from afsd_jax.data.builders.source_files import (
     SourceFiles,
     match_files,
@@ -168,7 +168,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         tasks, odd = openable(tasks)
         plan = Plan(tasks, tuple(names), missing, {**found.unreadable, **odd}, tuple(notes))
         if self.CHECK_ACTIONS:
-            check_plan(plan, left_out, str(options.annotations or options.source))
+            place = str(options.annotations or options.source)
+            plan = dataclasses.replace(plan, warnings=check_plan(plan, left_out, place))
         return plan
 
     def stored_options(self) -> dict[str, Any]:

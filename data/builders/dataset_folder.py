@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from afsd_jax.data import preparation
+from afsd_jax.data.builders.prepared_report import REPORT
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.data.tasks import EarlierShard, Plan, Task, TaskResult, place_actions
 from afsd_jax.errors import UserError
@@ -22,7 +23,6 @@ from afsd_jax.io.activitynet_json import read_ground_truth, write_ground_truth
 from afsd_jax.io.names import composed
 from afsd_jax.types import Action, AnnotatedVideo
 
-REPORT = "preparation.json"
 GROUND_TRUTH = "ground_truth.json"
 
 
@@ -52,6 +52,7 @@ def make_report(
         },
         "missing": list(plan.missing),
         "notes": notes,
+        "warnings": list(plan.warnings),
         "fingerprints": {
             task.name: [task.frames_key(), task.annotations_key(), task.key()]
             for task in plan.tasks
@@ -131,13 +132,14 @@ def with_earlier_shards(plan: Plan, folder: Path, report: Mapping[str, Any]) -> 
     """Returns the plan with the folder's shards filled in for tasks with the same frames."""
     entries = {composed(entry["name"]): entry for entry in report["videos"]}
     fingerprints = {composed(name): keys for name, keys in report.get("fingerprints", {}).items()}
-    names = [field.name for field in dataclasses.fields(TaskResult)]
+    fields = dataclasses.fields(TaskResult)
     tasks = []
     for task in plan.tasks:
         frames, _, key = fingerprints.get(task.name, ("", "", ""))
         entry = entries.get(task.name)
         if entry and frames == task.frames_key() and (folder / entry["shard"]).exists():
-            result = TaskResult(**{name: entry[name] for name in names} | {"name": task.name})
+            known = {field.name: entry[field.name] for field in fields if field.name in entry}
+            result = TaskResult(**known | {"name": task.name})
             earlier = EarlierShard(folder / entry["shard"], key, result)
             task = dataclasses.replace(task, earlier=earlier)
         tasks.append(task)

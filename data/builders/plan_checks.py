@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from afsd_jax.data import preparation
+from afsd_jax.data.builders.class_checks import warn_of_classes
 from afsd_jax.data.decode.video_reader import stated_duration
 from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import composed, first_names
+from afsd_jax.io.names import first_names
 from afsd_jax.types import Action
 
 log = logging.getLogger(__name__)
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 _SLACK_S = 1.0  # by which an action may end after its video before its times are doubted
 _FASTEST = 130  # frames a second of a usual video; times that are larger still look like others
 _MOST_NAMES = 8  # of classes in a line
+_FEW_EXAMPLES = 10  # of a class to train with
 _SPLITS = {"train", "validation", "test"}
 
 
@@ -29,13 +31,16 @@ class _Timed(NamedTuple):
     duration_s: float
 
 
-def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
-    """Checks actions and classes before anything is decoded.
+def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> tuple[str, ...]:
+    """Checks actions and classes before anything is decoded; logs what may be wrong.
 
     Args:
       plan: plan of the preparation.
       left_out: notes on what was left out in reading the annotations.
       place: the annotations, for messages.
+
+    Returns:
+      What was logged, and which classes have few examples, which no decoding makes worse.
 
     Raises:
       UserError: no action is left, or nine tenths begin after the end of their videos.
@@ -43,14 +48,18 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> None:
     if not any(task.actions for task in plan.tasks):
         if left_out:
             raise UserError(f"{place}: no action is left; {left_out[0]}")
-        log.warning("%s: none of the %d videos has an action", place, len(plan.tasks))
-        return
+        return _logged([f"{place}: none of the {len(plan.tasks)} videos has an action"])
     timed = _timed((task, stated_s(task)) for task in plan.tasks)
     if _hardly_any_left(timed) or _most_are(_late(timed), timed):  # a header may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
-    _check_times(timed, place)
-    _warn_of_classes(plan)
-    _warn_of_splits(plan)
+    lines = [*_check_times(timed, place), *warn_of_classes(plan), *_warn_of_splits(plan)]
+    return (*_logged(lines), *_few_examples(plan))
+
+
+def _logged(lines: Sequence[str]) -> tuple[str, ...]:
+    for line in lines:
+        log.warning("%s", line)
+    return tuple(lines)
 
 
 def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None:
@@ -62,7 +71,7 @@ def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None
     done = [(t, r.duration_s) for t, r in zip(plan.tasks, results, strict=True) if not r.error]
     timed = _timed(done)
     if _hardly_any_left(timed):
-        _check_times(timed, place)
+        _logged(_check_times(timed, place))
 
 
 def stated_s(task: Task) -> float:
@@ -104,7 +113,8 @@ def _most_are(some: Sequence[_Timed], timed: Sequence[_Timed]) -> bool:
     return 2 * len(some) > sum(t.duration_s > 0 for t in timed)
 
 
-def _check_times(timed: Sequence[_Timed], place: str) -> None:
+def _check_times(timed: Sequence[_Timed], place: str) -> list[str]:
+    """Returns a line about times in another unit; raises UserError if hardly any action is left."""
     late, known = _late(timed), [t for t in timed if t.duration_s]
     if _hardly_any_left(timed):
         left = len(_left(timed))
@@ -114,16 +124,17 @@ def _check_times(timed: Sequence[_Timed], place: str) -> None:
             f"of its video, {_explained(late)}"
         )
     if _most_are(late, timed):
-        log.warning(
-            "%s: %d of %d actions end after their videos, %s",
-            *(place, len(late), len(known), _explained(late)),
-        )
-    elif _look_like_minutes(known):
-        log.warning(
-            "%s: all %d actions lie in the first sixtieth of their videos, and half of them last "
-            "less than half a second; are their times minutes? They must be seconds",
-            *(place, len(known)),
-        )
+        return [
+            f"{place}: {len(late)} of {len(known)} actions end after their videos, "
+            f"{_explained(late)}"
+        ]
+    if _look_like_minutes(known):
+        return [
+            f"{place}: all {len(known)} actions lie in the first sixtieth of their videos, and "
+            "half of them last less than half a second; are their times minutes? They must be "
+            "seconds"
+        ]
+    return []
 
 
 def _explained(late: Sequence[_Timed]) -> str:
@@ -143,37 +154,24 @@ def _look_like_minutes(timed: Sequence[_Timed]) -> bool:
     return len(timed) >= 5 and early and statistics.median(lengths) < 0.5
 
 
-def _warn_of_classes(plan: Plan) -> None:
-    alike: dict[str, list[str]] = collections.defaultdict(list)
-    for name in plan.class_names:
-        alike["".join(composed(name).casefold().split())].append(name)
-    for names in alike.values():
-        if len(names) > 1:
-            log.warning(
-                "%s are %d classes, which differ in case, blanks or composed characters only",
-                *(_listed(names), len(names)),
-            )
-    for split in ("train", "test"):
-        tasks = [task for task in plan.tasks if task.split == split]
-        labels = {action.label for task in tasks for action in task.actions}
-        absent = [name for name in plan.class_names if name not in labels]
-        if tasks and absent:
-            log.warning(
-                "the split %s has no action of %s; a column subset in the annotations chooses the "
-                "split of each video",
-                *(split, _listed(absent)),
-            )
+def _few_examples(plan: Plan) -> list[str]:
+    counts = collections.Counter(
+        action.label for task in plan.tasks if task.split == "train" for action in task.actions
+    )
+    few = {name: counts[name] for name in plan.class_names if 0 < counts[name] < _FEW_EXAMPLES}
+    if not few:
+        return []
+    shown = [f"{name!r} ({count})" for name, count in sorted(few.items(), key=lambda item: item[1])]
+    return [
+        f"fewer than {_FEW_EXAMPLES} actions in the split train: "
+        f"{first_names(shown, _MOST_NAMES)}; such classes are hardly found"
+    ]
 
 
-def _warn_of_splits(plan: Plan) -> None:
+def _warn_of_splits(plan: Plan) -> list[str]:
     counts = collections.Counter(task.split for task in plan.tasks)
-    for split in sorted(counts.keys() - _SPLITS):
-        log.warning(
-            "%d of %d videos are in the split %r, which is neither of train, validation and test: "
-            "is it a misspelt subset?",
-            *(counts[split], len(plan.tasks), split),
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return first_names(list(map(repr, names)), _MOST_NAMES)
+    return [
+        f"{counts[split]} of {len(plan.tasks)} videos are in the split {split!r}, which is neither "
+        "of train, validation and test: is it a misspelt subset?"
+        for split in sorted(counts.keys() - _SPLITS)
+    ]

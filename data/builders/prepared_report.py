@@ -11,6 +11,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, read_list, require_dict, shown
 
+REPORT = "preparation.json"
+WIDEST = 4.0  # width over height of a picture in a page
 _SHARD = re.compile(r"\w[\w.-]*", re.ASCII)  # a file in the folder itself
 _NUMBERS = ("fps", "num_frames", "duration_s", "source_frames", "num_bytes", "damaged")
 
@@ -31,10 +33,26 @@ def read_report(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: names a video twice")
     for name in ("unreadable", "fingerprints"):
         require_dict(report.setdefault(name, {}), f"{path}: {name}")
+    read_list(report.setdefault("warnings", []), f"{path}: warnings", _check_text)
     for name, keys in report["fingerprints"].items():
         if not isinstance(keys, list) or [type(key) for key in keys] != [str] * 3:
             raise UserError(f"{path}: fingerprints[{name!r}] must be three texts")
     return report
+
+
+def stored_aspects(folder: Path) -> dict[str, float]:
+    """Returns width over height of the pictures of a prepared folder's videos, where known.
+
+    They lie between 1 / `WIDEST` and `WIDEST`, as pages show them.
+
+    Raises:
+      UserError: the folder's report cannot be read.
+    """
+    if not (folder / REPORT).exists():
+        return {}
+    videos = read_report(folder / REPORT)["videos"]
+    known = {video["name"]: video.get("aspect", 0) for video in videos}
+    return {name: min(max(x, 1 / WIDEST), WIDEST) for name, x in known.items() if x}
 
 
 def _check_video(entry: Any, place: str) -> str:
@@ -50,7 +68,13 @@ def _check_video(entry: Any, place: str) -> str:
         raise UserError(f"{place}: must have a split and no error")
     for number in _NUMBERS:
         _check_number(field(entry, number, place), f"{place}.{number}")
+    _check_number(entry.get("aspect", 0), f"{place}.aspect")
     return name
+
+
+def _check_text(value: Any, place: str) -> None:
+    if not isinstance(value, str):
+        raise UserError(f"{place} must be a text, not {shown(value)}")
 
 
 def _check_number(value: Any, place: str) -> None:

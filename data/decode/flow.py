@@ -34,6 +34,11 @@ class FlowReader:
         _estimator(method)  # raises an error now instead of at the first frame
 
     @property
+    def aspect(self) -> float | None:
+        """Returns width over height of the picture; None if unknown, or before a frame is read."""
+        return self._rgb.aspect
+
+    @property
     def damaged(self) -> int:
         """Returns the packets and frames skipped so far."""
         return self._rgb.damaged

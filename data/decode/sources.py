@@ -27,6 +27,10 @@ class FrameSource(Protocol):
     source_frames: int
 
     @property
+    def aspect(self) -> float | None:
+        """Returns width over height of the picture; None if unknown, or before a frame is read."""
+
+    @property
     def damaged(self) -> int:
         """Returns the packets and frames skipped so far."""
 
@@ -61,6 +65,7 @@ class ResizedFrames:
         self.fps, self.num_frames = timeline.fps, timeline.num_frames
         self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
         self.damaged = 0
+        self.aspect: float | None = None  # arrays may have been resized before
         self._frames, self._size = frames, size
 
     def __iter__(self) -> Iterator[np.ndarray]:

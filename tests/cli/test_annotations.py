@@ -92,6 +92,27 @@ def test_the_frame_rate_and_length_are_those_of_the_file(folder):
     assert json.loads(tasks.read_text())[0]["data"]["fps"] == 25.0
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_videos_of_one_name_stay_apart_in_every_format_and_back(tmp_path, name):
+    for camera in ("cam1", "cam2"):
+        (tmp_path / camera).mkdir()
+        write_video(tmp_path / camera / "take.mp4", numbered_frames(50), rate=25)
+    labels, output, back = (tmp_path / name for name in ("labels.csv", "out", "back.csv"))
+    rows = "cam1/take.mp4,run,0.2,0.8\ncam2/take.mp4,run,0.5,1\n"
+    labels.write_text("video,label,start,end\n" + rows)
+    cameras = tmp_path / "cam1", tmp_path / "cam2"
+    assert convert(labels, "--format", name, "--output", output, "--videos", *cameras) == 0
+    written = list(output.iterdir())
+    for given in (["--videos", tmp_path], []):  # by the files, and by what was written alone
+        source = output if len(written) > 1 else written[0]
+        assert convert(source, "--output", back, *given) == 0
+        found = annotations.read_annotations(back)
+        assert {n: v.actions[0].start_s for n, v in found.items()} == {
+            "cam1__take": pytest.approx(0.2, abs=0.021),
+            "cam2__take": pytest.approx(0.5, abs=0.021),
+        }
+
+
 def test_several_inputs_become_one_file(folder):
     (folder / "more.csv").write_text("video,label,start,end\nother,run,0,1\n")
     inputs = folder / "labels.csv", folder / "more.csv"

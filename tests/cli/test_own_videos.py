@@ -109,7 +109,8 @@ def check_ended(folder: Path, workdir: Path, flags: tuple[str, ...], capfd) -> N
     before = sorted(path for path in workdir.rglob("*") if path.is_file())
     assert cli.main(["train", "--config=videos", *config]) == 0
     assert sorted(path for path in workdir.rglob("*") if path.is_file()) == before
-    capfd.readouterr()
+    printed = "".join(capfd.readouterr())
+    assert f"{workdir}: this run had ended at step 2, so nothing was trained" in printed
     assert cli.main(["train", "--config=videos", *config, "--config.train.steps=3"]) == 2
     (line,) = [x for x in capfd.readouterr().err.splitlines() if x.startswith("error")]
     assert "ended at step 2 and kept only the weights to detect with" in line

@@ -127,8 +127,8 @@ def test_choices_are_those_of_the_library(capsys):
         ("export", "--format"): EXPORTED,
     }
     for (command, option), names in choices.items():
-        listed = refusal(capsys, command, *option.split(), "spam").rpartition("choose from")[2]
-        listed = listed.partition(")")[0].replace("'", "")
+        line = refusal(capsys, command, *option.split(), "spam")
+        listed = line.rpartition("must be one of")[2].rpartition(", not spam")[0]
         assert sorted(listed.strip().split(", ")) == sorted(names)
 
 
@@ -182,6 +182,40 @@ def test_configurations_are_found_from_any_folder(tmp_path, monkeypatch, name):
     assert (config.train.epochs, config.model.head_init) == (8, "normal")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("detct v.mp4", "not detct, the nearest is 'detect'; see afsd --help"),
+        ("prepare video --output=x", "not video, the nearest is 'videos'; see"),
+        (
+            "prepare --output=x",
+            "missing: dataset (one of activitynet, synthetic, thumos14, videos)",
+        ),
+        ("", "missing: COMMAND (one of prepare, inspect, train,"),
+        ("detect --chekpoint=x v.mp4", "--chekpoint: no such flag, the nearest is '--checkpoint'"),
+        ("train --config=videos --work_dir x", "--work_dir: no such flag, the nearest is '--work"),
+        ("evaluate --config.data.data_dir=x", "no such flag, the nearest is '--data-dir'"),
+        ("evaluate --predictions=x --gound-truth y", "the nearest is '--ground-truth'"),
+        ("detect --format=jsn --output=x v.mp4", "not jsn, the nearest is 'json'"),
+        ("prepare videos --encoding=jpg --output=x", "not jpg, the nearest is 'jpeg'"),
+    ],
+)
+def test_what_was_meant_is_named(tmp_path, monkeypatch, capsys, line, message):
+    monkeypatch.chdir(tmp_path)
+    assert message in refusal(capsys, *line.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_flag_may_be_shortened_and_a_value_may_look_like_one(capsys):
+    assert "v.mp4: no such file" in refusal(capsys, "detect", "--check=none", "v.mp4")
+    assert "--chekpoint: no such" not in refusal(capsys, "detect", "--check=none", "--", "--chek")
+
+
+def test_the_data_folder_of_training_is_one_field_by_two_names():
+    given = parser.parse(["train", "--config=videos", "--workdir=x", "--data-dir=d"]).overrides
+    assert load_config("videos", given).data.data_dir == "d"
+
+
 OWN = "from afsd_jax.config import default_config\ndef get_config():\n    c = default_config()\n"
 
 
@@ -201,8 +235,13 @@ OWN = "from afsd_jax.config import default_config\ndef get_config():\n    c = de
         ("thumos14", ["--config.train.log_every=0"], "error: --config.train.log_every=0: must be "),
         ("thumos14", ["--config.data.data_dir=no"], "error: --config.data.data_dir='no': holds no"),
         ("thumos14", ["--config.train.epochs=1", "spam"], "unknown arguments: spam"),
-        ("thumos14", ["--confg=1"], "error: --confg: no such flag; see --help"),
-        ("thumos14", ["--data-dir=x"], "error: --data-dir: no such flag; there is --config.data.d"),
+        (
+            "thumos14",
+            ["--confg=1"],
+            "error: --confg: no such flag, the nearest is '--config'; see ",
+        ),
+        ("thumos14", ["--data-dir=no"], "error: --data-dir='no': holds no"),
+        ("thumos14", ["--data-dir=x", "--config.data.data_dir=y"], "both name the same folder"),
         (
             "thumos14",
             ["--batch-size", "4"],

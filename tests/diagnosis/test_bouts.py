@@ -79,6 +79,9 @@ def test_shares_are_those_of_whole_seconds(actions, bin_s):
     for label, bouts in bouts_of(video).items():
         assert all(before[1] <= after[0] for before, after in itertools.pairwise(bouts))
         assert sum(e.bouts for e in summary.bins if e.label == label) == len(bouts)
+    inside = [{step for step in of_class if step < 50} for of_class in steps.values()]
+    assert summary.any_s == len(set.union(*inside))
+    assert summary.several_s == len(set.intersection(*inside))
     count = sum(map(len, bouts_of(video).values()))
     assert sum(map(sum, summary.transitions)) == max(count - 1, 0)
 

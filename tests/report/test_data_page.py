@@ -1,5 +1,7 @@
 """The statistics of a prepared data set and their page, opened in a real browser."""
 
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,10 +10,13 @@ import numpy as np
 import pytest
 
 from afsd_jax.data import summary
+from afsd_jax.data.builders.prepare_options import PrepareOptions
+from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
 from afsd_jax.report import data_page
 from tests.prepared_videos import FPS, VIDEOS, prepare
 from tests.support import ROOT
+from tests.video_files import numbered_frames, write_video
 
 ACTIONS = [action for _, actions in VIDEOS.values() for action in actions]
 
@@ -72,7 +77,7 @@ def test_a_data_set_without_actions_has_statistics_too(data_dir, tmp_path):
     video = data.videos["train"][0]._replace(segments=np.zeros((0, 2)), labels=np.zeros(0, int))
     data = data._replace(videos={"train": [video], "test": []})
     lines = summary.describe(data.title, data.class_names, data_page.summarize(data))
-    assert any(line.split()[:1] == ["train"] and line.endswith("100.0%") for line in lines)
+    assert any(line.split()[:1] == ["train"] and line.endswith("100.0 %") for line in lines)
     data_page.write_page(tmp_path / "page.html", data)
     assert "No actions." in (tmp_path / "page.html").read_text()
 
@@ -81,7 +86,7 @@ def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_pat
     result = run(data_dir / "videos" / "rgb", "--output", tmp_path / "page.html", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["train", "4", "0.01", "214", "7", "51.2%"] in rows
+    assert ["train", "4", "0.01", "214", "7", "51.2", "%"] in rows
     assert ["jump", "3", "0.7", "s", "1.5", "s", "2.5", "s"] in rows
     assert (tmp_path / "page.html").exists()
 
@@ -92,8 +97,7 @@ def test_without_output_only_the_statistics_are_printed(data_dir, tmp_path):
     *_, page, following = result.stdout.splitlines()
     assert "--output FILE.html writes a page" in page
     assert following == (
-        f"next, train: afsd train --config=videos --config.data.data_dir={data_dir} "
-        "--workdir=runs/first"
+        f"next, train: afsd train --config=videos --data-dir={data_dir} --workdir=RUN"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -180,6 +184,45 @@ def test_a_browser_shows_the_whole_page(browser, data_dir, tmp_path, stream, wid
     # Nothing sticks out to the side.
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
+
+
+@pytest.fixture(scope="module")
+def shaped(tmp_path_factory) -> Path:
+    """A wide and an upright video, with stripes, prepared as square frames."""
+    folder = tmp_path_factory.mktemp("shaped")
+    for name, (height, width) in {"wide": (36, 64), "upright": (64, 36)}.items():
+        write_video(folder / f"{name}.mp4", numbered_frames(40, height, width), 10)
+    (folder / "labels.csv").write_text("video,label,start,end\nwide,x,0,1\nupright,x,1,2\n")
+    options = PrepareOptions(folder, size=28, workers=1)
+    return prepare_dataset("videos", folder / "data", "rgb", options)
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_frames_have_the_shape_of_their_video(browser, shaped, tmp_path, width):
+    path = tmp_path / "page.html"
+    data_page.write_page(path, data_page.open_data_set(shaped))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(path.as_uri())
+    assert page.locator("article").count() == 2
+    for article in page.locator("article").all():
+        expected = {"wide": 16 / 9, "upright": 9 / 16}[article.locator("h3").inner_text()]
+        for image in article.locator("img:visible").all():
+            box = image.bounding_box()
+            assert box["width"] / box["height"] == pytest.approx(expected, rel=0.1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+
+
+@pytest.mark.parametrize("aspect", [1e9, 1e-9, 0])
+def test_an_impossible_shape_from_a_report_is_bounded(shaped, tmp_path, aspect):
+    copied = tmp_path / "1.0.0"
+    shutil.copytree(shaped, copied)
+    report = json.loads((copied / "preparation.json").read_text())
+    for video in report["videos"]:
+        video["aspect"] = aspect
+    (copied / "preparation.json").write_text(json.dumps(report))
+    data_page.write_page(tmp_path / "page.html", data_page.open_data_set(copied))
+    assert (tmp_path / "page.html").stat().st_size < 500_000
 
 
 def test_names_from_the_data_cannot_become_markup(data_dir, tmp_path):

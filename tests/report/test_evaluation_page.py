@@ -46,6 +46,21 @@ def bars(page, place):
     return [" ".join(text.split()) for text in page.locator(f"#{place} .bar-row").all_inner_texts()]
 
 
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_of_the_classes_lies_beside_the_screen(browser, path, width):
+    size = {"width": width, "height": 800}
+    with opened(browser, path, viewport=size) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for cell in page.locator("#classes tbody tr").first.locator("td").all():
+            box = cell.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+        named = page.locator("#classes tbody tr").first.locator("td").nth(3)
+        name = named.evaluate("cell => getComputedStyle(cell, '::before').content")
+        assert (name == '"Not found"') == (width < 600)
+        page.locator("#classes th button", has_text="Actions").click()  # still sorts
+
+
 def test_texts_are_shown_as_they_are(page):
     assert page.locator("h1").inner_text() == f"Evaluation of {HOSTILE}"
     assert page.locator(".headline p").all_inner_texts() == [

@@ -16,7 +16,8 @@ def test_srt_numbers_its_cues_and_uses_commas(tmp_path):
     path = tmp_path / "video.srt"
     write_subtitles(path, [Detection("rise", 0.874, 1.5, 3), Detection("fall", 0.5, 3661, 3662.25)])
     assert path.read_text() == (
-        "1\n00:00:01,500 --> 00:00:03,000\nrise 87%\n\n2\n01:01:01,000 --> 01:01:02,250\nfall 50%\n"
+        "1\n00:00:01,500 --> 00:00:03,000\nrise 0.87\n\n"
+        "2\n01:01:01,000 --> 01:01:02,250\nfall 0.50\n"
     )
 
 
@@ -24,7 +25,7 @@ def test_vtt_has_its_header_and_escapes_markup(tmp_path):
     path = tmp_path / "video.vtt"
     write_subtitles(path, [Detection("a <b>\n\n& c -->", 1.0, 0, 1)])
     assert path.read_text() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt;b&gt; &amp; c --&gt; 100%\n"
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt;b&gt; &amp; c --&gt; 1.00\n"
     )
 
 

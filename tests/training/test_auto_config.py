@@ -91,7 +91,7 @@ def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
     long = [("rest", 1.0, 80.0)] * 3
     _, _, notes = choose_fields(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
     assert any("class 'rest' has 3 actions" in note for note in notes)
-    assert any("20% of the actions are longer than a clip" in note for note in notes)
+    assert any("20 % of the actions are longer than a clip" in note for note in notes)
     assert any("last fewer than 8 frames" in note for note in notes)
     assert not any("'jump'" in note for note in notes)
 

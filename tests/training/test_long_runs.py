@@ -79,7 +79,7 @@ def test_evaluation_equals_that_of_the_commands(data, run, tmp_path):
     result = small_run.run("afsd_jax.detect", *arguments)
     assert result.returncode == 0, result.stderr
     average = 100 * saved.metrics["average_mAP"]
-    said = f"step {saved.step}, average mAP {average:.2f} % on the validation split"
+    said = f"{run}: step {saved.step}, average mAP {average:.2f} % on the validation split"
     assert said in result.stdout
     truth = next(data.glob("synthetic/rgb/*/ground_truth.json"))
     metrics = evaluation.evaluate(

@@ -11,6 +11,7 @@ from afsd_jax.cli.arguments import (
     names,
     positive_number,
     share,
+    share_or_auto,
     some_of,
     whole_number,
 )
@@ -43,7 +44,6 @@ Exit codes: 0 all went well; 1 some videos failed (they are listed) and the othe
 2 the input was refused and nothing was written; 130 and 143 a signal ended a video on standard
 input; 141 the program that read the printed lines has ended.{MEMORY}"""
 
-AUTO = "auto"  # thresholds of the checkpoint
 NO_CHECKPOINT = (
     "--checkpoint is missing: a training run, a checkpoint folder or a PyTorch file. Without any, "
     "afsd look VIDEO recognises 400 everyday actions, and afsd train learns your own "
@@ -70,7 +70,7 @@ def add_flags(parser: ArgumentParser) -> None:
         "afsd evaluate --calibrate (default: auto if it was measured, else 0.3); JSON files hold "
         "all detections"
     )
-    add("--min-score", type=_share_or_auto, metavar="SCORE", help=least)
+    add("--min-score", type=share_or_auto, metavar="SCORE", help=least)
     top_k = "show only the K best detections of a video; JSON files hold all detections"
     add("--top-k", type=whole_number(1), metavar="K", help=top_k)
     labels = "show only these classes, such as jump,run; JSON files hold all detections"
@@ -104,10 +104,6 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--subtitles", type=Path, help="folder in which to write one .srt per video")
 
 
-def _share_or_auto(text: str) -> float | str:
-    return text if text == AUTO else share(text)
-
-
 def _shard(text: str) -> tuple[int, int]:
     number, _, count = text.partition("/")
     if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
@@ -127,7 +123,7 @@ def run(args: Namespace) -> int:
             "of this name as ./kinetics"
         )
     set_up_process()
-    from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
+    from afsd_jax.cli.detect.job import open_job, print_checkpoints, write_detections
     from afsd_jax.cli.detect.options import read_options
     from afsd_jax.cli.detect.pipe import detect_in_pipe
 
@@ -135,5 +131,5 @@ def run(args: Namespace) -> int:
     if options.piped:
         return detect_in_pipe(options)
     job = open_job(options)
-    print_metrics(job.detector)
+    print_checkpoints(job.detector, options)
     return write_detections(job, options)

@@ -155,12 +155,16 @@ def open_detector(options: DetectOptions) -> Detector:
     return detector
 
 
-def print_metrics(detector: Detector) -> None:
-    """Prints how well each network did in validation, where that is known."""
-    for checkpoint in detector.checkpoints:
+def print_checkpoints(detector: Detector, options: DetectOptions) -> None:
+    """Prints the step of each network that is used, and how well it did in validation."""
+    paths = options.checkpoint, options.flow_checkpoint
+    for path, checkpoint in zip(paths, detector.checkpoints, strict=False):
+        said = f"{path}: step {checkpoint.step}" if checkpoint.step else str(path)
         if checkpoint.metrics and SCORE in checkpoint.metrics:
             score = 100 * checkpoint.metrics[SCORE]
-            print(f"step {checkpoint.step}, average mAP {score:.2f} % on the validation split")
+            print_text(f"{said}, average mAP {score:.2f} % on the validation split")
+        else:
+            print_text(f"{said}, without validation")
 
 
 def write_detections(job: Job, options: DetectOptions) -> int:

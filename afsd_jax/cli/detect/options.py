@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from afsd_jax.cli.arguments import beam_options
+from afsd_jax.cli.arguments import beam_options, least_scores
 from afsd_jax.cli.detect.results_folder import ResultsFolder
 from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
@@ -104,7 +104,9 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     check_flags(args)
     values = {name: value for name, value in vars(args).items() if name in _FIELDS}
     piped = PIPE in args.videos
-    least, own_thresholds = _least_scores(args)
+    least, own_thresholds = least_scores(args.min_score)
+    if own_thresholds is None and (piped or args.flow_checkpoint):
+        own_thresholds = False  # measured for each video of its own network alone
     found = video_files([] if piped else args.videos)
     options = DetectOptions(
         **values
@@ -123,16 +125,6 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
 
 
 _FIELDS = {field.name for field in dataclasses.fields(DetectOptions)}
-
-
-def _least_scores(args: argparse.Namespace) -> tuple[float, bool | None]:
-    """Returns the minimum score, and `own_thresholds`, which replace it."""
-    if isinstance(args.min_score, float):
-        return args.min_score, False
-    if args.min_score is not None:  # auto
-        return Selection().min_score, True
-    measured_alone = PIPE not in args.videos and args.flow_checkpoint is None
-    return Selection().min_score, None if measured_alone else False
 
 
 def check_flags(args: argparse.Namespace) -> None:

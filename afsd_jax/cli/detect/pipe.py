@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
-from afsd_jax.cli.detect.job import open_job, print_metrics, write_detections
+from afsd_jax.cli.detect.job import open_job, print_checkpoints, write_detections
 from afsd_jax.cli.detect.options import DetectOptions
 from afsd_jax.detection.online import detect_online
 from afsd_jax.detection.pipeline import VideoResult
@@ -43,7 +43,7 @@ def detect_in_pipe(options: DetectOptions) -> int:
     ending = PipeEnding(interruption, lines)
     with contextlib.redirect_stdout(sys.stderr):
         job = open_job(options, StandardInput(ending.requested))
-        print_metrics(job.detector)
+        print_checkpoints(job.detector, options)
         if job.detector.config.inference.voting_tiou > 0:
             raise UserError(
                 "-: starts and ends cannot be averaged before the video ends; give --voting-tiou 0"

@@ -4,13 +4,13 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 from afsd_jax.cli.detect.video_list import VideoList
-from afsd_jax.cli.progress_bar import SecondsBar
 from afsd_jax.errors import printable
 from afsd_jax.inputs.video import Frames, OpenVideo, VideoSource
 from afsd_jax.io.video_scores import label_of
 from afsd_jax.report.page import VideoReport
 from afsd_jax.report.thumbnails import Thumbnails
 from afsd_jax.report.tracks import Track
+from afsd_jax.runtime.progress_bar import SecondsBar
 from afsd_jax.types import Detection, VideoLabel
 
 

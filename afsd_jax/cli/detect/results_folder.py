@@ -130,7 +130,8 @@ class ResultsFolder:
         if self.index:
             with naming_failure(self.index):
                 self._write_index(self.index, names)
-        return join_predictions(self.combined, {name: self._json(name) for name in names})
+        parts = {name: self._json(name) for name in names}
+        return join_predictions(self.combined, parts, self._selection.measured())
 
     def write_for_tools(
         self, names: Sequence[str], path_of: Callable[[str], Path | None]

@@ -15,9 +15,10 @@ from tests.video_files import numbered_frames, write_video
 def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path, capfd):
     write_untrained(tmp_path / "checkpoint", "rgb")
     (tmp_path / "in").mkdir()
-    for number in range(3):
+    for number, place in enumerate(("0.mp4", "day1/take.mp4", "day2/take.mp4")):
         frames = np.roll(numbered_frames(80, 38, 38), number, axis=0)
-        write_video(tmp_path / "in" / f"{number}.mp4", frames, rate=10)
+        (tmp_path / "in" / place).parent.mkdir(exist_ok=True)
+        write_video(tmp_path / "in" / place, frames, rate=10)
     (tmp_path / "in" / "bad.mp4").write_text("no video")
     given = tmp_path / "in", f"--checkpoint={tmp_path / 'checkpoint'}", "--format=json,csv,html"
     here, there = tmp_path / "here", tmp_path / "there"
@@ -29,10 +30,10 @@ def test_workers_write_what_one_process_writes_and_bad_videos_are_named(tmp_path
     assert result.returncode == 1, result.stderr
     assert f"failed: {tmp_path / 'in' / 'bad.mp4'}: " in result.stderr
     assert sorted(os.listdir(there)) == sorted(os.listdir(here))
-    for name in (f"{number}.json" for number in range(3)):
-        one, other = (json.loads((folder / name).read_text()) for folder in (here, there))
+    for name in ("0", "day1__take", "day2__take"):  # videos of one name, told apart
+        one, other = (json.loads((folder / f"{name}.json").read_text()) for folder in (here, there))
         assert other["external_data"] == one["external_data"]  # either goes on with the other's
-        pairs = zip(one["results"][name[0]][:20], other["results"][name[0]][:20], strict=True)
+        pairs = zip(one["results"][name][:20], other["results"][name][:20], strict=True)
         for ours, theirs in pairs:
             assert ours["score"] == pytest.approx(theirs["score"], rel=1e-4)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from afsd_jax import cli
 from afsd_jax.data import datasets
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.errors import UserError
@@ -133,11 +134,45 @@ def test_classes_that_hardly_differ_or_are_absent_get_a_warning(source, caplog):
     alike = "Hüg", unicodedata.normalize("NFD", "Hüg"), "h üg"
     more = "".join(f"pen_1,{label},3,4,train\n" for label in (*alike, "peck "))
     prepare(source, TWO + more + "pen_2,sit,3,4,test\n")
-    first, second, third = [record.message for record in caplog.records]
+    first, second, third = [record.getMessage() for record in caplog.records]
     names = ", ".join(map(repr, sorted(alike)))
     assert first.startswith(f"{names} are 3 classes, which differ in case, blanks or composed")
     assert second.startswith("the split train has no action of 'sit'; a column subset")
     assert third.startswith(f"the split test has no action of {names}; a column subset")
+
+
+def warnings(folder: Path) -> list[str]:
+    return datasets.read_report(folder)["warnings"]
+
+
+def test_a_label_that_may_be_misspelt_is_named_with_the_likely_one(source, caplog):
+    hugs = "".join(f"pen_{1 + i % 2},hug,{i / 2},{i / 2 + 0.4},\n" for i in range(6))
+    folder = prepare(source, ROWS + hugs + "pen_1,hugg,4,5,\npen_2,step 1,4,5,\n")
+    meant = "is 'hugg' (1 action) a misspelt 'hug' (6 actions)? They are two classes now"
+    assert meant in caplog.messages
+    assert meant in warnings(folder)
+    assert not [line for line in warnings(folder) if "misspelt" in line and line != meant]
+    both = hugs + hugs.replace("hug", "hugs")  # as many: two classes on purpose
+    assert not [line for line in warnings(prepare(source, ROWS + both)) if "misspelt" in line]
+
+
+def test_the_command_ends_with_its_warnings(source, tmp_path, capsys):
+    labels = tmp_path / "labels.csv"
+    labels.write_text(TWO + "pen_1,Peck,3,4,train\n")
+    flags = [f"--source={source}", f"--annotations={labels}", f"--output={tmp_path / 'data'}"]
+    for _ in range(2):  # the second run decodes nothing
+        assert cli.main(["prepare", "videos", "--size=16", *flags]) == 0
+        end = capsys.readouterr().err.rpartition("3 warnings, to look at before you train:\n")[2]
+        lines = end.splitlines()
+        assert lines[0] == "  'Peck', 'peck' are 2 classes, which differ in case, blanks or " + (
+            "composed characters only"
+        )
+        assert lines[1].startswith("  the split test has no action of 'Peck'")
+        assert lines[2] == (
+            "  fewer than 10 actions in the split train: 'Peck' (1), 'peck' (1); such classes "
+            "are hardly found"
+        )
+        assert len(lines) == 3
 
 
 def test_a_split_of_an_unusual_name_gets_a_warning(source, caplog):

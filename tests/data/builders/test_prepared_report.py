@@ -27,6 +27,7 @@ REPORT = {
     "max_frames": 0,
     "videos": [VIDEO],
     "unreadable": {},
+    "warnings": ["few videos"],
     "fingerprints": {"a": ["1", "2", "3"]},
 }
 
@@ -53,6 +54,8 @@ def test_an_honest_report_is_read_as_it_is(tmp_path):
         REPORT | {"fingerprints": {"a": ["1"]}},
         REPORT | {"fingerprints": {"a": "123"}},
         REPORT | {"unreadable": []},
+        REPORT | {"warnings": "few"},
+        REPORT | {"warnings": [1]},
         *(
             REPORT | {"videos": [VIDEO | change]}
             for change in (

@@ -1,4 +1,4 @@
-"""The progress bar of detection: seconds of video, and how fast they are processed."""
+"""The progress bar of videos: seconds of video, and how fast they are processed."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -13,20 +13,29 @@ Frame = TypeVar("Frame")
 class SecondsBar(tqdm):
     """Counts seconds of video, and how many times faster than real time they are processed."""
 
-    def __init__(self, total: float, quiet: bool = False):
-        super().__init__(total=total, smoothing=0.05, disable=quiet)
+    def __init__(self, total: float, quiet: bool = False, desc: str | None = None):
+        """Shows the bar.
+
+        Args:
+          total: seconds of all videos, as far as they are known.
+          quiet: whether the bar is hidden.
+          desc: text before the bar.
+        """
+        super().__init__(total=total, smoothing=0.05, disable=quiet, desc=desc)
 
     @property
     def format_dict(self) -> dict[str, Any]:
         values = dict(super().format_dict)
         rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
         # Sums of fractions of a second may exceed the total by a rounding error.
-        done = min(values["n"], values["total"]) if values["total"] else values["n"]
+        total = max(values["total"] or 0.0, 0.0)
+        done = min(values["n"], total) if total else values["n"]
         form = "{desc} {percentage:3.0f}% |{bar}| {n:.0f} of {total:.0f} s"
-        if not values["total"]:  # the length is unknown
+        if not total:  # the length is unknown
             form = "{desc} {n:.0f} s, {speed}"
-        elif done > _SPEED_FROM * values["total"]:
+        elif done > _SPEED_FROM * total:
             form += ", {speed}, {remaining} left"
+        values["total"] = total or None
         return values | {"n": done, "speed": f"{rate:.2f}× real time", "bar_format": form}
 
     def correct(self, seconds: float) -> None:
