@@ -49,7 +49,8 @@ def run(args: Namespace) -> None:
     config = load_config(args.config, args.overrides) if args.config else None
     if args.to_pytorch:
         count = conversion.to_pytorch_file(args.input, args.output, args.force)
-        print(f"{args.output}: wrote {count} tensors")
+        print_text(f"{args.output}: wrote {count} tensors")
+        print("next, what programs read this file: docs/weights.md")
     else:
         weights = conversion.from_pytorch_file(args.input, args.output, config, args.force)
         print_text("\n".join(summary(weights)))

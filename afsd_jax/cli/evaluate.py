@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from afsd_jax.cli.arguments import TIOU, some_of, thresholds
-from afsd_jax.cli.printing import print_failed, print_list, print_text
+from afsd_jax.cli.printing import print_failed, print_list, print_next, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
@@ -109,6 +109,12 @@ def run(args: Namespace) -> int:
         print_text(f"{args.output}: written")
     if analysed is None:
         print("next, what costs how much and what to try: the same with --report evaluation.html")
+    elif args.checkpoint:
+        print_next(
+            "detect in other videos", "afsd", "detect", "--checkpoint", args.checkpoint, "VIDEO"
+        )
+    else:
+        print_next("count and time what was found", "afsd", "summarize", *args.predictions)
     return max(print_failed(evaluated.failed), 1 if unreadable else 0)
 
 

@@ -1,23 +1,19 @@
 """The files that `afsd evaluate` writes."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from afsd_jax.cli.evaluation_inputs import Evaluated
 from afsd_jax.cli.printing import print_text
 from afsd_jax.diagnosis.analysis import Diagnosis, diagnose
-from afsd_jax.diagnosis.calibration import calibrate
+from afsd_jax.diagnosis.checkpoint_calibration import FEWEST_ACTIONS, TIOU, measure
 from afsd_jax.diagnosis.evaluation_report import view_of
-from afsd_jax.diagnosis.operating_points import find_operating_points
 from afsd_jax.errors import UserError
-from afsd_jax.evaluation import match, tabulate
+from afsd_jax.evaluation import tabulate
 from afsd_jax.io.files import atomic_write, write_json
-from afsd_jax.weights.score_calibration import ScoreCalibration, write_calibration
+from afsd_jax.weights.score_calibration import write_calibration
 
 NAME = "evaluation"  # of the files in a folder
-_CALIBRATED_TIOU = 0.5
-_FEWEST_ACTIONS = 10  # of which a threshold is chosen
 
 
 def outputs_of(
@@ -54,33 +50,18 @@ def calibrate_checkpoint(
         raise UserError(
             "--calibrate: needs a checkpoint folder; a PyTorch file cannot store thresholds"
         )
-    if diagnosis and diagnosis.operating.tiou == _CALIBRATED_TIOU:
-        operating, calibration = diagnosis.operating, diagnosis.calibration
-    else:
-        tables = tabulate(evaluated.truth, evaluated.found)
-        (matched,) = match(tables, (_CALIBRATED_TIOU,))
-        operating = find_operating_points(tables, _CALIBRATED_TIOU, matched=matched)
-        calibration = calibrate(tables, _CALIBRATED_TIOU, matched)
-    if math.isnan(operating.overall.threshold):
-        raise UserError(f"no detection is right at tIoU {operating.tiou:g}: nothing to calibrate")
-    if (count := operating.overall.curve.num_actions) < _FEWEST_ACTIONS:
-        raise UserError(
-            f"--calibrate: the split {split} has {count} actions, too few for a threshold; give a "
-            f"split with {_FEWEST_ACTIONS} or more (--split)"
-        )
-    # From few actions, the best threshold is that of the accident that they were found.
-    enough = {x: p for x, p in operating.classes.items() if p.curve.num_actions >= _FEWEST_ACTIONS}
-    thresholds = {x: p.threshold for x, p in enough.items() if not math.isnan(p.threshold)}
-    scores = tuple(calibration.scores.tolist())
-    precision = tuple(calibration.values.tolist())
-    kept = ScoreCalibration(
-        split, operating.tiou, operating.overall.threshold, thresholds, scores, precision
-    )
+    known = None
+    if diagnosis and diagnosis.operating.tiou == TIOU:
+        known = diagnosis.operating, diagnosis.calibration
+    kept = measure(tabulate(evaluated.truth, evaluated.found), split, known)
     path = write_calibration(evaluated.folder, kept)
+    num_classes = len(
+        {action.label for video in evaluated.truth.values() for action in video.actions}
+    )
     print_text(
         f"{path}: for detect --min-score auto; classes with a threshold of their own: "
-        f"{len(thresholds)} of {len(operating.classes)}; all others (fewer than "
-        f"{_FEWEST_ACTIONS} actions in {split}, or none found): {kept.threshold:.2f}"
+        f"{len(kept.thresholds)} of {num_classes}; all others (fewer than "
+        f"{FEWEST_ACTIONS} actions in {split}, or none found): {kept.threshold:.2f}"
     )
 
 

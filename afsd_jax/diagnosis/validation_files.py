@@ -67,6 +67,15 @@ def write_validation(
     write_evaluation(workdir / PAGE, view, title=title)
 
 
+def validated_step(workdir: Path) -> int | None:
+    """Returns the step of the evaluation that a run keeps; None if it keeps none."""
+    if not (workdir / DETECTIONS).exists():
+        return None
+    content = require_dict(read_json(workdir / DETECTIONS), str(workdir / DETECTIONS))
+    step = require_dict(content.get("external_data", {}), str(workdir / DETECTIONS)).get("step")
+    return step if isinstance(step, int) else None
+
+
 def read_validation(workdir: Path) -> Validation | None:
     """Returns the evaluation that a run keeps; None if it keeps none.
 

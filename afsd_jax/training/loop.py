@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import ml_collections
 
+from afsd_jax.diagnosis.checkpoint_calibration import calibrate_run
 from afsd_jax.diagnosis.run_report import write_run_report
 from afsd_jax.diagnosis.validation_files import write_validation
 from afsd_jax.evaluation import Metrics
@@ -135,11 +136,20 @@ def finish(run: Run, signum: int) -> int:
     if has_ended and not run.config.train.keep_optimizer:
         run.log.attempt(run.checkpoints.keep_detectors)
     run.log.attempt(lambda: write_run_report(run.workdir))
+    if run.validator is not None:
+        run.log.attempt(lambda: calibrate_best(run))
     if run.is_main:
         report_end(run, signum)
     if run.checkpoints.failed or run.log.failed:
         return 1
     return 128 + signum if signum else 0
+
+
+def calibrate_best(run: Run) -> None:
+    """Keeps the least scores to show with the checkpoint of the best evaluation."""
+    path = calibrate_run(run.workdir, run.config.data.validation_split)
+    if path:
+        log.info(f"{path}: least scores to show, as the validation measured them")
 
 
 def report_end(run: Run, signum: int) -> None:

@@ -147,10 +147,10 @@ def test_subtitles_can_be_saved_from_the_page_and_are_in_the_player(page, tmp_pa
         (tmp_path / "saved.srt")
         .read_text()
         .startswith(
-            "1\n00:00:10,000 --> 00:00:20,000\njump 90%\n\n"
-            "2\n00:00:12,000 --> 00:00:18,000\nrun 30%\n\n"
-            "3\n00:00:24,750 --> 00:00:25,750\nfly 80%\n\n"
-            "4\n00:00:30,000 --> 00:00:40,000\nrun 50%\n"
+            "1\n00:00:10,000 --> 00:00:20,000\njump 0.90\n\n"
+            "2\n00:00:12,000 --> 00:00:18,000\nrun 0.30\n\n"
+            "3\n00:00:24,750 --> 00:00:25,750\nfly 0.80\n\n"
+            "4\n00:00:30,000 --> 00:00:40,000\nrun 0.50\n"
         )
     )
     page.evaluate("document.querySelector('video').textTracks[0].mode = 'showing'")

@@ -135,9 +135,9 @@ Detections([], DetectedVideo("video", 1.0)).to_df()
 
 def test_subtitles_show_what_scores_enough(found):
     for text in (found.to_srt(), found.to_vtt()):
-        assert "rise 90%" in text
-        assert "fall 40%" in text
-        assert "2%" not in text
+        assert "rise 0.90" in text
+        assert "fall 0.40" in text
+        assert " 0.02" not in text
     assert found.to_vtt().startswith("WEBVTT")
     assert "00:00:01,000 --> 00:00:02,000" in found.to_srt(min_score=0.5)
     assert "fall" not in found.to_srt(min_score=0.5)

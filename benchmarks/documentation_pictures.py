@@ -1,0 +1,107 @@
+"""Makes the pictures of pages in the documentation, from the folder of a demo.
+
+    python -m benchmarks.documentation_pictures demo docs
+
+A demo that still trains has videos; of it, only the page of prepared data is shown. All commands
+run as a user would type them, in a temporary folder with links to the demo and its videos, so that
+pages show short names.
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright import sync_api
+
+CHROMIUM = "/usr/bin/chromium"
+OWN = 6  # videos of the page of own videos, the last one for testing
+TIOUS = "0.5,0.6,0.7,0.8,0.9"
+VOTING = ("0.7", "0.85")
+
+
+def afsd(folder: Path, *arguments: object) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)], cwd=folder, check=True
+    )
+
+
+def own_videos(folder: Path, browser: sync_api.Browser, pictures: Path) -> None:
+    """Prepares a few of the demo's videos as somebody's own, and shows the page about them."""
+    source = folder / "demo" / "data" / "synthetic" / "source"
+    truth = json.loads((source / "ground_truth.json").read_text())["database"]
+    names = [f"train_{number:04}" for number in range(OWN - 1)] + ["test_0000"]
+    (folder / "my_videos").mkdir()
+    with (folder / "labels.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("video", "label", "start", "end", "subset"))
+        for name in names:
+            split = name.partition("_")[0]
+            (folder / "my_videos" / f"{name}.mp4").symlink_to(
+                source / "videos" / split / f"{name}.mp4"
+            )
+            for action in truth[name]["annotations"]:
+                table.writerow((f"{name}.mp4", action["label"], *action["segment"], split))
+    given = "--source=my_videos", "--annotations=labels.csv", "--output=DATA"
+    afsd(folder, "prepare", "videos", *given)
+    afsd(folder, "inspect", "DATA/videos/rgb", "--output=data.html")
+    page = browser.new_page(viewport={"width": 1000, "height": 720})
+    page.goto((folder / "data.html").as_uri())
+    page.screenshot(path=pictures / "own_videos_data.png")
+
+
+def evaluation(folder: Path, browser: sync_api.Browser, pictures: Path) -> None:
+    """Shows the page of an evaluation at tIoU 0.9, and one of its errors."""
+    videos = "demo/data/synthetic/source/videos/test"
+    given = "--ground-truth=demo/ground_truth.json", "--benchmark=videos", f"--tiou={TIOUS}"
+    found = "--predictions=demo/detections.json"
+    afsd(folder, "evaluate", found, *given, "--report=errors.html", f"--videos={videos}")
+    page = browser.new_page(viewport={"width": 1100, "height": 1080})
+    page.goto((folder / "errors.html").as_uri())
+    page.locator(".tious label", has_text="0.9").click()
+    page.screenshot(path=pictures / "evaluation_page.png")
+    page.set_viewport_size({"width": 1100, "height": 788})
+    page.locator("#error-keys button", has_text="localisation").click()
+    page.locator("dialog tbody tr").nth(1).click()
+    page.wait_for_function("() => document.querySelector('dialog video')?.readyState > 2")
+    page.wait_for_timeout(500)
+    page.locator("dialog").screenshot(path=pictures / "evaluation_case.png")
+
+
+def comparison(folder: Path, browser: sync_api.Browser, pictures: Path) -> None:
+    """Compares detections with voting over candidates that overlap and without."""
+    videos = "demo/data/synthetic/source/videos/test"
+    names = {"plain.json": []} | {f"vote_{x}.json": [f"--voting-tiou={x}"] for x in VOTING}
+    for name, flags in names.items():
+        afsd(folder, "detect", videos, "--checkpoint=demo/checkpoint", *flags, f"--output={name}")
+    given = "--ground-truth=demo/ground_truth.json", "--benchmark=videos", f"--tiou={TIOUS}"
+    found = [f"--predictions={name}" for name in names]
+    afsd(folder, "evaluate", *found, *given, "--report=comparison.html")
+    page = browser.new_page(viewport={"width": 1100, "height": 830})
+    page.goto((folder / "comparison.html").as_uri())
+    page.locator(".tious label", has_text="0.9").click()
+    page.locator("select").select_option(index=len(VOTING) - 1)
+    page.screenshot(path=pictures / "evaluation_comparison.png")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("demo", type=Path, help="folder of a demo: afsd demo --output demo")
+    parser.add_argument("pictures", type=Path, help="folder to write to")
+    args = parser.parse_args()
+    with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:
+        (Path(name) / "demo").symlink_to(args.demo.resolve())
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        own_videos(Path(name), browser, args.pictures.resolve())
+        if (args.demo / "detections.json").exists():
+            evaluation(Path(name), browser, args.pictures.resolve())
+            comparison(Path(name), browser, args.pictures.resolve())
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
