@@ -11,11 +11,12 @@ from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.detection_notes import DetectionNotes, notes_of
-from afsd_jax.io.files import read_json
+from afsd_jax.io.files import read_bytes, read_json
 from afsd_jax.io.names import first_names, nearest, with_composed_names
 from afsd_jax.results.writers import Selection
 from afsd_jax.types import AnnotatedVideo, Detection, MarkedVideo
 
+_OF_ONE_VIDEO = ",".join(Detection._fields).encode()  # how the table of `report.table` begins
 _FOR_PEOPLE = {  # what files of these suffixes are
     **{".html": "a page", ".png": "a picture", ".pdf": "a document"},
     **{".srt": "subtitles", ".vtt": "subtitles"},
@@ -82,8 +83,12 @@ def read_marked(path: Path, selection: Selection, measured: bool | None = False)
 
 def _check_kind(path: Path) -> None:
     """Raises UserError for what `afsd detect` writes for people, which no program reads."""
+    if not path.is_file():
+        return
     kind = _FOR_PEOPLE.get(path.suffix.lower())
-    if kind and path.is_file():
+    if path.suffix.lower() == ".csv" and read_bytes(path).startswith(_OF_ONE_VIDEO):
+        kind = "a table of one video's detections, which does not name the video"
+    if kind:
         raise UserError(
             f"{path}: is {kind}, for people; give the JSON file of the detections, written with "
             f"afsd detect --output {path.stem}.json"

@@ -8,6 +8,7 @@ import pytest
 from afsd_jax import cli
 from afsd_jax.io.activitynet_json import write_predictions
 from afsd_jax.io.detection_notes import DetectionNotes
+from afsd_jax.report.table import csv_text
 from afsd_jax.types import Detection
 from tests.video_files import numbered_frames, write_video
 
@@ -144,9 +145,9 @@ def test_a_file_may_be_written_instead_of_a_folder(folder, suffix):
     assert output.read_text().lower().startswith(starts[suffix])
 
 
-@pytest.mark.parametrize("name", ["found.html", "found.srt", "found.png"])
+@pytest.mark.parametrize("name", ["found.html", "found.srt", "found.png", "found.csv"])
 def test_what_is_for_people_is_refused_with_what_to_give(folder, capsys, name):
-    (folder / name).write_text("x")
+    (folder / name).write_text(csv_text(FOUND) if name.endswith("csv") else "x")
     assert summarize(folder / name) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{name}: is " in line

@@ -86,7 +86,9 @@ def test_without_output_a_table_is_printed(folder, run, tmp_path):
     shown = [d for d in found if d.score >= 0.06]
     code, printed, _ = run(video, "--min-score=0.06")
     assert code == 0
-    name, header, *rows, last = printed.splitlines()
+    used, name, header, *rows, last = printed.splitlines()
+    assert used.startswith(str(folder / "checkpoint"))
+    assert used.endswith(", without validation")
     assert (name, header.split()) == ("a", ["class", "start", "(s)", "end", "(s)", "score"])
     assert last == f"{len(shown)} actions with a score of at least 0.06 in 1 video"
     hidden = len(shown) - len(rows[:20])
@@ -442,6 +444,10 @@ def test_damage_is_counted_in_every_file_and_said(folder, run, tmp_path):
     for path in (out / "torn.json", out / "detections.json", one):
         assert json.loads(path.read_text())["external_data"]["damaged"] == {"torn": 3}
     assert "damaged" not in json.loads((out / "a.json").read_text())["external_data"]
+    for path in (out / "detections.json", one):
+        durations = json.loads(path.read_text())["external_data"]["durations_s"]
+        assert durations.keys() == {"torn", "a"}
+        assert durations["a"] == pytest.approx(LENGTHS["a"] / RATE)
 
 
 def test_shares_are_every_nth_video_by_name(folder, run, tmp_path):
