@@ -90,10 +90,10 @@ def write_features(
     """
     import numpy as np
 
-    from afsd_jax.cli.progress_bar import SecondsBar
     from afsd_jax.data.decode.video_reader import stated_duration
     from afsd_jax.inputs.video import open_file
     from afsd_jax.io.files import atomic_write
+    from afsd_jax.runtime.progress_bar import SecondsBar
 
     failed = []
     stated = {name: stated_duration(path) for name, path in videos.items()}
