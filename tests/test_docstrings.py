@@ -15,6 +15,7 @@ from afsd_jax.diagnosis.one_label import with_best_labels
 from afsd_jax.export.onnx_graph import OnnxGraph
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
+from afsd_jax.labelling import proposals, rounds
 from afsd_jax.models import max_pool
 from afsd_jax.training import losses
 
@@ -34,6 +35,8 @@ PUBLIC = [
     names.first_names,
     names.split_name,
     nms.suppress,
+    proposals.tiou,
+    rounds.best_score,
     types.DetectionColumns.of,
     with_best_labels,
     *(

@@ -26,8 +26,9 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--start", type=Path, metavar="PATH", help=start)
     suggest = "run or checkpoint whose detections are suggested, or kinetics: 400 everyday actions"
     add("--suggest", metavar="RUN", help=suggest)
-    least = "least score of suggestions (default: %(default)s)"
-    add("--min-score", type=share, default=0.2, metavar="SCORE", help=least)
+    least = "least score of suggestions (default: that of the best F1 on the videos kept for "
+    least += "validation, from 0.2 to 0.5; 0.3 before the first round)"
+    add("--min-score", type=share, metavar="SCORE", help=least)
     config = f"{CONFIG}; to learn with (default: %(default)s)"
     add("--config", dest="training", default="videos", metavar="FILE", help=config)
     add("--port", type=_port, default=0, help="port of the page (default: a free one)")

@@ -22,7 +22,7 @@ from afsd_jax.labelling.program_runs import Stopped, run_program
 from afsd_jax.labelling.proposals import suggestions_of
 from afsd_jax.labelling.records import Labels, Suggestion, VideoLabels
 from afsd_jax.labelling.round_work import RoundWork, Tools
-from afsd_jax.labelling.rounds import Plan, Round, finished, plan_round
+from afsd_jax.labelling.rounds import UNMEASURED, Plan, Round, finished, plan_round
 from afsd_jax.types import Detection
 
 IDLE, FEATURES, DETECTING = "idle", "features", "detecting"
@@ -70,6 +70,7 @@ class Learner:
         Raises:
           UserError: what rounds have left is damaged.
         """
+        folder = folder.absolute()  # commands take some paths as relative to other folders
         self._folder, self._videos, self._tools = folder, videos, tools
         self._plan = folder / "plan.json"  # of the round that goes on
         self._labels, self._suggest, self._tell = labels, suggest, tell
@@ -205,8 +206,9 @@ class Learner:
 
     def _suggest_first(self) -> None:
         source, names = self._tools.source, self._without_suggestions()
+        least = UNMEASURED if self._tools.min_score is None else self._tools.min_score
         for part, found in self._work.first(source, names):
-            self._propose(found, part, source, 0)
+            self._propose(found, part, source, 0, least)
         self._set(DONE, 1.0, f"suggestions in {len(names)} videos")
 
     def _propose(
@@ -215,13 +217,14 @@ class Learner:
         names: Sequence[str],
         source: str,
         number: int,
+        least: float,
     ) -> None:
         """Gives suggestions to the videos that nobody has reviewed in the meantime."""
         for name in names:
             labels = self._labels()
             video = labels.videos.get(name, VideoLabels())
             if not video.reviewed:
-                given, least = found.get(name, ()), self._tools.min_score
+                given = found.get(name, ())
                 made = suggestions_of(given, video, labels.renamed, least, number)
                 self._suggest(name, made, source)
 
@@ -238,10 +241,9 @@ class Learner:
             current: Plan | None = _read(self._plan, Plan, None)
             if current is not None:
                 _write(self._plan, replace(current, spent_s=spent_s))
-        least = self._tools.min_score
-        result = finished(plan, labels, self._rounds, found, least, spent_s / 60)
+        result = finished(plan, labels, self._rounds, found, self._tools.min_score, spent_s / 60)
         others = [name for name in plan.detect if name not in plan.validation]
-        self._propose(found, others, f"{_ROUND}{plan.round}", plan.round)
+        self._propose(found, others, f"{_ROUND}{plan.round}", plan.round, result.min_score)
         self._rounds = [*self._rounds, result]
         _write(self._folder / "rounds.json", self._rounds)
         self._plan.unlink()

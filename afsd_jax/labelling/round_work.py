@@ -30,13 +30,14 @@ class Tools(NamedTuple):
       source: the run or checkpoint that suggests until the first round has learned; "kinetics"; or
         "" for none.
       config: configuration to train with.
-      min_score: least score of suggestions.
+      min_score: least score of suggestions; None: see `rounds.best_score`, and 0.3 for networks
+        that no round has measured, whose scores are not known.
     """
 
     command: Callable[..., list[str]]
     source: str = ""
     config: str = "videos"
-    min_score: float = 0.2
+    min_score: float | None = None
 
 
 class Run(Protocol):

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from afsd_jax import evaluation
 from afsd_jax.evaluation.rules import match
@@ -14,6 +16,8 @@ from afsd_jax.types import Action, AnnotatedVideo, Detection
 
 TIOU = 0.5  # of what is measured
 UNCHANGED_S = 0.3  # an accepted suggestion whose ends moved by at most so much is unchanged
+UNMEASURED = 0.3  # least score of suggestions of a network that nothing has measured
+_SCORES = 0.2, 0.5  # between which the least score of suggestions is chosen
 _KEPT = 4  # one of so many reviewed videos is kept for validation
 
 
@@ -49,6 +53,7 @@ class Round(msgspec.Struct, frozen=True):
       validation: those of the videos that were kept for validation.
       map: mAP at tIoU 0.5 on these, from 0 to 1; None if they have no action.
       f1: F1 there of detections that are suggested, at tIoU 0.5; None likewise.
+      min_score: least score of suggestions.
       accepted_unchanged: of the suggestions decided since the round before, the share accepted of
         which neither end moved by more than 0.3 s; None if none was decided.
       corrections: segments in the videos reviewed since that no such suggestion gave, and rejected
@@ -63,6 +68,7 @@ class Round(msgspec.Struct, frozen=True):
     validation: list[str]
     map: float | None
     f1: float | None
+    min_score: float
     accepted_unchanged: float | None
     corrections: int
     labelled: int
@@ -109,7 +115,7 @@ def finished(
     labels: Labels,
     rounds: Sequence[Round],
     found: Mapping[str, Sequence[Detection]],
-    min_score: float,
+    min_score: float | None,
     minutes: float,
 ) -> Round:
     """Returns how good a round was.
@@ -119,13 +125,13 @@ def finished(
       labels: as the round learned from them.
       rounds: those before it.
       found: its detections in the videos kept for validation.
-      min_score: least score of suggestions.
+      min_score: least score of suggestions; None: see `best_score`.
       minutes: that it took.
     """
     before = {name for one in rounds for name in one.reviewed}
     parts = [_decided(labels.videos[name]) for name in plan.videos if name not in before]
     decided = _Decided(*map(sum, zip(*parts, strict=True))) if parts else _Decided(0, 0, 0, 0)
-    mean_ap, f1 = _measured(plan, labels, found, min_score)
+    mean_ap, f1, least = _measured(plan, labels, found, min_score)
     return Round(
         plan.round,
         len(plan.videos),
@@ -133,6 +139,7 @@ def finished(
         plan.validation,
         mean_ap,
         f1,
+        least,
         decided.unchanged / decided.suggestions if decided.suggestions else None,
         decided.corrections,
         decided.labelled,
@@ -160,9 +167,12 @@ def _unchanged(segment: Segment, suggestion: Suggestion) -> bool:
 
 
 def _measured(
-    plan: Plan, labels: Labels, found: Mapping[str, Sequence[Detection]], min_score: float
-) -> tuple[float | None, float | None]:
-    """Returns mAP and F1 on the videos kept for validation."""
+    plan: Plan,
+    labels: Labels,
+    found: Mapping[str, Sequence[Detection]],
+    min_score: float | None,
+) -> tuple[float | None, float | None, float]:
+    """Returns mAP and F1 on the videos kept for validation, and the least score of suggestions."""
     truth = {
         name: AnnotatedVideo(
             "validation",
@@ -171,14 +181,36 @@ def _measured(
         )
         for name in plan.validation
     }
-    actions = sum(len(video.actions) for video in truth.values())
-    if not actions:
-        return None, None
-    given = {name: list(found.get(name, ())) for name in truth}
-    mean_ap = float(evaluation.evaluate(truth, given, (TIOU,)).mean_ap[0])
-    shown = {name: [d for d in items if d.score >= min_score] for name, items in given.items()}
-    hits = int((match(tabulate(truth, shown), (TIOU,)) >= 0).sum())
-    return mean_ap, 2 * hits / (actions + sum(map(len, shown.values())))
+    if not any(video.actions for video in truth.values()):
+        return None, None, UNMEASURED if min_score is None else min_score
+    tables = tabulate(truth, {name: list(found.get(name, ())) for name in truth})
+    mean_ap = float(evaluation.score(tables, (TIOU,)).mean_ap[0])
+    hits = match(tables, (TIOU,))[0] >= 0
+    least = best_score(tables.scores, hits, len(tables.actions)) if min_score is None else min_score
+    shown = tables.scores >= least
+    return mean_ap, float(2 * hits[shown].sum() / (len(tables.actions) + shown.sum())), least
+
+
+def best_score(scores: NDArray[np.float64], hits: NDArray[np.bool_], num_actions: int) -> float:
+    """Returns the least score that gives the best F1, between 0.2 and 0.5.
+
+    Few videos say little about scores, so neither hardly likely detections nor few are suggested.
+
+    Args:
+      scores: [P], in descending order.
+      hits: [P], whether detections are right.
+      num_actions: all actions.
+
+    Example:
+      >>> best_score(np.array([0.9, 0.4, 0.3]), np.array([True, True, False]), 2)
+      0.35
+    """
+    if not hits.any():
+        return UNMEASURED
+    f1 = 2 * np.cumsum(hits) / (num_actions + np.arange(1, len(hits) + 1))
+    best = int(np.argmax(f1))
+    following = scores[best + 1] if best + 1 < len(scores) else 0.0
+    return round(min(max(float(scores[best] + following) / 2, _SCORES[0]), _SCORES[1]), 3)
 
 
 def statistics(labels: Labels, names: Sequence[str], rounds: Sequence[Round]) -> dict[str, Any]:

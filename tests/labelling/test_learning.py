@@ -99,6 +99,7 @@ def test_a_round_goes_on_after_a_kill_and_gives_suggestions(folder, tmp_path):
         assert video["suggestions"]
         assert {s["label"] for s in video["suggestions"]} <= {"run", "hop"}
         assert served.video(1)["suggestions"] == []
+        assert list((run_of(labels).parent.parent / "features").iterdir())  # for the next round
         report = served.get(learn(served)["report"])
         assert report.status == 200
         assert report.headers["content-security-policy"].startswith("sandbox allow-scripts")

@@ -30,7 +30,7 @@ def suggestion(key, start, end, label="run"):
 
 
 def a_round(plan):
-    return Round(plan.round, 0, 0, plan.validation, None, None, None, 0, 0, 1.0, plan.videos)
+    return Round(plan.round, 0, 0, plan.validation, None, None, 0.3, None, 0, 0, 1.0, plan.videos)
 
 
 @given(st.lists(st.sets(st.sampled_from(NAMES)), min_size=1, max_size=5))
@@ -75,7 +75,7 @@ def test_the_result_of_a_round():
         "old": video(segment("a", 0, 1)),
         "new": video(*segments, accepted=accepted, rejected=rejected),
     })  # fmt: skip
-    before = Round(1, 1, 1, ["old"], None, None, None, 0, 0, 1.0, ["old"])
+    before = Round(1, 1, 1, ["old"], None, None, 0.3, None, 0, 0, 1.0, ["old"])
     plan = Plan(2, ["new", "old"], ["old"], ["old"], 7)
     found = {"old": [Detection("run", 0.9, 0.0, 1.0), Detection("run", 0.4, 3.0, 4.0)]}
     result = finished(plan, labels, [before], found, 0.3, 2.5)
@@ -86,6 +86,9 @@ def test_the_result_of_a_round():
     assert result.f1 == pytest.approx(2 / 3)
     assert finished(plan, labels, [before], found, 0.5, 2.5).f1 == 1.0
     assert finished(plan, labels, [before], {}, 0.3, 2.5).map == 0.0
+    best = finished(plan, labels, [before], found, None, 2.5)
+    assert (best.f1, best.min_score) == (1.0, 0.5)  # between 0.4 and 0.9, but not above 0.5
+    assert finished(plan, labels, [before], {}, None, 2.5).min_score == 0.3
 
 
 def test_statistics_count_what_is_labelled():
