@@ -43,13 +43,13 @@ function listenToServer(page) {
   });
   source.addEventListener("error", () => {
     lost = true;
-    if (!page.saver.queue.length) page.showSaved("not saved: the server does not answer", true);
+    if (!page.saver.queue.length) page.showSaved("the server does not answer", true);
   });
   source.addEventListener("open", () => {
     if (!lost) return;
     lost = false;
-    page.showSaved("saved", false);
-    page.saver.run();
+    if (page.saver.queue.length) page.saver.run();
+    else page.showSaved("saved", false);
     soon();
     if (page.open && !page.saver.waiting(page.open.number).length) page.load(page.open.number);
   });

@@ -47,7 +47,8 @@ class LearnPanel {
     part("tbody", this.root).replaceChildren(...rounds.map((round) => make("tr", {}, ...[
       String(round.round), grouped(round.videos), grouped(round.segments),
       figure(round.map === null ? null : 100 * round.map, 1), figure(round.f1, 3),
-      figure(round.accepted_unchanged, 0), figure(round.corrections, 0), figure(round.minutes, 1),
+      figure(round.accepted_unchanged === null ? null : 100 * round.accepted_unchanged, 0),
+      figure(round.corrections, 0), figure(round.minutes, 1),
     ].map((text) => make("td", { textContent: text })))));
     part(".curve", this.root).replaceChildren(...(rounds.length ? [curveOf(rounds), keysOf()] : []));
   }

@@ -347,7 +347,111 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(browser, suggested):
         page.get_by_role("button", name="End", exact=True).tap()
         assert len(page.labels()) == 2
         page.get_by_role("link", name="list of videos").tap()
-        assert page.locator(".videos").is_visible()
+        page.locator(".videos").wait_for()
         page.goto(f"{suggested.origin}/#overview")
         page.wait_for_selector(".overview")
         assert page.evaluate(wide)
+
+
+# Several windows, and what goes wrong
+
+OFFLINE = ("ERR_INTERNET_DISCONNECTED", "ERR_FAILED")  # what Chromium says without a network
+
+
+def test_a_change_in_one_window_is_seen_in_another(browser, started):
+    with labelling(browser, started) as first, labelling(browser, started) as second:
+        for page in (first, second):
+            page.show(2)
+        first.press("ArrowDown", "Shift+ArrowRight")
+        first.saved()
+        second.wait_for_function("() => page.items[0].start === 0.44")
+        second.press("ArrowDown", "ArrowDown", "Delete")  # the other label: both changes count
+        assert second.labels(2) == [("run", 0.44, 0.84, "")]
+        first.wait_for_function("() => page.items.length === 1")
+
+
+@pytest.mark.parametrize(
+    ("button", "kept"), [("Put mine again", "mine"), ("Take theirs", "theirs")]
+)
+def test_a_label_that_two_windows_change_is_asked_about(browser, started, button, kept):
+    with labelling(browser, started, *OFFLINE, "409") as page:
+        page.show(2)
+        page.press("ArrowDown")
+        page.route("**/api/events", lambda route: route.abort())
+        label = started.video(2)["segments"][0]
+        page.context.set_offline(True)  # the change waits while another one is made
+        page.press("e")
+        page.write("mine")
+        page.press("Enter")
+        page.wait_for_function(
+            "() => document.querySelector('.saved').textContent.startsWith('not')"
+        )
+        answer = started.post(
+            "/api/videos/2", {"version": 1000, "put": [{**label, "note": "theirs"}]}
+        )
+        assert answer.status == 200
+        page.context.set_offline(False)
+        dialog = page.locator("dialog.conflict")
+        dialog.wait_for()
+        assert "mine" in dialog.inner_text()
+        assert "theirs" in dialog.inner_text()
+        dialog.get_by_role("button", name=button).click()
+        assert page.labels(2)[0] == ("run", 0.4, 0.8, kept)
+        page.press("ArrowUp", "ArrowUp")
+        assert page.status() == f"run, 0:00.40 to 0:00.80, {kept}"
+
+
+def test_changes_are_sent_when_the_server_answers_again(browser, started):
+    with labelling(browser, started, *OFFLINE) as page:
+        page.show(2)
+        page.context.set_offline(True)
+        page.press("ArrowDown", "Delete", "r")
+        page.wait_for_function(
+            "() => document.querySelector('.saved').textContent"
+            " === 'not saved: the server does not answer'"
+        )
+        page.context.set_offline(False)
+        assert page.labels(2) == [("walk", 1.2, 2.0, "")]
+        assert started.video(2)["reviewed"] is True
+
+
+def test_what_the_server_refuses_is_said_and_taken_back(browser, started):
+    with labelling(browser, started, "status of 400") as page:
+        page.show(2)
+        page.press("Escape", "c")
+        page.write("a\\tb")
+        page.evaluate("page.changeClasses({ put: [{ name: 'a\\\\nb', color: '#123456' }] })")
+        page.wait_for_function("() => !document.querySelector('.notice').hidden")
+        assert "Not saved" in page.locator(".notice").inner_text()
+        page.wait_for_function("() => page.classes.length === 2")
+
+
+NAME = "<img src=x onerror=boom()> &amp; ../'\"`${1}"
+LABEL = "<img src=x onerror=boom()>"
+
+
+def test_names_labels_and_notes_are_shown_as_text(browser, tmp_path):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    write(folder / f"{NAME.replace('/', '_')}.mp4", range(50), rate=RATE)
+    labels = tmp_path / "<b>labels.csv"
+    with serving(folder, "--labels", labels) as served, labelling(browser, served) as page:
+        page.show(1)
+        add_class(page, LABEL)
+        page.press("i", *".....", "o", "e")
+        page.write(NAME)
+        page.press("Enter")
+        assert page.labels() == [(LABEL, 0.0, 0.2, NAME)]
+        assert page.locator(".video h2").inner_text() == NAME.replace("/", "_")
+        assert page.locator("h1").inner_text() == "<b>labels.csv"
+        assert page.locator(".classes .name").inner_text() == LABEL
+        assert page.locator(".selected .title").inner_text() == LABEL
+        assert page.status().endswith(NAME)
+        page.reload()
+        page.wait_for_video()
+        page.goto(f"{served.origin}/#overview")
+        page.wait_for_selector(".statistics tbody tr")
+        assert page.locator(".statistics .name").inner_text() == LABEL
+        foreign = "document.querySelectorAll('[onerror], main script, main b img, h1 b').length"
+        assert page.evaluate(foreign) == 0
+        assert page.evaluate("typeof boom") == "undefined"
