@@ -3,9 +3,9 @@
     python -m benchmarks.label_page --output benchmarks/results/label_page.json
 
 The server is `afsd label`, the browser headless Chromium with a window of 1200×1000 pixels. An
-answer is the time from a key's event to the frame that shows its effect; the page saves each change
-meanwhile. `processor_ms` are those of the page's thread, which depend less on other programs. Run it
-from the repository root.
+answer is the time from a key's event to the frame that shows its effect; meanwhile the page saves
+each change. `processor_ms` are those of the page's thread, which depend less on other programs. Run
+it from the repository root.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from tests.labelling.served import serving
 VIDEOS, SEGMENTS, CLASSES, LENGTH_S, RATE = 500, 5000, 20, 600, 25
 MOVES = 20
 # Presses a key and resolves to the milliseconds until a frame shows its effect.
-ANSWER = """(key) => new Promise((done) => {
-  const start = performance.now(), [name, ctrlKey] = [key.replace("Control+", ""), key !== key.replace("Control+", "")];
-  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: name, ctrlKey, bubbles: true }));
+ANSWER = """(name) => new Promise((done) => {
+  const start = performance.now(), key = name.replace("Control+", ""), ctrlKey = key !== name;
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key, ctrlKey, bubbles: true }));
   requestAnimationFrame(() => setTimeout(() => done(performance.now() - start)));
 })"""
 KEYS = {
