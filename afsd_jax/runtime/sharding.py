@@ -32,8 +32,8 @@ def data_sharded(mesh: Mesh) -> NamedSharding:
 def fully_sharded(tree: Any, mesh: Mesh) -> Any:
     """Returns shardings that split every array of a tree over the devices.
 
-    An array is split along its largest axis that is a multiple of the number of devices, the last
-    of several; an array without such an axis is replicated.
+    An array is split along its last axis that is a multiple of the number of devices; an array
+    without such an axis is replicated.
     """
     return jax.tree.map(lambda x: _split(x.shape, mesh), tree)
 
@@ -42,10 +42,9 @@ def _split(shape: tuple[int, ...], mesh: Mesh) -> NamedSharding:
     axes = [axis for axis, size in enumerate(shape) if size and size % mesh.size == 0]
     if not axes:
         return replicated(mesh)
-    # A convolution's gradient is summed as a matrix [taps * inputs, outputs]; XLA sums no more than
-    # each device's part only if that is a part of the outputs.
-    longest = max(axes, key=lambda axis: (shape[axis], axis))
-    return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
+    # A kernel's gradient is summed as a matrix [taps * inputs, outputs]. XLA sums no more than each
+    # device's part only if that is a part of the outputs, the last axis.
+    return NamedSharding(mesh, PartitionSpec(*[None] * max(axes), "data"))
 
 
 def place(tree: Any, mesh: Mesh, sharded: bool = False) -> Any:
