@@ -68,7 +68,7 @@ def _data() -> ml_collections.ConfigDict:
     data = ml_collections.ConfigDict()
     data.dataset = "thumos14"  # name of the TFDS builder
     data.data_dir = ""  # folder of prepared data sets
-    data.stream = "rgb"  # rgb or flow: the builder's configuration
+    data.stream = "rgb"  # rgb, flow or features: the builder's configuration
     data.flow_method = "tvl1"  # tvl1 or dis: optical flow that detection computes, as for training
     data.train_split = "train"
     data.validation_split = ""  # split evaluated during training, such as train[90%:]; empty: none
@@ -196,7 +196,9 @@ def _inference() -> ml_collections.ConfigDict:
     return inference
 
 
-def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collections.ConfigDict:
+def resolve(
+    config: ml_collections.ConfigDict, num_actions: int, channels: int = 0
+) -> ml_collections.ConfigDict:
     """Returns a copy in which model.in_channels and model.num_classes have their values.
 
     Both may be 0: then the first follows from data.stream, the second from the number of classes.
@@ -204,6 +206,7 @@ def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collectio
     Args:
       config: the configuration.
       num_actions: number of the data set's classes; with data.class_agnostic they count as one.
+      channels: number of channels of the data set's frames; needed for features.
 
     Raises:
       UserError: as `check` does, or model.num_classes contradicts the data set.
@@ -211,7 +214,9 @@ def resolve(config: ml_collections.ConfigDict, num_actions: int) -> ml_collectio
     check(config)
     config = config.copy_and_resolve_references()
     model = config.model
-    model.in_channels = STREAM_CHANNELS[config.data.stream]
+    model.in_channels = STREAM_CHANNELS[config.data.stream] or model.in_channels or channels
+    if not model.in_channels:
+        raise UserError("config.model.in_channels=0: set it to the number of channels of a feature")
     num_actions = 1 if config.data.class_agnostic else num_actions
     if model.num_classes not in (0, num_actions + 1):
         raise UserError(

@@ -9,7 +9,9 @@ import ml_collections
 
 from afsd_jax.errors import UserError
 
-STREAM_CHANNELS = {"rgb": 3, "flow": 2}
+FEATURES = "features"  # the stream of features that another network has computed
+STREAM_CHANNELS = {"rgb": 3, "flow": 2, FEATURES: 0}  # 0: as many as the features have
+INPUT = "Input"  # endpoint of a network without a trunk: what it is given
 FLOW_METHODS = ("tvl1", "dis")
 REMAT = ("", "products", "blocks", "trunk")  # policies of `models.i3d.rematerialise`
 _CHOICES = {
@@ -107,7 +109,7 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     yield 0 <= data.crops <= 5, "data.crops", crops
     channels = STREAM_CHANNELS[data.stream]
     remedy = f"config.data.stream={data.stream} has {channels}; leave it at 0"
-    yield model.in_channels in (0, channels), "model.in_channels", remedy
+    yield not channels or model.in_channels in (0, channels), "model.in_channels", remedy
     classes = "must be at least 2: the background and one action"
     yield not model.num_classes or model.num_classes >= 2, "model.num_classes", classes
     multipliers = model.loc_multipliers
@@ -117,6 +119,8 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     blocks = model.pyramid_inputs
     known = 0 < len(blocks) <= model.levels and all(block in TRUNK_BLOCKS for block in blocks)
     remedy = f"must be 1 to config.model.levels of {', '.join(TRUNK_BLOCKS)}"
+    if data.stream == FEATURES:
+        known, remedy = tuple(blocks) == (INPUT,), f"must be ({INPUT!r},) for a stream of features"
     yield known, "model.pyramid_inputs", remedy
     named = bool(_NAME.fullmatch(data.dataset))
     yield named, "data.dataset", "must be a name of letters, digits, _ and -"

@@ -21,6 +21,8 @@ import numpy as np
 from tqdm import tqdm
 
 from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.config_checks import FEATURES
+from afsd_jax.data.decode.feature_rows import FeatureRows
 from afsd_jax.data.decode.flow import FlowReader
 from afsd_jax.data.decode.resize import start_jax_when_needed
 from afsd_jax.data.decode.sources import (
@@ -157,11 +159,16 @@ def _write_shard(
         "encoding": task.encoding,
         "height": task.size,
         "width": task.size,
-        "channels": STREAM_CHANNELS[task.stream],
+        "channels": channels_of(task),
         "annotations": place_actions(task, source)[0],
     }
     features = schema.features(task.class_names)
     return shards.write_example(shard_path(task, folder), features, example, frames)
+
+
+def channels_of(task: Task) -> int:
+    """Returns the number of channels of a task's frames."""
+    return STREAM_CHANNELS[task.stream] or FeatureRows(task.path).channels
 
 
 def open_source(task: Task, threads: int = 1) -> FrameSource:
@@ -174,7 +181,9 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
     flow = task.stream == "flow"
     source: FrameSource
     frames: Iterable[np.ndarray]
-    if task.timeline is None:
+    if task.stream == FEATURES:
+        source = FeatureRows(task.path, task.timeline.duration_s if task.timeline else None)
+    elif task.timeline is None:
         source = VideoReader(
             task.path, task.fps, size, task.max_frames, threads, count_frames=task.count_frames
         )
@@ -193,9 +202,16 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
 
 
 def check_size(task: Task, num_frames: int) -> None:
-    """Raises UserError if this many raw frames exceed the size of a shard."""
-    if task.encoding == "raw":
-        shards.check_frames(task.name, num_frames, task.size**2 * STREAM_CHANNELS[task.stream])
+    """Raises UserError if this many frames, all of one size, exceed the size of a shard."""
+    if size := frame_bytes(task):
+        shards.check_frames(task.name, num_frames, size)
+
+
+def frame_bytes(task: Task) -> int:
+    """Returns the size of every stored frame; 0 for pictures, whose sizes differ."""
+    if task.encoding not in ("raw", frame_codec.ROWS):
+        return 0
+    return frame_codec.frame_bytes(task.encoding, (task.size, task.size, channels_of(task)))
 
 
 def _result_path(task: Task, folder: Path) -> Path:

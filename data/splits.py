@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.prepared_folder import PreparedFolder, open_folder
 from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
@@ -62,7 +63,7 @@ def open_split(
             f"config.data.frame_size={size}; set that to {height}, or prepare it again into "
             f"another folder with size {size}"
         )
-    if channels != STREAM_CHANNELS[data.stream]:
+    if channels != STREAM_CHANNELS[data.stream] and data.stream != FEATURES:
         raise UserError(
             f"{videos[0].path}: frames have {channels} channels, but "
             f"config.data.stream={data.stream}"

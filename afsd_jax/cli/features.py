@@ -36,6 +36,8 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--output", type=Path, required=True, metavar="FOLDER", help="folder for the files")
     endpoint = "endpoint of the trunk (default: the last that the heads read; kinetics: Mixed_5c)"
     add("--endpoint", metavar="NAME", help=endpoint)
+    pooling = "mean: the mean over height and width; none: all values (default: %(default)s)"
+    add("--pooling", choices=("mean", "none"), default="mean", help=pooling)
     annotations = "annotations of the videos, in any format that afsd prepare reads"
     add("--annotations", type=Path, metavar="PATH", help=annotations)
     fps = f"only with kinetics: frames per second to sample (default: {KINETICS_FPS:g})"
@@ -54,7 +56,8 @@ def run(args: Namespace) -> int:
 
     videos, failed = video_files(args.videos)
     config, weights = load_trunk(args.network, args.fps, args.size)
-    trunk = FeatureTrunk(config, weights, endpoint_of(args.network, config, args.endpoint))
+    endpoint = endpoint_of(args.network, config, args.endpoint)
+    trunk = FeatureTrunk(config, weights, endpoint, args.pooling)
     facts = trunk.facts()
     files.make_folder(args.output)
     keep_facts(args.output / FACTS, facts)

@@ -37,5 +37,7 @@ def run(args: Namespace) -> None:
         return
     config = "anet" if dataset == "activitynet" else dataset
     config += ":flow" if stream == "flow" else ""
+    if stream == "features":
+        config = "features"
     fields = f"--config={config}", f"--data-dir={folder.parents[2]}"
     print_next("train", "afsd", "train", *fields, "--workdir=RUN")

@@ -25,7 +25,7 @@ def add_flags(parser: ArgumentParser) -> None:
     source = "folder of videos, .npy arrays or flow images, or a prepared rgb stream"
     add("--source", type=Path, help=source)
     add("--output", type=Path, required=True, help="folder of prepared data sets")
-    add("--stream", choices=("rgb", "flow"), default="rgb", help="default: %(default)s")
+    add("--stream", choices=("rgb", "flow", "features"), default="rgb", help="default: %(default)s")
     add("--annotations", type=Path, help="file or folder; default: those in the source folder")
     add("--classes", type=Path, help="text file of the allowed labels, one per line")
     encoding = "how frames are stored (default: %(default)s)"

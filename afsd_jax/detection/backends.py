@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 from jax.typing import ArrayLike
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.detection.postprocess import decode_streams
 from afsd_jax.errors import UserError
@@ -255,7 +256,8 @@ def input_shapes(config: ml_collections.ConfigDict) -> Any:
     """Returns shape and type of a window's frames, or of each feature if the trunk came before."""
     model, length, side = config.model, config.data.clip_length, config.data.crop_size
     if model.trunk_context == "clip":
-        return jax.ShapeDtypeStruct((length, side, side, model.in_channels), np.uint8)
+        dtype = np.float16 if config.data.stream == FEATURES else np.uint8
+        return jax.ShapeDtypeStruct((length, side, side, model.in_channels), dtype)
     shapes = feature_shapes(model, length, side)
     return [jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes]
 

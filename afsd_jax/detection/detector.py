@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from afsd_jax.config import check
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.clips.geometry import frame_unit, window_offsets
 from afsd_jax.detection.backends import ForwardPass, VideoTrunks, chosen_backend, input_shapes
 from afsd_jax.detection.batching import BatchRunner
@@ -22,7 +23,7 @@ from afsd_jax.detection.checkpoint_checks import check_fusible, check_memory
 from afsd_jax.detection.pipeline import VideoResult, detect_videos, open_windows
 from afsd_jax.detection.postprocess import Postprocessing
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.arrays import checked_array, open_array, open_sampled
+from afsd_jax.inputs.arrays import checked_array, open_array, open_array_files, open_sampled
 from afsd_jax.inputs.video import OpenVideo, VideoSource, open_file
 from afsd_jax.inputs.windows import Event
 from afsd_jax.io import fingerprint
@@ -150,7 +151,8 @@ class Detector:
         # Of several hosts each detects in all videos.
         shared = jax.process_count() == 1 and jax.device_count() > 1
         self.mesh: Mesh | None = data_mesh() if shared else None
-        self.backend = chosen_backend(backend, self.config.model.dtype)
+        no_trunk = self.config.data.stream == FEATURES
+        self.backend = "xla" if no_trunk else chosen_backend(backend, self.config.model.dtype)
         self._placing = threading.Lock()
         self._forward = ForwardPass(self.configs, self.backend)
         self._video_trunks = VideoTrunks(self.configs, self.backend)
@@ -176,7 +178,7 @@ class Detector:
 
         Args:
           video: the file, or its frames: uint8 [N, H, W, 3], RGB, of any size; they are sampled and
-            resized as those of a file, and not copied.
+            resized as those of a file, and not copied. For a network on features, their .npy file.
           fps: frames per second of an array; a file states its own.
           flow_method: tvl1 or dis, the method of optical flow if a network needs it; None: the one
             it was trained on, by its configuration.
@@ -316,6 +318,8 @@ class Detector:
         self, path: str | os.PathLike[str], flow_method: str | None, name: str | None = None
     ) -> VideoSource:
         open_video = functools.partial(open_file, path, self.configs, flow_method, name)
+        if self.config.data.stream == FEATURES:
+            open_video = functools.partial(open_array_files, [Path(path)], self.configs, name=name)
         return VideoSource(os.fspath(path), open_video)
 
     def _detect_one(self, source: VideoSource, footage: Footage | None) -> Detections:

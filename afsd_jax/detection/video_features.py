@@ -1,4 +1,4 @@
-"""Features of whole videos for other detectors: one endpoint of a trunk, averaged over space."""
+"""Features of whole videos for other detectors: one endpoint of a trunk, as rows."""
 
 import hashlib
 import itertools
@@ -29,6 +29,7 @@ class FeatureTrunk:
         config: ml_collections.ConfigDict,
         weights: Mapping[str, Any],
         endpoint: str,
+        pooling: str = "mean",
         backend: str | None = None,
     ):
         """Takes the trunk of a network.
@@ -37,9 +38,11 @@ class FeatureTrunk:
           config: the network's resolved configuration.
           weights: its weights by name.
           endpoint: name of the endpoint, one of `i3d.MIXED`.
+          pooling: mean, over height and width, or none: all values are in one row.
           backend: one of `backends.BACKENDS`; None: OpenVINO on CPUs where it is installed.
         """
         self._config, self._weights, self._endpoint = config, weights, endpoint
+        self._pooling = pooling
         self.backend = chosen_backend(backend, config.model.dtype)
         shape = config.data.crop_size, config.data.crop_size, config.model.in_channels
         self._trunk = open_video_trunk(self.backend, weights, shape, (endpoint,))
@@ -54,13 +57,15 @@ class FeatureTrunk:
         for name in sorted(self._weights):
             if name.startswith("trunk."):
                 digest.update(name.encode() + np.asarray(self._weights[name]).tobytes())
+        stride, in_space = i3d.endpoint_stride(endpoint)
+        side = 1 if self._pooling == "mean" else -(-data.crop_size // in_space)
         return {
-            "input_dim": i3d.endpoint_channels(endpoint, model.trunk_width),
-            "feat_stride": i3d.endpoint_stride(endpoint)[0],
+            "input_dim": i3d.endpoint_channels(endpoint, model.trunk_width) * side**2,
+            "feat_stride": stride,
             "num_frames": round(2 * i3d.endpoint_centre(endpoint)),
             "fps": data.fps or None,
             "endpoint": endpoint,
-            "pooling": "mean over height and width",
+            "pooling": self._pooling,
             "stream": data.stream,
             "frame_size": data.frame_size,
             "crop_size": data.crop_size,
@@ -85,8 +90,12 @@ class FeatureTrunk:
 
         found: list[NDArray[np.float32]] = []
         for piece in prefetch(pieces, 1):  # frames are decoded while the trunk computes
-            found += [cells.mean((1, 2)) for cells in run.add(piece)]
-        return np.concatenate(found + [cells.mean((1, 2)) for cells in run.end()])
+            found += map(self._pooled, run.add(piece))
+        return np.concatenate([*found, *map(self._pooled, run.end())])
+
+    def _pooled(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns rows of cells [T, H, W, C]."""
+        return cells.mean((1, 2)) if self._pooling == "mean" else cells.reshape(len(cells), -1)
 
 
 def _centre(frame: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:

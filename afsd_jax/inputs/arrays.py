@@ -9,7 +9,9 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.decode import sources
+from afsd_jax.data.decode.feature_rows import FeatureRows
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS
@@ -125,7 +127,7 @@ def open_array_files(
     """Opens sampled frames in .npy files, one for each network; they are read as they are used.
 
     Args:
-      paths: .npy files, uint8 [N, H, W, channels].
+      paths: .npy files, uint8 [N, H, W, channels]; for a network on features, those of one video.
       configs: configurations of the networks.
       fps: frames per second; None: number of frames / duration.
       durations: seconds by video name; default: number of frames / fps.
@@ -135,13 +137,16 @@ def open_array_files(
       UserError: a file is missing or no such array, does not fit the networks, or has neither a
         rate nor a duration.
     """
-    streams = [sources.open_array(path) for path in paths]
-    name, count = video_name(paths[0]) if name is None else name, len(streams[0])
+    name = video_name(paths[0]) if name is None else name
     duration_s = (durations or {}).get(name)
     if duration_s is not None and not (
         isinstance(duration_s, int | float) and 0 < duration_s < float("inf")
     ):
         raise UserError(f"{name}: its duration must be a positive number, not {duration_s!r}")
+    if configs[0].data.stream == FEATURES:
+        return _open_rows(paths[0], configs[0].data.fps, duration_s, name)
+    streams = [sources.open_array(path) for path in paths]
+    count = len(streams[0])
     fps = fps or (duration_s and count / duration_s)
     if not fps:
         raise UserError(
@@ -149,6 +154,16 @@ def open_array_files(
         )
     video = open_sampled(streams, fps, duration_s or count / fps, configs, name)
     return video._replace(frames=zip(*map(sources.iterate_array, paths), strict=True))
+
+
+def _open_rows(path: Path, fps: float, duration_s: float | None, name: str) -> OpenVideo:
+    """Opens features at the rate `fps`; 0: at any rate."""
+    rows = FeatureRows(path, duration_s)
+    if fps and not math.isclose(rows.fps, fps, rel_tol=1e-3):
+        raise UserError(
+            f"{path}: has {rows.fps:g} rows a second, but the checkpoint was trained on {fps:g}"
+        )
+    return OpenVideo(name, ((row,) for row in rows), rows.num_frames, rows.fps, rows.duration_s)
 
 
 def common_length(name: str, counts: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ Whatever the source, each network's stream (RGB or optical flow) has the same nu
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import ml_collections
 import numpy as np
@@ -20,7 +20,8 @@ from afsd_jax.errors import UserError
 from afsd_jax.io.names import video_name
 from afsd_jax.types import VideoLabel
 
-Frames = Sequence[NDArray[np.uint8]]  # of one time: a frame [H, W, channels] for each network
+# Of one time a frame [H, W, channels] for each network: uint8, or float16 for a row of features.
+Frames = Sequence[NDArray[Any]]
 
 
 class OpenVideo(NamedTuple):

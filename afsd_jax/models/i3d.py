@@ -10,6 +10,7 @@ import jax
 from flax import nnx
 from jax.typing import DTypeLike
 
+from afsd_jax.config_checks import INPUT
 from afsd_jax.errors import UserError
 from afsd_jax.models import layers
 from afsd_jax.models.max_pool import max_pool3d
@@ -70,7 +71,9 @@ def endpoint_channels(endpoint: str, width: float) -> int:
 
 
 def endpoints_until(*endpoints: str) -> tuple[str, ...]:
-    """Returns the endpoints up to and including the last of these."""
+    """Returns the endpoints up to and including the last of these; none for `INPUT`."""
+    if endpoints == (INPUT,):
+        return ()
     return ENDPOINTS[: max(map(ENDPOINTS.index, endpoints)) + 1]
 
 
@@ -249,8 +252,11 @@ class I3D(nnx.Module):
                 channels = endpoint_channels(name, width)
 
     def __call__(self, clips: jax.Array, training: bool = False) -> dict[str, jax.Array]:
-        """Returns every endpoint [B,T',H',W',C'] of clips [B,T,H,W,channels] in [-1, 1]."""
-        endpoints = {}
+        """Returns every endpoint [B,T',H',W',C'] of clips [B,T,H,W,channels] in [-1, 1].
+
+        The clips themselves are the endpoint `INPUT`.
+        """
+        endpoints = {INPUT: clips}
         x = clips
         for name in self.endpoints:
             if name in POOLS:

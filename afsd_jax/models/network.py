@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 from flax import nnx
 
+from afsd_jax.config_checks import INPUT
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models import i3d, layers, refinement
 from afsd_jax.models.pyramid import FrameLevel, Pyramid, level_lengths, priors
@@ -42,10 +43,12 @@ class Outputs(NamedTuple):
 
 
 def normalise(frames: jax.Array, num_frames: jax.Array, padding: float) -> jax.Array:
-    """Maps uint8 frames [B,T,H,W,C] to float32 [-1, 1].
+    """Maps uint8 frames [B,T,H,W,C] to float32 [-1, 1]; features, which are float16, stay.
 
-    Frames after the first `num_frames` [B] become `padding`.
+    Frames after the first `num_frames` [B] become `padding`, features 0.
     """
+    if frames.dtype != jnp.uint8:
+        return frames.astype(jnp.float32)  # batches are filled with 0
     clips = frames.astype(jnp.float32) / 255 * 2 - 1
     valid = jnp.arange(frames.shape[1]) < num_frames[:, None]
     return jnp.where(valid[:, :, None, None, None], clips, padding)
@@ -64,7 +67,9 @@ def feature_shapes(
     shapes = []
     for name in model.pyramid_inputs:
         time, space = i3d.endpoint_stride(name)
-        size, channels = -(-crop_size // space), i3d.endpoint_channels(name, model.trunk_width)
+        size, channels = -(-crop_size // space), model.in_channels
+        if name != INPUT:
+            channels = i3d.endpoint_channels(name, model.trunk_width)
         shapes.append((-(-clip_length // time), size, size, channels))
     return tuple(shapes)
 

@@ -11,6 +11,7 @@ from PIL import Image
 from afsd_jax.data import summary
 from afsd_jax.data.builders.prepared_report import stored_aspects
 from afsd_jax.data.decode.resize import resize
+from afsd_jax.data.storage.frame_codec import ROWS
 from afsd_jax.data.storage.prepared_folder import INFO, open_folder
 from afsd_jax.data.storage.prepared_video import (
     PreparedVideo,
@@ -126,6 +127,8 @@ def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:
     height, width, channels = every[0].shape
     rates = sorted({round(video.fps, 2) for video in every})
     rate = f"{rates[0]:g}" if len(rates) == 1 else f"{rates[0]:g} to {rates[-1]:g}"
+    if every[0].encoding == ROWS:
+        return f"features: {channels} numbers, {rate} times per second"
     flow = ", flow: its direction is shown as hue, its speed as saturation" if channels == 2 else ""
     return f"{width} × {height} pixels, {every[0].encoding}, {rate} frames per second{flow}"
 
@@ -183,7 +186,8 @@ def _video(
     height, width = video.shape[:2]
     size = height, max(round(width * aspect), 1)
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
-    numbers = np.unique(numbers).tolist() if video.num_frames else []
+    has_pictures = video.num_frames and video.encoding != ROWS
+    numbers = np.unique(numbers).tolist() if has_pictures else []
     duration_s = video.duration_s or 1.0
     actions = actions_of(video, class_names)
     occurring = {action.label for action in actions}

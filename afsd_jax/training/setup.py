@@ -152,7 +152,7 @@ def setup(
     config = with_chosen_fields(config, is_main)
     check_batch_size(config.train, mesh)
     data = TrainingData(config, jax.process_index(), jax.process_count())
-    config = resolve(config, len(data.class_names))
+    config = resolve(config, len(data.class_names), data.videos[0].shape[2])
     feature_cache.check_frozen(config)
     class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
     schedule = make_schedule(config, data.steps_per_epoch)

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
@@ -40,8 +41,10 @@ from afsd_jax.data.builders.source_files import (
     openable,
 )
 from afsd_jax.data.decode import media
+from afsd_jax.data.decode.feature_rows import FeatureRows
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
+from afsd_jax.data.storage.frame_codec import ROWS
 from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
@@ -63,6 +66,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     BUILDER_CONFIGS = (
         tfds.core.BuilderConfig(name="rgb", description="RGB frames"),
         tfds.core.BuilderConfig(name="flow", description="optical flow"),
+        tfds.core.BuilderConfig(name=FEATURES, description="features that were computed before"),
     )
     MANUAL_DOWNLOAD_INSTRUCTIONS = "The folder holds the videos and their annotations."
     # Nothing is downloaded, so TFDS need not look for checksums beside the code.
@@ -118,6 +122,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         timelines = {}
         for name, path in paths.items():
             if path.suffix == ".npy":
+                if self._stream == FEATURES:
+                    timelines[name] = FeatureRows(path, videos[name].duration_s).timeline
+                    continue
                 count, seconds = len(open_array(path)), videos[name].duration_s
                 rate = self._fps or (count / seconds if seconds else 0.0)
                 if not rate:
@@ -157,7 +164,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         tasks = tuple(
             Task(
                 *(name, split, paths[name], videos[name].actions, self._stream),
-                *(self._fps, self._max_frames, options.size, options.encoding, options.flow_method),
+                *(self._fps, self._max_frames, self._size, self._encoding, options.flow_method),
                 *(timelines.get(name), tuple(names)),
                 fingerprints.get(name) or file_fingerprint(paths[name]),
                 count_frames=self.COUNT_FRAMES,
@@ -177,8 +184,8 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         return {
             "fps": self._fps,
             "max_frames": self._max_frames,
-            "size": self.options.size,
-            "encoding": self.options.encoding,
+            "size": self._size,
+            "encoding": self._encoding,
             **({"flow_method": self.options.flow_method} if self._stream == "flow" else {}),
         }
 
@@ -189,6 +196,14 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     @property
     def _fps(self) -> float:
         return self.FPS if self.options.fps is None else self.options.fps
+
+    @property
+    def _size(self) -> int:
+        return 1 if self._stream == FEATURES else self.options.size
+
+    @property
+    def _encoding(self) -> str:
+        return ROWS if self._stream == FEATURES else self.options.encoding
 
     @property
     def _max_frames(self) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.data.builders.plan_checks import stated_s
+from afsd_jax.data.preparation import frame_bytes
 from afsd_jax.data.tasks import Task
 from afsd_jax.errors import WriteError
 from afsd_jax.io.disk_space import free_bytes, size_in_words
@@ -19,15 +20,15 @@ _USUAL_RATE = 25.0  # frames a second of a video that keeps its own rate
 
 
 class _Size(NamedTuple):
-    """Bytes of an encoded frame: a header, and a share of the raw values."""
+    """Bytes of an encoded picture: a header, and a share of the raw values."""
 
     header: int
     share: float
 
 
 # Of usual videos at JPEG's quality 95; and of frames of a single colour, the smallest ones.
-_USUAL = {"jpeg": _Size(600, 0.13), "png": _Size(100, 0.65), "raw": _Size(0, 1.0)}
-_LEAST = {"jpeg": _Size(300, 0.0), "png": _Size(60, 0.0), "raw": _Size(0, 1.0)}
+_USUAL = {"jpeg": _Size(600, 0.13), "png": _Size(100, 0.65)}
+_LEAST = {"jpeg": _Size(300, 0.0), "png": _Size(60, 0.0)}
 
 
 def check_space(tasks: Sequence[Task], folder: Path, parts: Path) -> None:
@@ -74,5 +75,7 @@ def _num_frames(task: Task) -> float:
 
 
 def _frame_bytes(task: Task, sizes: dict[str, _Size]) -> float:
+    if every := frame_bytes(task):
+        return every
     size = sizes[task.encoding]
     return size.header + size.share * task.size**2 * STREAM_CHANNELS[task.stream]

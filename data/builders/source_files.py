@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.decode import flow, media
+from afsd_jax.data.decode.feature_rows import FeatureRows
 from afsd_jax.data.decode.sources import open_array
 from afsd_jax.data.tasks import Task
 from afsd_jax.errors import UserError
@@ -77,7 +79,7 @@ def match_files(
         notes.append(f"{len(left)} file{'s'[: len(left) - 1]} without annotations: left out")
     for name in [name for name, path in paths.items() if path.suffix == ".npy"]:
         try:
-            open_array(paths[name])
+            (FeatureRows if stream == FEATURES else open_array)(paths[name])
         except UserError as error:
             odd[name] = str(error)
             del paths[name]

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from afsd_jax.config_checks import FEATURES
+from afsd_jax.data.decode.feature_rows import FACTS
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, video_name
 from afsd_jax.io.video_names import video_names
@@ -44,7 +46,8 @@ def is_video(path: Path) -> bool:
 def find_sources(folder: Path, stream: str) -> Sources:
     """Finds the files from which a stream can be prepared, in a folder and all folders below it.
 
-    These are videos and `.npy` arrays and, for flow, also folders of flow_x_*.jpg. Two kinds of
+    These are videos and `.npy` arrays; for flow, also folders of flow_x_*.jpg; for features only
+    arrays. Two kinds of
     videos are passed over beside the video that they show: a GIF of its name, taken for a preview,
     and a copy for browsers.
     """
@@ -58,8 +61,9 @@ def find_sources(folder: Path, stream: str) -> Sources:
                 passed_over.append(path)
         elif _is_browser_copy(path):
             passed_over.append(path)
-        elif not is_video(path) and path.suffix != ".npy":
-            if not path.name.startswith(("flow_x_", "flow_y_")):
+        elif path.suffix != ".npy" and (stream == FEATURES or not is_video(path)):
+            is_facts = stream == FEATURES and path.name == FACTS
+            if not path.name.startswith(("flow_x_", "flow_y_")) and not is_facts:
                 passed_over.append(path)
         elif reason := why_unreadable(path):
             unreadable[path] = reason

@@ -1,5 +1,7 @@
 """Frames as byte strings: JPEG (small), PNG (lossless) or raw (fastest to read).
 
+A row of features is a frame of one pixel, stored as float16.
+
 No image format has the two channels of flow: in JPEG and PNG they are stored side by side in one
 grey image of twice the width.
 """
@@ -15,7 +17,8 @@ from afsd_jax.errors import UserError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-ENCODINGS = ("jpeg", "png", "raw")
+ENCODINGS = ("jpeg", "png", "raw")  # of pictures
+ROWS = "float16"  # encoding of rows of features
 JPEG_QUALITY = 95
 _FRAMES_PER_STEP = 16  # frames that one step of tf.map_fn decodes
 _STARTS = {"jpeg": 0xFFD8, "png": 0x8950, "gif": 0x4749, "bmp": 0x424D}  # the first two bytes
@@ -26,17 +29,25 @@ Crop = tuple["tf.Tensor | int", "tf.Tensor | int", int, int]
 
 def check_encoding(encoding: str) -> None:
     """Raises UserError unless `encoding` is known."""
-    if encoding not in ENCODINGS:
+    if encoding not in (*ENCODINGS, ROWS):
         raise UserError(f"encoding {encoding!r}: must be one of {', '.join(ENCODINGS)}")
 
 
+def frame_bytes(encoding: str, shape: tuple[int, int, int]) -> int:
+    """Returns the size of every encoded frame [H, W, C]; 0 for pictures, whose sizes differ."""
+    height, width, channels = shape
+    return {"raw": 1, ROWS: 2}.get(encoding, 0) * height * width * channels
+
+
 def encode(frame: np.ndarray, encoding: str) -> bytes:
-    """Encodes a uint8 [H, W, C] frame, C = 3 (RGB) or 2 (flow).
+    """Encodes a uint8 [H, W, C] frame, C = 3 (RGB) or 2 (flow); or a row of features [1, 1, C].
 
     Raises:
       UserError: the encoding is unknown, or the frame has another type or number of channels.
     """
     check_encoding(encoding)
+    if encoding == ROWS:
+        return frame.astype("<f2").tobytes()
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (2, 3):
         raise UserError(
             f"a frame is {frame.dtype} {list(frame.shape)}, not uint8 [height, width, 3 or 2]"
@@ -52,10 +63,11 @@ def encode(frame: np.ndarray, encoding: str) -> bytes:
 
 
 def decode(frame: bytes, encoding: str, height: int, width: int, channels: int) -> np.ndarray:
-    """Decodes one frame with Pillow: uint8 [height, width, channels]."""
+    """Decodes one frame, with Pillow: uint8 [height, width, channels]; float16 for features."""
     check_encoding(encoding)
-    if encoding == "raw":
-        return np.frombuffer(frame, np.uint8).reshape(height, width, channels)
+    if encoding in ("raw", ROWS):
+        dtype = np.uint8 if encoding == "raw" else "<f2"
+        return np.frombuffer(frame, dtype).reshape(height, width, channels)
     with Image.open(io.BytesIO(frame), formats=[encoding]) as opened:
         if opened.size != (width * (2 if channels == 2 else 1), height):
             raise ValueError(f"a frame has {opened.width}x{opened.height} pixels")
@@ -153,15 +165,17 @@ def decode_tf(
         Python integers; None is the whole frame.
 
     Returns:
-      uint8 [n, rows, columns, channels].
+      uint8 [n, rows, columns, channels]; float16 for features.
     """
     # Preparing data needs no TensorFlow, whose import costs seconds and 300 MiB in each process.
     import tensorflow as tf
 
     check_encoding(encoding)
     y, x, rows, columns = crop or (0, 0, height, width)
-    if encoding == "raw":
-        pixels = tf.io.decode_raw(frames, tf.uint8, fixed_length=height * width * channels)
+    if size := frame_bytes(encoding, (height, width, channels)):
+        pixels = tf.io.decode_raw(frames, tf.uint8, fixed_length=size)
+        if encoding == ROWS:  # of which TensorFlow decodes bytes only
+            pixels = tf.bitcast(tf.reshape(pixels, [-1, size // 2, 2]), tf.float16)
         pixels = tf.reshape(pixels, [-1, height, width, channels])
         pixels = pixels[:, y : y + rows, x : x + columns]
         return tf.ensure_shape(pixels, [None, rows, columns, channels])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from afsd_jax.data.annotations.checks import check_name
-from afsd_jax.data.storage.frame_codec import check_encoding
+from afsd_jax.data.storage.frame_codec import ROWS, check_encoding
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MOST_S = 5_000_000  # 58 days
 MOST_FPS = 1e6
 MOST_PIXELS = 2**24  # of a frame
+MOST_CHANNELS = 2**16  # of features
 _MOST_NAME_BYTES = 200  # what is left of a file name's 255 for suffixes
 
 
@@ -37,7 +38,10 @@ def check_video(video: "PreparedVideo", num_classes: int | None) -> None:
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     height, width, channels = video.shape
-    if min(height, width) < 1 or height * width > MOST_PIXELS or channels not in (2, 3):
+    possible = channels in (2, 3)
+    if video.encoding == ROWS:
+        possible = height == width == 1 and 0 < channels <= MOST_CHANNELS
+    if min(height, width) < 1 or height * width > MOST_PIXELS or not possible:
         raise UserError(f"{place}: no frame has {width}x{height} pixels and {channels} channels")
     if not 0 < video.fps <= MOST_FPS:
         raise UserError(f"{place}: {video.fps:g} frames per second is no frame rate")

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from afsd_jax.data.storage import prepared_checks, schema, shards
-from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf
+from afsd_jax.data.storage.frame_codec import Crop, decode, decode_tf, frame_bytes
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.errors import UserError
 from afsd_jax.types import Action
@@ -168,7 +168,7 @@ class FrameReader:
         with contextlib.suppress(RuntimeError):  # raised if TensorFlow is in use already
             tf.config.set_visible_devices([], "GPU")  # JAX uses the GPUs
         self._encoding, self._shape = videos[0].encoding, videos[0].shape
-        self._frame_bytes = int(np.prod(self._shape)) if self._encoding == "raw" else 0
+        self._frame_bytes = frame_bytes(self._encoding, self._shape)
         for video in videos if self._frame_bytes else ():
             if len(set(np.diff(video.positions).tolist())) > 1:
                 raise UserError(f"{video.path}: raw frames differ in size; prepare it again")

@@ -10,10 +10,10 @@ def features(class_names: Sequence[str] | None = None) -> tfds.features.Features
     """Returns the features of an example.
 
     name: name of the video, unique in the data set. fps: sampled frames per second. duration_s:
-    length of the video, seconds. encoding: jpeg, png or raw; see `frame_codec`. height, width,
-    channels: size of a decoded frame (3 channels for rgb, 2 for flow). frames: one byte string per
-    frame. annotations: label (the network's label minus 1), start and end in seconds and in sampled
-    frames.
+    length of the video, seconds. encoding: jpeg, png, raw or float16; see `frame_codec`. height,
+    width, channels: size of a decoded frame (3 channels for rgb, 2 for flow, features as they are).
+    frames: one byte string per frame. annotations: label (the network's label minus 1), start and
+    end in seconds and in sampled frames.
 
     Args:
       class_names: classes in the order of their labels; None to read a prepared folder.

@@ -3,6 +3,8 @@
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from afsd_jax.cli.detect.video_list import VideoList
 from afsd_jax.errors import printable
 from afsd_jax.inputs.video import Frames, OpenVideo, VideoSource
@@ -66,7 +68,7 @@ class Progress:
         thumbnails = Thumbnails(num_frames if self._with_thumbnails else 0)
         self._thumbnails[video.name] = thumbnails
         for position, frames in enumerate(self._bar.counted(video.frames, video.fps)):
-            rgb = next((frame for frame in frames if frame.shape[-1] == 3), None)
+            rgb = next((f for f in frames if f.shape[-1] == 3 and f.dtype == np.uint8), None)
             if rgb is not None:
                 thumbnails.add(position, rgb)
             yield frames

@@ -94,3 +94,12 @@ def test_an_example_keeps_every_field_exactly():
     assert read["annotations"]["start_frame"].numpy().tolist() == [1 / 7, 15.1]
     empty = features.deserialize_example(features.serialize_example({**example, "annotations": []}))
     assert empty["annotations"]["start_s"].shape == (0,)
+
+
+def test_rows_of_features_survive_encoding():
+    rows = np.random.default_rng(0).normal(size=(7, 1, 1, 9)).astype(np.float16)
+    encoded = [frame_codec.encode(row, frame_codec.ROWS) for row in rows]
+    decoded = np.stack([frame_codec.decode(code, frame_codec.ROWS, 1, 1, 9) for code in encoded])
+    np.testing.assert_array_equal(decoded, rows)
+    in_graph = frame_codec.decode_tf(tf.constant(encoded), frame_codec.ROWS, 1, 1, 9)
+    np.testing.assert_array_equal(in_graph, rows)
