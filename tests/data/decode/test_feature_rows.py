@@ -38,7 +38,7 @@ def test_a_row_stands_for_its_time_within_half_a_stride(
     assert frames.shape == (source.num_frames, 1, 1, 1)
     assert source.fps == pytest.approx(rate / stride)
     assert source.duration_s == pytest.approx(source.num_frames / source.fps)
-    middles = (rows[:, 0] * stride + described / 2) / rate
+    middles = (np.arange(count) * stride + described / 2) / rate
     last = {int(row): place for place, row in enumerate(frames[:, 0, 0, 0])}
     assert sorted(last) == list(range(count))
     for row, place in last.items():
