@@ -88,7 +88,7 @@ def test_inspect_describes_features_without_pictures(folder, tmp_path, capsys):
 def test_another_rate_is_refused(folder, tmp_path, capsys):
     (tmp_path / "features.json").write_text('{"fps": 25, "feat_stride": 4, "num_frames": 16}')
     np.save(tmp_path / "a.npy", np.zeros((90, 12), np.float32))
-    assert afsd("detect", f"--checkpoint={folder / 'run'}", tmp_path / "a.npy") == 1
+    assert afsd("detect", f"--checkpoint={folder / 'run'}", tmp_path / "a.npy") == 2
     message = capsys.readouterr().err
     assert "a.npy: has 6.25 rows a second, but the checkpoint was trained on 7.5" in message
 
