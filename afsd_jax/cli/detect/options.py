@@ -13,7 +13,6 @@ from afsd_jax.cli.detect.results_folder import ResultsFolder
 from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
 from afsd_jax.cli.video_outputs import VideoOutputs
-from afsd_jax.data.decode.feature_rows import FACTS
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.names import video_name
@@ -164,6 +163,8 @@ def check_arrays(options: DetectOptions) -> None:
         raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
+    from afsd_jax.data.decode.feature_rows import FACTS
+
     unrated = [path for path in arrays if not (path.parent / FACTS).exists()]
     if unrated and options.fps is None and options.durations is None:
         raise UserError(f"{unrated[0]}: an array has no frame rate; give --fps or --durations")
