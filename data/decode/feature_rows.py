@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.data.decode.media import FACTS
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import number
 
-FACTS = "features.json"
 LARGEST = float(np.finfo(np.float16).max)
 _ROWS_PER_READ = 1024
 
@@ -34,10 +34,12 @@ class FeatureRows:
       duration_s: length of the video, seconds.
       source_frames: 0.
       damaged: 0.
+      aspect: None: there is no picture.
       channels: C.
     """
 
     source_frames = damaged = 0
+    aspect: float | None = None
 
     def __init__(self, path: Path, duration_s: float | None = None):
         """Reads the facts of the folder, and type and shape of the rows.

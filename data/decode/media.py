@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.config_checks import FEATURES
-from afsd_jax.data.decode.feature_rows import FACTS
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, video_name
 from afsd_jax.io.video_names import video_names
@@ -20,6 +18,7 @@ VIDEO_SUFFIXES = (
     *(".mxf", ".nut", ".obu", ".ogm", ".ogv", ".psp", ".qt", ".rm", ".rmvb", ".tod", ".tp"),
     *(".trp", ".ts", ".vob", ".vro", ".webm", ".wmv", ".wtv", ".xvid", ".y4m"),
 )
+FACTS = "features.json"  # what the features of a folder are; see `feature_rows`
 BROWSER_COPY = ".browser.mp4"  # behind the name of a video: a copy that browsers can play
 
 
@@ -61,8 +60,8 @@ def find_sources(folder: Path, stream: str) -> Sources:
                 passed_over.append(path)
         elif _is_browser_copy(path):
             passed_over.append(path)
-        elif path.suffix != ".npy" and (stream == FEATURES or not is_video(path)):
-            is_facts = stream == FEATURES and path.name == FACTS
+        elif path.suffix != ".npy" and (stream == "features" or not is_video(path)):
+            is_facts = stream == "features" and path.name == FACTS
             if not path.name.startswith(("flow_x_", "flow_y_")) and not is_facts:
                 passed_over.append(path)
         elif reason := why_unreadable(path):

@@ -163,7 +163,7 @@ def check_arrays(options: DetectOptions) -> None:
         raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
-    from afsd_jax.data.decode.feature_rows import FACTS
+    from afsd_jax.data.decode.media import FACTS
 
     unrated = [path for path in arrays if not (path.parent / FACTS).exists()]
     if unrated and options.fps is None and options.durations is None:
