@@ -86,16 +86,19 @@ def run(args: Namespace) -> None:
     from afsd_jax.labelling.label_server import listen, serve
     from afsd_jax.labelling.label_store import folder_of
     from afsd_jax.labelling.label_videos import read_videos
-    from afsd_jax.labelling.labels_file import check_labels_path
+    from afsd_jax.labelling.labels_file import check_labels_path, names_lost
     from afsd_jax.labelling.round_work import Tools
 
     tools = Tools(command_line, _source(args.suggest), _config(args.training), args.min_score)
     check_labels_path(args.labels)
     named = video_files(args.videos)
     videos, unreadable = read_videos(named.paths)
+    lost = names_lost(args.labels, {video.name: video.path for video in videos})
+    unreadable += [f"{named.paths[name]}: no table can hold its name; rename it" for name in lost]
+    videos = [video for video in videos if video.name not in lost]
     if not videos:
         raise UserError(unreadable[0])
-    print_list("video", [*named.unreadable, *unreadable], " that cannot be read")
+    print_list("video", [*named.unreadable, *unreadable], " that cannot be labelled")
     with locked(folder_of(args.labels), "labelling"), listen(args.port) as listener:
         if args.start is not None and args.labels.exists():
             print_text(f"note: {args.labels} exists; --start {args.start} is not read")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import av
 
+from afsd_jax.data.annotations.checks import check_name
 from afsd_jax.data.decode.container import open_container, video_stream
 from afsd_jax.data.decode.frame_times import FrameTimes, as_played, read_frame_times
 from afsd_jax.data.decode.recordings import parts_of
@@ -59,6 +60,7 @@ def read_videos(paths: Mapping[str, Path]) -> tuple[list[Video], list[str]]:
 
 
 def _read(name: str, path: Path) -> Video:
+    check_name(name, "name of the video", f"{path}: cannot be labelled, rename it")
     with open_container(path) as container:
         stream = video_stream(container, path)
         codec = stream.codec_context

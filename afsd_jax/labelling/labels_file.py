@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +81,7 @@ def read_content(path: Path, videos: Mapping[str, Path]) -> FileContent:
 def _is_empty(path: Path) -> bool:
     """Returns whether a file of ours lists no video, which `read_annotations` refuses."""
     if path.suffix.lower() == ".csv" and path.is_file():
-        return len(read_table(path)) == 1 and read_table(path)[0][1][:4] == list(COLUMNS)
+        return [cells for _, cells in read_table(path)] == [list(COLUMNS)]
     return path.suffix.lower() == ".json" and read_json(path) == {"database": {}}
 
 
@@ -131,6 +132,21 @@ def file_text(
     there = {video.name for video in marked}
     marked += [video for video in content.others if video.name not in there]
     return FORMATS[_KINDS[path.suffix.lower()]].write(marked, path)
+
+
+def names_lost(path: Path, videos: Mapping[str, Path]) -> set[str]:
+    """Returns the videos that a labels file cannot name, as if a name begins with a blank.
+
+    Args:
+      path: the file, which is neither read nor written; its suffix is the format.
+      videos: the files of the given videos, by name.
+    """
+    labels = Labels({name: VideoLabels(reviewed=True) for name in videos})
+    text = file_text(path, labels, videos, {}, FileContent({}, (), {}))
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / f"labels{path.suffix}"
+        written.write_text(text, encoding="utf-8", newline="")
+        return set(videos) - set(read_content(written, videos).actions)
 
 
 def is_listed(video: VideoLabels) -> bool:
