@@ -80,7 +80,7 @@ def comparison(folder: Path, browser: sync_api.Browser, pictures: Path) -> None:
     given = "--ground-truth=demo/ground_truth.json", "--benchmark=videos", f"--tiou={TIOUS}"
     found = [f"--predictions={name}" for name in names]
     afsd(folder, "evaluate", *found, *given, "--report=comparison.html")
-    page = browser.new_page(viewport={"width": 1100, "height": 830})
+    page = browser.new_page(viewport={"width": 1100, "height": 920})
     page.goto((folder / "comparison.html").as_uri())
     page.locator(".tious label", has_text="0.9").click()
     page.locator("select").select_option(index=len(VOTING) - 1)

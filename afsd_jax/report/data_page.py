@@ -99,7 +99,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
         path,
         "data_page.html",
         title=f"Prepared data: {data.title}",
-        folder=data.folder,
+        folder=data.folder.parent,  # of one version; the commands find it
         frames=_frame_format(data.videos),
         figures=_figures(data, total),
         splits=[(name, *summary.split_row(split)) for name, split in splits.items()],
