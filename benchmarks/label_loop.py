@@ -3,10 +3,11 @@
     python benchmarks/label_loop.py --videos DIR --annotations FILE --work DIR [--rounds 4]
 
 The person of this script knows the annotations. Each round labels some more videos: a suggestion
-whose tIoU with a true action of its class is at least 0.5 is accepted, and each of its ends that is
-more than 0.3 s wrong is moved; other suggestions are rejected; missing actions are marked. Marks
-are counted: an end that is moved 1, a rejected suggestion 1, a missing action 2 (its start and its
-end). Labelling from nothing takes 2 marks an action. Then the server learns.
+whose tIoU with a true action is at least 0.5 is accepted (those of the right class first, then with
+another class), and each of its ends that is more than 0.3 s wrong is moved; other suggestions are
+rejected; missing actions are marked. Marks are counted: an end that is moved 1, a class that is
+changed 1, a rejected suggestion 1, a missing action 3 (start, end, class). So labelling from
+nothing takes 3 marks an action. Then the server learns.
 """
 
 import argparse
@@ -29,33 +30,35 @@ from afsd_jax.types import Action, AnnotatedVideo
 from tests.labelling.served import Served, serving
 
 SAME_TIOU, NEAR_S = 0.5, 0.3
+KINDS = ("accepted", "unchanged", "moved", "class", "rejected", "missing")
 
 
 def label_video(served: Served, number: int, actions: Sequence[Action]) -> dict[str, int]:
     """Labels a video completely; returns the marks that it took, by kind."""
     video = served.video(number)
-    left, counts = list(actions), {"accepted": 0, "moved": 0, "rejected": 0, "missing": 0}
-    counts["unchanged"] = 0
+    left, counts = list(actions), dict.fromkeys(KINDS, 0)
     post: dict[str, Any] = {"version": video["version"], "put": [], "accept": [], "reject": []}
-    for found in sorted(video["suggestions"], key=lambda one: -one["score"]):
-        same = [a for a in left if a.label == found["label"]]
-        best = max(same, key=lambda a: _overlap(found, a), default=None)
-        if best is None or _overlap(found, best) < SAME_TIOU:
-            post["reject"].append(found["id"])
-            counts["rejected"] += 1
-            continue
-        left.remove(best)
-        wrong = [
-            abs(found["start"] - best.start_s) > NEAR_S,
-            abs(found["end"] - best.end_s) > NEAR_S,
-        ]
-        start = best.start_s if wrong[0] else found["start"]
-        end = best.end_s if wrong[1] else found["end"]
-        post["accept"].append(found["id"])
-        post["put"].append(_segment(f"s{found['id']}", best.label, start, end))
-        counts["accepted"] += 1
-        counts["moved"] += sum(wrong)
-        counts["unchanged"] += not any(wrong)
+    undecided = sorted(video["suggestions"], key=lambda one: -one["score"])
+    for same_class in (True, False):
+        for found in list(undecided):
+            near = [a for a in left if a.label == found["label"] or not same_class]
+            best = max(near, key=lambda action: _overlap(found, action), default=None)
+            if best is None or _overlap(found, best) < SAME_TIOU:
+                continue
+            left.remove(best)
+            undecided.remove(found)
+            moved_start = abs(found["start"] - best.start_s) > NEAR_S
+            moved_end = abs(found["end"] - best.end_s) > NEAR_S
+            start = best.start_s if moved_start else found["start"]
+            end = best.end_s if moved_end else found["end"]
+            post["accept"].append(found["id"])
+            post["put"].append(_segment(f"s{found['id']}", best.label, start, end))
+            counts["accepted"] += 1
+            counts["moved"] += moved_start + moved_end
+            counts["class"] += not same_class
+            counts["unchanged"] += same_class and not moved_start and not moved_end
+    post["reject"] = [found["id"] for found in undecided]
+    counts["rejected"] = len(undecided)
     for index, action in enumerate(left):
         post["put"].append(_segment(f"m{index}", action.label, action.start_s, action.end_s))
         counts["missing"] += 1
@@ -116,8 +119,8 @@ def main() -> None:
             record = {
                 "round": number,
                 "actions": actions,
-                "marks_from_nothing": 2 * actions,
-                "marks": marks["moved"] + marks["rejected"] + 2 * marks["missing"],
+                "marks_from_nothing": 3 * actions,
+                "marks": marks["moved"] + marks["class"] + marks["rejected"] + 3 * marks["missing"],
                 **marks,
                 "server": {k: told[k] for k in ("map", "f1", "accepted_unchanged", "corrections")},
                 "min_score": told["min_score"],

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write, read_bytes
 from afsd_jax.labelling.program_runs import Stopped, run_program
-from afsd_jax.labelling.proposals import suggestions_of
+from afsd_jax.labelling.proposals import are_alone, suggestions_of
 from afsd_jax.labelling.records import Labels, Suggestion, VideoLabels
 from afsd_jax.labelling.round_work import RoundWork, Tools
 from afsd_jax.labelling.rounds import UNMEASURED, Plan, Round, finished, plan_round
@@ -220,12 +220,13 @@ class Learner:
         least: float,
     ) -> None:
         """Gives suggestions to the videos that nobody has reviewed in the meantime."""
+        alone = are_alone(self._labels().videos.values())
         for name in names:
             labels = self._labels()
             video = labels.videos.get(name, VideoLabels())
             if not video.reviewed:
                 given = found.get(name, ())
-                made = suggestions_of(given, video, labels.renamed, least, number)
+                made = suggestions_of(given, video, labels.renamed, least, number, alone)
                 self._suggest(name, made, source)
 
     def _learn(self) -> None:

@@ -13,6 +13,7 @@ from afsd_jax.types import Detection
 
 SAME_TIOU = 0.5  # a suggestion that overlaps a decided one of its class so much is not made again
 MOST = 200  # suggestions of a video
+_ENOUGH = 10  # segments that say whether actions happen at the same time
 
 
 def read_found(path: Path) -> dict[str, list[Detection]]:
@@ -30,6 +31,7 @@ def suggestions_of(
     renamed: Mapping[str, str],
     min_score: float,
     round_number: int,
+    alone: bool = False,
 ) -> list[Suggestion]:
     """Returns the best detections of a video as suggestions, by their start.
 
@@ -42,25 +44,57 @@ def suggestions_of(
       renamed: what classes are called here.
       min_score: least score.
       round_number: of learning; 0 for other networks.
+      alone: whether only the best of detections that cover each other is suggested, whatever its
+        class, and none that covers a segment; see `are_alone`.
     """
-    decided: list[Segment | Suggestion] = [*video.segments.values(), *video.rejected.values()]
+    segments = list(video.segments.values())
+    decided: list[Segment | Suggestion] = [*segments, *video.rejected.values()]
     suggestions = []
-    for one in sorted(found, key=lambda detection: -detection.score)[:MOST]:
+    for one in best_alone(found) if alone else sorted(found, key=lambda one: -one.score)[:MOST]:
         label = renamed.get(one.label, one.label)
-        start = max(one.start_s, 0.0)
-        if one.score < min_score or not one.end_s > start or not _can_be_written(label):
+        start, end = round(max(one.start_s, 0.0), 3), round(one.end_s, 3)
+        if one.score < min_score or not start < end or not _can_be_written(label):
             continue
-        same = (d for d in decided if d.label == label)
-        if any(tiou(start, one.end_s, d.start, d.end) >= SAME_TIOU for d in same):
+        if any(d.label == label and tiou(start, end, d.start, d.end) >= SAME_TIOU for d in decided):
+            continue
+        if alone and any(_covers(start, end, s.start, s.end) for s in segments):
             continue
         score = min(max(one.score, 0.0), 1.0)
-        suggestions.append(
-            Suggestion(
-                uuid4().hex, label, round(start, 3), round(one.end_s, 3), score, round_number
-            )
-        )
-    whole = [one for one in suggestions if one.start < one.end]
-    return sorted(whole, key=lambda one: (one.start, one.end))
+        suggestions.append(Suggestion(uuid4().hex, label, start, end, score, round_number))
+    return sorted(suggestions, key=lambda one: (one.start, one.end))
+
+
+def best_alone(found: Iterable[Detection]) -> list[Detection]:
+    """Returns the detections that no better one covers, by descending score."""
+    kept: list[Detection] = []
+    for one in sorted(found, key=lambda one: -one.score)[:MOST]:
+        if one.end_s > one.start_s and not any(
+            _covers(one.start_s, one.end_s, other.start_s, other.end_s) for other in kept
+        ):
+            kept.append(one)
+    return kept
+
+
+def are_alone(videos: Iterable[VideoLabels]) -> bool:
+    """Returns whether actions do not happen at the same time, as far as is labelled.
+
+    So it is if of `_ENOUGH` segments or more at most one in fifty covers another.
+    """
+    count = covering = 0
+    for video in videos:
+        count += len(video.segments)
+        open_: list[Segment] = []  # segments that may cover the next one
+        for one in sorted(video.segments.values(), key=lambda segment: segment.start):
+            open_ = [other for other in open_ if other.end > one.start]
+            covering += any(_covers(one.start, one.end, s.start, s.end) for s in open_)
+            open_.append(one)
+    return count >= _ENOUGH and 50 * covering <= count
+
+
+def _covers(start: float, end: float, other_start: float, other_end: float) -> bool:
+    """Returns whether two segments with length share half of the shorter one."""
+    shared = min(end, other_end) - max(start, other_start)
+    return shared >= 0.5 * min(end - start, other_end - other_start)
 
 
 def tiou(start: float, end: float, other_start: float, other_end: float) -> float:

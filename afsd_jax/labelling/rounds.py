@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from afsd_jax import evaluation
 from afsd_jax.evaluation.rules import match
 from afsd_jax.evaluation.tables import tabulate
+from afsd_jax.labelling.proposals import are_alone, best_alone
 from afsd_jax.labelling.records import Labels, Segment, Suggestion, VideoLabels
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 
@@ -183,8 +184,11 @@ def _measured(
     }
     if not any(video.actions for video in truth.values()):
         return None, None, UNMEASURED if min_score is None else min_score
-    tables = tabulate(truth, {name: list(found.get(name, ())) for name in truth})
-    mean_ap = float(evaluation.score(tables, (TIOU,)).mean_ap[0])
+    given = {name: list(found.get(name, ())) for name in truth}
+    mean_ap = float(evaluation.evaluate(truth, given, (TIOU,)).mean_ap[0])
+    if are_alone(labels.videos.values()):
+        given = {name: best_alone(items) for name, items in given.items()}
+    tables = tabulate(truth, given)
     hits = match(tables, (TIOU,))[0] >= 0
     least = best_score(tables.scores, hits, len(tables.actions)) if min_score is None else min_score
     shown = tables.scores >= least

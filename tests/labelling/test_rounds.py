@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afsd_jax.labelling.proposals import suggestions_of
+from afsd_jax.labelling.proposals import are_alone, suggestions_of
 from afsd_jax.labelling.records import LabelClass, Labels, Segment, Suggestion, VideoLabels
 from afsd_jax.labelling.rounds import Plan, Round, finished, plan_round, statistics
 from afsd_jax.types import Detection
@@ -126,3 +126,26 @@ def test_what_is_decided_is_not_suggested_again():
     assert [(s.label, s.start, s.end) for s in made] == expected
     assert {s.round for s in made} == {3}
     assert len({s.id for s in made}) == 3
+
+
+def test_of_suggestions_that_cover_each_other_the_best_one_is_made():
+    found = [
+        Detection("run", 0.5, 0.0, 4.0),
+        Detection("hop", 0.9, 0.0, 4.0),
+        Detection("rest", 0.8, 3.0, 4.5),  # two thirds of it are covered
+        Detection("rest", 0.7, 3.5, 5.5),
+        Detection("run", 0.6, 8.0, 9.0),  # covers a segment
+    ]
+    known = video(segment("a", 8, 10, "hop"))
+    made = suggestions_of(found, known, {}, 0.2, 1, alone=True)
+    assert [(s.label, s.start, s.end) for s in made] == [("hop", 0.0, 4.0), ("rest", 3.5, 5.5)]
+    assert len(suggestions_of(found, known, {}, 0.2, 1)) == 5
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "alone"),
+    [(1, 10, True), (1.9, 10, True), (2.1, 10, False), (1, 9, False)],
+)
+def test_whether_actions_happen_at_the_same_time_is_seen_in_the_labels(length, count, alone):
+    segments = [segment(f"s{n}", n, n + length, f"c{n % 2}") for n in range(count)]
+    assert are_alone([video(*segments), video()]) == alone
