@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from common import provenance
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from afsd_jax.data.annotations import read_annotations
@@ -130,7 +132,8 @@ def main() -> None:
             print(json.dumps(record), flush=True)
             rounds.append(record)
     if args.output:
-        write_json(args.output, {"videos": len(videos), "rounds": rounds})
+        origin = {"command": "python benchmarks/label_loop.py", **provenance("jax", "openvino")}
+        write_json(args.output, {**origin, "videos": len(videos), "rounds": rounds})
 
 
 def _folder(labels: Path) -> Path:
