@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from afsd_jax.errors import UserError, WriteError
+from afsd_jax.errors import UserError
 from afsd_jax.labelling.announcements import Announcements
 from afsd_jax.labelling.changes import (
     ClassChange,
@@ -250,7 +250,7 @@ class LabelProject:
         classes = self.store.labels.classes
         try:
             synced = self.store.sync()
-        except WriteError as error:
+        except (UserError, OSError) as error:  # tried again a second later
             self.events.announce("file", message=str(error))
             return
         if synced.message is not None:

@@ -78,6 +78,7 @@ class Learner:
         self.status = Status(rounds=self._rounds, report=self._report())
         self._stopping, self._closing = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._phase = "", 0.0
         self._work = RoundWork(folder, videos, tools, self._run)
 
@@ -97,6 +98,10 @@ class Learner:
         Raises:
           UserError: too little is reviewed, or something goes on already.
         """
+        with self._starting:
+            self._start_round()
+
+    def _start_round(self) -> None:
         if self._thread is not None and self._thread.is_alive():
             if self.status.state != DETECTING or self._plan.exists():
                 raise UserError("a round goes on already; stop it first")
