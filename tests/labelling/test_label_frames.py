@@ -22,6 +22,8 @@ FILES = {
     "uneven.mp4": {"times_s": UNEVEN_S, "last_s": 0.05},
     "late.mp4": {"times_s": [0.5 + i / 25 for i in range(COUNT)]},
     "vp9.webm": {"rate": 25, **VP9},
+    "copied.avi": {"rate": 25, "codec": "mpeg4"},  # browsers play a copy
+    "copied_uneven.mkv": {"times_s": UNEVEN_S, "unit": Fraction(1, 1000)},
     "uneven_vp9.webm": {"times_s": UNEVEN_S, "unit": Fraction(1, 1000), **VP9},
 }
 

@@ -353,6 +353,72 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(browser, suggested):
         assert page.evaluate(wide)
 
 
+def test_a_finger_drags_an_edge_of_the_selected_label_and_else_the_view(browser, started):
+    size = {"width": 390, "height": 844}
+    with labelling(browser, started, viewport=size, has_touch=True, is_mobile=True) as page:
+        page.show(2)
+        session = page.context.new_cdp_session(page.page)
+
+        def swipe(start, end):
+            for kind, points in (
+                ("touchStart", [start]),
+                ("touchMove", [((start[0] + end[0]) / 2, start[1])]),
+                ("touchMove", [end]),
+                ("touchEnd", []),
+            ):
+                given = [{"x": x, "y": y} for x, y in points]
+                session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": given})
+            page.settle()
+
+        page.touchscreen.tap(*page.place(1.6, 1))
+        assert page.status() == "walk, 0:01.20 to 0:02.00"
+        swipe(page.place(2, 1), page.place(2.8, 1))
+        assert page.labels(2)[1] == ("walk", 1.2, 2.8, "")
+        page.get_by_role("button", name="zoom in").tap()
+        before = page.evaluate("page.timeline.from")
+        x, y = page.place(before + 0.5, 0)
+        swipe((x, y), (x + 80, y))
+        assert page.evaluate("page.timeline.from") < before
+        assert len(page.labels(2)) == 2
+
+
+# Sound, and learning
+
+
+def test_a_video_with_sound_has_a_waveform(browser, tmp_path):
+    write(tmp_path / "loud.mp4", range(50), rate=RATE, sound_s=(0.5, 1.5))
+    write(tmp_path / "mute.mp4", range(50), rate=RATE)
+    labels = tmp_path / "labels.csv"
+    with serving(tmp_path, "--labels", labels) as served, labelling(browser, served) as page:
+        page.show(1)
+        page.locator(".waveform").wait_for()
+        heights = page.evaluate("page.waveform.wave.peaks")
+        assert max(heights[: len(heights) // 8]) < max(heights) / 10
+        page.get_by_role("button", name="sound").click()
+        assert page.evaluate("document.querySelector('video').muted") is False
+        page.show(2)
+        assert not page.locator(".waveform").is_visible()
+        assert not page.get_by_role("button", name="sound").is_visible()
+
+
+def test_learning_says_what_it_needs(browser, served):
+    with labelling(browser, served, "status of 400") as page:
+        page.locator(".top").get_by_role("button", name="Learn").click()
+        page.locator(".notice").wait_for()
+        assert "Learning cannot start: learning needs" in page.locator(".notice").inner_text()
+
+
+def test_statistics_count_labels_by_class(browser, started):
+    with labelling(browser, started) as page:
+        page.wait_for_selector(".statistics tbody tr")
+        rows_ = [row.split() for row in page.locator(".statistics tbody tr").all_inner_texts()]
+        assert rows_ == [
+            ["run", "1", "0:00", "0.4", "s", "1"],
+            ["walk", "1", "0:01", "0.8", "s", "1"],
+        ]
+        assert page.locator("[data-figure=labels]").inner_text() == "2"
+
+
 # Several windows, and what goes wrong
 
 OFFLINE = ("ERR_INTERNET_DISCONNECTED", "ERR_FAILED")  # what Chromium says without a network
