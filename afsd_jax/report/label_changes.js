@@ -24,7 +24,6 @@ Object.assign(LabelPage.prototype, {
     const { video, change } = entry;
     if (video === null) {
       this.classes = changedClasses(this.classes, change);
-      this.told = null;
       if (this.open) this.open.labels = renamedLabels(this.open.labels, change);
     } else if (this.open?.number === video) this.open.labels = changed(this.open.labels, change);
     this.saver.add(entry);

@@ -43,12 +43,12 @@ class LearnPanel {
 
   showRounds(rounds) {
     part(".rounds", this.root).hidden = !rounds.length;
-    const figure = (value, digits) => (value === null || value === undefined ? "–" : value.toFixed(digits));
+    const known = (value, show) => (value === null || value === undefined ? "–" : show(value));
+    const percent = (share) => known(share, (value) => (100 * value).toFixed(1));
     part("tbody", this.root).replaceChildren(...rounds.map((round) => make("tr", {}, ...[
       String(round.round), grouped(round.videos), grouped(round.segments),
-      figure(round.map === null ? null : 100 * round.map, 1), figure(round.f1, 3),
-      figure(round.accepted_unchanged === null ? null : 100 * round.accepted_unchanged, 0),
-      figure(round.corrections, 0), figure(round.minutes, 1),
+      percent(round.map), percent(round.f1), percent(round.accepted_unchanged),
+      known(round.corrections, grouped), known(round.minutes, (value) => value.toFixed(1)),
     ].map((text) => make("td", { textContent: text })))));
     part(".curve", this.root).replaceChildren(...(rounds.length ? [curveOf(rounds), keysOf()] : []));
   }

@@ -154,10 +154,10 @@ class LabelPage {
   }
 
   setClasses(classes) {
-    if (JSON.stringify(classes) === this.told) return;
-    this.told = JSON.stringify(classes);
-    this.classes = classes.map(({ name, color }) =>
+    const fresh = classes.map(({ name, color }) =>
       ({ name, color: /^#[0-9a-f]{6}$/i.test(color) ? color : "#808080" }));
+    if (JSON.stringify(fresh) === JSON.stringify(this.classes)) return;
+    this.classes = fresh;
     if (this.open) this.update();
   }
 

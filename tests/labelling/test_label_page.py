@@ -1,7 +1,11 @@
 """Labelling in a real browser with a real server: by keyboard, by mouse, by touch."""
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from afsd_jax.labelling.label_store import folder_of
+from afsd_jax.labelling.rounds import Round
 from tests.barcodes import write
 from tests.labelling.label_window import labelling, suggest
 from tests.labelling.served import rows, serving, until
@@ -406,6 +410,40 @@ def test_learning_says_what_it_needs(browser, served):
         page.locator(".top").get_by_role("button", name="Learn").click()
         page.locator(".notice").wait_for()
         assert "Learning cannot start: learning needs" in page.locator(".notice").inner_text()
+
+
+def test_what_rounds_of_learning_brought_is_a_table_and_a_curve(browser, footage, labels):
+    first = Round(
+        round=1,
+        videos=4,
+        segments=18,
+        validation=["one"],
+        map=0.41,
+        f1=None,
+        min_score=0.3,
+        accepted_unchanged=None,
+        corrections=0,
+        labelled=18,
+        minutes=4.25,
+    )
+    second = replace(first, round=2, videos=8, segments=37, map=0.655, f1=0.5, minutes=4.6)
+    second = replace(second, accepted_unchanged=0.25, corrections=11)
+    folder = folder_of(labels) / "learn"
+    folder.mkdir(parents=True)
+    (folder / "rounds.json").write_bytes(msgspec.json.encode([first, second]))
+    with serving(footage, "--labels", labels) as served, labelling(browser, served) as page:
+        page.wait_for_selector(".rounds tbody tr")
+        cells = [row.split() for row in page.locator(".rounds tbody tr").all_inner_texts()]
+        assert cells[0] == ["1", "4", "18", "41.0", "–", "–", "0", "4.3"]
+        assert cells[1] == ["2", "8", "37", "65.5", "50.0", "25.0", "11", "4.6"]
+        heights = page.locator(".curve circle").evaluate_all(
+            "(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))"
+        )
+        bottom, top = page.locator(".curve line").evaluate_all(
+            "(lines) => [lines[0], lines.at(-1)].map((line) => Number(line.getAttribute('y1')))"
+        )
+        shares = [(bottom - height) / (bottom - top) for height in heights]
+        assert shares == pytest.approx([0.41, 0.655, 0.5])  # mAP of both rounds, F1 of the second
 
 
 def test_statistics_count_labels_by_class(browser, started):
