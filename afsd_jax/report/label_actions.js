@@ -16,7 +16,7 @@ const onSegment = (change, otherwise) => withSelected((page, item) => {
 const decide = (change) => withSelected((page, item) => {
   if (!isSuggestion(item)) return page.say("This is a label already.");
   const next = page.suggestions.after(item);
-  page.change(change([item]), next);
+  page.change(change([item], page.player.frames), next);
   if (next) page.player.seek(next.start);
 });
 
@@ -126,7 +126,7 @@ const ACTIONS = {
   "previous-uncertain": besideUncertain(-1),
   accept: decide(acceptance),
   reject: decide(rejection),
-  "accept-all": (page) => page.change(acceptance(page.suggestions.reaching), null),
+  "accept-all": (page) => page.change(acceptance(page.suggestions.reaching, page.player.frames), null),
   in: zoom(0.5),
   out: zoom(2),
   frames: ({ timeline }) => {

@@ -55,10 +55,10 @@ Object.assign(LabelPage.prototype, {
     this.change(addition(name, start, end));
   },
 
-  // Changes fields of an item; times go to frames, and the end stays after the start.
+  // Changes fields of an item; times, and those of a suggestion, go to frames, and the end stays after the start.
   edit(item, fields) {
     const { start = item.start, end = item.end } = fields;
-    const times = "start" in fields || "end" in fields;
+    const times = isSuggestion(item) || "start" in fields || "end" in fields;
     if (times && end <= start) return this.say("A label must end after its start.");
     const [first, last] = this.player.frames.span(start, end);
     const changes = times ? { ...fields, start: first, end: last } : fields;

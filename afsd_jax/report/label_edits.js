@@ -66,11 +66,13 @@ function edited(item, fields) {
   return { put: [segment], accept: [item] };
 }
 
-function acceptance(suggestions) {
-  return {
-    put: suggestions.map((suggestion) => edited(suggestion, {}).put[0]),
-    accept: suggestions,
-  };
+// Suggestions as segments, whose ends are on frames.
+function acceptance(suggestions, frames) {
+  const segments = suggestions.map((suggestion) => {
+    const [start, end] = frames.span(suggestion.start, suggestion.end);
+    return edited(suggestion, { start, end }).put[0];
+  });
+  return { put: segments, accept: suggestions };
 }
 
 const rejection = (suggestions) => ({ reject: suggestions });

@@ -56,7 +56,7 @@ class LearnPanel {
 
 // mAP and F1, shares from 0 to 1, over the rounds.
 function curveOf(rounds) {
-  const [left, right, top, bottom] = [50, 500, 12, 168];
+  const [left, right, top, bottom] = [58, 500, 12, 168];
   const x = (i) => (rounds.length < 2 ? (left + right) / 2 : left + 20 + ((right - left - 40) * i) / (rounds.length - 1));
   const y = (share) => bottom - (bottom - top) * Math.min(Math.max(share, 0), 1);
   const svg = makeSvg("svg", { viewBox: "0 0 520 200", role: "img", "aria-label": "mAP and F1 of each round" });

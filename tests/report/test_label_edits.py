@@ -80,7 +80,8 @@ STORY = """([video, steps]) => {
       split: () => segment && splitting(segment, (segment.start + segment.end) / 2),
       merge: () => segment && merging(labels, segment),
       delete: () => (suggestion ?? segment) && deletion(suggestion ?? segment),
-      accept: () => acceptance([...labels.suggestions.values()].slice(number % 2)),
+      accept: () => acceptance(
+        [...labels.suggestions.values()].slice(number % 2), { span: (...ends) => ends }),
       reject: () => suggestion && rejection([suggestion]),
       review: () => ({ reviewed: !labels.reviewed }),
       note: () => segment && edited(segment, { note: "left hand" }),
