@@ -61,7 +61,7 @@ def summarize(
     times = [_any_and_several(spans) for spans in found.values()]
     any_s, several_s = (math.fsum(time[i] for time in times) for i in (0, 1))
     return Summary(
-        *(name, videos, known, lengths, overall, by_video, bins, transitions), any_s, several_s
+        *(name, found, known, lengths, overall, by_video, bins, transitions), any_s, several_s
     )
 
 

@@ -1,10 +1,9 @@
 """Counts and times of actions, for tables and pages; `diagnosis.bouts` defines the measures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from afsd_jax.io.spreadsheets import table_text
-from afsd_jax.types import MarkedVideo
 
 MEASURES = ("bouts", "per_minute", "total_s", "mean_s", "median_s", "share", "latency_s")
 
@@ -42,7 +41,7 @@ class Summary(NamedTuple):
 
     Attributes:
       name: name of the set.
-      videos: the videos.
+      spans: start and end of each bout, seconds, by video and class.
       classes: the C classes, sorted.
       lengths: observed seconds by video; up to the last action where the length is unknown.
       overall: one entry a class, in the order of `classes`.
@@ -54,7 +53,7 @@ class Summary(NamedTuple):
     """
 
     name: str
-    videos: Sequence[MarkedVideo]
+    spans: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]]
     classes: tuple[str, ...]
     lengths: dict[str, float]
     overall: list[Behaviour]
@@ -72,7 +71,7 @@ class Summary(NamedTuple):
             return ""
         text = f"something happens in {self.any_s:.1f} of {total_s:.1f} s"
         text += f" ({100 * self.any_s / total_s:.1f} %)"
-        if self.several_s:
+        if round(self.several_s, 1):
             text += (
                 f", several classes at once in {self.several_s:.1f} s "
                 f"({100 * self.several_s / total_s:.1f} %): each counts, so shares add up to more"

@@ -10,7 +10,7 @@ from afsd_jax.report.charts import Chart, line_chart
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import write_html
 from afsd_jax.report.tracks import MOST_LANES, bar_ticks, clock, clock_tenths, in_lanes
-from afsd_jax.types import Action, Detection
+from afsd_jax.types import Action
 
 MOST_VIDEOS = 200  # rows of the ethogram
 MOST_MARKS = 2000  # of a row
@@ -71,28 +71,30 @@ def _rows(
     """Returns what the ethogram shows of a video: one row of bars for each set."""
     rows = []
     for summary in summaries:
-        video = next((video for video in summary.videos if video.name == name), None)
         length_s = summary.lengths.get(name)
         width = 0.0 if length_s is None else ROW * length_s / longest
-        marks = [] if video is None else sorted(video.marks, key=lambda mark: mark.start_s)
-        lanes = in_lanes(marks[:MOST_MARKS], MOST_LANES)
+        bouts = [
+            Action(label, *span)
+            for label, spans in summary.spans.get(name, {}).items()
+            for span in spans
+        ]
+        bouts.sort(key=lambda bout: bout.start_s)
+        lanes = in_lanes(bouts[:MOST_MARKS], MOST_LANES)
         bars = [_bars(lane, colors, longest) for lane in lanes]
         rows.append({"set": summary.name, "width": width, "lanes": bars})
     seconds = max(summary.lengths.get(name, 0.0) for summary in summaries)
     return {"name": name, "duration": clock(seconds), "rows": rows}
 
 
-def _bars(
-    marks: Sequence[Action | Detection], colors: dict[str, str], longest: float
-) -> list[dict[str, Any]]:
+def _bars(bouts: Sequence[Action], colors: dict[str, str], longest: float) -> list[dict[str, Any]]:
     return [
         {
-            "x": ROW * mark.start_s / longest,
-            "width": max(ROW * (mark.end_s - mark.start_s) / longest, 1.0),
-            "color": colors[mark.label],
-            "hint": f"{mark.label}, {clock_tenths(mark.start_s)} to {clock_tenths(mark.end_s)}",
+            "x": ROW * bout.start_s / longest,
+            "width": max(ROW * (bout.end_s - bout.start_s) / longest, 1.0),
+            "color": colors[bout.label],
+            "hint": f"{bout.label}, {clock_tenths(bout.start_s)} to {clock_tenths(bout.end_s)}",
         }
-        for mark in marks
+        for bout in bouts
     ]
 
 

@@ -73,6 +73,7 @@ def test_labels_and_detections_lie_side_by_side(browser, tmp_path, width):
 def test_what_happens_at_the_same_time_lies_below_one_another(browser, tmp_path, width):
     """Twenty seconds of both, of a hundred: nothing is painted over, and the page says so."""
     marks = [Action("run", 0.0, 60.0), Action("jump", 40.0, 80.0), Action("run", 80.0, 90.0)]
+    marks.insert(1, Action("run", 30.0, 50.0))  # the same bout
     path = tmp_path / "summary.html"
     write_summary(path, [summarize("labels", [MarkedVideo("pen", marks, duration_s=100.0)])])
     options = {"viewport": {"width": width, "height": 900}}
