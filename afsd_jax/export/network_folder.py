@@ -8,6 +8,7 @@ from pathlib import Path
 
 import ml_collections
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.detection.checkpoint_checks import check_fusible
 from afsd_jax.errors import UserError
 from afsd_jax.export import afsd_numpy
@@ -59,6 +60,11 @@ def export_networks(
     """
     check_fusible(streams)
     names = [stream.config.data.stream for stream in streams]
+    if FEATURES in names:
+        raise UserError(
+            "the network takes features that another network has computed, not frames; it cannot "
+            "be exported"
+        )
     if len(names) > 1 and names != ["rgb", "flow"]:
         raise UserError(
             f"the networks are of the streams {', '.join(names)}; fuse one of rgb with one of flow"

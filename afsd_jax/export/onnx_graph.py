@@ -52,6 +52,10 @@ class OnnxGraph:
         """Returns a constant float32 scalar."""
         return self.constant(np.float32(value))
 
+    def cast(self, value: str, dtype: Any) -> str:
+        """Adds a conversion to a NumPy type, and returns its result."""
+        return self("Cast", value, to=_type(dtype))
+
     def __call__(self, operation: str, *inputs: str, **attributes: Any) -> str:
         """Adds an operation of ONNX with one result, and returns the result."""
         result = f"{operation}_{len(self._nodes)}"
@@ -79,5 +83,8 @@ class OnnxGraph:
 
 
 def _described(name: str, dtype: Any, shape: Shape) -> Any:
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    return helper.make_tensor_value_info(name, kind, list(shape))
+    return helper.make_tensor_value_info(name, _type(dtype), list(shape))
+
+
+def _type(dtype: Any) -> int:
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))

@@ -160,7 +160,7 @@ def _table(graph: OnnxGraph, features: str, length: int) -> tuple[list[int], lis
 
 def _cell(graph: OnnxGraph, bound: str, length: int) -> str:
     clamped = graph("Clip", bound, graph.number(0), graph.number(length - 1))
-    return graph("Cast", clamped, to=7)  # int64
+    return graph.cast(clamped, np.int64)
 
 
 def _level(graph: OnnxGraph, count: str, sizes: Sequence[int]) -> str:
@@ -169,7 +169,7 @@ def _level(graph: OnnxGraph, count: str, sizes: Sequence[int]) -> str:
         return graph("Sub", count, count)
     axis = graph.whole(2)
     fits = graph("GreaterOrEqual", graph("Unsqueeze", count, axis), graph.whole(*sizes[1:]))
-    return graph("ReduceSum", graph("Cast", fits, to=7), axis, keepdims=0)
+    return graph("ReduceSum", graph.cast(fits, np.int64), axis, keepdims=0)
 
 
 def _rows(graph: OnnxGraph, table: str, rows: str) -> str:

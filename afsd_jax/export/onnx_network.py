@@ -88,11 +88,11 @@ class _Network:
         frames = graph.input(
             data.stream, np.uint8, [_BATCH, *sizes, self._config.model.in_channels]
         )
-        frames = graph("Cast", graph("Transpose", frames, perm=CHANNELS_FIRST), to=1)  # float32
+        frames = graph.cast(graph("Transpose", frames, perm=CHANNELS_FIRST), np.float32)
         clips = graph("Sub", graph("Mul", frames, graph.number(2 / 255)), graph.number(1))
         counts = graph("Unsqueeze", num_frames, graph.whole(1))
         places = graph.constant(np.arange(data.clip_length, dtype=np.int32))
-        valid = graph("Cast", graph("Less", places, counts), to=1)
+        valid = graph.cast(graph("Less", places, counts), np.float32)
         return graph("Mul", clips, graph("Unsqueeze", valid, graph.whole(1, 3, 4)))
 
     def _features(self, clips: str) -> list[str]:

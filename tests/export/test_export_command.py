@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -120,4 +122,20 @@ def test_nothing_is_written_where_a_checkpoint_is_missing(tmp_path):
     result = export(tmp_path / "none", "--format=onnx", f"--output={tmp_path / 'x'}")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert str(tmp_path / "none") in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("format", "package"), [("onnx", "onnx"), ("openvino", "openvino")])
+def test_a_missing_package_is_named_with_the_remedy(tmp_path, format, package):
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from afsd_jax import cli\n"
+        f"sys.exit(cli.main(['export', 'none', '--format={format}', '--output=x']))\n"
+    )
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        f"error: format {format} needs the package {package}: pip install 'afsd-jax[export]'\n"
+    )
     assert not list(tmp_path.iterdir())

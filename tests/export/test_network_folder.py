@@ -91,6 +91,14 @@ def test_two_networks_of_one_stream_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_network_on_features_is_refused(tmp_path):
+    checkpoint = small_checkpoint()
+    checkpoint.config.data.stream = "features"
+    with pytest.raises(UserError, match="takes features that another network has computed"):
+        export_networks([checkpoint], "onnx", tmp_path / "network")
+    assert not list(tmp_path.iterdir())
+
+
 def test_only_exported_networks_are_overwritten_and_only_by_force(tmp_path):
     folder = tmp_path / "network"
     check_export("onnx", folder)
