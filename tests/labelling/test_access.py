@@ -151,13 +151,19 @@ def test_no_answer_lets_other_pages_in(running, path):
 
 @pytest.mark.parametrize(
     "label",
-    ["<script>alert(1)</script>", "=cmd|' /C calc'!A0", '"; drop', "\N{RIGHT-TO-LEFT OVERRIDE}a"],
+    [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "=cmd|' '!A0",
+        '"; drop',
+        "\N{RIGHT-TO-LEFT OVERRIDE}a",
+    ],
 )
 def test_a_hostile_label_is_text_or_refused(footage, tmp_path, label):
     with serving(footage, "--labels", tmp_path / "labels.csv") as served:
         post = {"version": 0, "put": [segment("a", 0, 1, label)]}
         answer = served.post("/api/videos/1", post)
-        if not label.isprintable():
+        if "/" in label or not label.isprintable():
             assert answer.status == 400
             return
         assert answer.status == 200
