@@ -47,7 +47,7 @@ class ClassList {
     });
   }
 
-  // Chooses the class of this name, or the only one that is found, or adds one.
+  // Chooses the class of this name, or adds one.
   enter(name) {
     if (!name) return;
     const found = this.classes.findIndex((one) => one.name.toLowerCase() === name.toLowerCase());

@@ -506,6 +506,18 @@ def test_a_label_that_two_windows_change_is_asked_about(browser, started, button
         assert page.status() == f"run, 0:00.40 to 0:00.80, {kept}"
 
 
+def test_what_another_program_writes_into_the_labels_file_is_shown(browser, started, labels):
+    with labelling(browser, started) as page:
+        page.show(2)
+        until(lambda: len(rows(labels)) == 3)
+        labels.write_text(labels.read_text() + "two.mp4,jump,2.4,2.8\n")
+        page.wait_for_function("() => page.items.length === 3")
+        assert page.labels(2)[2] == ("jump", 2.4, 2.8, "")
+        page.wait_for_function("() => page.classes.length === 3")
+        page.locator(".notice").wait_for()
+        assert "labels.csv" in page.locator(".notice").inner_text()
+
+
 def test_changes_are_sent_when_the_server_answers_again(browser, started):
     reviewed = started.video(2)["reviewed"]
     with labelling(browser, started, *OFFLINE) as page:
