@@ -14,7 +14,10 @@ class VideoList {
     Object.assign(this, { root, videos: new Map(), rows: new Map(), shown: [], current: null });
     [this.search, this.order, this.list] = ["input", "select", "ol"].map((tag) => part(tag, root));
     this.search.addEventListener("input", () => this.arrange());
-    this.order.addEventListener("change", () => this.arrange());
+    this.order.addEventListener("change", () => {
+      this.arrange();
+      this.list.scrollTop = 0;
+    });
   }
 
   show(videos) {
