@@ -55,7 +55,8 @@ Object.assign(LabelPage.prototype, {
     this.change(addition(name, start, end));
   },
 
-  // Changes fields of an item; times, and those of a suggestion, go to frames, and the end stays after the start.
+  // Changes fields of an item. New times, and those of a suggestion, go to frames; the end stays
+  // after the start.
   edit(item, fields) {
     const { start = item.start, end = item.end } = fields;
     const times = isSuggestion(item) || "start" in fields || "end" in fields;
@@ -82,7 +83,8 @@ Object.assign(LabelPage.prototype, {
     if (!this.foreign.delete(version)) this.own.add(version);
     if (video === null) return this.savedClasses(change, version);
     if (video !== this.open?.number) return;
-    const before = (this.open.saved = changed(this.open.saved, change)), waiting = this.saver.waiting(video);
+    const before = (this.open.saved = changed(this.open.saved, change));
+    const waiting = this.saver.waiting(video);
     if (theirs) {
       const met = waiting.find((entry) => meets(entry.change, before, labelsOf(theirs)));
       if (met) return this.saver.hold(met, theirs);

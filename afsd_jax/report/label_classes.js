@@ -63,7 +63,8 @@ class ClassList {
   }
 
   row({ name, color }, index) {
-    const paint = make("input", { type: "color", value: color, ariaLabel: `colour of ${name}`, title: "colour" });
+    const paint = make("input", { type: "color", value: color, title: "colour",
+      ariaLabel: `colour of ${name}` });
     paint.addEventListener("change", () => this.onChange({ put: [{ name, color: paint.value }] }));
     const choose = make("button", { type: "button", className: "choose", title: name },
       make("span", { className: "name", textContent: name }),

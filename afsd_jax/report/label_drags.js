@@ -42,8 +42,8 @@ Object.assign(LabelTimeline.prototype, {
       const lane = this.laneAt(y) ?? { label: bar.label };
       return { label: lane.label, span: this.frames.moved(item, item.start + time - from) };
     };
-    return this.drag(item, row, at, edge === "end" ? 1 : 0, ({ label, span: [start, end] }) => {
-      const fields = { label: label === bar.label ? item.label : this.classes[label].name, start, end };
+    return this.drag({ item, row, label: bar.label }, at, edge === "end" ? 1 : 0, ({ label, span: [start, end] }) => {
+      const fields = { label: this.classes[label].name, start, end };
       if (["label", "start", "end"].some((name) => fields[name] !== item[name]))
         this.app.change(item, fields);
     });
@@ -51,11 +51,11 @@ Object.assign(LabelTimeline.prototype, {
 
   newBar(label, from) {
     const at = ({ x }) => ({ label, span: this.frames.span(from, this.timeAt(x)) });
-    return this.drag({ id: null }, 0, at, 1, ({ span }) => this.app.add(label, ...span));
+    return this.drag({ item: { id: null }, row: 0, label }, at, 1, ({ span }) => this.app.add(label, ...span));
   },
 
   // A drag that shows, and at its end does, what `at` makes of a place; the video follows one edge.
-  drag(item, row, at, follows, done) {
+  drag(old, at, follows, done) {
     const finish = () => {
       this.preview = null;
       this.redraw();
@@ -63,7 +63,8 @@ Object.assign(LabelTimeline.prototype, {
     return {
       move: (place) => {
         const { label, span } = at(place), [start, end] = span;
-        this.preview = { item, label, start, end, row: label === this.selected?.label ? row : 0 };
+        const row = label === old.label ? old.row : 0;
+        this.preview = { item: old.item, label, start, end, row };
         this.hintAt(place, `${clock(start, 3)} to ${clock(end, 3)}, ${(end - start).toFixed(3)} s`);
         this.app.drag(span[follows]);
         this.redraw();

@@ -66,7 +66,7 @@ const SIGNS = {
 function keyOf({ key, ctrlKey, metaKey, shiftKey, altKey }) {
   if (altKey) return "";
   const control = ctrlKey || metaKey, long = key.length > 1 || control;
-  const name = key === " " ? "Space" : key.length > 1 || /[A-Z]/.test(key) === false ? key : key.toLowerCase();
+  const name = key === " " ? "Space" : key.length > 1 ? key : key.toLowerCase();
   return (control ? "Ctrl+" : "") + (shiftKey && long ? "Shift+" : "") + name;
 }
 
@@ -93,7 +93,8 @@ function showKeys(root) {
     const list = make("dl");
     for (const [key, , text] of rows) {
       const signs = key.length > 1 ? key.split("+") : [key];
-      const caps = signs.map((sign) => make("kbd", { textContent: SIGNS[sign] ?? (/^[a-z]$/.test(sign) ? sign.toUpperCase() : sign) }));
+      const caps = signs.map((sign) =>
+        make("kbd", { textContent: SIGNS[sign] ?? sign.replace(/^[a-z]$/, sign.toUpperCase()) }));
       list.append(make("dt", {}, ...caps), make("dd", { textContent: text }));
     }
     root.append(make("section", {}, make("h3", { textContent: group }), list));

@@ -19,7 +19,8 @@ class LearnPanel {
 
   show({ state, progress, message, eta_s, report, rounds }) {
     this.state = state;
-    const left = eta_s > 0 ? `, ${eta_s < 90 ? `${Math.ceil(eta_s)} s` : `${Math.round(eta_s / 60)} min`} left` : "";
+    const time = eta_s < 90 ? `${Math.ceil(eta_s)} s` : `${Math.round(eta_s / 60)} min`;
+    const left = eta_s > 0 ? `, ${time} left` : "";
     const share = this.busy && progress > 0 ? ` ${Math.round(100 * progress)} %` : "";
     const word = LEARNING[state] ?? { idle: "", done: "done", stopped: "stopped", failed: "failed" }[state];
     const text = word + share + left;
@@ -57,9 +58,11 @@ class LearnPanel {
 // mAP and F1, shares from 0 to 1, over the rounds.
 function curveOf(rounds) {
   const [left, right, top, bottom] = [58, 500, 12, 168];
-  const x = (i) => (rounds.length < 2 ? (left + right) / 2 : left + 20 + ((right - left - 40) * i) / (rounds.length - 1));
+  const step = (right - left - 40) / Math.max(rounds.length - 1, 1);
+  const x = (i) => (rounds.length < 2 ? (left + right) / 2 : left + 20 + step * i);
   const y = (share) => bottom - (bottom - top) * Math.min(Math.max(share, 0), 1);
-  const svg = makeSvg("svg", { viewBox: "0 0 520 200", role: "img", "aria-label": "mAP and F1 of each round" });
+  const name = "mAP and F1 of each round";
+  const svg = makeSvg("svg", { viewBox: "0 0 520 200", role: "img", "aria-label": name });
   const label = (text, at) => {
     const element = makeSvg("text", at);
     element.textContent = text;
@@ -74,7 +77,8 @@ function curveOf(rounds) {
     const points = rounds.map((round, i) => [round[field], x(i)]).filter(([value]) => Number.isFinite(value));
     const path = points.map(([value, at]) => `${at},${y(value)}`).join(" ");
     svg.append(makeSvg("polyline", { points: path, stroke: color }));
-    for (const [value, at] of points) svg.append(makeSvg("circle", { cx: at, cy: y(value), r: 3.5, fill: color }));
+    for (const [value, at] of points)
+      svg.append(makeSvg("circle", { cx: at, cy: y(value), r: 3.5, fill: color }));
   }
   return svg;
 }

@@ -59,7 +59,8 @@ class VideoList {
   }
 
   row(number) {
-    const picture = make("img", { src: `/thumbnail/${number}`, alt: "", loading: "lazy", width: 88, height: 50 });
+    const size = { width: 88, height: 50 }, src = `/thumbnail/${number}`;
+    const picture = make("img", { src, alt: "", loading: "lazy", ...size });
     picture.addEventListener("error", () => (picture.style.visibility = "hidden"), { once: true });
     const small = make("span", { className: "small" },
       make("span", { className: "length" }), make("span", { className: "labels" }),

@@ -21,8 +21,10 @@ class Statistics {
     part(".statistics .none", this.root).hidden = classes.length > 0;
     part(".statistics tbody", this.root).replaceChildren(...classes.map((one) => {
       const style = { "--color": colors.get(one.name), "--share": `${(100 * one.count) / most}%` };
-      const name = make("td", {}, make("span", { className: "dot" }), make("span", { className: "name", textContent: one.name }));
-      const texts = [clock(one.total_s, 0), one.count ? `${one.mean_s.toFixed(1)} s` : "–", grouped(one.videos)];
+      const name = make("td", {}, make("span", { className: "dot" }),
+        make("span", { className: "name", textContent: one.name }));
+      const mean = one.count ? `${one.mean_s.toFixed(1)} s` : "–";
+      const texts = [clock(one.total_s, 0), mean, grouped(one.videos)];
       return make("tr", { style }, name, make("td", { textContent: grouped(one.count) }),
         make("td", { className: "share" }, make("span", { className: "meter" })),
         ...texts.map((text) => make("td", { textContent: text })));

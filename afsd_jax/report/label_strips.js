@@ -38,7 +38,8 @@ class WholeVideo {
     const move = ({ clientX }) => {
       const box = this.canvas.getBoundingClientRect(), { left, video, from, to } = timeline;
       const share = (clientX - box.left - left) / (timeline.width - left - PAD);
-      timeline.view(share * video.duration - (to - from) / 2, share * video.duration + (to - from) / 2);
+      const middle = share * video.duration, half = (to - from) / 2;
+      timeline.view(middle - half, middle + half);
     };
     this.canvas.addEventListener("pointerdown", (event) => {
       this.canvas.setPointerCapture(event.pointerId);
@@ -58,7 +59,8 @@ class WholeVideo {
       pen.fillStyle = timeline.classes[lane.label].color;
       for (const { start, end, hatched } of lane.shown) {
         pen.globalAlpha = hatched ? 0.35 : 0.9;
-        pen.fillRect(x(start), hatched ? height - 5 : 3, Math.max(x(end) - x(start), 1), hatched ? 2 : height - 9);
+        const [top, tall] = hatched ? [height - 5, 2] : [3, height - 9];
+        pen.fillRect(x(start), top, Math.max(x(end) - x(start), 1), tall);
       }
     }
     pen.globalAlpha = 1;
