@@ -222,7 +222,7 @@ OWN = "from afsd_jax.config import default_config\ndef get_config():\n    c = de
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("thumos", [], "thumos: no such configuration file; choose from anet, synthetic, thumos1"),
+        ("thumos", [], "thumos: no such configuration file; choose from anet, features, synthetic"),
         ("synthetic:depth", [], "config.data.stream='depth': must be one of rgb, flow"),
         ("thumos14", ["--config.trian.epochs=3"], "no such field; the nearest is --config.train."),
         ("thumos14", ["--config.model.trunk_widht=1"], "nearest is --config.model.trunk_width"),
