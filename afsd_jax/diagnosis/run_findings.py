@@ -27,11 +27,13 @@ NO_VALIDATION = (
     "whether it over-fitted."
 )
 HOW_TO_VALIDATE = (
-    "To have a validation, give every fifth video the subset validation in the annotations, "
-    "prepare them again and train in a new folder; or set config.data.validation_split to a part "
-    "of the training split, such as train[80%:], and config.data.train_split to the rest, "
+    "To have a validation, add a column subset to the annotations, with validation for every fifth "
+    "video and nothing for the others, prepare them again and train in a new folder; or set "
+    "config.data.validation_split to a part of the training split, such as train[80%:], and config.data.train_split to the rest, "
     "train[:80%]."
 )
+
+_TENTHS = " (means of the first and of the last tenth of the run)"
 
 
 class Verdict(NamedTuple):
@@ -161,8 +163,8 @@ def _loss_in_words(losses: Sequence[tuple[int, float]]) -> str:
     count = max(len(losses) // 10, 1)
     first, last = (fmean(x for _, x in part) for part in (losses[:count], losses[-count:]))
     if last < (1 - LEAST_LOSS_FALL) * first:
-        return f"The training loss fell from {first:.3g} to {last:.3g}."
-    return f"The training loss did not fall: it was {first:.3g} at first, and {last:.3g} at last."
+        return f"The training loss fell from {first:.3g} to {last:.3g}{_TENTHS}."
+    return f"The training loss did not fall, from {first:.3g} to {last:.3g}{_TENTHS}."
 
 
 def _percent(share: float) -> str:

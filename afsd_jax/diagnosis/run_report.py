@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from afsd_jax.diagnosis.advice import few_in_words
 from afsd_jax.diagnosis.false_negatives import analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import analyse_false_positives
 from afsd_jax.diagnosis.run_findings import HOW_TO_VALIDATE, Verdict, chance_map, judge
@@ -62,10 +63,11 @@ def tell_story(workdir: Path) -> RunStory:
       UserError: the folder contains no run, or a file is malformed.
     """
     run, validation = run_page.read_run(workdir), read_validation(workdir)
+    training = _read_training_classes(workdir)
     if run.best is None or validation is None:
         verdict = judge(run.records, None)
         advice = (HOW_TO_VALIDATE,) if run.best is None else _advice(verdict, ())
-        return RunStory(verdict.sentences, (), (), advice)
+        return RunStory(verdict.sentences, (), (), advice, tuple(training))
     tables, tious = validation.tables, validation.tious
     h = int(np.argmin(np.abs(np.array(tious) - TIOU)))
     matched = match(tables, tious)
@@ -73,12 +75,14 @@ def tell_story(workdir: Path) -> RunStory:
     misses = analyse_false_negatives(tables, errors, matched=matched)
     verdict = judge(run.records, chance_map(tables, tious))
     ap = run.best[VALIDATION].get("ap", {})
-    weak = find_weak_classes(tables, h, ap, misses, _read_training_classes(workdir))
+    weak = find_weak_classes(tables, h, ap, misses, training)
+    few = few_in_words(len(tables.actions), len(np.unique(tables.action_videos)))
     return RunStory(
-        verdict.sentences,
+        (*verdict.sentences, *([few] if few else [])),
         tuple((f"{printable(x.label)} ({100 * x.ap:.0f} %)", x.text) for x in weak),
         _examples(tables),
         _advice(verdict, weak),
+        tuple(training),
     )
 
 

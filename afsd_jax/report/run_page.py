@@ -15,7 +15,7 @@ from afsd_jax.report.charts import line_chart
 from afsd_jax.report.colors import class_colors, text_on
 from afsd_jax.report.render import relative_url, write_html
 from afsd_jax.report.run_story import Bar, Example, RunStory
-from afsd_jax.report.tracks import in_lanes
+from afsd_jax.report.tracks import in_lanes, known_first
 from afsd_jax.types import Detection
 
 PAGE = "report.html"
@@ -104,9 +104,9 @@ def write_page(workdir: str | os.PathLike[str], story: RunStory | None = None) -
     ]
     best = run.best
     examples = story.examples if story else ()
-    colors = class_colors(
-        sorted({bar[0] for x in examples for bars in (x.truth, x.detected) for bar in bars})
-    )
+    drawn = {bar[0] for x in examples for bars in (x.truth, x.detected) for bar in bars}
+    of_all = class_colors(known_first(story.classes if story else (), sorted(drawn)))
+    colors = {label: color for label, color in of_all.items() if label in drawn}
     write_html(
         Path(workdir) / PAGE,
         "run_page.html",

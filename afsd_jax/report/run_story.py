@@ -30,9 +30,11 @@ class RunStory(NamedTuple):
       weak: class and reasons of the classes that are found worst.
       examples: some validation videos, from well to badly found.
       advice: what to try next, the most promising first.
+      classes: all classes in the order of the data set, which determines their colours.
     """
 
     verdicts: tuple[str, ...]
     weak: tuple[tuple[str, str], ...]
     examples: tuple[Example, ...]
     advice: tuple[str, ...]
+    classes: tuple[str, ...] = ()

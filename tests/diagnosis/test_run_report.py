@@ -11,6 +11,7 @@ from afsd_jax.config import default_config
 from afsd_jax.diagnosis import run_report
 from afsd_jax.diagnosis.validation_files import write_validation
 from afsd_jax.errors import UserError
+from afsd_jax.report.colors import class_colors
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.report.opened import opened
 
@@ -137,6 +138,29 @@ def test_a_run_is_over_fitted_if_its_loss_falls_while_map_falls(tmp_path):
         assert "did not over-fit" in text, name
 
 
+def test_a_result_of_few_actions_is_said_to_be_one(tmp_path):
+    found = perfect()
+    many = run_report.tell_story(write_run(tmp_path / "many", [9.0, 1.0], {1: 0.4, 2: 1.0}, found))
+    assert "too few" not in " ".join(many.verdicts)
+    one = {name: found[name] for name in list(found)[:1]}
+    videos = {name: truth()[name] for name in one}
+    folder = write_run(tmp_path / "few", [9.0, 1.0], {1: 0.4, 2: 1.0}, found)
+    write_validation(folder, videos, one, TIOUS, 2, "videos")
+    text = " ".join(run_report.tell_story(folder).verdicts)
+    assert "from only 6 actions in 1 video: too few" in text
+
+
+def test_a_class_has_the_colour_that_it_has_on_other_pages(browser, tmp_path):
+    training = {"hop": [4.0], **ENOUGH}
+    run = write_run(tmp_path / "run", [9.0, 1.0], {1: 0.4, 2: 1.0}, perfect(), training)
+    run_report.write_run_report(run)
+    expected = class_colors(["hop", *CLASSES])
+    with opened(browser, run / "report.html") as view:
+        keys = view.locator("#examples .keys span").all()
+        found = {key.inner_text(): key.locator("i").get_attribute("style") for key in keys}
+    assert found == {label: f"background:{expected[label]}" for label in CLASSES}
+
+
 @pytest.mark.parametrize(
     ("losses", "sentence"),
     [
@@ -226,9 +250,14 @@ def test_the_page_begins_with_words_and_bars_and_fits_the_window(browser, tmp_pa
         assert view.evaluate("document.documentElement.scrollWidth") <= width
         ids = ["verdicts", "weak", "examples", "advice"]
         tops = [view.locator(f"#{name}").bounding_box()["y"] for name in ids]
-        charts = [chart.bounding_box()["y"] for chart in view.locator(".chart").all()]
+        charts = [chart.bounding_box()["y"] for chart in view.locator(".chart:visible").all()]
         assert [*tops, *charts[:1]] == sorted([*tops, *charts[:1]])
         assert "It has learned" in view.locator("#verdicts").inner_text()
+        details = view.locator("#details")
+        assert not details.locator(".changes").is_visible()
+        details.locator("summary").click()
+        assert details.locator(".changes").is_visible()
+        assert view.evaluate("document.documentElement.scrollWidth") <= width
         assert "few training examples" in view.locator("#weak").inner_text()
         axis = view.locator(".axis").first.bounding_box()
         assert view.locator(".axis").first.locator(".lane").count() == 1

@@ -45,6 +45,7 @@ def test_nothing_is_wider_than_the_window_and_texts_can_be_read(
     size = {"width": width, "height": 900}
     with opened(browser, folder / page, viewport=size) as view:
         assert view.locator("h1").inner_text() == title
+        view.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
         assert view.evaluate("document.documentElement.scrollWidth") <= width
         texts = view.locator("svg text").evaluate_all(
             "all => all.map((text) => text.getBoundingClientRect().height)"
