@@ -29,8 +29,8 @@ NO_VALIDATION = (
 HOW_TO_VALIDATE = (
     "To have a validation, add a column subset to the annotations, with validation for every fifth "
     "video and nothing for the others, prepare them again and train in a new folder; or set "
-    "config.data.validation_split to a part of the training split, such as train[80%:], and config.data.train_split to the rest, "
-    "train[:80%]."
+    "config.data.validation_split to a part of the training split, such as train[80%:], and "
+    "config.data.train_split to the rest, train[:80%]."
 )
 
 _TENTHS = " (means of the first and of the last tenth of the run)"

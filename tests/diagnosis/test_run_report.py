@@ -176,7 +176,7 @@ def test_without_validation_it_says_so_and_how_to_have_one(tmp_path, losses, sen
     assert "There is no validation split" in text
     assert "learned" not in text
     (advice,) = story.advice
-    assert "the subset validation" in advice
+    assert "a column subset to the annotations, with validation for every fifth video" in advice
     assert "config.data.validation_split" in advice
     assert (story.weak, story.examples) == ((), ())
 
