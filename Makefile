@@ -33,11 +33,13 @@ imports: .venv
 	$(BIN)/lint-imports --no-logo --no-cache
 
 .venv: requirements.lock setup.cfg
+	@echo "installing into .venv: about three minutes, 5 GB"
 	$(PYTHON) -m venv .venv
 	@{ $(BIN)/pip install --quiet --requirement requirements.lock && \
 	   $(BIN)/pip install --quiet --no-deps --no-build-isolation --editable '.[test,convert]'; } \
 	 || { rm -rf .venv; exit 1; }
 	@touch .venv
+	@echo "installed; now: source .venv/bin/activate"
 
 # JAX's CUDA plugin alone, 130 MB to download, so that tests compile for GPUs that are only described.
 # It stays out of .venv, where JAX would take it for a GPU. Without it these tests are skipped.

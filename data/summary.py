@@ -75,7 +75,7 @@ def describe(
     """Returns the statistics as lines of text."""
     total = combine(list(splits.values()))
     named = {**splits, "all": total} if len(splits) > 1 else splits
-    table = [("split", "videos", "hours", "frames", "actions", "background")]
+    table = [("split", "videos", "length", "frames", "actions", "background")]
     for name, split in named.items():
         table.append((name, *split_row(split)))
     classes = [("class", *splits, "shortest", "median", "longest")]
@@ -89,14 +89,25 @@ def describe(
 
 
 def split_row(split: SplitSummary) -> tuple[str, str, str, str, str]:
-    """Returns a split's videos, hours, frames, actions and percentage of background as text."""
+    """Returns a split's videos, length, frames, actions and percentage of background as text."""
     return (
         f"{split.videos:,}",
-        f"{split.duration_s / 3600:.2f}",
+        length_in_words(split.duration_s),
         f"{split.frames:,}",
         f"{len(split.labels):,}",
         f"{100 * background_share(split):.1f} %",
     )
+
+
+def length_in_words(duration_s: float) -> str:
+    """Returns a length of videos in hours, or in minutes if it is less than one hour.
+
+    Example:
+      >>> length_in_words(216), length_in_words(5400)
+      ('3.6 minutes', '1.50 hours')
+    """
+    minutes = round(duration_s / 60, 1)
+    return f"{minutes:.1f} minutes" if minutes < 60 else f"{duration_s / 3600:.2f} hours"
 
 
 def background_share(split: SplitSummary) -> float:

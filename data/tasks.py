@@ -111,7 +111,7 @@ class Plan:
     Attributes:
       tasks: one per video, sorted by split and name.
       class_names: classes in the order of their labels.
-      missing: names of annotated videos without a file.
+      missing: lines about annotated videos without a file, by name.
       unreadable: why other videos' files cannot be opened, by name.
       notes: lines about annotations and files that are left out.
       warnings: lines about annotations that may be wrong.
@@ -119,7 +119,7 @@ class Plan:
 
     tasks: tuple[Task, ...]
     class_names: tuple[str, ...]
-    missing: tuple[str, ...]
+    missing: Mapping[str, str]
     unreadable: Mapping[str, str]
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import pytest
 
 import afsd_jax
 from afsd_jax import evaluation, types
+from afsd_jax.data import summary
 from afsd_jax.data.builders.class_checks import differ_in_one_letter
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
@@ -37,6 +38,7 @@ PUBLIC = [
     nms.suppress,
     proposals.tiou,
     rounds.best_score,
+    summary.length_in_words,
     types.DetectionColumns.of,
     with_best_labels,
     *(

@@ -1,6 +1,7 @@
 """The package as pip installs it, in place or from a wheel: its files, its names and its types."""
 
 import glob
+import re
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,13 @@ def python(source, wheel, tmp_path_factory) -> Callable[[str], Path]:
         install = ["--python", found[kind], "install", "--no-deps", "--no-build-isolation"]
         run_python("pip", *install, *arguments, cwd=folder)
     return found.__getitem__
+
+
+def test_make_says_how_long_it_installs_and_what_to_type_then():
+    said = run("make", "--dry-run", "--always-make", ".venv", cwd=ROOT).stdout.splitlines()
+    assert re.fullmatch(r'echo "installing .*: about three minutes, 5 GB"', said[0])
+    assert said[-1] == 'echo "installed; now: source .venv/bin/activate"'
+    assert len(said) > 3
 
 
 def test_the_wheel_of_a_source_distribution_has_each_file_once(source, wheel):

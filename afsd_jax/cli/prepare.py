@@ -49,6 +49,7 @@ def run(args: Namespace) -> int:
         raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
     from afsd_jax.data import datasets
     from afsd_jax.data.builders.prepare_options import PrepareOptions
+    from afsd_jax.data.summary import length_in_words
 
     options = PrepareOptions(
         source=args.source or args.output / "synthetic" / "source",
@@ -68,9 +69,8 @@ def run(args: Namespace) -> int:
     datasets.prepare_dataset(args.dataset, args.output, args.stream, options)
     report = datasets.read_report(folder)
     videos = report["videos"]
-    hours = sum(video["duration_s"] for video in videos) / 3600
     shown = folder.parent  # of one version; the commands find it
-    length = f"{hours:.2f} h" if hours >= 1 else f"{60 * hours:.1f} minutes"
+    length = length_in_words(sum(video["duration_s"] for video in videos))
     what = f"{counted(len(videos), 'video')}, {length}"
     print_text(f"{shown}: {what}, {counted(len(report['classes']), 'class', 'es')}")
     if before is not None:
@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
     more = f" in {datasets.REPORT}"
     print_list("video", damaged, " with damaged packets, which were skipped", more)
     print_list("note", report["notes"], more=more)
-    print_list("video", report["missing"], " without a file", more)
+    print_list("video", list(report["missing"].values()), " without a file", more)
     print_list("unreadable video", list(report["unreadable"].values()), more=more)
     print_list("warning", report["warnings"], ", to look at before you train", more=more)
     print_next("see what it holds", "afsd", "inspect", shown, "--output", "data.html")

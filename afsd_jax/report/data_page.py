@@ -113,10 +113,11 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
 
 def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:
     """Returns the numbers at the top of the page and their names."""
-    videos, hours, _, actions, background = summary.split_row(total)
+    videos, length, _, actions, background = summary.split_row(total)
+    length, unit = length.split()
     median = summary.length_range(total.lengths_s)[1]
-    values = (videos, hours, f"{len(data.class_names):,}", actions, median, background)
-    names = ("videos", "hours", "classes", "actions", "median action", "background")
+    values = (videos, length, f"{len(data.class_names):,}", actions, median, background)
+    names = ("videos", unit, "classes", "actions", "median action", "background")
     return list(zip(values, names, strict=True))
 
 

@@ -13,23 +13,28 @@ _RARER = 3  # times: how much rarer a misspelling is than the name that was mean
 
 def warn_of_classes(plan: Plan) -> list[str]:
     """Returns lines about classes that hardly differ, look misspelt, or lack actions in a split."""
-    counts = collections.Counter(action.label for task in plan.tasks for action in task.actions)
-    return [*_alike(counts), *_misspelt(counts), *_absent(plan)]
+    counts: collections.Counter[str] = collections.Counter()
+    places: dict[str, str] = {}
+    for task in plan.tasks:
+        for action in task.actions:
+            counts[action.label] += 1
+            places.setdefault(action.label, action.place or f"the video {task.name!r}")
+    return [*_alike(counts, places), *_misspelt(counts, places), *_absent(plan)]
 
 
-def _alike(counts: Mapping[str, int]) -> list[str]:
+def _alike(counts: Mapping[str, int], places: Mapping[str, str]) -> list[str]:
     alike: dict[str, list[str]] = collections.defaultdict(list)
     for name in sorted(counts):
         alike[_plain(name)].append(name)
     return [
         f"{_listed(names)} are {len(names)} classes, which differ in case, blanks or composed "
-        "characters only"
+        f"characters only; {_where(min(names, key=lambda name: counts[name]), counts, places)}"
         for names in alike.values()
         if len(names) > 1
     ]
 
 
-def _misspelt(counts: Mapping[str, int]) -> list[str]:
+def _misspelt(counts: Mapping[str, int], places: Mapping[str, str]) -> list[str]:
     lines = []
     for name, count in sorted(counts.items()):
         meant = [
@@ -41,7 +46,8 @@ def _misspelt(counts: Mapping[str, int]) -> list[str]:
             other = max(meant, key=lambda label: counts[label])
             known = f"{other!r} ({_actions(counts[other])})"
             lines.append(
-                f"is {name!r} ({_actions(count)}) a misspelt {known}? They are two classes now"
+                f"is {name!r} ({_actions(count)}) a misspelt {known}? They are two classes now; "
+                f"{_where(name, counts, places)}"
             )
     return lines
 
@@ -85,6 +91,11 @@ def _absent(plan: Plan) -> list[str]:
 
 def _plain(name: str) -> str:
     return "".join(composed(name).casefold().split())
+
+
+def _where(name: str, counts: Mapping[str, int], places: Mapping[str, str]) -> str:
+    first = "is" if counts[name] == 1 else f"is {counts[name]} times, first"
+    return f"{name!r} {first} in {places[name]}"
 
 
 def _actions(count: int) -> str:

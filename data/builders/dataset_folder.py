@@ -50,7 +50,7 @@ def make_report(
             **plan.unreadable,
             **{r.name: r.error for r in results if r.error is not None},
         },
-        "missing": list(plan.missing),
+        "missing": dict(plan.missing),
         "notes": notes,
         "warnings": list(plan.warnings),
         "fingerprints": {

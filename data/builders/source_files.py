@@ -13,6 +13,7 @@ from afsd_jax.data.decode.sources import open_array
 from afsd_jax.data.tasks import Task
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed, nearest, video_name
+from afsd_jax.types import AnnotatedVideo
 
 _TABLES = (*annotations.SUFFIXES, ".txt")  # THUMOS14 has one .txt file per class
 
@@ -101,27 +102,43 @@ def _is_annotation(path: Path, options: PrepareOptions) -> bool:
 
 def missing_videos(
     videos: annotations.Annotations, files: SourceFiles, source: Path, allowed: bool
-) -> tuple[str, ...]:
-    """Returns the names of videos without a file, readable or not.
+) -> dict[str, str]:
+    """Returns a line for each video without a file, readable or not, by name.
+
+    A line says how many actions are lost with the video, and which name is the nearest.
 
     Raises:
       UserError: there are some and that is not allowed, or no video has a readable file.
     """
-    missing = tuple(sorted(videos.keys() - files.paths.keys() - files.unreadable.keys()))
+    missing = sorted(videos.keys() - files.paths.keys() - files.unreadable.keys())
     if missing and not allowed:
         first, others = missing[0], len(missing) - 1
-        reason = files.reasons.get(first)
-        near = "" if reason else nearest(first, files.others)
-        hint = f" ({reason})" if reason else near
+        hint = _hint(first, files)
+        misspelt = first not in files.reasons and bool(nearest(first, files.others))
         raise UserError(
             f"{videos[first].place}: no file of video {first!r} in {source}{hint}"
             + (f"; nor of {others} other" + "s" * (others > 1) if others else "")
-            + ("" if near else "; add it, or allow missing videos")
+            + ("" if misspelt else "; add it, or allow missing videos")
         )
     if not files.paths.keys() & videos.keys():
         reason = next(iter(files.unreadable.values()), f"{source}: none of them is here")
         raise UserError(f"none of the {len(videos)} annotated videos can be read; {reason}")
-    return missing
+    return {name: f"{name}{_hint(name, files)}; {_lost(videos[name])}" for name in missing}
+
+
+def _hint(name: str, files: SourceFiles) -> str:
+    """Returns which file may be that of a video without one: preferably one without annotations."""
+    if reason := files.reasons.get(name):
+        return f" ({reason})"
+    if near := nearest(name, files.others):
+        return near
+    near = nearest(name, files.paths)
+    return f"{near}, which has annotations already" if near else ""
+
+
+def _lost(video: AnnotatedVideo) -> str:
+    count = len(video.actions)
+    return f"{count} action" + ("" if count == 1 else "s") + " of it cannot be used"
 
 
 def openable(tasks: Sequence[Task]) -> tuple[tuple[Task, ...], dict[str, str]]:

@@ -281,7 +281,9 @@ def test_activitynet_lowers_the_rate_and_lists_what_does_not_exist(tmp_path, med
     assert 63 <= len(found["clip_0"]["frames"]) <= 64
     assert found["clip_0"]["labels"] == ["Long jump"]
     assert found["clip_0"]["start_frame"].tolist() == [0.5 * 30 * 64 / 180]
-    assert datasets.read_report(folder)["missing"] == ["gone_1"]
+    assert datasets.read_report(folder)["missing"] == {
+        "gone_1": "gone_1; 1 action of it cannot be used"
+    }
     whole = datasets.prepare_dataset("activitynet", tmp_path / "b", "rgb", options(media, path))
     assert read(whole)["clip_0"]["fps"] == 30, "180 frames are fewer than 768"
 

@@ -86,7 +86,7 @@ def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_pat
     result = run(data_dir / "videos" / "rgb", "--output", tmp_path / "page.html", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["train", "4", "0.01", "214", "7", "51.2", "%"] in rows
+    assert ["train", "4", "0.4", "minutes", "214", "7", "51.2", "%"] in rows
     assert ["jump", "3", "0.7", "s", "1.5", "s", "2.5", "s"] in rows
     assert (tmp_path / "page.html").exists()
 

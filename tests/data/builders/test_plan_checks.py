@@ -104,37 +104,36 @@ def test_the_few_that_happen_to_lie_in_their_videos_do_not_make_times_right(sour
     assert not (source.parent / "data").exists()
 
 
-def test_most_actions_beyond_their_videos_get_a_hint(source, caplog):
+def test_most_actions_beyond_their_videos_get_a_hint(source):
     late = "pen_1,peck,25,50,train\npen_2,peck,100,120,test\npen_2,peck,70,80,test\n"
-    prepare(source, TWO + late)
-    (hint,) = [record.message for record in caplog.records]
+    hint, *_ = warnings(prepare(source, TWO + late))
     assert "3 of 5 actions end after their videos, such as 'peck' at 100 to 120 s" in hint
     assert hint.endswith("times must be seconds, and these may be frames")
 
 
-def test_times_in_minutes_get_a_hint(source, caplog):
+def test_times_in_minutes_get_a_hint(source):
     rows = "".join(f"pen_{1 + i % 2},peck,{i / 100},{i / 100 + 0.01},\n" for i in range(8))
-    prepare(source, ROWS + rows)
-    assert any("are their times minutes?" in record.message for record in caplog.records)
+    assert any(
+        "are their times minutes?" in line for line in warnings(prepare(source, ROWS + rows))
+    )
 
 
-def test_usual_annotations_get_no_hint(source, caplog):
-    prepare(source, TWO + "pen_1,peck,5.5,6.2,train\n")
-    assert not caplog.records
+def test_usual_annotations_get_no_hint(source):
+    (few,) = warnings(prepare(source, TWO + "pen_1,peck,5.5,6.2,train\n"))
+    assert few.startswith("fewer than 10 actions")
 
 
-def test_no_action_left_is_refused_with_the_reason(source, caplog):
+def test_no_action_left_is_refused_with_the_reason(source):
     with pytest.raises(UserError, match=r"no action is left; .*so it has no length: left out"):
         prepare(source, ROWS + "pen_1,peck,1,1,train\npen_2,,,,test\n")
-    prepare(source, ROWS + "pen_1,,,,train\npen_2,,,,test\n")
-    assert "none of the 2 videos has an action" in caplog.text
+    (line,) = warnings(prepare(source, ROWS + "pen_1,,,,train\npen_2,,,,test\n"))
+    assert "none of the 2 videos has an action" in line
 
 
-def test_classes_that_hardly_differ_or_are_absent_get_a_warning(source, caplog):
+def test_classes_that_hardly_differ_or_are_absent_get_a_warning(source):
     alike = "Hüg", unicodedata.normalize("NFD", "Hüg"), "h üg"
     more = "".join(f"pen_1,{label},3,4,train\n" for label in (*alike, "peck "))
-    prepare(source, TWO + more + "pen_2,sit,3,4,test\n")
-    first, second, third = [record.getMessage() for record in caplog.records]
+    first, second, third, _ = warnings(prepare(source, TWO + more + "pen_2,sit,3,4,test\n"))
     names = ", ".join(map(repr, sorted(alike)))
     assert first.startswith(f"{names} are 3 classes, which differ in case, blanks or composed")
     assert second.startswith("the split train has no action of 'sit'; a column subset")
@@ -145,27 +144,38 @@ def warnings(folder: Path) -> list[str]:
     return datasets.read_report(folder)["warnings"]
 
 
-def test_a_label_that_may_be_misspelt_is_named_with_the_likely_one(source, caplog):
+def test_a_label_that_may_be_misspelt_is_named_with_the_likely_one(source):
     hugs = "".join(f"pen_{1 + i % 2},hug,{i / 2},{i / 2 + 0.4},\n" for i in range(6))
     folder = prepare(source, ROWS + hugs + "pen_1,hugg,4,5,\npen_2,step 1,4,5,\n")
-    meant = "is 'hugg' (1 action) a misspelt 'hug' (6 actions)? They are two classes now"
-    assert meant in caplog.messages
+    meant = "is 'hugg' (1 action) a misspelt 'hug' (6 actions)? They are two classes now; "
+    meant += f"'hugg' is in {source.parent / 'labels.csv'}, line 8"
     assert meant in warnings(folder)
     assert not [line for line in warnings(folder) if "misspelt" in line and line != meant]
     both = hugs + hugs.replace("hug", "hugs")  # as many: two classes on purpose
     assert not [line for line in warnings(prepare(source, ROWS + both)) if "misspelt" in line]
 
 
-def test_the_command_ends_with_its_warnings(source, tmp_path, capsys):
+def test_classes_that_hardly_differ_are_named_with_a_row_of_the_rarer_one(source):
+    hugs = "pen_1,hug,1,2,train\n" * 3 + "pen_2,Hug,1,2,test\npen_2,Hug,3,4,test\n"
+    first, *_ = warnings(prepare(source, ROWS + hugs))
+    assert first == (
+        "'Hug', 'hug' are 2 classes, which differ in case, blanks or composed characters only; "
+        f"'Hug' is 2 times, first in {source.parent / 'labels.csv'}, line 5"
+    )
+
+
+def test_the_command_ends_with_its_warnings_and_says_each_once(source, tmp_path, capsys):
     labels = tmp_path / "labels.csv"
     labels.write_text(TWO + "pen_1,Peck,3,4,train\n")
     flags = [f"--source={source}", f"--annotations={labels}", f"--output={tmp_path / 'data'}"]
     for _ in range(2):  # the second run decodes nothing
         assert cli.main(["prepare", "videos", "--size=16", *flags]) == 0
-        end = capsys.readouterr().err.rpartition("3 warnings, to look at before you train:\n")[2]
+        said = capsys.readouterr().err
+        assert said.count("are 2 classes") == 1
+        end = said.rpartition("3 warnings, to look at before you train:\n")[2]
         lines = end.splitlines()
         assert lines[0] == "  'Peck', 'peck' are 2 classes, which differ in case, blanks or " + (
-            "composed characters only"
+            f"composed characters only; 'Peck' is in {labels}, line 4"
         )
         assert lines[1].startswith("  the split test has no action of 'Peck'")
         assert lines[2] == (
@@ -175,8 +185,6 @@ def test_the_command_ends_with_its_warnings(source, tmp_path, capsys):
         assert len(lines) == 3
 
 
-def test_a_split_of_an_unusual_name_gets_a_warning(source, caplog):
-    prepare(source, ROWS + "pen_1,peck,1,2,train\npen_2,peck,1,2,tset\n")
-    assert any(
-        "1 of 2 videos are in the split 'tset'" in record.message for record in caplog.records
-    )
+def test_a_split_of_an_unusual_name_gets_a_warning(source):
+    folder = prepare(source, ROWS + "pen_1,peck,1,2,train\npen_2,peck,1,2,tset\n")
+    assert any("1 of 2 videos are in the split 'tset'" in line for line in warnings(folder))

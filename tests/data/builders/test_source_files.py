@@ -85,9 +85,23 @@ def test_the_nearest_name_is_given(source, film):
         prepare(source, "kitchen1.mp4", "yard")
     with pytest.raises(UserError, match=rf"{message}; nor of 2 others$"):
         prepare(source, "kitchen1.mp4", "yard", "street")
+    used = r"'pen2' in \S+, the nearest is 'pen_2', which has annotations already; add it, or allow"
+    with pytest.raises(UserError, match=used):
+        prepare(source, "pen2")
     with pytest.raises(UserError, match=r"'zebra' in \S+; add it, or allow missing videos$"):
         prepare(source, "zebra")
     assert not (source.parent / "data").exists()
+
+
+def test_a_missing_video_is_listed_with_what_is_lost_and_the_nearest_name(source, film):
+    os.link(film, source / "kitchen_1.mp4")
+    missing = prepare(source, "kitchen1", "pen2", "pen2", "zebra", allow_missing=True)["missing"]
+    assert missing == {
+        "kitchen1": "kitchen1, the nearest is 'kitchen_1'; 1 action of it cannot be used",
+        "pen2": "pen2, the nearest is 'pen_2', which has annotations already; 2 actions of it "
+        "cannot be used",
+        "zebra": "zebra; 1 action of it cannot be used",
+    }
 
 
 @pytest.mark.parametrize("kind", ["link to nothing", "loop of links", "pipe"])
