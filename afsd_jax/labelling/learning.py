@@ -214,7 +214,8 @@ class Learner:
         least = UNMEASURED if self._tools.min_score is None else self._tools.min_score
         for part, found in self._work.first(source, names):
             self._propose(found, part, source, 0, least)
-        self._set(DONE, 1.0, f"suggestions in {len(names)} videos")
+        plural = "s" * (len(names) != 1)
+        self._set(DONE, 1.0, f"suggestions in {len(names)} video{plural}")
 
     def _propose(
         self,

@@ -85,6 +85,11 @@ function listenToKeys(act, choose) {
     if (/^\d$/.test(key)) choose((Number(key) + 9) % 10);
     else act(ACTION_OF.get(key));
   });
+  // What a pointer pressed does not keep Enter and Space for itself; detail is 0 of the keyboard's.
+  document.addEventListener("click", ({ detail, target }) => {
+    const pressed = target.closest("button, a, summary");
+    if (detail && pressed === document.activeElement) pressed?.blur();
+  });
 }
 
 // Fills the overlay of keys.

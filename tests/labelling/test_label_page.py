@@ -248,6 +248,25 @@ def test_suggestions_are_accepted_rejected_and_adjusted_by_keyboard(browser, sug
     file_becomes(labels, [("one.mp4", "run", 1.2, 1.6), ("one.mp4", "run", 2.08, 2.8)])
 
 
+def test_what_the_mouse_pressed_leaves_enter_and_space_to_the_video(browser, suggested):
+    with labelling(browser, suggested) as page:
+        page.locator(".videos a").first.click()
+        page.wait_for_video(1)
+        page.press("n", "Enter")
+        assert page.labels() == [("run", 1.2, 1.6, "")]
+        page.get_by_role("button", name="next uncertain").click()
+        page.press("Enter")
+        assert len(page.labels()) == 2
+        page.get_by_role("button", name="zoom in").click()
+        page.press("Space")
+        page.wait_for_function("() => page.player.playing")
+        page.press("Space")
+        page.get_by_role("button", name="next uncertain").focus()
+        page.press("Enter")  # by keyboard the button is pressed, and keeps the focus
+        assert len(page.labels()) == 2
+        assert page.evaluate("document.activeElement.dataset.do") == "next-uncertain"
+
+
 def test_all_suggestions_from_a_score_on_are_accepted_at_once(browser, suggested):
     with labelling(browser, suggested) as page:
         page.show(1)

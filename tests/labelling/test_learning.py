@@ -4,56 +4,17 @@ import json
 
 import pytest
 
-from afsd_jax.cli.config_flags import load_config
-from afsd_jax.config import default_config, resolve
-from afsd_jax.models import parameters
-from afsd_jax.weights import checkpoint
-from tests.labelling.served import segment, serving, until
-from tests.video_files import numbered_frames, write_video
-
-SMALL = {"model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4}
-NAMES = ("a", "b", "c", "d")
+from tests.labelling.served import serving, until
+from tests.labelling.small_learning import arguments, label, write_small
 
 pytestmark = pytest.mark.usefixtures("fast_compiling")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Four videos of six seconds, and a configuration that starts from a small frozen trunk."""
     folder = tmp_path_factory.mktemp("learning")
-    (folder / "videos").mkdir()
-    for name in NAMES:
-        write_video(folder / "videos" / f"{name}.mp4", numbered_frames(60), rate=10)
-    fields = SMALL | {
-        "train.steps": 3, "train.init_from": str(folder / "trunk"), "data.clip_length": 64,
-        "train.early_stop": 0, "optimizer.schedule": "constant",
-    }  # fmt: skip
-    lines = [f"    config.{name} = {value!r}" for name, value in fields.items()]
-    source = ["from afsd_jax.configs import videos", "def get_config():"]
-    source += ["    config = videos.get_config()", *lines, "    return config", ""]
-    (folder / "small.py").write_text("\n".join(source))
-    config = default_config()
-    config.data.clip_length, config.data.crop_size = 64, 96
-    config.model.update(
-        load_config("videos", [f"--config.{k}={v}" for k, v in SMALL.items()]).model
-    )
-    config = resolve(config, 1)
-    weights = parameters.flatten(parameters.build_network(config, seed=5))
-    trunk = {name: value for name, value in weights.items() if name.startswith("trunk.")}
-    checkpoint.write(folder / "trunk", trunk, config, ["run"])
+    write_small(folder)
     return folder
-
-
-def arguments(folder, labels):
-    flags = ("--labels", labels, "--config", folder / "small.py", "--min-score", "0")
-    return (folder / "videos", *flags)
-
-
-def label(served):
-    """Labels three videos as reviewed."""
-    for number in (1, 2, 3):
-        put = [segment("s", 1, 3), segment("t", 4, 5, label="hop")]
-        served.post(f"/api/videos/{number}", {"version": 0, "put": put, "reviewed": True})
 
 
 def learn(served):
