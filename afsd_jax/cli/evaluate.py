@@ -1,14 +1,19 @@
 """The command `afsd evaluate`: average precision of detections."""
 
+import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from afsd_jax.cli.arguments import TIOU, some_of, thresholds
 from afsd_jax.cli.printing import print_failed, print_list, print_next, print_text
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_apart, check_output_file, check_output_folder, write_json
+
+if TYPE_CHECKING:
+    from afsd_jax.diagnosis.analysis import Diagnosis
 
 SUMMARY = "Compute mean average precision, and find the reasons for it."
 DETAILS = """Notes on stderr name everything in the two files that lowers the result without an
@@ -79,7 +84,8 @@ def run(args: Namespace) -> int:
     evaluated, *others = read_evaluated(args)
     files = files_by_name(paths, evaluated.truth)
     num_actions = sum(len(video.actions) for video in evaluated.truth.values())
-    few = few_in_words(num_actions, len(evaluated.truth))
+    num_videos = len(evaluated.truth)  # of one there is no interval
+    few = few_in_words(num_actions, num_videos, bool(others) and num_videos > 1)
     if others:
         from afsd_jax.cli.evaluation_comparison import compare_systems
 
@@ -107,15 +113,27 @@ def run(args: Namespace) -> int:
     elif args.output:
         write_json(args.output, metrics.as_dict())
         print_text(f"{args.output}: written")
+    _print_next(args, analysed)
+    return max(print_failed(evaluated.failed), 1 if unreadable else 0)
+
+
+def _print_next(args: Namespace, analysed: "Diagnosis | None") -> None:
+    """Prints the best threshold, if it is known, and the next command, which uses it."""
     if analysed is None:
         print("next, what costs how much and what to try: the same with --report evaluation.html")
-    elif args.checkpoint:
-        print_next(
-            "detect in other videos", "afsd", "detect", "--checkpoint", args.checkpoint, "VIDEO"
-        )
+        return
+    from afsd_jax.diagnosis.advice import as_min_score, threshold_in_words
+
+    threshold = analysed.operating.overall.threshold
+    print(threshold_in_words(analysed.operating))
+    least = () if math.isnan(threshold) else ("--min-score", as_min_score(threshold))
+    if args.calibrate:
+        least = ()  # of each class, as they are kept now
+    if args.checkpoint:
+        command = ("afsd", "detect", "--checkpoint", args.checkpoint, *least, "VIDEO")
+        print_next("detect in other videos", *command)
     else:
-        print_next("count and time what was found", "afsd", "summarize", *args.predictions)
-    return max(print_failed(evaluated.failed), 1 if unreadable else 0)
+        print_next("count and time what was found", "afsd", "summarize", *args.predictions, *least)
 
 
 def _files(paths: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:

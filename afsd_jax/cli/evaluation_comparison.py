@@ -63,5 +63,6 @@ def table_of(comparisons: Sequence[Comparison]) -> list[list[str]]:
     rows = [row(first.names[1], first, 1, "")]
     for entry in comparisons:
         value, low, high = (100 * float(part) for part in entry.difference.average)
-        rows.append(row(entry.names[0], entry, 0, f"{value:+.2f} ({low:+.2f} to {high:+.2f})"))
+        bounds = "" if np.isnan(low) else f" ({low:+.2f} to {high:+.2f})"
+        rows.append(row(entry.names[0], entry, 0, f"{value:+.2f}{bounds}"))
     return [header, *rows]

@@ -73,7 +73,7 @@ def headline(
     """Returns the most important findings, one sentence each; `h` is the threshold's position."""
     sentences = (
         score_in_words(intervals, false_positives.tious),
-        few_in_words(len(tables.actions), len(tables.videos)),
+        few_in_words(len(tables.actions), len(tables.videos), len(tables.videos) > 1),
         loss_in_words(false_positives, false_negatives, h),
         confusion_in_words(tables, false_negatives, h),
         length_in_words(lengths, false_negatives, h),
@@ -87,18 +87,20 @@ def score_in_words(intervals: ApIntervals, tious: Sequence[float]) -> str:
     """Returns mAP, averaged over the thresholds, and its interval."""
     value, low, high = (100 * float(bound) for bound in intervals.average)
     at = f"tIoU {tious[0]:g}" if len(tious) == 1 else f"tIoU {tious[0]:g} to {tious[-1]:g}"
-    return f"mAP is {value:.1f} % at {at} (95 % interval {low:.1f} to {high:.1f})."
+    bounds = "" if np.isnan(low) else f" (95 % interval {low:.1f} to {high:.1f})"
+    return f"mAP is {value:.1f} % at {at}{bounds}."
 
 
-def few_in_words(num_actions: int, num_videos: int) -> str:
+def few_in_words(num_actions: int, num_videos: int, has_interval: bool = False) -> str:
     """Says that a result says little, if it is from fewer than `FEW_ACTIONS` actions."""
     if num_actions >= FEW_ACTIONS:
         return ""
     actions = f"{num_actions} action" + "s" * (num_actions != 1)
     videos = f"{num_videos} video" + "s" * (num_videos != 1)
+    outside = ", also outside the interval" if has_interval else ""
     return (
         f"This is from only {actions} in {videos}: too few to know how good the detector is. In "
-        "other videos the result may be quite different, also outside the interval; evaluate "
+        f"other videos the result may be quite different{outside}; evaluate "
         f"{FEW_ACTIONS} actions or more."
     )
 
@@ -157,16 +159,24 @@ def length_in_words(lengths: Sequence[Group], false_negatives: FalseNegatives, h
 
 
 def threshold_in_words(operating: OperatingPoints) -> str:
-    """Names the threshold of the best F1 over all classes, if there is a true positive."""
+    """Names the threshold of the best F1 over all classes, if any, and how to detect with it."""
     point = operating.overall
     if np.isnan(point.threshold):
         return f"No detection is right at tIoU {operating.tiou:g}."
     best = point.curve.at(point.threshold)
+    bounds = f" (95 % interval {point.low:.2f} to {point.high:.2f})"
     return (
-        f"With one threshold for all classes, F1 is best at a score of {point.threshold:.2f} "
-        f"(95 % interval {point.low:.2f} to {point.high:.2f}): precision "
-        f"{100 * best['precision']:.0f} %, recall {100 * best['recall']:.0f} %."
+        f"With one threshold for all classes, F1 is best at a score of {point.threshold:.2f}"
+        f"{'' if np.isnan(point.low) else bounds}: precision {100 * best['precision']:.0f} %, "
+        f"recall {100 * best['recall']:.0f} %. afsd detect shows what reaches this score with "
+        f"--min-score {as_min_score(point.threshold)}; afsd evaluate --calibrate keeps a threshold "
+        "for each class with a checkpoint, and afsd detect then uses these."
     )
+
+
+def as_min_score(threshold: float) -> str:
+    """Returns a threshold with three digits, rounded down so that it keeps its own detection."""
+    return f"{np.floor(1000 * threshold + 1e-6) / 1000:g}"
 
 
 def calibration_in_words(calibration: Calibration) -> str:

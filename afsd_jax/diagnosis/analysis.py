@@ -120,7 +120,7 @@ def diagnose(
       >>> video = types.AnnotatedVideo("test", 60.0, (types.Action("jump", 2.0, 6.0),))
       >>> found = {"a": [types.Detection("jump", 0.9, 2.0, 5.0)]}
       >>> diagnose(evaluation.tabulate({"a": video}, found), (0.5, 0.8)).headline[0]
-      'mAP is 50.0 % at tIoU 0.5 to 0.8 (95 % interval 50.0 to 50.0).'
+      'mAP is 50.0 % at tIoU 0.5 to 0.8.'
     """
     check_tious(tious)
     h, matched = _threshold(tious, tiou), match(tables, tious)

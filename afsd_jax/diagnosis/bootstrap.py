@@ -173,7 +173,7 @@ def percentiles(num_videos: int) -> tuple[float, float]:
 def interval(
     value: NDArray[np.float64] | float, sampled: NDArray[np.floating], num_videos: int
 ) -> Interval:
-    """Returns the interval of an estimate.
+    """Returns the interval of an estimate; its ends are NaN for a single video.
 
     Args:
       value: [...] the estimate.
@@ -185,7 +185,7 @@ def interval(
     defined = np.isfinite(sampled)
     for place in np.ndindex(sampled.shape[:-1]):
         known = sampled[place][defined[place]]
-        if len(known):
+        if len(known) and num_videos > 1:
             bounds[:, *place] = np.quantile(known, shares)
     return Interval(np.asarray(value, np.float64), *bounds)
 

@@ -97,7 +97,7 @@ def compare(
       >>> truth = {"a": AnnotatedVideo("test", 60.0, (Action("jump", 2.0, 6.0),))}
       >>> found = {"a": [Detection("jump", 0.9, 2.0, 5.0)]}
       >>> compare(tabulate(truth, found), tabulate(truth, {}), (0.5,)).verdict
-      'A is better than B: +100.0 points of mAP at tIoU 0.5 (95 % interval +100.0 to +100.0).'
+      'A has 100.0 points of mAP at tIoU 0.5 more than B; a single video gives no interval.'
     """
     check_tious(tious)
     _check_same_truth(first, second)
@@ -128,13 +128,18 @@ def verdict_of(names: tuple[str, str], difference: ApIntervals, tious: Sequence[
 
     The first sentence compares the mean over classes and thresholds: one system is better if the
     interval of the difference does not contain 0. With several classes, the second counts those
-    whose interval (of the mean over thresholds) does not contain 0.
+    whose interval (of the mean over thresholds) does not contain 0. One video has no interval.
     """
     value, low, high = (100 * float(bound) for bound in difference.average)
     better, worse = names if value >= 0 else names[::-1]
     if value < 0:
         value, low, high = -value, -high, -low
     at = f"tIoU {tious[0]:g}" if len(tious) == 1 else f"tIoU {tious[0]:g} to {tious[-1]:g}"
+    if np.isnan(low):
+        said = f"{better} has {value:.1f} points of mAP at {at} more than {worse}"
+        if value == 0:
+            said = f"{names[0]} and {names[1]} have the same mAP at {at}"
+        return f"{said}; a single video gives no interval."
     bounds = f"95 % interval {low:+.1f} to {high:+.1f}"
     if low > 0:
         text = f"{better} is better than {worse}: {value:+.1f} points of mAP at {at} ({bounds})."

@@ -186,6 +186,8 @@ def _point(
     if not curve.hits.any():
         return OperatingPoint(curve, *[float("nan")] * 5)
     threshold = float(curve.thresholds[np.argmax(curve.f1)])
+    if len(tables.videos) < 2:
+        return OperatingPoint(curve, threshold, *[float("nan")] * 4)
     # The best F1 of any sample is at a threshold that adds a true positive.
     candidates = np.flatnonzero(np.diff(curve.hits, prepend=0))
     ends = curve.detections[candidates] - 1

@@ -50,25 +50,27 @@ class ComparisonPage {
 
   // A bar from 0 to each difference, with its interval as a line.
   showDifferences() {
-    const { low, high, value } = this.pair.ap[this.at];
-    const most = Math.max(...low.map(Math.abs), ...high.map(Math.abs), 0.01);
+    const { value, low, high } = this.pair.ap[this.at]; // no ends if there is only one video
+    const most = Math.max(...[value, low ?? [], high ?? []].flat().map(Math.abs), 0.01);
     const place = (share) => `${50 + (50 * share) / most}%`;
     const order = this.classes.map((_, label) => label).sort((a, b) => value[b] - value[a]);
     document.getElementById("differences").replaceChildren(...order.map((label) => {
       const [from, to] = [Math.min(value[label], 0), Math.max(value[label], 0)];
       const { name, color } = this.classes[label];
       const points = (share) => `${share > 0 ? "+" : ""}${(100 * share).toFixed(1)}`;
-      const interval = `${points(low[label])} to ${points(high[label])}`;
-      const clear = low[label] > 0 || high[label] < 0 ? " clear" : "";
+      const interval = low ? `${points(low[label])} to ${points(high[label])}` : "";
+      const clear = !low || (low[label] > 0 || high[label] < 0) ? " clear" : "";
       const part = (className, start, end) => {
         const width = `${(50 * (end - start)) / most}%`;
         return el("span", { className, style: { left: place(start), width } });
       };
-      const title = `${points(value[label])} points of AP, 95 % interval ${interval}`;
+      const whisker = low ? [part("whisker", low[label], high[label])] : [];
+      const title = `${points(value[label])} points of AP` +
+        (low ? `, 95 % interval ${interval}` : "");
       return el("div", { className: `bar-row${clear}`, style: { "--color": color }, title },
         el("span", { className: "bar-name" }, name),
         el("span", { className: "bar-track signed" },
-          part("bar-fill", from, to), part("whisker", low[label], high[label])),
+          part("bar-fill", from, to), ...whisker),
         el("span", { className: "bar-text" }, points(value[label]), el("small", {}, interval)));
     }));
   }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from afsd_jax.evaluation import Tables, by_class
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.evaluation_page import CASES, columns, rounded, videos_of
-from afsd_jax.report.render import Script, write_html
+from afsd_jax.report.render import Script, counted, write_html
 from afsd_jax.report.tracks import known_first
 
 SHOWN = 2  # detections of a class, in multiples of its number of actions
@@ -85,8 +85,9 @@ def write_comparison(
         path,
         "comparison_page.html",
         title="Comparison of " + ", ".join(systems),
-        subtitle=f"{len(first.videos):,} videos, {len(first.actions):,} actions of "
-        f"{len(first.classes):,} classes",
+        subtitle=f"{counted(len(first.videos), 'video')}, {counted(len(first.actions), 'action')} "
+        f"of {counted(len(first.classes), 'class', 'es')}",
+        num_videos=len(first.videos),
         policy=script.policy,
         script=script.text,
         header=table[0],
@@ -107,7 +108,11 @@ def _pair(pair: Pair) -> dict[str, Any]:
     return {
         "names": pair.names,
         "verdict": pair.verdict,
-        "ap": [dict(zip(("value", "low", "high"), rounded(parts, 6), strict=True)) for parts in ap],
+        "ap": [
+            {"value": rounded(value, 6)}
+            | ({} if np.isnan(low).any() else {"low": rounded(low, 6), "high": rounded(high, 6)})
+            for value, low, high in ap
+        ],
         "onlyFirst": [rows.tolist() for rows in pair.only_first],
         "onlySecond": [rows.tolist() for rows in pair.only_second],
         "both": pair.both.tolist(),

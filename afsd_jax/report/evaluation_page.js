@@ -2,7 +2,7 @@
 // every bar its cases. evaluation_page.py writes `data`. Numbers of detections are counted in one
 // pass over typed arrays, and lists are made when they are opened.
 
-const HIT = 0; // kind of detections; the others are errors
+const HIT = 0, WRONG_LABEL = 2; // kinds of detections; all but HIT are errors
 const FOUND = 0, MISLABELLED = 1, MISSED = 3; // what became of an action
 const ROWS_OF_PAIRS = 12, MATRIX = 25; // classes in the confusion matrix
 const SHOWN = 300; // detections in the timeline of a case
@@ -171,7 +171,9 @@ class EvaluationPage {
         color: this.classes[as].color, text: `${actions.length} of ${total}`, open: open(pair),
         hint: `${actions.length} of ${total} of ${name(truth)} are taken for ${name(as)}` });
     }));
-    document.getElementById("no-pairs").hidden = pairs.length > 0;
+    const none = document.getElementById("no-pairs");
+    none.hidden = pairs.length > 0;
+    none.textContent = this.noPairsInWords();
     const many = this.classes.length > MATRIX;
     document.getElementById("matrix-section").hidden = many || !pairs.length;
     if (many) return;
@@ -188,6 +190,14 @@ class EvaluationPage {
       el("tbody", {}, ...labels.map((truth) =>
         el("tr", {}, el("th", {}, name(truth)), ...labels.map((as) => cell(truth, as))))));
     this.put("matrix", matrix);
+  }
+
+  // Wrong labels may also lie on actions that another detection finds: these are not taken for others.
+  noPairsInWords() {
+    const extra = this.found.filter((segment) =>
+      this.included(segment) && this.kind(segment.row) === WRONG_LABEL).length;
+    return "No action is lost to another class." + (extra ? ` ${count(extra, "wrong label")} ` +
+      `${extra === 1 ? "lies" : "lie"} on actions that are found all the same.` : "");
   }
 
   showCurves() {
@@ -327,7 +337,10 @@ class EvaluationPage {
     const times = `${clock(target.start)} to ${clock(target.end)}`;
     const near = `The true ${this.classes[target.label].name} from ${times} overlaps with it by ` +
       `${this.overlap(segment, target).toFixed(2)}.`;
-    return { segment, text: `${text} ${near}` };
+    const found = this.isFound(target.row) ? "That action is found all the same, by a detection " +
+      "of its own class; this is one more detection on top of it." : "That action is not found.";
+    const more = this.kind(segment.row) === WRONG_LABEL ? ` ${found}` : "";
+    return { segment, text: `${text} ${near}${more}` };
   }
 
   overlap(a, b) {

@@ -11,7 +11,7 @@ from afsd_jax.evaluation import Tables
 from afsd_jax.report.colors import class_colors
 from afsd_jax.report.evaluation_view import KINDS, LOST, MISSED, Curve, EvaluationView
 from afsd_jax.report.playback import playback
-from afsd_jax.report.render import Script, write_html
+from afsd_jax.report.render import Script, counted, write_html
 from afsd_jax.report.tracks import known_first
 
 CASES = (  # scripts of charts whose bars open a player of the cases behind them
@@ -54,9 +54,9 @@ def write_evaluation(
         path,
         "evaluation_page.html",
         title=title,
-        subtitle=f"{len(tables.videos):,} videos, {len(tables.actions):,} actions of "
-        f"{len(tables.classes):,} classes, {len(tables.scores):,} detections; the {shown:,} best "
-        "of their classes are shown",
+        subtitle=f"{_counts(tables)}; "
+        + ("all are" if shown == len(tables.scores) else f"the {shown:,} best of their classes are")
+        + " shown",
         policy=script.policy,
         script=script.text,
         figures=view.figures,
@@ -67,6 +67,12 @@ def write_evaluation(
         error=f"{view.calibration[3]:.3f}",
         data=data,
     )
+
+
+def _counts(tables: Tables) -> str:
+    videos, actions = counted(len(tables.videos), "video"), counted(len(tables.actions), "action")
+    classes = counted(len(tables.classes), "class", "es")
+    return f"{videos}, {actions} of {classes}, {counted(len(tables.scores), 'detection')}"
 
 
 def _data(

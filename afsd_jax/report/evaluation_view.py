@@ -12,7 +12,7 @@ from afsd_jax.evaluation import Tables
 KINDS = (
     ("true positive", "#4d8f3a", "Right detections", "it is right."),
     ("double detection", "#7f5fb0", "Double detections", "a better one has found the action."),
-    ("wrong label", "#c2578f", "Wrong labels", "it is in the place of another class's action."),
+    ("wrong label", "#c2578f", "Wrong labels", "it lies on an action of another class."),
     ("localisation", "#3b6fb6", "Localisation errors", "its start or end is too far off."),
     ("confusion", "#d9722e", "Confusion errors", "another class's action is near."),
     ("background", "#8a6250", "Background errors", "no true action is here."),

@@ -39,6 +39,11 @@ class Script(NamedTuple):
         return cls(Markup(text), f"default-src 'none'; script-src 'sha256-{digest}'; {allowed}")
 
 
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """Returns a number with its noun, such as 1 video or 2,000 videos; `plural` is the ending."""
+    return f"{number:,} {noun}" + ("" if number == 1 else plural)
+
+
 def render(template: str, **values: Any) -> str:
     """Returns a template filled with escaped values.
 

@@ -237,7 +237,13 @@ def test_a_page_says_why_and_the_json_file_too(tmp_path, capsys):
     outputs = [f"--report={page}", f"--output={metrics}"]
     flags = [*files_for(tmp_path), *outputs, f"--videos={tmp_path}"]
     assert cli.main(["evaluate", *flags]) == 0
-    assert f"{page}: open it in a browser" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{page}: open it in a browser" in said
+    *_, best, following = said.splitlines()
+    assert "F1 is best at a score of 0.50" in best
+    assert "with --min-score 0.5; afsd evaluate --calibrate keeps" in best
+    assert following.endswith(f"afsd summarize {tmp_path / 'found.json'} --min-score 0.5")
+    assert cli.main(following.partition(": afsd ")[2].split()) == 0
     text = page.read_text()
     assert '"url":"a.mp4"' in text
     assert "no predictions for 1 of 2 videos" in text

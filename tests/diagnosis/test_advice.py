@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import evaluation
+from afsd_jax.diagnosis.advice import as_min_score
 from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.types import Action, AnnotatedVideo, Detection
 
@@ -35,16 +36,32 @@ def detected(actions, shift=0.0, label=None, score=0.9):
 def test_perfect_detections_leave_little_to_say():
     result = diagnosed({"a": (runs(10), detected(runs(10)))}, (0.3, 0.7), tiou=0.7)
     assert result.headline == (
-        "mAP is 100.0 % at tIoU 0.3 to 0.7 (95 % interval 100.0 to 100.0).",
+        "mAP is 100.0 % at tIoU 0.3 to 0.7.",
         "This is from only 10 actions in 1 video: too few to know how good the detector is. In "
-        "other videos the result may be quite different, also outside the interval; evaluate 30 "
-        "actions or more.",
+        "other videos the result may be quite different; evaluate 30 actions or more.",
         "No kind of error costs 1 point of mAP at tIoU 0.7.",
-        "With one threshold for all classes, F1 is best at a score of 0.89 (95 % interval 0.89 to "
-        "0.89): precision 100 %, recall 100 %.",
+        "With one threshold for all classes, F1 is best at a score of 0.89: precision 100 %, "
+        "recall 100 %. afsd detect shows what reaches this score with --min-score 0.891; afsd "
+        "evaluate --calibrate keeps a threshold for each class with a checkpoint, and afsd detect "
+        "then uses these.",
         "Scores are too low to be read as probabilities: they are off by 0.10 on average.",
     )
     assert result.to_label == ()
+
+
+def test_intervals_are_named_where_there_are_several_videos():
+    part = (runs(3), detected(runs(2)))
+    one, two = diagnosed({"a": part}), diagnosed({"a": part, "b": (runs(4), detected(runs(4)))})
+    assert not [sentence for sentence in one.headline if "interval" in sentence]
+    said = [sentence for sentence in two.headline if "interval" in sentence]
+    assert [sentence.split()[0] for sentence in said] == ["mAP", "This", "With"]
+    assert one.as_dict()["intervals"]["average_mAP"]["low"] is None
+    assert np.isnan(one.operating.overall.low)
+
+
+@pytest.mark.parametrize("score", [0.73, 0.7285, 0.30000001192092896, 0.9999999, 1.0, 1e-5])
+def test_a_least_score_keeps_the_detection_that_set_it(score):
+    assert float(as_min_score(score)) <= score < float(as_min_score(score)) + 0.00101
 
 
 @pytest.mark.parametrize(("count", "few"), [(1, True), (29, True), (30, False)])

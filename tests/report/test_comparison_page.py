@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 
 from afsd_jax import evaluation
+from afsd_jax.diagnosis.comparison import compare
+from afsd_jax.diagnosis.evaluation_report import pair_of
 from afsd_jax.report.comparison_page import Pair, write_comparison
 from afsd_jax.types import Detection
 from tests.evaluation_views import FOUND, HOSTILE, TRUTH
+from tests.report.opened import opened
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -87,6 +90,24 @@ def test_another_pair_can_be_chosen(page):
     assert page.locator("#verdict").inner_text() == "C and A have the same mAP."
     assert page.locator("#differences .clear").count() == 0
     assert page.locator("#found button").count() == 0
+
+
+def test_one_video_has_differences_without_intervals(browser, tmp_path):
+    truth = {"a": TRUTH["a"]}
+    tables = {
+        name: evaluation.tabulate(truth, {"a": found["a"]})
+        for name, found in (("A", FOUND), ("B", OTHER))
+    }
+    result = compare(tables["B"], tables["A"], (0.5,), ("B", "A"), samples=20)
+    write_comparison(tmp_path / "page.html", tables, (0.5,), 0, [pair_of(result)], [["mAP"]])
+    with opened(browser, tmp_path / "page.html") as page:
+        assert page.locator(".muted").first.inner_text() == "1 video, 2 actions of 2 classes"
+        assert sorted(texts(page, "differences")) == sorted(["jump -100.0", f"{HOSTILE} +100.0"])
+        assert page.locator(".whisker").count() == 0
+        assert "95 %" not in page.locator("body").inner_text()
+        assert page.locator("#verdict").inner_text() == (
+            "B and A have the same mAP at tIoU 0.5; a single video gives no interval."
+        )
 
 
 def test_nothing_sticks_out_of_a_phone(page):

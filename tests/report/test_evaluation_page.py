@@ -2,7 +2,11 @@
 
 import pytest
 
+from afsd_jax import evaluation
+from afsd_jax.diagnosis.analysis import diagnose
+from afsd_jax.diagnosis.evaluation_report import view_of
 from afsd_jax.report.evaluation_page import write_evaluation
+from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.evaluation_views import HOSTILE, TIOUS, large_view, small_view
 from tests.report.opened import opened
 from tests.video_files import numbered_frames, write_video
@@ -132,6 +136,39 @@ def test_classes_taken_for_others_are_bars_and_a_matrix(page):
     assert cases(page) == [(f"{HOSTILE}\na", "0:20.0", "–")]
     assert page.locator(".why").inner_text().endswith("It is taken for fly.")
     page.keyboard.press("Escape")
+
+
+def test_a_wrong_label_beside_a_right_detection_is_one_more_on_the_same_action(browser, tmp_path):
+    truth = {"a": AnnotatedVideo("test", 40.0, (Action("push", 4, 8), Action("punch", 20, 26)))}
+    found = {
+        "a": [
+            Detection("punch", 0.8, 4, 8.1),
+            Detection("push", 0.73, 4, 8),
+            Detection("punch", 0.7, 20, 26),
+        ]
+    }
+    result = diagnose(evaluation.tabulate(truth, found), (0.5,), samples=20)
+    write_evaluation(tmp_path / "page.html", view_of(result))
+    with opened(browser, tmp_path / "page.html") as page:
+        assert page.locator("header .muted").first.inner_text() == (
+            "1 video, 2 actions of 2 classes, 3 detections; all are shown"
+        )
+        assert "interval" not in page.locator("body").inner_text()
+        assert "--min-score 0.7;" in page.locator(".headline").inner_text()
+        assert page.locator("#no-pairs").inner_text() == (
+            "No action is lost to another class. 1 wrong label lies on actions that are found all "
+            "the same."
+        )
+        page.locator("#error-keys button", has_text="wrong label").click()
+        why = page.locator(".why").inner_text()
+        assert why.startswith("Wrong label: it lies on an action of another class. The true push")
+        assert why.endswith(
+            "is found all the same, by a detection of its own class; this is one "
+            "more detection on top of it."
+        )
+        page.keyboard.press("Escape")
+        page.locator("#class").select_option(label="push")
+        assert page.locator("#no-pairs").inner_text() == "No action is lost to another class."
 
 
 def test_classes_are_sorted_and_chosen(page):
