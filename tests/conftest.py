@@ -8,6 +8,7 @@ import pytest
 from playwright import sync_api
 
 from afsd_jax.runtime import compilation, devices
+from tests.report.opened import CHROMIUM
 
 # Subprocesses compile the same programs repeatedly, so they share a cache.
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
@@ -15,7 +16,6 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 if devices.accelerator_is_installed():  # float32 is TF32 on GPUs, too coarse for most tolerances
     os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "float32")
-CHROMIUM = Path("/usr/bin/chromium")
 pytest.register_assert_rewrite("tests.clocks")
 # Files whose few tests take minutes; started last, they would leave the other process idle.
 LONG = (

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from playwright import sync_api
 
+CHROMIUM = Path("/usr/bin/chromium")
 VIEWPORT = {"width": 1200, "height": 1000}
 # The box, in pixels of the canvas' place, of the columns to the right of the names that hold a
 # colour in more than the few pixels in which edges are blended.
