@@ -105,8 +105,15 @@ def run(args: Namespace) -> None:
         project = LabelProject(videos, args.labels, tools, args.start)
         token = new_token()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={token}"
-        print_text(f"{args.labels}: {counted(len(videos), 'video')}; the page is at")
+        print_text(f"{counted(len(videos), 'video')}; labels are saved in {args.labels}")
+        print("Ctrl-C ends the page; the same command goes on where you stopped")
+        print("the page, of this machine alone, is at")
         print(address, flush=True)
         if not args.no_browser:
             webbrowser.open(address)
-        serve(project, listener, token)
+        try:
+            serve(project, listener, token)
+        except KeyboardInterrupt:
+            kept = "all labels are saved" if args.labels.exists() else "nothing was labelled"
+            print_text(f"\n{args.labels}: {kept}")
+            raise

@@ -73,6 +73,21 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f", the nearest is {found[0]!r}" if found else ""
 
 
+def nearest_path(path: Path) -> str:
+    """Returns ", the nearest is 'x'" for a path that does not exist, or nothing if none is similar.
+
+    The first part of the path that is missing is compared with what lies in its place.
+    """
+    missing = next(part for part in (*reversed(path.parents), path) if not os.path.exists(part))
+    try:
+        there = [str(missing.parent / name) for name in os.listdir(missing.parent)]
+    except OSError:
+        return ""
+    names = {Path(text).name: text for text in there}
+    found = difflib.get_close_matches(missing.name, names, 1)
+    return f", the nearest is {names[found[0]]!r}" if found else ""
+
+
 def first_names(names: Sequence[str], most: int) -> str:
     """Returns names for a message; only the first `most` are written out.
 

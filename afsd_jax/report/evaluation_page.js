@@ -195,9 +195,11 @@ class EvaluationPage {
   // Wrong labels may also lie on actions that another detection finds: these are not taken for others.
   noPairsInWords() {
     const extra = this.found.filter((segment) =>
-      this.included(segment) && this.kind(segment.row) === WRONG_LABEL).length;
+      this.included(segment) && this.kind(segment.row) === WRONG_LABEL &&
+      this.isFound(this.targets[segment.row])).length;
     return "No action is lost to another class." + (extra ? ` ${count(extra, "wrong label")} ` +
-      `${extra === 1 ? "lies" : "lie"} on actions that are found all the same.` : "");
+      `${extra === 1 ? "lies on an action that is" : "lie on actions that are"} found all the same.`
+      : "");
   }
 
   showCurves() {

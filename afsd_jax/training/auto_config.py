@@ -17,6 +17,7 @@ from afsd_jax.data.clips.training_clips import video_clips
 from afsd_jax.data.splits import open_data_set
 from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import first_names
 
 CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
 CROP = 6 / 7  # share of the frame's side, as 96 of 112 pixels
@@ -26,6 +27,7 @@ STEPS = (600, 6000)  # fewest and most steps of a run
 EPOCHS = 6
 PATIENCE = 8  # evaluations
 FEW_ACTIONS = 10  # a class with fewer actions gets a warning
+MOST_NAMES = 8  # of classes in a line
 _SIDES = re.compile(r"\b(left|right|clockwise|anticlockwise|counterclockwise)\b", re.IGNORECASE)
 
 
@@ -201,12 +203,12 @@ def _warnings(
       clip_length: frames.
     """
     counts = np.bincount(labels, minlength=len(names))
+    numbers = sorted(zip(counts.tolist(), names, strict=True), key=lambda entry: entry[0])
+    few = [f"{name!r} ({count})" for count, name in numbers if count < FEW_ACTIONS]
     lines = [
-        f"class {name!r} has {count} action{'s' * (count != 1)} in the training videos; it will "
-        f"hardly be found with fewer than {FEW_ACTIONS}"
-        for name, count in zip(names, counts.tolist(), strict=True)
-        if count < FEW_ACTIONS
-    ]
+        f"fewer than {FEW_ACTIONS} actions in the training videos: "
+        f"{first_names(few, MOST_NAMES)}; such classes are hardly found"
+    ] * bool(few)
     long = float((lengths > clip_length).mean())
     if long > 0.02:
         lines.append(

@@ -18,7 +18,7 @@ from afsd_jax.kernels import load_triton
 from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
-from afsd_jax.training.monitoring import agreed_signal, scores
+from afsd_jax.training.monitoring import agreed_signal, scores, why_stopped
 from afsd_jax.training.run_identity import NOTHING, Allowed
 from afsd_jax.training.setup import Run, log, setup
 from afsd_jax.training.state import detection_weights, save_state
@@ -166,7 +166,8 @@ def report_end(run: Run, signum: int) -> None:
     elif signum:
         log.info(f"saved at step {last}; the same command continues from there")
     elif run.stops_early:
-        log.info(f"stopped at step {int(run.state.step)}: the average mAP no longer improved")
+        why = why_stopped(run.log, run.config.train.early_stop)
+        log.info(f"stopped at step {int(run.state.step)}: {why}")
     if int(run.state.step) == run.first > 0 and not signum:
         log.info(
             f"{run.workdir}: this run had ended at step {run.first}, so nothing was trained; give "

@@ -179,6 +179,14 @@ def stops_early(run_log: RunLog, patience: int) -> bool:
     return 0 < patience < len(values) and max(values[-patience:]) <= max(values[:-patience])
 
 
+def why_stopped(run_log: RunLog, patience: int) -> str:
+    """Returns which evaluation the last `patience` ones were no better than, in words."""
+    earlier = list(scores(run_log).items())[:-patience]
+    step, score = max(earlier, key=lambda entry: entry[1])  # the first of equal ones
+    last = "the last evaluation was not" if patience == 1 else f"none of the last {patience} was"
+    return f"{last} better than that of step {step}, {100 * score:.2f} %"
+
+
 def agreed_signal(signum: int, exchange: bool) -> int:
     """Returns the number of the signal to stop on, or 0; the same on every host.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from afsd_jax.data.storage.frame_codec import check_encoding
 from afsd_jax.errors import UserError
+from afsd_jax.io.names import nearest_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,4 +50,5 @@ def check_options(options: PrepareOptions) -> None:
     if options.size < 1:
         raise UserError(f"size must be positive, is {options.size}")
     if not os.path.isdir(options.source):
-        raise UserError(f"{options.source}: no such folder")
+        near = "" if os.path.exists(options.source) else nearest_path(options.source)
+        raise UserError(f"{options.source}: no such folder{near}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from afsd_jax.errors import UserError
-from afsd_jax.io.names import composed, video_name
+from afsd_jax.io.names import composed, nearest_path, video_name
 from afsd_jax.io.video_names import video_names
 
 # Suffixes of the formats that `container` lets FFmpeg open: those that it gives its demuxers,
@@ -93,7 +93,11 @@ def why_unreadable(path: Path) -> str | None:
     try:
         path.stat()
     except FileNotFoundError:
-        return "is a link to nothing" if path.is_symlink() else "no such file"
+        return (
+            "is a link to nothing"
+            if path.is_symlink()
+            else f"no such file or folder{nearest_path(path)}"
+        )
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return None if path.is_file() else "is a pipe, socket or device, not a file"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from afsd_jax import cli
 from afsd_jax.cli.video_files import video_files
 from afsd_jax.errors import UserError
 
@@ -44,6 +45,33 @@ def test_a_link_to_nothing_among_named_videos_costs_none_of_them(tmp_path):
         video_files([tmp_path])
     with pytest.raises(UserError, match=r"typo.mp4: no such file"):
         video_files([tmp_path / "typo.mp4"])
+
+
+def test_the_nearest_name_in_the_place_of_a_missing_one_is_given(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "talk.mp4").write_bytes(b"x")
+    missing = {
+        "vidoes": "'videos'",
+        "vidoes/talk.mp4": "'videos'",
+        "videos/tlak.mp4": "'videos/talk.mp4'",
+    }
+    for given, near in missing.items():
+        with pytest.raises(UserError, match=rf"^{given}: no .* or folder, the nearest is {near}$"):
+            video_files([Path(given)])
+    with pytest.raises(UserError, match=r"^zebra: no such file or folder$"):
+        video_files([Path("zebra")])
+    prepare = ["prepare", "videos", "--source=video", "--output=data"]
+    said = {
+        "video: no such folder, the nearest is 'videos'": prepare,
+        "vidoes: no such file or folder, the nearest is 'videos'": [
+            *("label", "vidoes", "--labels=labels.csv", "--no-browser")
+        ],
+    }
+    for message, command in said.items():
+        assert cli.main(command) == 2
+        assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
 
 
 def test_two_files_with_one_name_are_told_apart(tmp_path):

@@ -34,8 +34,9 @@ class Answer(NamedTuple):
 class Served:
     """A running `afsd label`."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, token: str):
+    def __init__(self, process: subprocess.Popen[str], port: int, token: str, said: str = ""):
         self.process, self.port, self.token = process, port, token
+        self.said = said  # before the address
         self.origin = f"http://127.0.0.1:{port}"
         self.cookie = f"afsd_label_{port}={token}"
 
@@ -139,10 +140,12 @@ def serving(*arguments: object) -> Iterator[Served]:
 
 def _address(process: subprocess.Popen[str]) -> Served:
     assert process.stdout is not None
+    said = ""
     for line in process.stdout:
         if line.startswith("http://127.0.0.1:"):
             port, _, token = line.removeprefix("http://127.0.0.1:").strip().partition("/?token=")
-            return Served(process, int(port), token)
+            return Served(process, int(port), token, said)
+        said += line
     raise AssertionError(process.communicate())
 
 

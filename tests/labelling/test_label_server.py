@@ -61,12 +61,20 @@ def test_it_ends_as_interrupted_and_goes_on(served, footage, labels):
     with served.events() as events:
         served.post("/api/videos/1", {"version": 0, "put": [segment("a", 0.5, 1.25, note="é")]})
         events.next("video")
+        assert f"2 videos; labels are saved in {labels}\nCtrl-C ends the page" in served.said
         assert served.stop() in (0, 130)
+        assert served.process.stdout.read().endswith(f"\n{labels}: all labels are saved\n")
     assert rows(labels) == [["one.mp4", "run", "0.5", "1.25"]]
     with serving(footage, "--labels", labels) as again:
         video = again.video()
         assert video["segments"] == [segment("a", 0.5, 1.25, note="é")]
         assert video["version"] == 1
+
+
+def test_without_a_label_it_ends_without_a_file(served, labels):
+    assert served.stop() in (0, 130)
+    assert served.process.stdout.read().endswith(f"\n{labels}: nothing was labelled\n")
+    assert not labels.exists()
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ def test_a_wrong_label_beside_a_right_detection_is_one_more_on_the_same_action(b
         assert "interval" not in page.locator("body").inner_text()
         assert "--min-score 0.7;" in page.locator(".headline").inner_text()
         assert page.locator("#no-pairs").inner_text() == (
-            "No action is lost to another class. 1 wrong label lies on actions that are found all "
+            "No action is lost to another class. 1 wrong label lies on an action that is found all "
             "the same."
         )
         page.locator("#error-keys button", has_text="wrong label").click()
@@ -169,6 +169,18 @@ def test_a_wrong_label_beside_a_right_detection_is_one_more_on_the_same_action(b
         page.keyboard.press("Escape")
         page.locator("#class").select_option(label="push")
         assert page.locator("#no-pairs").inner_text() == "No action is lost to another class."
+
+
+def test_a_wrong_label_on_an_action_that_is_lost_for_another_reason_says_so(browser, tmp_path):
+    truth = {"a": AnnotatedVideo("test", 40.0, (Action("push", 4, 8), Action("punch", 20, 26)))}
+    off, wrong = Detection("push", 0.9, 6.5, 9), Detection("punch", 0.8, 4, 8)
+    found = {"a": [off, wrong, Detection("punch", 0.7, 20, 26)]}
+    result = diagnose(evaluation.tabulate(truth, found), (0.5,), samples=20)
+    write_evaluation(tmp_path / "page.html", view_of(result))
+    with opened(browser, tmp_path / "page.html") as page:
+        assert page.locator("#no-pairs").inner_text() == "No action is lost to another class."
+        page.locator("#error-keys button", has_text="wrong label").click()
+        assert page.locator(".why").inner_text().endswith("That action is not found.")
 
 
 def test_classes_are_sorted_and_chosen(page):

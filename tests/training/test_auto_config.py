@@ -90,10 +90,20 @@ def test_a_batch_is_spread_over_the_devices_and_no_larger_than_the_data(tmp_path
 def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
     long = [("rest", 1.0, 80.0)] * 3
     _, _, notes = choose_fields(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
-    assert any("class 'rest' has 3 actions" in note for note in notes)
+    assert notes[0] == (
+        "fewer than 10 actions in the training videos: 'rest' (3); such classes are hardly found"
+    )
     assert any("20 % of the actions are longer than a clip" in note for note in notes)
     assert any("last fewer than 8 frames" in note for note in notes)
     assert not any("'jump'" in note for note in notes)
+
+
+def test_all_rare_classes_are_in_one_line_the_rarest_first(tmp_path):
+    rare = [(f"move {n}", 10.0 * n + i, 10.0 * n + i + 0.9) for n in range(10) for i in range(n)]
+    _, _, notes = choose_fields(prepare(tmp_path, {"a": rare}, seconds=100.0))
+    (line,) = [note for note in notes if "move" in note]
+    assert "videos: 'move 1' (1), 'move 2' (2), 'move 3' (3), " in line
+    assert "'move 8' (8) and 1 more; such classes are hardly found" in line
 
 
 def test_videos_without_any_action_are_refused(tmp_path):

@@ -18,7 +18,7 @@ from afsd_jax import cli, evaluation
 from afsd_jax.diagnosis.validation_files import read_validation
 from afsd_jax.io import activitynet_json
 from afsd_jax.io.run_log import LOSS, VALIDATION, RunLog
-from afsd_jax.training.monitoring import stops_early
+from afsd_jax.training.monitoring import stops_early, why_stopped
 from afsd_jax.weights import checkpoint
 from tests import small_run
 from tests.event_files import read_events
@@ -328,6 +328,21 @@ def test_training_ends_after_as_many_evaluations_without_a_better_one(
         log.write(step, {VALIDATION: {evaluation.SCORE: score}})
         log.write(step, {"total": 1.0})
     assert stops_early(log, patience) == ends
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "said"),
+    [
+        ([0.5, 1.0, 1.0, 1.0], 2, "none of the last 2 was better than that of step 2, 100.00 %"),
+        ([0.5, 0.4], 1, "the last evaluation was not better than that of step 1, 50.00 %"),
+    ],
+)
+def test_the_evaluation_that_was_not_exceeded_is_named(tmp_path, scores, patience, said):
+    log = RunLog(tmp_path, 0, writes=False)
+    for step, score in enumerate(scores, 1):
+        log.write(step, {VALIDATION: {evaluation.SCORE: score}})
+    assert stops_early(log, patience)
+    assert why_stopped(log, patience) == said
 
 
 def test_averaged_weights_are_saved_resumed_and_detected_with(data, tmp_path):
