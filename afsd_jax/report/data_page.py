@@ -22,7 +22,7 @@ from afsd_jax.data.storage.prepared_video import (
 from afsd_jax.data.summary import SplitSummary
 from afsd_jax.errors import UserError
 from afsd_jax.report.colors import class_colors
-from afsd_jax.report.render import write_html
+from afsd_jax.report.render import counted, write_html
 from afsd_jax.report.thumbnails import picture
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
 
@@ -113,12 +113,15 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
 
 def _figures(data: DataSet, total: SplitSummary) -> list[tuple[str, str]]:
     """Returns the numbers at the top of the page and their names."""
-    videos, length, _, actions, background = summary.split_row(total)
-    length, unit = length.split()
-    median = summary.length_range(total.lengths_s)[1]
-    values = (videos, length, f"{len(data.class_names):,}", actions, median, background)
-    names = ("videos", unit, "classes", "actions", "median action", "background")
-    return list(zip(values, names, strict=True))
+    numbers = (
+        counted(total.videos, "video"),
+        summary.length_in_words(total.duration_s),
+        counted(len(data.class_names), "class", "es"),
+        counted(len(total.labels), "action"),
+    )
+    median, background = summary.length_range(total.lengths_s)[1], summary.split_row(total)[-1]
+    figures = [(value, noun) for value, _, noun in (text.partition(" ") for text in numbers)]
+    return [*figures, (median, "median action"), (background, "background")]
 
 
 def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:

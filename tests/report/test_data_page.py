@@ -15,6 +15,7 @@ from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
 from afsd_jax.report import data_page
 from tests.prepared_videos import FPS, VIDEOS, prepare
+from tests.report.opened import opened
 from tests.support import ROOT
 from tests.video_files import numbered_frames, write_video
 
@@ -80,6 +81,21 @@ def test_a_data_set_without_actions_has_statistics_too(data_dir, tmp_path):
     assert any(line.split()[:1] == ["train"] and line.endswith("100.0 %") for line in lines)
     data_page.write_page(tmp_path / "page.html", data)
     assert "No actions." in (tmp_path / "page.html").read_text()
+
+
+def test_the_figures_of_a_single_video_are_singular_and_short_lengths_are_in_minutes(
+    browser, data_dir, tmp_path
+):
+    data = data_page.open_data_set(data_dir / "videos" / "rgb")
+    video = data.videos["train"][0]
+    one = video._replace(segments=video.segments[:1], labels=video.labels[:1])
+    data = data._replace(videos={"train": [one]}, class_names=data.class_names[:1])
+    data_page.write_page(tmp_path / "page.html", data)
+    with opened(browser, tmp_path / "page.html") as page:
+        figures = [text.split("\n") for text in page.locator(".figures li").all_inner_texts()]
+    shown = [" ".join(figure) for figure in figures]
+    assert [shown[0], *shown[2:4]] == ["1 video", "1 class", "1 action"]
+    assert figures[1] == [f"{video.duration_s / 60:.1f}", "minutes"]
 
 
 def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_path):
