@@ -104,10 +104,10 @@ def length_in_words(duration_s: float) -> str:
 
     Example:
       >>> length_in_words(216), length_in_words(5400)
-      ('3.6 minutes', '1.50 hours')
+      ('3.6 min', '1.50 h')
     """
     minutes = round(duration_s / 60, 1)
-    return f"{minutes:.1f} minutes" if minutes < 60 else f"{duration_s / 3600:.2f} hours"
+    return f"{minutes:.1f} min" if minutes < 60 else f"{duration_s / 3600:.2f} h"
 
 
 def background_share(split: SplitSummary) -> float:

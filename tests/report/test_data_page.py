@@ -92,17 +92,20 @@ def test_the_figures_of_a_single_video_are_singular_and_short_lengths_are_in_min
     data = data._replace(videos={"train": [one]}, class_names=data.class_names[:1])
     data_page.write_page(tmp_path / "page.html", data)
     with opened(browser, tmp_path / "page.html") as page:
+        page.set_viewport_size({"width": 390, "height": 800})
+        table = page.locator(".splits").locator("..")
+        assert table.evaluate("scrolled => scrolled.scrollWidth <= scrolled.clientWidth")
         figures = [text.split("\n") for text in page.locator(".figures li").all_inner_texts()]
     shown = [" ".join(figure) for figure in figures]
     assert [shown[0], *shown[2:4]] == ["1 video", "1 class", "1 action"]
-    assert figures[1] == [f"{video.duration_s / 60:.1f}", "minutes"]
+    assert figures[1] == [f"{video.duration_s / 60:.1f}", "min"]
 
 
 def test_the_command_prints_the_statistics_and_writes_the_page(data_dir, tmp_path):
     result = run(data_dir / "videos" / "rgb", "--output", tmp_path / "page.html", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     rows = [line.split() for line in result.stdout.splitlines()]
-    assert ["train", "4", "0.4", "minutes", "214", "7", "51.2", "%"] in rows
+    assert ["train", "4", "0.4", "min", "214", "7", "51.2", "%"] in rows
     assert ["jump", "3", "0.7", "s", "1.5", "s", "2.5", "s"] in rows
     assert (tmp_path / "page.html").exists()
 
