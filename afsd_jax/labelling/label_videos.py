@@ -81,6 +81,10 @@ def _playable(container: av.container.InputContainer, stream: av.VideoStream) ->
     sounds = {sound.codec_context.name for sound in container.streams.audio}
     if codec.pix_fmt not in _PIXELS or not sounds <= _SOUNDS[media_type]:
         return ""
+    # Chromium seeks in an mp4 file only as far as its length, without the time before its start.
+    start_s = (container.start_time or 0) / av.time_base
+    if media_type == "video/mp4" and start_s * float(stream.average_rate or 25) >= 1:
+        return ""
     return media_type
 
 

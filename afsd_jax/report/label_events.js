@@ -25,6 +25,7 @@ function listenToServer(page) {
     classes: soon,
     proxy({ number, state, progress }) {
       page.list.update(number, { proxy: state, progress });
+      page.copies.set(number, { proxy: state, progress });
       if (page.open?.number === number) page.showVideo(state, progress);
     },
     learn(state) {
@@ -46,11 +47,13 @@ function listenToServer(page) {
     if (!page.saver.queue.length) page.showSaved("the server does not answer", true);
   });
   source.addEventListener("open", () => {
+    // Nobody tells what happened before, so the video is fetched again.
+    const { open, saver } = page, waits = open && saver.waiting(open.number).length;
+    if (document.body.dataset.view === "video" && !waits) page.route();
     if (!lost) return;
     lost = false;
     if (page.saver.queue.length) page.saver.run();
     else page.showSaved("saved", false);
     soon();
-    if (page.open && !page.saver.waiting(page.open.number).length) page.load(page.open.number);
   });
 }

@@ -6,6 +6,7 @@ class LabelPage {
     this.history = new History();
     this.own = new Set(); // versions that this page made and that were not announced yet
     this.foreign = new Set(); // versions of the open video that were announced, but are not known
+    this.copies = new Map(); // what was told of copies since their videos were asked for
     this.list = new VideoList(part(".videos"));
     this.saver = new Saver({
       onState: (text, trouble) => this.showSaved(text, trouble),
@@ -37,10 +38,7 @@ class LabelPage {
     await this.refresh();
     listenToKeys((action) => this.act(action), (index) => this.choose(index));
     for (const button of document.querySelectorAll("[data-do]"))
-      button.addEventListener("click", ({ detail }) => {
-        if (detail) button.blur(); // after a click with the mouse, keys belong to the video
-        this.act(button.dataset.do);
-      });
+      button.addEventListener("click", () => this.act(button.dataset.do));
     addEventListener("hashchange", () => this.route());
     listenToServer(this);
     await this.route();
@@ -87,11 +85,16 @@ class LabelPage {
   // Opens a video, or fetches it again.
   async load(number) {
     const turn = ++this.loaded;
+    this.copies.delete(number);
     let video;
     do video = await ask(`/api/videos/${number}`); // again if it is older than what was saved since
     while (video.version < (this.saver.confirmed.get(number) ?? 0));
     if (turn !== this.loaded) return;
-    if (this.open?.number === number) return this.takeBeneath(video);
+    const { proxy, progress } = this.copies.get(number) ?? video;
+    if (this.open?.number === number) {
+      if (!this.player.element) this.showVideo(proxy, progress);
+      return this.takeBeneath(video);
+    }
     this.take(video);
     this.selected = null;
     this.list.select(number);
@@ -101,7 +104,7 @@ class LabelPage {
     part("[data-do=sound]").hidden = !this.list.videos.get(number).sound;
     Object.assign(this.player, { frames, index: 0, loop: null });
     this.timeline.load({ duration: frames.duration }, frames);
-    this.showVideo(video.proxy, video.progress);
+    this.showVideo(proxy, progress);
     this.waveform.show(null);
     this.update();
     if (!this.list.videos.get(number).sound) return;

@@ -409,7 +409,44 @@ def test_a_finger_drags_an_edge_of_the_selected_label_and_else_the_view(browser,
         assert len(page.labels(2)) == 2
 
 
-# Sound, and learning
+# Copies of videos, sound, and learning
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """A server of a video of which a copy has to be made."""
+    write(tmp_path / "v.avi", range(50), rate=RATE, codec="mpeg4")
+    with serving(tmp_path, "--labels", tmp_path / "labels.csv") as running:
+        yield running
+
+
+def is_copied(served):
+    return served.get("/api/project").json["videos"][0]["proxy"] == "ready"
+
+
+def test_a_copy_that_is_ready_before_the_video_is_known_is_shown(browser, copied):
+    def late(route):
+        answer = route.fetch()
+        assert answer.json()["proxy"] != "ready"
+        until(lambda: is_copied(copied))
+        route.fulfill(response=answer)
+
+    with labelling(browser, copied) as page:
+        page.route("**/api/videos/1", late, times=1)
+        page.locator(".videos a").first.click()
+        page.wait_for_video(1)
+
+
+def test_a_copy_that_is_ready_before_events_are_heard_is_shown(browser, copied):
+    held = []
+    with labelling(browser, copied) as page:
+        page.route("**/api/events", lambda route: held.append(route))
+        page.goto("about:blank")
+        page.goto(f"{copied.origin}/#video=1")
+        page.locator(".copying").wait_for()
+        until(lambda: is_copied(copied))
+        held[0].continue_()
+        page.wait_for_video(1)
 
 
 def test_a_video_with_sound_has_a_waveform(browser, tmp_path):

@@ -19,6 +19,7 @@ UNPLAYABLE = {
     "10 bit": {"name": "v.mp4", "codec": "libx264", "pixels": "yuv420p10le", "rate": 60},
     "4:4:4": {"name": "v.mp4", "codec": "libx264", "pixels": "yuv444p", "rate": 25},
     "mkv, variable rate": {"name": "v.mkv", "codec": "mpeg4", "times_s": UNEVEN},
+    "late": {"name": "v.mp4", "rate": 25, "times_s": [0.5 + i / 25 for i in range(COUNT)]},
 }
 
 
