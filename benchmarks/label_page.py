@@ -8,22 +8,16 @@ each change. `processor_ms` are those of the page's thread, which depend less on
 it from the repository root.
 """
 
-import argparse
-import json
 import os
-import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright import sync_api
 
-from afsd_jax.io import files
-from benchmarks.common import provenance
-from benchmarks.pages import CHROMIUM
+from benchmarks.page_answers import answers, heading, output_flag, report, window
 from tests.barcodes import write
 from tests.labelling.served import serving
 
@@ -64,27 +58,6 @@ def footage(folder: Path) -> Path:
     return table
 
 
-def answers(page: sync_api.Page, keys: Sequence[str]) -> dict[str, float]:
-    """Returns milliseconds from each key to its frame: median, longest, and of the processor."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def busy_s() -> float:
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return next(part["value"] for part in metrics if part["name"] == "TaskDuration")
-
-    times, processor_s = [], []
-    for key in keys:
-        before_s = busy_s()
-        times.append(page.evaluate(ANSWER, key))
-        processor_s.append(busy_s() - before_s)
-    return {
-        "median_ms": round(statistics.median(times), 1),
-        "longest_ms": round(max(times), 1),
-        "processor_ms": round(1000 * statistics.median(processor_s), 1),
-    }
-
-
 def measured(page: sync_api.Page, address: str) -> dict[str, Any]:
     result: dict[str, Any] = {}
     page.goto(address)
@@ -99,36 +72,22 @@ def measured(page: sync_api.Page, address: str) -> dict[str, Any]:
     )
     page.wait_for_timeout(2000)
     for name, keys in KEYS.items():
-        result[name] = answers(page, keys)
+        result[name] = answers(page, ANSWER, keys)
     page.wait_for_function("() => document.querySelector('.saved').textContent === 'saved'")
     return result
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, help="JSON file of the results")
-    args = parser.parse_args()
-    with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:
+    output = output_flag(__doc__)
+    with window() as page, tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "videos"
         folder.mkdir()
         table = footage(folder)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
         with serving(folder, "--labels", table) as served:
             address = f"{served.origin}/?token={served.token}"
             title = f"{VIDEOS} videos, {SEGMENTS} segments of {CLASSES} classes in the open one"
-            results = {
-                **provenance("playwright"),
-                "browser": f"Chromium {browser.version}",
-                "command": "python -m benchmarks.label_page --output "
-                "benchmarks/results/label_page.json",
-                "load_before": round(os.getloadavg()[0], 2),
-                title: measured(page, address),
-            }
-        browser.close()
-    print(json.dumps(results, indent=1))
-    if args.output:
-        files.write_json(args.output, results)
+            results = {**heading(page, "label_page"), title: measured(page, address)}
+    report(results, output)
     return 0
 
 

@@ -8,27 +8,21 @@ its first frame is drawn. An answer is the time from an input to the frame that 
 repository root: the evaluation comes from the tests.
 """
 
-import argparse
-import json
-import os
-import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright import sync_api
 
-from afsd_jax.io import files
 from afsd_jax.report import Track, VideoReport, write_page
 from afsd_jax.report.evaluation_page import write_evaluation
 from afsd_jax.types import Detection
-from benchmarks.common import provenance
+from benchmarks.page_answers import answers, heading, output_flag, report, window
 from tests.evaluation_views import large_view
 
-CHROMIUM = "/usr/bin/chromium"
 VIDEOS, DETECTIONS, CLASSES, LENGTH_S = 500, 400, 20, 600.0
 MOVES = 20
 # Sets a control and resolves to the milliseconds until a frame shows the change.
@@ -64,27 +58,6 @@ def many_videos(count: int, detections: int) -> Iterator[VideoReport]:
         yield VideoReport(Track(f"video {number:03}", LENGTH_S, found), frames, times_s)
 
 
-def answers(page: sync_api.Page, inputs: Sequence[tuple[str, Any]]) -> dict[str, float]:
-    """Returns milliseconds from each input to its frame: median, longest, and of the processor."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-    def busy_s() -> float:
-        metrics = session.send("Performance.getMetrics")["metrics"]
-        return next(part["value"] for part in metrics if part["name"] == "TaskDuration")
-
-    times, processor_s = [], []
-    for given in inputs:
-        before_s = busy_s()
-        times.append(page.evaluate(ANSWER, list(given)))
-        processor_s.append(busy_s() - before_s)
-    return {
-        "median_ms": round(statistics.median(times), 1),
-        "longest_ms": round(max(times), 1),
-        "processor_ms": round(1000 * statistics.median(processor_s), 1),
-    }
-
-
 def opened(page: sync_api.Page, path: Path) -> dict[str, float]:
     page.goto(path.as_uri())
     loaded_ms = page.evaluate(LOADED)
@@ -96,10 +69,10 @@ def detections_page(page: sync_api.Page, folder: Path) -> dict[str, Any]:
     write_page(path, list(many_videos(VIDEOS, DETECTIONS)))
     result: dict[str, Any] = opened(page, path)
     moves = [("#threshold", value) for value in np.linspace(0, 1, MOVES).round(2).tolist()]
-    result["slider, at the top"] = answers(page, moves)
+    result["slider, at the top"] = answers(page, ANSWER, moves)
     page.evaluate("window.scrollTo(0, document.body.scrollHeight / 2)")
     page.wait_for_timeout(1000)
-    result["slider, in the middle"] = answers(page, moves)
+    result["slider, in the middle"] = answers(page, ANSWER, moves)
     return result
 
 
@@ -109,32 +82,22 @@ def evaluation_page(page: sync_api.Page, folder: Path) -> dict[str, Any]:
     write_evaluation(path, view)
     result: dict[str, Any] = {"detections": len(view.rows), **opened(page, path)}
     labels = [("#class", str(label)) for label in range(0, 200, 200 // MOVES)]
-    result["choice of a class"] = answers(page, labels)
-    result["choice of all classes"] = answers(page, [("#class", "")])
+    result["choice of a class"] = answers(page, ANSWER, labels)
+    result["choice of all classes"] = answers(page, ANSWER, [("#class", "")])
     radios = [(f"[name=tiou][value='{i % 2}']", None) for i in range(1, MOVES)]
-    result["choice of a tIoU"] = answers(page, radios)
+    result["choice of a tIoU"] = answers(page, ANSWER, radios)
     return result
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--output", type=Path, help="JSON file of the results")
-    args = parser.parse_args()
-    with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as name:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    output = output_flag(__doc__)
+    with window() as page, tempfile.TemporaryDirectory() as name:
         results = {
-            **provenance("playwright"),
-            "browser": f"Chromium {browser.version}",
-            "command": "python -m benchmarks.pages --output benchmarks/results/pages.json",
-            "load_before": round(os.getloadavg()[0], 2),
+            **heading(page, "pages"),
             f"{VIDEOS} videos with {DETECTIONS} detections each": detections_page(page, Path(name)),
             "evaluation of 200 classes": evaluation_page(page, Path(name)),
         }
-        browser.close()
-    print(json.dumps(results, indent=1))
-    if args.output:
-        files.write_json(args.output, results)
+    report(results, output)
     return 0
 
 
