@@ -1,6 +1,7 @@
 """Warnings about annotations before hours are spent: times in another unit, doubtful classes."""
 
 import collections
+import logging
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import first_names
 from afsd_jax.types import Action
+
+log = logging.getLogger(__name__)
 
 _SLACK_S = 1.0  # by which an action may end after its video before its times are doubted
 _FASTEST = 130  # frames a second of a usual video; times that are larger still look like others
@@ -29,7 +32,7 @@ class _Timed(NamedTuple):
 
 
 def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> tuple[str, ...]:
-    """Checks actions and classes before anything is decoded.
+    """Checks actions and classes before anything is decoded; logs what may be wrong.
 
     Args:
       plan: plan of the preparation.
@@ -37,7 +40,7 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> tuple[str, ..
       place: the annotations, for messages.
 
     Returns:
-      Lines about what may be wrong.
+      What was logged, and which classes have few examples, which no decoding makes worse.
 
     Raises:
       UserError: no action is left, or nine tenths begin after the end of their videos.
@@ -45,12 +48,18 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> tuple[str, ..
     if not any(task.actions for task in plan.tasks):
         if left_out:
             raise UserError(f"{place}: no action is left; {left_out[0]}")
-        return (f"{place}: none of the {len(plan.tasks)} videos has an action",)
+        return _logged([f"{place}: none of the {len(plan.tasks)} videos has an action"])
     timed = _timed((task, stated_s(task)) for task in plan.tasks)
     if _hardly_any_left(timed) or _most_are(_late(timed), timed):  # a header may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
     lines = [*_check_times(timed, place), *warn_of_classes(plan), *_warn_of_splits(plan)]
-    return (*lines, *_few_examples(plan))
+    return (*_logged(lines), *_few_examples(plan))
+
+
+def _logged(lines: Sequence[str]) -> tuple[str, ...]:
+    for line in lines:  # decoding may take hours
+        log.warning("%s", line)
+    return tuple(lines)
 
 
 def check_results(plan: Plan, results: Sequence[TaskResult], place: str) -> None:

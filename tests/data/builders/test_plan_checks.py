@@ -164,14 +164,15 @@ def test_classes_that_hardly_differ_are_named_with_a_row_of_the_rarer_one(source
     )
 
 
-def test_the_command_ends_with_its_warnings_and_says_each_once(source, tmp_path, capsys):
+def test_the_command_warns_before_it_decodes_and_ends_with_its_warnings(source, tmp_path, capsys):
     labels = tmp_path / "labels.csv"
     labels.write_text(TWO + "pen_1,Peck,3,4,train\n")
     flags = [f"--source={source}", f"--annotations={labels}", f"--output={tmp_path / 'data'}"]
-    for _ in range(2):  # the second run decodes nothing
+    for decodes in (True, False):
         assert cli.main(["prepare", "videos", "--size=16", *flags]) == 0
         said = capsys.readouterr().err
-        assert said.count("are 2 classes") == 1
+        first = said.index("warning: 'Peck', 'peck' are 2 classes")
+        assert ("prepared: " in said[first:]) == decodes  # the bar comes after the warning
         end = said.rpartition("3 warnings, to look at before you train:\n")[2]
         lines = end.splitlines()
         assert lines[0] == "  'Peck', 'peck' are 2 classes, which differ in case, blanks or " + (
