@@ -40,7 +40,7 @@ def browser_kills(footage: Path, labels: Path, kills: int, seed: int) -> dict[st
     return {
         "kills": kills,
         "of these, the server was killed at once after it": kills // 2,
-        "of these, a change was not shown as saved yet": typist.open,
+        "of these, a change was being made or saved": typist.open,
         "seed": seed,
         "changes": typist.changes,
         "shown as saved and lost": 0,

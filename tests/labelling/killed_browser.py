@@ -47,7 +47,7 @@ class Typist:
       possible: the labels that were last shown as saved, and as each later change leaves them.
       changes: number of changes.
       saved: how often changes were shown as saved.
-      open: number of kills while a change was not yet shown as saved.
+      open: number of kills while a change was being made or saved.
     """
 
     def __init__(self, seed: int):
