@@ -81,6 +81,7 @@ def run(args: Namespace) -> None:
     from afsd_jax.cli.process import command_line
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.io.locks import locked
+    from afsd_jax.io.temporary_folders import remove_abandoned
     from afsd_jax.labelling.access import new_token
     from afsd_jax.labelling.label_project import LabelProject
     from afsd_jax.labelling.label_server import listen, serve
@@ -100,6 +101,7 @@ def run(args: Namespace) -> None:
         raise UserError(unreadable[0])
     print_list("video", [*named.unreadable, *unreadable], " that cannot be labelled")
     with locked(folder_of(args.labels), "labelling"), listen(args.port) as listener:
+        remove_abandoned(args.labels.absolute().parent)
         if args.start is not None and args.labels.exists():
             print_text(f"note: {args.labels} exists; --start {args.start} is not read")
         project = LabelProject(videos, args.labels, tools, args.start)

@@ -254,9 +254,9 @@ class I3D(nnx.Module):
     def __call__(self, clips: jax.Array, training: bool = False) -> dict[str, jax.Array]:
         """Returns every endpoint [B,T',H',W',C'] of clips [B,T,H,W,channels] in [-1, 1].
 
-        The clips themselves are the endpoint `INPUT`.
+        A trunk without endpoints returns the clips as the endpoint `INPUT`.
         """
-        endpoints = {INPUT: clips}
+        endpoints = {} if self.endpoints else {INPUT: clips}
         x = clips
         for name in self.endpoints:
             if name in POOLS:

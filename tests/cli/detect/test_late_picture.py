@@ -46,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 def cues_of(text: str) -> list[tuple[float, float, str]]:
     """Returns start and end, seconds, and the class of each subtitle of a SubRip file."""
     time = r"(\d+):(\d+):(\d+),(\d+)"
-    found = re.findall(rf"{time} --> {time}\n(.*) \d+%", text)
+    found = re.findall(rf"{time} --> {time}\n(.*) \d\.\d\d", text)
     seconds = [[int(x) for x in cue[:8]] for cue in found]
     weights = np.array([3600, 60, 1, 1e-3])
     return [
