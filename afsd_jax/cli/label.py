@@ -110,10 +110,10 @@ def run(args: Namespace) -> None:
         print_text(f"{counted(len(videos), 'video')}; labels are saved in {args.labels}")
         print("Ctrl-C ends the page; the same command goes on where you stopped")
         print("the page, of this machine alone, is at")
-        print(address, flush=True)
-        if not args.no_browser:
-            webbrowser.open(address)
         try:
+            print(address, flush=True)
+            if not args.no_browser:
+                webbrowser.open(address)
             serve(project, listener, token)
         except KeyboardInterrupt:
             kept = "all labels are saved" if args.labels.exists() else "nothing was labelled"

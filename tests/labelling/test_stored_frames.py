@@ -54,11 +54,12 @@ def test_the_frames_at_a_labels_ends_are_those_that_are_stored_there(browser, tm
     for name, options in FILMS[fps].items():
         write(folder / name, range(COUNT), **options)
     shown = {}
-    with serving(folder, "--labels", labels) as served, labelling(browser, served) as page:
+    with serving(folder, "--labels", labels) as served:
         served.post("/api/classes", {"put": [{"name": "run", "color": "#aa3355"}]})
-        for count, video in enumerate(served.get("/api/project").json["videos"], 17):
-            page.show(video["number"])
-            shown[video["name"]] = label(page, count)
+        with labelling(browser, served) as page:
+            for count, video in enumerate(served.get("/api/project").json["videos"], 17):
+                page.show(video["number"])
+                shown[video["name"]] = label(page, count)
         until(lambda: labels.exists() and len(rows(labels)) == len(shown))
     given = ("--source", folder, "--annotations", labels, "--output", tmp_path / "data")
     result = small_run.run("afsd_jax.cli", "prepare", "videos", *given, f"--fps={fps}")
