@@ -70,6 +70,8 @@ class PipeReader:
         self._container = open_pipe(self._source, self._name)
         stream = video_stream(self._container, self._name)
         stream.codec_context.thread_type = "AUTO"
+        # Read now: a stream's fields must not be read once its container is closed.
+        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
         return stream
 
     @property
@@ -91,8 +93,7 @@ class PipeReader:
             if shown is None:
                 assert latest is not None
                 picture = upright(latest, self._reformatter)
-                pixel_aspect = float(self._stream.sample_aspect_ratio or 1)
-                self.aspect = played_aspect(picture, latest, pixel_aspect)
+                self.aspect = played_aspect(picture, latest, self._pixel_aspect)
                 shown = resize(picture, self._size)
             return shown
 
