@@ -25,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from afsd_jax.data.annotations import read_annotations
 from afsd_jax.evaluation import evaluate
+from afsd_jax.evaluation.overlaps import tiou_of
 from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json, write_json
-from afsd_jax.labelling.proposals import tiou
 from afsd_jax.types import Action, AnnotatedVideo
 from tests.labelling.served import Served, serving
 
@@ -74,7 +74,7 @@ def _segment(key: str, label: str, start: float, end: float) -> dict[str, object
 
 
 def _overlap(found: dict[str, Any], action: Action) -> float:
-    return tiou(found["start"], found["end"], action.start_s, action.end_s)
+    return tiou_of(found["start"], found["end"], action.start_s, action.end_s)
 
 
 def learn(served: Served) -> dict[str, Any]:

@@ -209,8 +209,6 @@ def check_size(task: Task, num_frames: int) -> None:
 
 def frame_bytes(task: Task) -> int:
     """Returns the size of every stored frame; 0 for pictures, whose sizes differ."""
-    if task.encoding not in ("raw", frame_codec.ROWS):
-        return 0
     return frame_codec.frame_bytes(task.encoding, (task.size, task.size, channels_of(task)))
 
 

@@ -13,10 +13,11 @@ from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.diagnosis.comparison import compare
 from afsd_jax.diagnosis.one_label import with_best_labels
+from afsd_jax.evaluation.overlaps import tiou_of
 from afsd_jax.export.onnx_graph import OnnxGraph
 from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
-from afsd_jax.labelling import proposals, rounds
+from afsd_jax.labelling import rounds
 from afsd_jax.models import max_pool
 from afsd_jax.training import losses
 
@@ -36,7 +37,7 @@ PUBLIC = [
     names.first_names,
     names.split_name,
     nms.suppress,
-    proposals.tiou,
+    tiou_of,
     rounds.best_score,
     summary.length_in_words,
     types.DetectionColumns.of,

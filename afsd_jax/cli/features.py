@@ -26,7 +26,6 @@ With --annotations the folder also receives actionformer.json and opentad.json, 
 the formats of these projects, with the rate of the features.{MEMORY}"""
 
 KINETICS_FPS, KINETICS_SIZE = 25.0, 224
-FACTS = "features.json"
 
 
 def add_flags(parser: ArgumentParser) -> None:
@@ -50,6 +49,7 @@ def run(args: Namespace) -> int:
     check_output_folder(args.output)
     set_up_process()
     from afsd_jax.cli.video_files import video_files
+    from afsd_jax.data.decode.media import FACTS
     from afsd_jax.detection.video_features import FeatureTrunk
     from afsd_jax.io import files
     from afsd_jax.io.video_names import file_name

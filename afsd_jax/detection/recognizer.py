@@ -5,7 +5,6 @@ end.
 """
 
 import itertools
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -13,9 +12,9 @@ from numpy.typing import NDArray
 
 from afsd_jax.detection import nms
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
+from afsd_jax.detection.video_slices import video_slices
 from afsd_jax.models import i3d
 from afsd_jax.runtime import devices
-from afsd_jax.runtime.prefetch import prefetch
 from afsd_jax.types import Detection
 from afsd_jax.weights import kinetics
 
@@ -62,21 +61,12 @@ class Recognizer:
           frames: RGB [size, size, 3], 25 per second as in training; read one after another.
           num_frames: number of frames.
         """
-        run, computed = self._trunk.start(), list[NDArray[np.float32]]()
-
-        def pieces(cancelled: threading.Event) -> Iterator[NDArray[np.uint8]]:
-            filled = _filled(itertools.islice(frames, num_frames), STEP)
-            while (taken := list(itertools.islice(filled, self._trunk.piece))) and (
-                not cancelled.is_set()
-            ):
-                yield np.stack(taken)
-
-        def classify(slices: list[NDArray[np.float32]]) -> None:
-            computed.extend(cells.mean((1, 2)) @ self._kernel + self._bias for cells in slices)
-
-        for piece in prefetch(pieces, 1):  # frames are decoded while the trunk computes
-            classify(run.add(piece))
-        classify(run.end())
+        filled = _filled(itertools.islice(frames, num_frames), STEP)
+        computed = [
+            cells.mean((1, 2)) @ self._kernel + self._bias
+            for slices in video_slices(self._trunk, filled)
+            for cells in slices
+        ]
         return np.concatenate(computed)
 
 

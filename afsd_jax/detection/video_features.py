@@ -1,20 +1,18 @@
 """Features of whole videos for other detectors: one endpoint of a trunk, as rows."""
 
-import hashlib
-import itertools
-import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.clips.geometry import centre_crop
+from afsd_jax.data.clips.geometry import crop_to_centre
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
+from afsd_jax.detection.video_slices import video_slices
 from afsd_jax.inputs.video import Frames
+from afsd_jax.io import fingerprint
 from afsd_jax.models import i3d
-from afsd_jax.runtime.prefetch import prefetch
 
 
 class FeatureTrunk:
@@ -53,10 +51,7 @@ class FeatureTrunk:
         Feature i describes the frames around i * feat_stride + num_frames / 2, counted at `fps`.
         """
         data, model, endpoint = self._config.data, self._config.model, self._endpoint
-        digest = hashlib.sha256()
-        for name in sorted(self._weights):
-            if name.startswith("trunk."):
-                digest.update(name.encode() + np.asarray(self._weights[name]).tobytes())
+        trunk = {name: x for name, x in self._weights.items() if name.startswith("trunk.")}
         stride, in_space = i3d.endpoint_stride(endpoint)
         side = 1 if self._pooling == "mean" else -(-data.crop_size // in_space)
         return {
@@ -69,7 +64,7 @@ class FeatureTrunk:
             "stream": data.stream,
             "frame_size": data.frame_size,
             "crop_size": data.crop_size,
-            "trunk": digest.hexdigest(),
+            "trunk": fingerprint.of_arrays([trunk]),
         }
 
     def features(self, frames: Iterable[Frames]) -> NDArray[np.float32]:
@@ -79,25 +74,11 @@ class FeatureTrunk:
           frames: the frames of one network's stream; they are cropped to the centre. Grey frames
             fill the last stride.
         """
-        run, crop = self._trunk.start(), self._config.data.crop_size
-
-        def pieces(cancelled: threading.Event) -> Iterator[NDArray[np.uint8]]:
-            cropped = (_centre(frame, crop) for (frame,) in frames)
-            while (taken := list(itertools.islice(cropped, self._trunk.piece))) and (
-                not cancelled.is_set()
-            ):
-                yield np.stack(taken)
-
-        found: list[NDArray[np.float32]] = []
-        for piece in prefetch(pieces, 1):  # frames are decoded while the trunk computes
-            found += map(self._pooled, run.add(piece))
-        return np.concatenate([*found, *map(self._pooled, run.end())])
+        crop = self._config.data.crop_size
+        cropped = (crop_to_centre(frame, crop) for (frame,) in frames)
+        slices = video_slices(self._trunk, cropped)
+        return np.concatenate([self._pooled(cells) for part in slices for cells in part])
 
     def _pooled(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns rows of cells [T, H, W, C]."""
         return cells.mean((1, 2)) if self._pooling == "mean" else cells.reshape(len(cells), -1)
-
-
-def _centre(frame: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
-    y, x = (centre_crop(size, crop) for size in frame.shape[:2])
-    return frame[y : y + crop, x : x + crop]

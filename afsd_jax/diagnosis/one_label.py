@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from afsd_jax.evaluation.overlaps import tiou_of
 from afsd_jax.types import Detection, MarkedVideo
 
 SAME_PLACE = 0.5  # tIoU from which two detections are of one action
@@ -36,6 +37,5 @@ def num_left_out(before: Sequence[MarkedVideo], after: Sequence[MarkedVideo]) ->
 def _same_place(detection: Detection, other: Detection) -> bool:
     if detection.label == other.label:
         return False
-    both_s = min(detection.end_s, other.end_s) - max(detection.start_s, other.start_s)
-    union_s = max(detection.end_s, other.end_s) - min(detection.start_s, other.start_s)
-    return both_s > 0 and both_s >= SAME_PLACE * union_s
+    times = detection.start_s, detection.end_s, other.start_s, other.end_s
+    return tiou_of(*times) >= SAME_PLACE

@@ -69,3 +69,14 @@ def tiou(
     overlap = np.maximum(np.minimum(end, other_end) - np.maximum(start, other_start), 0)
     union = np.maximum(other_end - other_start, min_length) + (end - start) - overlap
     return np.divide(overlap, union, out=np.asarray(overlap), where=overlap > 0)
+
+
+def tiou_of(start: float, end: float, other_start: float, other_end: float) -> float:
+    """Returns the tIoU of two segments, from 0 to 1; 0 where they do not overlap.
+
+    Example:
+      >>> tiou_of(0.0, 2.0, 1.0, 3.0)
+      0.3333333333333333
+    """
+    shared = min(end, other_end) - max(start, other_start)
+    return shared / (max(end, other_end) - min(start, other_start)) if shared > 0 else 0.0

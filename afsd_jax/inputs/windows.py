@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.data.clips.geometry import centre_crop, cut_windows
+from afsd_jax.data.clips.geometry import crop_to_centre, cut_windows
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.video import OpenVideo, VideoSource
 
@@ -100,7 +100,9 @@ def read_pieces(
         frames, count = _checked(video, cancelled), 0
         while taken := list(itertools.islice(frames, size)):
             count += len(taken)
-            cropped = ([_centre(frame, crop_size) for frame in x] for x in zip(*taken, strict=True))
+            cropped = (
+                [crop_to_centre(frame, crop_size) for frame in x] for x in zip(*taken, strict=True)
+            )
             yield Piece([np.stack(x) for x in cropped])
         return count
 
@@ -169,7 +171,7 @@ def cut(
         count += 1
         if offset is None:
             continue
-        latest.append([_centre(frame, crop_size) for frame in frames])
+        latest.append([crop_to_centre(frame, crop_size) for frame in frames])
         if count == offset + length:
             yield window(offset)
             offset, windowed = next(offsets, None), count
@@ -199,8 +201,3 @@ def _checked(
         raise UserError(
             f"{video.name}: its times state {video.num_frames} frames, but it has {decoded}"
         )
-
-
-def _centre(frame: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    top, left = (centre_crop(side, size) for side in frame.shape[:2])
-    return frame[top : top + size, left : left + size]

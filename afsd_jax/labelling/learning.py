@@ -4,7 +4,6 @@ What a round makes lies in a folder, so a round that was interrupted goes on whe
 again.
 """
 
-import contextlib
 import logging
 import shutil
 import threading
@@ -269,5 +268,5 @@ def _read(path: Path, kind: Any, default: Any) -> Any:
 
 
 def _write(path: Path, value: Any) -> None:
-    with atomic_write(path) as temporary, contextlib.closing(open(temporary, "wb")) as file:
-        file.write(msgspec.json.encode(value))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(msgspec.json.encode(value))

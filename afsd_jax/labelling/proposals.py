@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from afsd_jax.errors import UserError
+from afsd_jax.evaluation.overlaps import tiou_of
 from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json
 from afsd_jax.labelling.changes import check_label
@@ -55,7 +56,8 @@ def suggestions_of(
         start, end = round(max(one.start_s, 0.0), 3), round(one.end_s, 3)
         if one.score < min_score or not start < end or not _can_be_written(label):
             continue
-        if any(d.label == label and tiou(start, end, d.start, d.end) >= SAME_TIOU for d in decided):
+        alike = (d for d in decided if d.label == label)
+        if any(tiou_of(start, end, d.start, d.end) >= SAME_TIOU for d in alike):
             continue
         if alone and any(_covers(start, end, s.start, s.end) for s in segments):
             continue
@@ -95,17 +97,6 @@ def _covers(start: float, end: float, other_start: float, other_end: float) -> b
     """Returns whether two segments with length share half of the shorter one."""
     shared = min(end, other_end) - max(start, other_start)
     return shared >= 0.5 * min(end - start, other_end - other_start)
-
-
-def tiou(start: float, end: float, other_start: float, other_end: float) -> float:
-    """Returns the intersection over union of two segments with length, from 0 to 1.
-
-    Example:
-      >>> tiou(0.0, 2.0, 1.0, 3.0)
-      0.3333333333333333
-    """
-    shared = min(end, other_end) - max(start, other_start)
-    return max(shared, 0.0) / (max(end, other_end) - min(start, other_start))
 
 
 def _can_be_written(label: str) -> bool:

@@ -92,9 +92,8 @@ def _frames(source: Path, times: FrameTimes) -> Iterator[tuple[int, av.VideoFram
 
 
 def _size(frame: av.VideoFrame) -> tuple[int, int]:
-    """Returns width and height of the copy: even, upright, with square pixels."""
-    pixels = frame.sample_aspect_ratio if hasattr(frame, "sample_aspect_ratio") else None
-    width, height = frame.width * float(pixels or 1), float(frame.height)
+    """Returns width and height of the copy: even, upright, of the frame's pixels."""
+    width, height = frame.width, frame.height
     if round(frame.rotation / 90) % 2:
         width, height = height, width
     scale = min(1.0, _HEIGHT / height)

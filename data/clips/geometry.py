@@ -70,6 +70,12 @@ def centre_crop(size: int, crop: int) -> int:
     return round((size - crop) / 2)
 
 
+def crop_to_centre(frame: np.ndarray, size: int) -> np.ndarray:
+    """Returns the centre [size, size, C] of a frame [H, W, C]."""
+    y, x = (centre_crop(side, size) for side in frame.shape[:2])
+    return frame[y : y + size, x : x + size]
+
+
 def crop_places(height: int, width: int, crop: int) -> list[tuple[int, int]]:
     """Returns (y, x) of the centre crop, then of the crops in the four corners, without repeats.
 

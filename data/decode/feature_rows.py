@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.media import FACTS
-from afsd_jax.data.decode.sources import Timeline
+from afsd_jax.data.decode.sources import Timeline, map_file
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import number
@@ -97,12 +97,7 @@ def open_rows(path: Path) -> NDArray[np.floating]:
     Raises:
       UserError: the file does not hold such an array.
     """
-    try:
-        rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a complete .npy array") from error
+    rows = map_file(path)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.dtype.kind != "f":
         found = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, np.ndarray) else "several"
         raise UserError(f"{path}: features are float [rows, channels], not {found}")

@@ -6,7 +6,7 @@ A source is an iterable of uint8 [H, W, C] frames. Its rate and length are known
 import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -103,12 +103,7 @@ def open_array(path: Path) -> np.ndarray:
     Raises:
       UserError: the file does not hold an array, uint8 [N, H, W, C] with N ≥ 1.
     """
-    try:
-        array = np.load(path, mmap_mode="r")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: not a complete .npy array") from error
+    array = map_file(path)
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: holds several arrays; one array a file is expected")
     if array.dtype != np.uint8:
@@ -118,6 +113,20 @@ def open_array(path: Path) -> np.ndarray:
             f"{path}: has shape {list(array.shape)}, not [frames, height, width, channels]"
         )
     return array
+
+
+def map_file(path: Path) -> Any:
+    """Maps what NumPy has stored in a file into memory: an array, or several by name.
+
+    Raises:
+      UserError: the file is missing, or holds something else.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path}: not a complete .npy array") from error
 
 
 def iterate_array(path: Path) -> Iterator[np.ndarray]:

@@ -7,7 +7,8 @@ grey image of twice the width.
 """
 
 import io
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("jpeg", "png", "raw")  # of pictures
 ROWS = "float16"  # encoding of rows of features
+# Types of values that are stored as they are.
+_PLAIN: dict[str, np.dtype[Any]] = {"raw": np.dtype(np.uint8), ROWS: np.dtype("<f2")}
 JPEG_QUALITY = 95
 _FRAMES_PER_STEP = 16  # frames that one step of tf.map_fn decodes
 _STARTS = {"jpeg": 0xFFD8, "png": 0x8950, "gif": 0x4749, "bmp": 0x424D}  # the first two bytes
@@ -35,8 +38,7 @@ def check_encoding(encoding: str) -> None:
 
 def frame_bytes(encoding: str, shape: tuple[int, int, int]) -> int:
     """Returns the size of every encoded frame [H, W, C]; 0 for pictures, whose sizes differ."""
-    height, width, channels = shape
-    return {"raw": 1, ROWS: 2}.get(encoding, 0) * height * width * channels
+    return _PLAIN[encoding].itemsize * math.prod(shape) if encoding in _PLAIN else 0
 
 
 def encode(frame: np.ndarray, encoding: str) -> bytes:
@@ -47,7 +49,7 @@ def encode(frame: np.ndarray, encoding: str) -> bytes:
     """
     check_encoding(encoding)
     if encoding == ROWS:
-        return frame.astype("<f2").tobytes()
+        return frame.astype(_PLAIN[ROWS]).tobytes()
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] not in (2, 3):
         raise UserError(
             f"a frame is {frame.dtype} {list(frame.shape)}, not uint8 [height, width, 3 or 2]"
@@ -65,9 +67,8 @@ def encode(frame: np.ndarray, encoding: str) -> bytes:
 def decode(frame: bytes, encoding: str, height: int, width: int, channels: int) -> np.ndarray:
     """Decodes one frame, with Pillow: uint8 [height, width, channels]; float16 for features."""
     check_encoding(encoding)
-    if encoding in ("raw", ROWS):
-        dtype = np.uint8 if encoding == "raw" else "<f2"
-        return np.frombuffer(frame, dtype).reshape(height, width, channels)
+    if encoding in _PLAIN:
+        return np.frombuffer(frame, _PLAIN[encoding]).reshape(height, width, channels)
     with Image.open(io.BytesIO(frame), formats=[encoding]) as opened:
         if opened.size != (width * (2 if channels == 2 else 1), height):
             raise ValueError(f"a frame has {opened.width}x{opened.height} pixels")

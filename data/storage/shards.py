@@ -49,7 +49,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.message import DecodeError
 
-from afsd_jax.data.storage.frame_codec import ROWS, check_stored
+from afsd_jax.data.storage.frame_codec import check_stored, frame_bytes
 from afsd_jax.data.storage.record_checksums import CHECKSUM, LENGTH, check_records
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
@@ -147,7 +147,7 @@ def check_pictures(
     Raises:
       UserError: a frame is of another size or encoding.
     """
-    if encoding in ("raw", ROWS):
+    if frame_bytes(encoding, shape):
         return
     with naming_damage(path):
         content, begins = np.memmap(path, np.uint8, "r"), positions[:-1] + 1

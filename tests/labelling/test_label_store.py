@@ -99,7 +99,8 @@ def test_a_file_that_was_removed_is_written_again(labels):
     assert rows(labels) == [["one.mp4", "run", "1.0", "2.0"]]
 
 
-def test_an_older_content_that_comes_back_is_a_change_as_any_other(labels):
+def restored_older(labels):
+    """Returns a store of two segments whose labels file is again that of the first one."""
     store = opened(labels)
     put(store, "a", 1.0, 2.0)
     store.sync()
@@ -107,6 +108,11 @@ def test_an_older_content_that_comes_back_is_a_change_as_any_other(labels):
     put(store, "b", 3.0, 4.0)
     store.sync()
     labels.write_text(older)
+    return store
+
+
+def test_an_older_content_that_comes_back_is_a_change_as_any_other(labels):
+    store = restored_older(labels)
     assert "1 removed" in store.sync().message
     assert labelled(store) == [("run", 1.0, 2.0)]
 
@@ -174,13 +180,7 @@ def test_half_a_line_of_the_journal_is_cut_off(labels, size):
 
 
 def test_a_file_that_was_not_yet_replaced_is_written_after_a_kill(labels):
-    store = opened(labels)
-    put(store, "a", 1.0, 2.0)
-    store.sync()
-    older = labels.read_text()
-    put(store, "b", 3.0, 4.0)
-    store.sync()
-    labels.write_text(older)
+    store = restored_older(labels)
     journal = store.folder / "journal.jsonl"
     *lines, written = journal.read_bytes().splitlines(keepends=True)
     assert b'"written"' in written

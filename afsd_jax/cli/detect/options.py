@@ -158,13 +158,13 @@ def _check_pipe(args: argparse.Namespace) -> None:
 
 def check_arrays(options: DetectOptions) -> None:
     """Raises UserError if arrays lack what videos state themselves, or flow lacks arrays."""
+    from afsd_jax.data.decode.media import FACTS
+
     arrays = [path for path in options.videos.values() if path.suffix == ".npy"]
     if options.flow_checkpoint and arrays and not options.flow_dir:
         raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):
         raise UserError("--flow-dir holds flow arrays, for --flow-checkpoint and .npy files only")
-    from afsd_jax.data.decode.media import FACTS
-
     unrated = [path for path in arrays if not (path.parent / FACTS).exists()]
     if unrated and options.fps is None and options.durations is None:
         raise UserError(f"{unrated[0]}: an array has no frame rate; give --fps or --durations")
