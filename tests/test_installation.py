@@ -80,7 +80,8 @@ def python(source, wheel, tmp_path_factory) -> Callable[[str], Path]:
 
 
 def test_make_says_how_long_it_installs_and_what_to_type_then():
-    said = run("make", "--dry-run", "--always-make", ".venv", cwd=ROOT).stdout.splitlines()
+    options = ["--no-print-directory", "--dry-run", "--always-make"]  # make test is a make, too
+    said = run("make", *options, ".venv", cwd=ROOT).stdout.splitlines()
     assert re.fullmatch(r'echo "installing .*: about three minutes, 5 GB"', said[0])
     assert said[-1] == 'echo "installed; now: source .venv/bin/activate"'
     assert len(said) > 3

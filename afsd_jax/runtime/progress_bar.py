@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 _SPEED_FROM = 0.01  # share done before a speed is shown: until then, start-up dominates
+_TINY = 1e-9
 
 Frame = TypeVar("Frame")
 
@@ -26,7 +27,7 @@ class SecondsBar(tqdm):
     @property
     def format_dict(self) -> dict[str, Any]:
         values = dict(super().format_dict)
-        rate = values["rate"] or values["n"] / max(values["elapsed"], 1e-9)
+        rate = values["rate"] or values["n"] / max(values["elapsed"], _TINY)
         # Sums of fractions of a second may exceed the total by a rounding error.
         total = max(values["total"] or 0.0, 0.0)
         done = min(values["n"], total) if total else values["n"]
@@ -35,6 +36,7 @@ class SecondsBar(tqdm):
             form = "{desc} {n:.0f} s, {speed}"
         elif done > _SPEED_FROM * total:
             form += ", {speed}, {remaining} left"
+        values["rate"] = max(rate, _TINY)  # tqdm divides by it, and cannot write an infinite time
         values["total"] = total or None
         return values | {"n": done, "speed": f"{rate:.2f}× real time", "bar_format": form}
 

@@ -38,3 +38,9 @@ def test_sums_of_frames_may_exceed_the_total_by_a_rounding_error():
     assert text.startswith("features 100% |")
     assert "1 of 1 s" in text
     assert text.endswith("00:00 left")
+
+
+def test_the_time_left_stays_finite_at_next_to_no_speed():
+    with contextlib.redirect_stderr(io.StringIO()), SecondsBar(58.0) as bar:
+        bar.update(1e-311)
+        assert "0 of 58 s" in shown(bar)
