@@ -172,7 +172,7 @@ def _train() -> ml_collections.ConfigDict:
     train.whole_checkpoints = False  # True: hold a frozen trunk, too, instead of a reference to it
     train.early_stop = 0  # stop after this many evaluations without a better average mAP; 0: never
     train.nan_limit = 0  # steps with a loss or gradient that is not finite to skip before stopping
-    train.init_from = ""  # initial weights: a checkpoint, a PyTorch file or kinetics
+    train.init_from = ""  # initial weights: a checkpoint, model.afsd, a PyTorch file or kinetics
     return train
 
 

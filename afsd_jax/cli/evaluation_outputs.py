@@ -48,7 +48,7 @@ def calibrate_checkpoint(
     """
     if evaluated.folder is None:
         raise UserError(
-            "--calibrate: needs a checkpoint folder; a PyTorch file cannot store thresholds"
+            "--calibrate: needs a checkpoint folder; a file cannot store thresholds afterwards"
         )
     known = None
     if diagnosis and diagnosis.operating.tiou == TIOU:

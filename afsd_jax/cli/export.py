@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from afsd_jax.cli.arguments import CHECKPOINT
 from afsd_jax.cli.printing import print_text
 from afsd_jax.io.files import check_output_folder
 
@@ -22,7 +23,7 @@ FORMATS = ("onnx", "openvino", "stablehlo")
 
 def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", help="training run, checkpoint folder or PyTorch file")
+    add("checkpoint", help=CHECKPOINT)
     add("--format", required=True, choices=FORMATS, help="what to write")
     add("--output", type=Path, required=True, help="folder to write")
     add("--flow-checkpoint", type=Path, help="checkpoint of a network on optical flow, to fuse")

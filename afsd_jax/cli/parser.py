@@ -24,6 +24,7 @@ from afsd_jax.cli import (
     inspect,
     label,
     look,
+    package,
     prepare,
     process,
     runs,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, ModuleType] = {
     "agreement": agreement,
     "features": features,
     "convert": convert,
+    "package": package,
     "export": export,
     "demo": demo,
 }

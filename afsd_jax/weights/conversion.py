@@ -50,7 +50,7 @@ def to_pytorch_file(
       UserError: `source` is not a checkpoint, or `output` exists.
     """
     _check_output(output, force, replaceable=Path(output).is_file())
-    saved = checkpoint.read(source)
+    saved = loading.load_checkpoint(source)
     parameters = {name: np.asarray(value) for name, value in saved.weights.items()}
     state = pytorch.to_pytorch(parameters, saved.config)
     torch_files.write(output, state)

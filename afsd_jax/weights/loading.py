@@ -1,4 +1,4 @@
-"""Loads weights from a checkpoint folder, a PyTorch file or Kinetics."""
+"""Loads weights from a checkpoint folder, a packaged detector, a PyTorch file or Kinetics."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ import ml_collections
 from afsd_jax.errors import UserError
 from afsd_jax.models import parameters
 from afsd_jax.weights import checkpoint, kinetics, pytorch
+from afsd_jax.weights.packaged_file import is_package, read_package
 from afsd_jax.weights.score_calibration import read_calibration
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,10 @@ CLASS_HEADS = ("conf_head.", "prop_conf_head.")
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
-    """Reads a complete detector: a checkpoint folder, a training run's folder or a PyTorch file.
+    """Reads a complete detector.
+
+    Args:
+      path: a checkpoint folder, a training run's folder, a packaged detector or a PyTorch file.
 
     Raises:
       UserError: the path is none of these, or holds only a trunk.
@@ -29,6 +33,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
         loaded = checkpoint.read(run if run.is_dir() else path)
         calibration = read_calibration(step_folder(path, loaded.step), loaded.class_names)
         return loaded._replace(calibration=calibration)
+    if is_package(path):
+        return read_package(path)
     published = pytorch.load(path)
     if published.kind != "detector":
         raise UserError(f"{path}: holds only an I3D trunk, which cannot detect; train it first")
@@ -63,16 +69,22 @@ def load_initial(
     config: ml_collections.ConfigDict,
     class_names: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Reads the weights from which training starts: a checkpoint, a PyTorch file or "kinetics".
+    """Reads the weights from which training starts.
+
+    Args:
+      path: a checkpoint folder, a packaged detector, a PyTorch file or "kinetics".
+      config: configuration of the network.
+      class_names: names of the classes that it learns.
 
     If a checkpoint has other classes, its class heads are left out, and a message says so.
 
     Raises:
       UserError: the path is none of these, or its weights do not fit the configuration.
     """
-    if path == kinetics.KINETICS or Path(path).is_file():
+    packaged = is_package(path)
+    if path == kinetics.KINETICS or (Path(path).is_file() and not packaged):
         return load_published(path, config).parameters
-    saved = checkpoint.read(path, partial=True)
+    saved = read_package(path) if packaged else checkpoint.read(path, partial=True)
     loaded, shapes = saved.weights, parameters.shapes(config)
     heads = [name for name in loaded if name.startswith(CLASS_HEADS)]
     # A PyTorch file does not name its classes.

@@ -50,20 +50,23 @@ class ScoreCalibration(NamedTuple):
 def write_calibration(folder: Path, calibration: ScoreCalibration) -> Path:
     """Writes the file into the folder of a step, and returns its path.
 
-    Knots of the map are thinned to at most `_MOST_KNOTS`.
-
     Raises:
       UserError: the file cannot be written.
     """
+    path = folder / NAME
+    with files.naming_failure(path):
+        files.write_json(path, as_json(calibration))
+    return path
+
+
+def as_json(calibration: ScoreCalibration) -> dict[str, Any]:
+    """Returns JSON values; knots of the map are thinned to at most `_MOST_KNOTS`."""
     count = len(calibration.scores)
     kept = np.unique(np.linspace(0, count - 1, min(count, _MOST_KNOTS)).round().astype(int))
     scores, precision = (
         tuple(column[i] for i in kept) for column in (calibration.scores, calibration.precision)
     )
-    path = folder / NAME
-    with files.naming_failure(path):
-        files.write_json(path, calibration._replace(scores=scores, precision=precision)._asdict())
-    return path
+    return calibration._replace(scores=scores, precision=precision)._asdict()
 
 
 def read_calibration(folder: Path, class_names: Sequence[str]) -> ScoreCalibration | None:
@@ -75,27 +78,36 @@ def read_calibration(folder: Path, class_names: Sequence[str]) -> ScoreCalibrati
     path = folder / NAME
     if not path.exists():
         return None
-    content = require_dict(files.read_json(path, _MOST_BYTES), str(path))
-    thresholds = require_dict(field(content, "thresholds", str(path)), f"{path}: thresholds")
+    return from_json(files.read_json(path, _MOST_BYTES), class_names, str(path))
+
+
+def from_json(value: Any, class_names: Sequence[str], place: str) -> ScoreCalibration:
+    """Reads JSON values, which lie at a place of a file.
+
+    Raises:
+      UserError: they are malformed, or name a class that the checkpoint does not have.
+    """
+    content = require_dict(value, place)
+    thresholds = require_dict(field(content, "thresholds", place), f"{place}: thresholds")
     for label in thresholds:
         if label not in class_names:
-            raise UserError(f"{path}: thresholds: {label!r} is no class of this checkpoint")
+            raise UserError(f"{place}: thresholds: {label!r} is no class of this checkpoint")
 
     def ascending(name: str) -> tuple[float, ...]:
-        values = read_list(field(content, name, str(path)), f"{path}: {name}", _share)
+        values = read_list(field(content, name, place), f"{place}: {name}", _share)
         if len(values) > _MOST_KNOTS or values != sorted(values):
-            raise UserError(f"{path}: {name} must be at most {_MOST_KNOTS} ascending numbers")
+            raise UserError(f"{place}: {name} must be at most {_MOST_KNOTS} ascending numbers")
         return tuple(values)
 
     scores, precision = ascending("scores"), ascending("precision")
     if len(scores) != len(precision) or not scores:
-        raise UserError(f"{path}: scores and precision must be equally long, and not empty")
+        raise UserError(f"{place}: scores and precision must be equally long, and not empty")
     return ScoreCalibration(
-        text(content, "split", str(path)),
-        _share(field(content, "tiou", str(path)), f"{path}: tiou"),
-        _share(field(content, "threshold", str(path)), f"{path}: threshold"),
+        text(content, "split", place),
+        _share(field(content, "tiou", place), f"{place}: tiou"),
+        _share(field(content, "threshold", place), f"{place}: threshold"),
         {
-            label: _share(value, f"{path}: thresholds[{label!r}]")
+            label: _share(value, f"{place}: thresholds[{label!r}]")
             for label, value in thresholds.items()
         },
         scores,

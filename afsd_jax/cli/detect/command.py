@@ -5,6 +5,7 @@ from pathlib import Path
 
 from afsd_jax.cli.arguments import (
     BEAM,
+    CHECKPOINT,
     FLOW_METHODS,
     MEMORY,
     ArgumentTypeError,
@@ -45,7 +46,7 @@ Exit codes: 0 all went well; 1 some videos failed (they are listed) and the othe
 input; 141 the program that read the printed lines has ended.{MEMORY}"""
 
 NO_CHECKPOINT = (
-    "--checkpoint is missing: a training run, a checkpoint folder or a PyTorch file. Without any, "
+    f"--checkpoint is missing: a {CHECKPOINT}. Without any, "
     "afsd look VIDEO recognises 400 everyday actions, and afsd train learns your own "
     "(docs/own_videos.md)"
 )
@@ -55,7 +56,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add = parser.add_argument
     videos = "videos, folders of videos, .npy files; -: a video on standard input"
     add("videos", nargs="*", type=Path, metavar="VIDEO", help=videos)
-    add("--checkpoint", help="training run, checkpoint folder or PyTorch file")
+    add("--checkpoint", help=CHECKPOINT)
     output = (
         "file to write: .json (all detections), or .csv, .html, .srt, .vtt, .png (those shown); "
     )
