@@ -70,7 +70,7 @@ def test_a_file_is_overwritten_by_force_only(folder, tmp_path, capsys):
     [
         (["package", "NETWORK", "--output", "OUT/model.zip"], "must end in .afsd"),
         (["package", "NETWORK", "--output", "OUT/m.afsd", "--about", "OUT/none.md"], "none.md"),
-        (["package", "NETWORK", "--output", "OUT/m.afsd", "--data-dir", "OUT"], "data_dir"),
+        (["package", "NETWORK", "--output", "OUT/m.afsd", "--data-dir", "OUT"], "--data-dir="),
         (["package", "OUT/none", "--output", "OUT/m.afsd"], "none"),
         (["inspect", "OUT/text.txt"], "neither a prepared data set nor a packaged detector"),
         (["inspect", "OUT/empty.afsd"], "not a packaged detector"),

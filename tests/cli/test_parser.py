@@ -25,6 +25,7 @@ OTHER_NAMES = {
     "evaluate": "scripts/evaluate.py",
     "convert": "scripts/convert_weights.py",
     "export": "-m afsd_jax.cli export",
+    "package": "-m afsd_jax.cli package",
     "demo": "scripts/demo.py",
     "ablate": "scripts/ablate.py",
     "runs": "-m afsd_jax.cli runs",
@@ -54,11 +55,13 @@ NEEDED = {
     "features": "none video.mp4",
     "convert": "--input=none.pt",
     "export": "none --format=onnx",
+    "package": "none",
     "demo": "",
 }
 WORKDIRS = ("train", "ablate")  # which make the folders above theirs
 FILES = [
     ("inspect", "--output"),
+    ("package", "--output"),
     ("runs", "--output"),
     ("detect", "--output"),
     ("detect", "--output=found.json --report"),
