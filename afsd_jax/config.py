@@ -42,10 +42,13 @@ OPEN = {
     "data.clip_stride": 0,
     "data.max_actions": 0,
     "data.flip": -1.0,
+    "data.train_split": "?",
     "data.validation_split": "?",
     "train.batch_size": 0,
     "train.epochs": 0,
+    "train.evaluate_every": "?",
     "train.early_stop": -1,
+    "train.cross_validation": -1,
     "inference.window_stride": 0,
 }
 
@@ -71,7 +74,7 @@ def _data() -> ml_collections.ConfigDict:
     data.stream = "rgb"  # rgb, flow or features: the builder's configuration
     data.flow_method = "tvl1"  # tvl1 or dis: optical flow that detection computes, as for training
     data.train_split = "train"
-    data.validation_split = ""  # split evaluated during training, such as train[90%:]; empty: none
+    data.validation_split = ""  # split evaluated during training, such as train[1/5]; empty: none
     data.test_split = "test"
     data.fps = 10.0  # rate at which frames are sampled
     data.max_frames = 0  # > 0: lower the rate until a video has at most this many frames
@@ -171,6 +174,8 @@ def _train() -> ml_collections.ConfigDict:
     train.keep_optimizer = True  # False: after the end only weights to detect with are kept
     train.whole_checkpoints = False  # True: hold a frozen trunk, too, instead of a reference to it
     train.early_stop = 0  # stop after this many evaluations without a better average mAP; 0: never
+    train.cross_validation = 0  # folds of the training videos that measure the detector; 0: none
+    train.refit = False  # True: then train on the validation videos, too, as long as was best
     train.nan_limit = 0  # steps with a loss or gradient that is not finite to skip before stopping
     train.init_from = ""  # initial weights: a checkpoint, model.afsd, a PyTorch file or kinetics
     return train

@@ -43,7 +43,7 @@ _POSITIVE = (
 _NOT_NEGATIVE = (
     "seed",
     *("data.fps", "data.max_frames", "inference.max_detections", "model.num_classes"),
-    *("train.keep_best", "train.early_stop", "train.nan_limit"),
+    *("train.keep_best", "train.early_stop", "train.nan_limit", "train.cross_validation"),
 )
 # Beyond these nothing fits any machine.
 _LARGEST = {
@@ -97,6 +97,11 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     yield whole, "train.accumulate", f"must divide config.train.batch_size={train.batch_size}"
     validated = bool(data.validation_split) or not train.early_stop
     yield validated, "train.early_stop", "needs config.data.validation_split to evaluate on"
+    refits = bool(data.validation_split) or not train.refit
+    yield refits, "train.refit", "needs config.data.validation_split, to choose the number of steps"
+    yield train.cross_validation != 1, "train.cross_validation", "must be at least 2 folds; 0: none"
+    once = not (data.validation_split and train.cross_validation)
+    yield once, "train.cross_validation", "must be 0 with config.data.validation_split"
     yield 0 <= optimizer.ema < 1, "optimizer.ema", "must be at least 0 and below 1, such as 0.999"
     yield 0 < optimizer.trunk_decay <= 1, "optimizer.trunk_decay", "must be above 0 and at most 1"
     side = data.frame_size

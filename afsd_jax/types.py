@@ -48,6 +48,8 @@ class AnnotatedVideo:
       file: path of the video as the annotations state it; "" if they state its name.
       observed: whether others may have annotated the same video under other paths, each on their
         own computer.
+      group: videos with one name here, such as that of a person or a place, stay together when a
+        split is divided; "": the video is alone.
     """
 
     subset: str
@@ -57,6 +59,7 @@ class AnnotatedVideo:
     notes: tuple[str, ...] = dataclasses.field(default=(), compare=False)
     file: str = dataclasses.field(default="", compare=False)
     observed: bool = dataclasses.field(default=False, compare=False)
+    group: str = dataclasses.field(default="", compare=False)
 
 
 ANY_ACTION = "action"  # the only class of networks that locate actions of any class

@@ -10,9 +10,11 @@ import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.config_checks import FEATURES
+from afsd_jax.data.builders.prepared_report import stored_groups
+from afsd_jax.data.folds import read_split
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.prepared_folder import PreparedFolder, open_folder
-from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -47,14 +49,14 @@ def open_split(
 
     Args:
       data: the field `data` of a configuration.
-      split: name of the split.
+      split: name of the split, such as train, or a part of one, such as train[:10%] or train[1/5].
 
     Raises:
       UserError: the data set is missing or damaged, or its frames have another size, rate or number
         of channels than in the configuration.
     """
     opened = open_data_set(data)
-    videos = read_videos(opened, split)
+    videos = read_part(opened, split)
     height, width, channels = videos[0].shape
     folder, size = videos[0].path.parent, data.frame_size
     if (height, width) != (size, size):
@@ -71,6 +73,15 @@ def open_split(
     for video in videos:
         _check_rate(video, data)
     return opened, videos
+
+
+def read_part(folder: PreparedFolder, split: str) -> list[PreparedVideo]:
+    """Returns the videos of a split, or of a part of one; see `folds.read_split`.
+
+    Raises:
+      UserError: there are none, or the data set is damaged.
+    """
+    return read_split(folder, split, stored_groups(folder.path))
 
 
 def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:

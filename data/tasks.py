@@ -65,6 +65,7 @@ class Task:
       earlier: an earlier shard with these frames, or None.
       count_frames: whether times are counted in frames; see `VideoReader`. It is the same for all
         videos of a data set, so no key depends on it.
+      group: who or where, if the annotations say so; see `folds`. No shard depends on it.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Task:
     source: str = ""
     earlier: EarlierShard | None = None
     count_frames: bool = False
+    group: str = ""
 
     def frames_key(self) -> str:
         """Returns a fingerprint of everything that determines the frames."""

@@ -42,6 +42,8 @@ LATER_FIELDS = (
     ("model", "trunk_context", "clip"),
     ("train", "keep_optimizer", True),
     ("train", "whole_checkpoints", False),
+    ("train", "cross_validation", 0),
+    ("train", "refit", False),
 )
 
 

@@ -22,6 +22,7 @@ LEAST_LOSS_FALL = 0.02  # share of the training loss
 SINCE_BEST = 2  # evaluations after the best one that show over-fitting
 RISING = 0.02  # of mAP: so much more in the last third of the evaluations is still rising
 
+ELSEWHERE = "It was not evaluated while it was trained, so it is not known whether it over-fitted."
 NO_VALIDATION = (
     "There is no validation split, so it is not known how the run does on other videos, nor "
     "whether it over-fitted."
@@ -29,8 +30,8 @@ NO_VALIDATION = (
 HOW_TO_VALIDATE = (
     "To have a validation, add a column subset to the annotations, with validation for every fifth "
     "video and nothing for the others, prepare them again and train in a new folder; or set "
-    "config.data.validation_split to a part of the training split, such as train[80%:], and "
-    "config.data.train_split to the rest, train[:80%]."
+    "config.data.validation_split to a part of the training split, such as train[1/5], and "
+    "config.data.train_split to the rest, train[not 1/5]."
 )
 
 _TENTHS = " (means of the first and of the last tenth of the run)"
@@ -77,17 +78,25 @@ def chance_map(tables: Tables, tious: Sequence[float], seed: int = 0) -> float:
     return fmean(found)
 
 
-def judge(records: Sequence[Record], chance: float | None) -> Verdict:
+def judge(
+    records: Sequence[Record], chance: float | None, measured: float | None = None
+) -> Verdict:
     """Returns what the log of a run says.
 
     Args:
       records: see `run_log`.
       chance: `chance_map` of the best evaluation; None: it is not known.
+      measured: average mAP of detectors that learned as this one did, on videos that they have not
+        seen; it counts for a run without evaluations.
     """
     losses = [(r["step"], r["total"]) for r in records if r.get("total") is not None]
     evaluated = [
         (r["step"], r[VALIDATION]) for r in records if r.get(VALIDATION, {}).get(SCORE) is not None
     ]
+    if not evaluated and measured is not None:
+        learned = measured >= _least(chance)
+        said = f"It has {'learned' if learned else 'not learned'}." + _by_chance(chance)
+        return Verdict(learned, None, False, (said, _loss_in_words(losses), ELSEWHERE))
     if not evaluated:
         return Verdict(None, None, False, (_loss_in_words(losses), NO_VALIDATION))
     maps = [(step, entry[SCORE]) for step, entry in evaluated]
@@ -101,10 +110,9 @@ def _learned(
     maps: Sequence[tuple[int, float]], best: tuple[int, float], chance: float | None
 ) -> tuple[bool, str]:
     (first_step, first), (step, value) = maps[0], best
-    by_chance = "" if chance is None else f" Random detections would reach {_percent(chance)}."
+    by_chance = _by_chance(chance)
     reached = f"mAP on the validation videos is {_percent(value)} at best, at step {step:,}."
-    least = max(CHANCE_RATIO * (chance or 0), (chance or 0) + CHANCE_GAP)
-    if value < least:
+    if value < _least(chance):
         return False, f"It has not learned: {reached}{by_chance}"
     learned = "It has learned" + (" a little" if value < LITTLE else "")
     if value - first >= LEAST_RISE:
@@ -113,6 +121,15 @@ def _learned(
     if len(maps) == 1:
         return True, f"{learned}: {reached}{by_chance} There was only one evaluation."
     return True, (f"{learned}, but no longer after its first evaluation: {reached}{by_chance}")
+
+
+def _least(chance: float | None) -> float:
+    """Returns the mAP from which a run has learned."""
+    return max(CHANCE_RATIO * (chance or 0), (chance or 0) + CHANCE_GAP)
+
+
+def _by_chance(chance: float | None) -> str:
+    return "" if chance is None else f" Random detections would reach {_percent(chance)}."
 
 
 def _over_fitted(

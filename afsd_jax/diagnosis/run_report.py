@@ -9,6 +9,7 @@ import numpy as np
 from afsd_jax.diagnosis.advice import few_in_words
 from afsd_jax.diagnosis.false_negatives import analyse_false_negatives
 from afsd_jax.diagnosis.false_positives import analyse_false_positives
+from afsd_jax.diagnosis.run_figure import figure_in_words
 from afsd_jax.diagnosis.run_findings import HOW_TO_VALIDATE, Verdict, chance_map, judge
 from afsd_jax.diagnosis.validation_files import read_validation
 from afsd_jax.diagnosis.weak_classes import (
@@ -20,7 +21,7 @@ from afsd_jax.diagnosis.weak_classes import (
     find_weak_classes,
 )
 from afsd_jax.errors import printable
-from afsd_jax.evaluation import Tables, match
+from afsd_jax.evaluation import Tables, match, score
 from afsd_jax.evaluation.overlaps import tiou
 from afsd_jax.io.files import read_json, write_json
 from afsd_jax.io.json_fields import field, number, require_dict
@@ -64,7 +65,7 @@ def tell_story(workdir: Path) -> RunStory:
     """
     run, validation = run_page.read_run(workdir), read_validation(workdir)
     training = _read_training_classes(workdir)
-    if run.best is None or validation is None:
+    if validation is None or (run.best is None and not validation.how):
         verdict = judge(run.records, None)
         advice = (HOW_TO_VALIDATE,) if run.best is None else _advice(verdict, ())
         return RunStory(verdict.sentences, (), (), advice, tuple(training))
@@ -73,12 +74,13 @@ def tell_story(workdir: Path) -> RunStory:
     matched = match(tables, tious)
     errors = analyse_false_positives(tables, tuple(tious), normalised=False, matched=matched)
     misses = analyse_false_negatives(tables, errors, matched=matched)
-    verdict = judge(run.records, chance_map(tables, tious))
-    ap = run.best[VALIDATION].get("ap", {})
+    metrics = score(tables, tious, matched)
+    verdict = judge(run.records, chance_map(tables, tious), metrics.average_map)
+    ap = run.best[VALIDATION].get("ap", {}) if run.best else metrics.as_dict()["ap"]
     weak = find_weak_classes(tables, h, ap, misses, training)
     few = few_in_words(len(tables.actions), len(np.unique(tables.action_videos)))
     return RunStory(
-        (*verdict.sentences, *([few] if few else [])),
+        (*verdict.sentences, figure_in_words(validation), *([few] if few else [])),
         tuple((f"{printable(x.label)} ({100 * x.ap:.0f} %)", x.text) for x in weak),
         _examples(tables),
         _advice(verdict, weak),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,11 +24,19 @@ SAMPLES = 1000  # of videos, for intervals
 
 
 class Validation(NamedTuple):
-    """The kept evaluation of a run: annotations, also as arrays with detections, thresholds."""
+    """The kept evaluation of a run.
+
+    Attributes:
+      truth: annotations of the videos.
+      tables: the same and the detections, as arrays.
+      tious: thresholds.
+      how: how the figure was measured, if the run itself had no validation split; else "".
+    """
 
     truth: dict[str, AnnotatedVideo]
     tables: Tables
     tious: tuple[float, ...]
+    how: str = ""
 
 
 def write_validation(
@@ -38,6 +46,7 @@ def write_validation(
     tious: Sequence[float],
     step: int,
     dataset: str = "",
+    how: str = "",
 ) -> None:
     """Writes the detections, the ground truth and the page of an evaluation into a run's folder.
 
@@ -48,6 +57,7 @@ def write_validation(
       tious: thresholds.
       step: training step of the weights.
       dataset: name of the data set.
+      how: see `Validation`.
 
     Raises:
       UserError: a file cannot be written.
@@ -60,10 +70,13 @@ def write_validation(
         name: [detection for detection in items if detection.score >= least]
         for name, items in found.items()
     }
-    write_predictions(workdir / DETECTIONS, kept, external_data={"step": step})
+    write_predictions(
+        workdir / DETECTIONS, kept, external_data={"step": step, **({"how": how} if how else {})}
+    )
     write_ground_truth(workdir / GROUND_TRUTH, truth)
     view = view_of(diagnose(tabulate(truth, found), tious, benchmark=dataset, samples=SAMPLES))
-    title = f"Validation of {workdir.absolute().name}, step {step:,}"
+    kind = f": {how}" if how else f", step {step:,}"
+    title = f"Validation of {workdir.absolute().name}{kind}"
     write_evaluation(workdir / PAGE, view, title=title)
 
 
@@ -71,9 +84,21 @@ def validated_step(workdir: Path) -> int | None:
     """Returns the step of the evaluation that a run keeps; None if it keeps none."""
     if not (workdir / DETECTIONS).exists():
         return None
-    content = require_dict(read_json(workdir / DETECTIONS), str(workdir / DETECTIONS))
-    step = require_dict(content.get("external_data", {}), str(workdir / DETECTIONS)).get("step")
+    step = _external_data(workdir).get("step")
     return step if isinstance(step, int) else None
+
+
+def how_measured(workdir: Path) -> str:
+    """Returns how the evaluation that a run keeps was measured; see `Validation`."""
+    how = _external_data(workdir).get("how", "") if (workdir / DETECTIONS).exists() else ""
+    return how if isinstance(how, str) else ""
+
+
+def _external_data(workdir: Path) -> dict[str, Any]:
+    """Returns what a run has added to the detections of its evaluation."""
+    place = str(workdir / DETECTIONS)
+    content = require_dict(read_json(workdir / DETECTIONS), place)
+    return require_dict(content.get("external_data", {}), place)
 
 
 def read_validation(workdir: Path) -> Validation | None:
@@ -89,4 +114,4 @@ def read_validation(workdir: Path) -> Validation | None:
     path = workdir / "config.json"
     data = field(require_dict(read_json(path), str(path)), "data", str(path))
     dataset = text(require_dict(data, f"{path}: data"), "dataset", f"{path}: data")
-    return Validation(truth, tables, tious_of(dataset))
+    return Validation(truth, tables, tious_of(dataset), how_measured(workdir))

@@ -5,19 +5,23 @@ A field is chosen if it has its value in `config.OPEN`; every other field stays 
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import ml_collections
 import numpy as np
 
 from afsd_jax.config import OPEN
+from afsd_jax.data.builders.prepared_report import stored_groups
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.clips.training_clips import video_clips
-from afsd_jax.data.splits import open_data_set
-from afsd_jax.data.storage.prepared_video import PreparedVideo, read_videos
+from afsd_jax.data.folds import Fold
+from afsd_jax.data.splits import open_data_set, read_part
+from afsd_jax.data.storage.prepared_folder import PreparedFolder
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import first_names
+from afsd_jax.training.auto_splits import TRAIN, Splits, choose_splits
 
 CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
 CROP = 6 / 7  # share of the frame's side, as 96 of 112 pixels
@@ -25,6 +29,7 @@ MOST_CLIPS = 1000  # with more clips, they overlap less
 BATCH_SIZE = 4
 STEPS = (600, 6000)  # fewest and most steps of a run
 EPOCHS = 6
+MOST_EVALUATIONS = 20
 PATIENCE = 8  # evaluations
 FEW_ACTIONS = 10  # a class with fewer actions gets a warning
 MOST_NAMES = 8  # of classes in a line
@@ -35,7 +40,7 @@ class ChosenField(NamedTuple):
     """The value chosen for a field, and the reason in words."""
 
     field: str
-    value: float | str
+    value: float | str | bool
     reason: str
 
 
@@ -56,7 +61,7 @@ class _Chooser:
             if config[section][name] == OPEN[f"{section}.{name}"]
         }
 
-    def choose(self, field: str, value: float | str, reason: str) -> None:
+    def choose(self, field: str, value: float | str | bool, reason: str) -> None:
         """Sets the field if it was open."""
         if field in self.open_fields:
             self.config.update_from_flattened_dict({field: value})
@@ -84,23 +89,52 @@ def choose_fields(
     if not chooser.open_fields:
         return config, [], []
     folder = open_data_set(data)
-    videos = read_videos(folder, data.train_split)
-    if not any(len(video.labels) for video in videos):
-        raise UserError(
-            f"{folder.path}: no video of split {data.train_split} has an action; annotate "
-            "some, and prepare the data set again"
-        )
+    whole, training = _choose_splits(chooser, folder)
     names = folder.class_names
-    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in videos])  # frames
-    _choose_frames(chooser, videos)
-    num_clips = _choose_clips(chooser, videos, lengths)
-    _choose_batch_size(chooser, num_clips, devices)
+    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in whole])  # frames
+    _choose_frames(chooser, whole)
+    clips = _choose_clips(chooser, whole, training, lengths)
+    num_clips = sum(clips.values())
+    fewest = min([num_clips, *_clips_of_folds(chooser, folder, clips)])
+    _choose_batch_size(chooser, fewest, devices)
     sides = [name for name in names if _SIDES.search(name)]
     chooser.choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
     _choose_epochs(chooser, num_clips)
-    _choose_evaluation(chooser, "validation" in folder.splits)
-    labels = np.concatenate([video.labels for video in videos]) - 1
+    labels = np.concatenate([video.labels for video in training]) - 1
+    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in training])
     return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length)
+
+
+def _choose_splits(
+    chooser: _Chooser, folder: PreparedFolder
+) -> tuple[list[PreparedVideo], list[PreparedVideo]]:
+    """Chooses the splits, and whether training stops early.
+
+    Returns:
+      All videos that train or validate, and those that train.
+    """
+    data, is_open = chooser.config.data, "data.train_split" in chooser.open_fields
+    stated = None if is_open else data.train_split
+    videos = read_part(folder, stated or TRAIN)
+    if not any(len(video.labels) for video in videos):
+        raise UserError(
+            f"{folder.path}: no video of split {stated or TRAIN} has an action; annotate some, and "
+            "prepare the data set again"
+        )
+    splits = choose_splits(videos, stored_groups(folder.path), folder.splits, stated)
+    if "data.validation_split" not in chooser.open_fields:
+        reason = "the validation split is stated"
+        splits = Splits(stated or TRAIN, data.validation_split, 0, (reason,) * 3)
+    fields = "data.train_split", "data.validation_split", "train.cross_validation"
+    for field, value, reason in zip(fields, splits[:3], splits.reasons, strict=True):
+        chooser.choose(field, value, reason)
+    patience = PATIENCE if data.validation_split else 0
+    reason = "evaluations without a better one before training stops"
+    chooser.choose("train.early_stop", patience, reason)
+    training = read_part(folder, data.train_split)
+    known = {video.name for video in videos}
+    others = read_part(folder, data.validation_split) if data.validation_split else []
+    return [*videos, *(video for video in others if video.name not in known)], training
 
 
 def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:
@@ -114,21 +148,48 @@ def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:
     chooser.choose("data.crop_size", min(crop, size), "pixels, six sevenths of frame_size")
 
 
-def _choose_clips(chooser: _Chooser, videos: Sequence[PreparedVideo], lengths: np.ndarray) -> int:
-    """Chooses how clips are cut, given each action's length in frames; returns their number."""
-    data, longest = chooser.config.data, max(video.num_frames for video in videos)
+def _choose_clips(
+    chooser: _Chooser,
+    whole: Sequence[PreparedVideo],
+    training: Sequence[PreparedVideo],
+    lengths: np.ndarray,
+) -> dict[str, int]:
+    """Chooses how clips are cut.
+
+    Args:
+      chooser: sets the fields.
+      whole: all videos that train or validate.
+      training: those that train.
+      lengths: length of each action, frames.
+
+    Returns:
+      The number of clips of each training video, by name.
+    """
+    data, longest = chooser.config.data, max(video.num_frames for video in whole)
     chooser.choose("data.clip_length", *_clip_length(lengths, longest))
     chooser.choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
+    unit = frame_unit(chooser.config.model)
     for divisor in (8, 4, 2):
         if "data.clip_stride" in chooser.open_fields:
             data.clip_stride = data.clip_length // divisor
-        actions = _actions_per_clip(videos, data, frame_unit(chooser.config.model))
-        if len(actions) <= MOST_CLIPS:
+        counts = [len(actions) for actions in _actions_of_clips(training, data, unit)]
+        if sum(counts) <= MOST_CLIPS:
             break
-    reason = f"frames, which gives {len(actions)} training clips"
+    reason = f"frames, which gives {sum(counts)} training clips"
     chooser.choose("data.clip_stride", data.clip_stride, reason)
-    chooser.choose("data.max_actions", max(actions, default=1), "actions, the most in one clip")
-    return len(actions)
+    most = max((x for actions in _actions_of_clips(whole, data, unit) for x in actions), default=1)
+    chooser.choose("data.max_actions", most, "actions, the most in one clip")
+    return {video.name: count for video, count in zip(training, counts, strict=True)}
+
+
+def _clips_of_folds(
+    chooser: _Chooser, folder: PreparedFolder, clips: Mapping[str, int]
+) -> list[int]:
+    """Returns the number of clips that each run of the cross-validation learns from, at least 1."""
+    split, count = chooser.config.data.train_split, chooser.config.train.cross_validation
+    parts = [Fold(split, number, count, rest=True) for number in range(1, count + 1)]
+    videos = [read_part(folder, str(part)) for part in parts]
+    return [max(sum(clips[video.name] for video in part), 1) for part in videos]
 
 
 def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:
@@ -138,30 +199,24 @@ def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:
 
 
 def _choose_epochs(chooser: _Chooser, num_clips: int) -> None:
-    steps = max(num_clips // max(chooser.config.train.batch_size, 1), 1)  # in an epoch
+    train = chooser.config.train
+    steps = max(num_clips // max(train.batch_size, 1), 1)  # in an epoch
     fewest, most = (math.ceil(limit / steps) for limit in STEPS)
     chooser.choose("train.epochs", min(max(EPOCHS, fewest), most), f"epochs, each of {steps} steps")
-
-
-def _choose_evaluation(chooser: _Chooser, has_validation: bool) -> None:
-    split = "validation" if has_validation else ""
-    absent = "there is no split named validation, so training evaluates nothing"
-    reason = "the split named validation" if has_validation else absent
-    chooser.choose("data.validation_split", split, reason)
-    patience = PATIENCE if chooser.config.data.validation_split else 0
-    reason = "evaluations without a better one before training stops"
-    chooser.choose("train.early_stop", patience, reason)
+    between = max(round(train.epochs / MOST_EVALUATIONS), 1)
+    interval = f"{between} epoch{'s' * (between > 1)}"
+    chooser.choose("train.evaluate_every", interval, "from one evaluation to the next")
 
 
 def choice_lines(choices: Sequence[ChosenField]) -> list[str]:
     """Returns lines that tell a person what was chosen, and why; none without choices."""
     if not choices:
         return []
-    width = max(len(choice.field) for choice in choices)
+    values = [repr(x.value) if isinstance(x.value, str) else f"{x.value:g}" for x in choices]
+    field, width = max(len(choice.field) for choice in choices), max(map(len, values))
     lines = ["chosen for this data set (you can set each field yourself):"]
-    for choice in choices:
-        value = repr(choice.value) if isinstance(choice.value, str) else f"{choice.value:g}"
-        lines.append(f"  config.{choice.field:<{width}} = {value:<6} {choice.reason}")
+    for choice, value in zip(choices, values, strict=True):
+        lines.append(f"  config.{choice.field:<{field}} = {value:<{width}} {choice.reason}")
     return lines
 
 
@@ -176,13 +231,12 @@ def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
     return length, f"frames, the longest choice; 95 % of the actions last up to {most:.0f}"
 
 
-def _actions_per_clip(
+def _actions_of_clips(
     videos: Sequence[PreparedVideo], data: ml_collections.ConfigDict, unit: int
-) -> list[int]:
-    """Returns the number of actions of each training clip, wherever it is shifted to."""
+) -> list[list[int]]:
+    """Returns the number of actions of each clip of each video, the most wherever it is shifted."""
     found = [video_clips(v.num_frames, v.segments, v.labels, data, unit) for v in videos]
-    clips = [shifted for of_video in found for shifted in of_video.shifted]
-    return [max(len(clip.labels) for clip in shifted) for shifted in clips]
+    return [[max(len(c.labels) for c in shifted) for shifted in v.shifted] for v in found]
 
 
 def _flip_reason(sides: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ import jax
 import ml_collections
 
 from afsd_jax.diagnosis.checkpoint_calibration import calibrate_run
+from afsd_jax.diagnosis.run_figure import figure_in_words
 from afsd_jax.diagnosis.run_report import write_run_report
-from afsd_jax.diagnosis.validation_files import write_validation
+from afsd_jax.diagnosis.validation_files import how_measured, read_validation, write_validation
 from afsd_jax.evaluation import Metrics
 from afsd_jax.io.locks import locked
 from afsd_jax.io.run_log import LOSS, VALIDATION
@@ -18,9 +19,10 @@ from afsd_jax.kernels import load_triton
 from afsd_jax.runtime import devices
 from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
+from afsd_jax.training.held_out_runs import run_before
 from afsd_jax.training.monitoring import agreed_signal, scores, why_stopped
 from afsd_jax.training.run_identity import NOTHING, Allowed
-from afsd_jax.training.setup import Run, log, setup
+from afsd_jax.training.setup import Run, log, setup, with_chosen_fields
 from afsd_jax.training.state import detection_weights, save_state
 from afsd_jax.weights import checkpoint
 
@@ -51,7 +53,11 @@ def train(
     devices.start_jax()
     is_main = jax.process_index() == 0
     with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
-        return run_steps(setup(config, workdir, profile_steps, allowed))
+        config = with_chosen_fields(config, is_main)
+        code, config = run_before(
+            config, Path(workdir), lambda c, folder: run_steps(setup(c, folder, 0, allowed))
+        )
+        return code or run_steps(setup(config, workdir, profile_steps, allowed))
 
 
 def run_steps(run: Run) -> int:
@@ -136,8 +142,7 @@ def finish(run: Run, signum: int) -> int:
     if has_ended and not run.config.train.keep_optimizer:
         run.log.attempt(run.checkpoints.keep_detectors)
     run.log.attempt(lambda: write_run_report(run.workdir))
-    if run.validator is not None:
-        run.log.attempt(lambda: calibrate_best(run))
+    run.log.attempt(lambda: calibrate_best(run))
     if run.is_main:
         report_end(run, signum)
     if run.checkpoints.failed or run.log.failed:
@@ -147,9 +152,17 @@ def finish(run: Run, signum: int) -> int:
 
 def calibrate_best(run: Run) -> None:
     """Keeps the least scores to show with the checkpoint of the best evaluation."""
-    path = calibrate_run(run.workdir, run.config.data.validation_split)
+    split = run.config.data.validation_split or how_measured(run.workdir)
+    path = calibrate_run(run.workdir, split)
     if path:
         log.info(f"{path}: least scores to show, as the validation measured them")
+
+
+def report_figure(run: Run) -> None:
+    """Reports mAP with its interval, if it was measured."""
+    validation = read_validation(run.workdir)
+    if validation is not None:
+        log.info(figure_in_words(validation))
 
 
 def report_end(run: Run, signum: int) -> None:
@@ -158,6 +171,7 @@ def report_end(run: Run, signum: int) -> None:
     if by_step:
         best = max(by_step, key=lambda step: (by_step[step], step))
         log.info(f"best average mAP {100 * by_step[best]:.2f} % at step {best}")
+    run.log.attempt(lambda: report_figure(run))
     if run.log.failed:
         log.error(f"{run.workdir}: some lines of the log were not written")
     if run.checkpoints.failed:

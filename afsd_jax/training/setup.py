@@ -143,13 +143,12 @@ def setup(
     profile_steps: int,
     allowed: Allowed,
 ) -> Run:
-    """Builds what the run needs, from its configuration and what its folder holds.
+    """Builds what the run needs, from its configuration without open fields and its folder.
 
     Raises:
       UserError: the configuration, the data or the folder do not fit together.
     """
     workdir, is_main, mesh = Path(workdir), jax.process_index() == 0, data_mesh()
-    config = with_chosen_fields(config, is_main)
     check_batch_size(config.train, mesh)
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names), data.videos[0].shape[2])

@@ -62,13 +62,16 @@ class Collector:
         """Adds a note on a video."""
         self._notes.setdefault(file, []).append(note)
 
-    def annotations(self, subsets: dict[str, str] | None = None) -> Annotations:
-        """Returns the videos by their paths, with their subsets by path if there are any.
+    def annotations(
+        self, subsets: dict[str, str] | None = None, groups: dict[str, str] | None = None
+    ) -> Annotations:
+        """Returns the videos by their paths, with their subsets and groups if they have any.
 
         A video that also has a fuller path is the same video.
 
         Raises:
-          UserError: a path is a part of the paths of several videos, or a video has two subsets.
+          UserError: a path is a part of the paths of several videos, or a video has two subsets or
+            groups.
         """
         videos: Annotations = {}
         for file, full in fullest(self._places).items():
@@ -81,6 +84,7 @@ class Collector:
                 (*self._notes.get(file, ()), *left_out),
                 full,
                 self._observed,
+                (groups or {}).get(file, ""),
             )
             videos[full] = (
                 joined(shown_name(full), videos[full], video) if full in videos else video

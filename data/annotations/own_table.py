@@ -1,4 +1,4 @@
-"""The plain table: video, label, start and end in seconds and, optionally, subset."""
+"""The plain table: video, label, start and end in seconds and, optionally, subset and group."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,14 +8,15 @@ from typing import NamedTuple
 from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
 from afsd_jax.data.annotations.marks import file_name, score_of
 from afsd_jax.data.annotations.table_rows import Line, as_found, cell_number, line_shown, named_rows
-from afsd_jax.data.annotations.video_matching import two_subsets
+from afsd_jax.data.annotations.video_matching import two_groups, two_subsets
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import split_name
 from afsd_jax.io.spreadsheets import original_text, table_text
 from afsd_jax.types import MarkedVideo
 
 COLUMNS = ("video", "label", "start", "end")
-_TEXTS = {"video", "label", "subset"}
+_OPTIONAL = ("subset", "group")
+_TEXTS = ("video", "label", *_OPTIONAL)
 # Other names of the columns in people's tables, in lower case and without blanks and the like.
 _OTHER_NAMES = {
     "video": "file filename videofile videoname videoid videopath mediafile media path",
@@ -31,6 +32,7 @@ class _First(NamedTuple):
     """The properties of a video in its first row."""
 
     subset: str
+    group: str
     place: str
 
 
@@ -41,8 +43,8 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     the suffix of its file and the folders above it.
 
     Raises:
-      UserError: a column, a cell or a number is missing, a video has two subsets, or a name may be
-        that of several videos.
+      UserError: a column, a cell or a number is missing, a video has two subsets or groups, or a
+        name may be that of several videos.
     """
     lines = _with_own_names(lines)
     if lines and not set(COLUMNS) & {cell.lower() for cell in lines[0][1]}:
@@ -52,13 +54,14 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
         )
     collector = Collector()
     videos: dict[str, _First] = {}
-    for place, row in named_rows(path, lines, COLUMNS, optional=("subset",)):
-        texts = {
-            name: original_text(row[name]) for name in ("video", "label", "subset") & row.keys()
-        }
+    for place, row in named_rows(path, lines, COLUMNS, optional=_OPTIONAL):
+        texts = {name: original_text(row[name]) for name in _TEXTS if name in row}
         with line_shown(row.values()):
             _add_row(collector, videos, row | texts, place)
-    return collector.annotations({file: first.subset for file, first in videos.items()})
+    return collector.annotations(
+        {file: first.subset for file, first in videos.items()},
+        {file: first.group for file, first in videos.items()},
+    )
 
 
 def _with_own_names(lines: Sequence[Line]) -> Sequence[Line]:
@@ -75,10 +78,13 @@ def _with_own_names(lines: Sequence[Line]) -> Sequence[Line]:
 def _add_row(
     collector: Collector, videos: dict[str, _First], row: Mapping[str, str], place: str
 ) -> None:
-    file, subset = collector.add_video(row["video"], place), row.get("subset", "")
-    first = videos.setdefault(file, _First(subset, place))
+    file = collector.add_video(row["video"], place)
+    subset, group = row.get("subset", ""), row.get("group", "")
+    first = videos.setdefault(file, _First(subset, group, place))
     if split_name(first.subset) != split_name(subset):
         raise two_subsets(shown_name(file), (place, subset), (first.place, first.subset))
+    if first.group != group:
+        raise two_groups(shown_name(file), (place, group), (first.place, first.group))
     if row["label"]:
         start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
         collector.add_action(file, row["label"], start_s, end_s, place)

@@ -19,28 +19,31 @@ def stable_split(name: str) -> str:
 def assign_splits(videos: Annotations) -> Annotations:
     """Returns the videos with their splits as subsets.
 
-    Videos without a subset are split by a hash of their names. If this leaves train or test empty,
-    the video with the smallest hash goes there; a single video goes to train.
+    Videos without a subset are split by a hash of their names, or of the names of their groups,
+    which stay together. If this leaves train or test empty, the group or video with the smallest
+    hash goes there; a single one goes to train.
 
     Raises:
       UserError: the name of a subset cannot be the name of a split.
     """
-    splits = {}
+    splits, units = {}, {name: video.group or name for name, video in videos.items()}
     for name, video in videos.items():
-        splits[name] = split_name(video.subset) or stable_split(name)
+        splits[name] = split_name(video.subset) or stable_split(units[name])
         if not re.fullmatch(r"[a-z][a-z0-9_]*", splits[name]) or splits[name] == "all":
             raise UserError(
                 f"{video.place}: subset {video.subset!r} must be train, validation, test or "
                 "another word of letters, digits and _ (not 'all')"
             )
-    free = sorted((name for name, video in videos.items() if not video.subset), key=_hash)
+    free = sorted({units[name] for name, video in videos.items() if not video.subset}, key=_hash)
     for wanted in ("train", "test"):
-        if (
-            free
-            and wanted not in splits.values()
-            and (wanted == "train" or list(splits.values()).count("train") > 1)
-        ):
-            splits[free.pop(0)] = wanted
+        in_train = {units[name] for name, split in splits.items() if split == "train"}
+        if free and wanted not in splits.values() and (wanted == "train" or len(in_train) > 1):
+            moved = free.pop(0)
+            splits |= {
+                name: wanted
+                for name, video in videos.items()
+                if not video.subset and units[name] == moved
+            }
     return {name: dataclasses.replace(v, subset=splits[name]) for name, v in videos.items()}
 
 

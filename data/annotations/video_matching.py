@@ -232,10 +232,12 @@ def joined(name: str, one: AnnotatedVideo, other: AnnotatedVideo) -> AnnotatedVi
     """Returns the annotations of one video that are stated under two paths, with a note on it.
 
     Raises:
-      UserError: they state different subsets.
+      UserError: they state different subsets or groups.
     """
     if split_name(one.subset) != split_name(other.subset):
         raise two_subsets(name, (other.place, other.subset), (one.place, one.subset))
+    if one.group != other.group:
+        raise two_groups(name, (other.place, other.group), (one.place, one.group))
     actions, notes = (*one.actions, *other.actions), (*one.notes, *other.notes)
     if one.observed:
         notes += (f"{other.place}: {other.file!r} and {one.file!r} are taken for one video",)
@@ -244,7 +246,16 @@ def joined(name: str, one: AnnotatedVideo, other: AnnotatedVideo) -> AnnotatedVi
 
 def two_subsets(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
     """Returns the error for a video with two subsets; each has its place and the subset."""
-    (place, subset), (first_place, first_subset) = here, there
+    return _two("subset", name, here, there)
+
+
+def two_groups(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
+    """Returns the error for a video with two groups; each has its place and the group."""
+    return _two("group", name, here, there)
+
+
+def _two(column: str, name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
+    (place, value), (first_place, first) = here, there
     return UserError(
-        f"{place}: video {name!r} has subset {subset!r} here and {first_subset!r} in {first_place}"
+        f"{place}: video {name!r} has {column} {value!r} here and {first!r} in {first_place}"
     )

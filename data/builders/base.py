@@ -168,6 +168,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 *(timelines.get(name), tuple(names)),
                 fingerprints.get(name) or file_fingerprint(paths[name]),
                 count_frames=self.COUNT_FRAMES,
+                group=videos[name].group,
             )
             for split, name in order
         )

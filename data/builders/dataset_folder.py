@@ -38,7 +38,8 @@ def make_report(
         path = _template(Path(), dataset, task.split).sharded_filepath(
             shard_index=next(indices[task.split]), num_shards=counts[task.split]
         )
-        videos.append({**dataclasses.asdict(result), "shard": path.name})
+        group = {"group": task.group} if task.group else {}
+        videos.append({**dataclasses.asdict(result), "shard": path.name, **group})
         notes += place_actions(task, result)[1]
     return {
         "dataset": dataset,

@@ -55,6 +55,18 @@ def stored_aspects(folder: Path) -> dict[str, float]:
     return {name: min(max(x, 1 / WIDEST), WIDEST) for name, x in known.items() if x}
 
 
+def stored_groups(folder: Path) -> dict[str, str]:
+    """Returns the group of each video of a prepared folder that has one, by name.
+
+    Raises:
+      UserError: the folder's report cannot be read.
+    """
+    if not (folder / REPORT).exists():
+        return {}
+    videos = read_report(folder / REPORT)["videos"]
+    return {video["name"]: video["group"] for video in videos if video.get("group")}
+
+
 def _check_video(entry: Any, place: str) -> str:
     """Checks what is said of a video, and returns its name."""
     name = field(require_dict(entry, place), "name", place)
@@ -69,6 +81,7 @@ def _check_video(entry: Any, place: str) -> str:
     for number in _NUMBERS:
         _check_number(field(entry, number, place), f"{place}.{number}")
     _check_number(entry.get("aspect", 0), f"{place}.aspect")
+    _check_text(entry.get("group", ""), f"{place}.group")
     return name
 
 

@@ -100,12 +100,16 @@ def test_a_run_that_has_learned_is_compared_with_its_beginning_and_with_chance(t
     losses = [9 / (1 + i) for i in range(20)]
     run = write_run(tmp_path / "run", losses, {100: 0.5, 200: 1.0}, perfect())
     story = run_report.tell_story(run)
-    first, second = said(run)
+    first, second, figure = said(run)
     assert first.startswith("It has learned: mAP on the validation videos rose from 50.0 % at step")
     assert "to 100.0 % at step 200." in first
     chance = float(first.rpartition("would reach ")[2].removesuffix(" %."))
     assert chance < 20
     assert second == "It did not over-fit: mAP was still rising at the end."
+    assert figure.startswith(
+        "mAP@0.5 is 100.0 % (95 % interval 100.0 to 100.0 %), average mAP 100.0"
+    )
+    assert figure.endswith("on 5 validation videos with 30 actions.")
     assert story.weak == ()
     assert any(text.startswith("Train longer") for text in story.advice)
 
@@ -179,6 +183,24 @@ def test_without_validation_it_says_so_and_how_to_have_one(tmp_path, losses, sen
     assert "a column subset to the annotations, with validation for every fifth video" in advice
     assert "config.data.validation_split" in advice
     assert (story.weak, story.examples) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"), [(perfect({"run": None}), "learned"), (nothing_right(), "not learned")]
+)
+def test_a_run_that_was_measured_elsewhere_says_how(tmp_path, found, expected):
+    folder = write_run(tmp_path / "run", [9.0 - 0.4 * i for i in range(20)], {})
+    how = "cross-validation of train, 3 folds of 200 steps each"
+    write_validation(folder, truth(), found, TIOUS, 200, "videos", how)
+    story = run_report.tell_story(folder)
+    learned, loss, over_fitted, figure = said(folder)
+    assert learned.startswith(f"It has {expected}. Random detections would reach ")
+    assert loss.startswith("The training loss fell from 8.8 to 1.6")
+    assert "not known whether it over-fitted" in over_fitted
+    assert figure.startswith("mAP@0.5 is ")
+    assert figure.endswith(f"on 5 videos with 30 actions: {how}.")
+    assert any(label == "run (0 %)" for label, _ in story.weak) == (expected == "learned")
+    assert len(story.examples) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A configuration's open fields follow from the data set, each with its reason."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,18 @@ from afsd_jax.cli.config_flags import load_config
 from afsd_jax.config import OPEN, check, default_config
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.datasets import prepare_dataset
+from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
-from afsd_jax.training.auto_config import choice_lines, choose_fields
+from afsd_jax.training.auto_config import PATIENCE, choice_lines, choose_fields
+from afsd_jax.training.auto_splits import choose_splits
 
 
-def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds: float = 30.0):
+def prepare(
+    folder,
+    actions: dict[str, list[tuple[str, float, float]]],
+    seconds: float = 30.0,
+    subsets: dict[str, str] | None = None,
+):
     """Prepares grey videos with (label, start, end) in seconds; returns an open configuration."""
     source = folder / "source"
     source.mkdir()
@@ -21,7 +29,8 @@ def prepare(folder, actions: dict[str, list[tuple[str, float, float]]], seconds:
     for name, segments in actions.items():
         np.save(source / f"{name}.npy", np.zeros((int(seconds * 10), 38, 38, 3), np.uint8))
         annotations = [{"label": label, "segment": [a, b]} for label, a, b in segments]
-        database[name] = {"subset": "train", "duration": seconds, "annotations": annotations}
+        subset = (subsets or {}).get(name, "train")
+        database[name] = {"subset": subset, "duration": seconds, "annotations": annotations}
     (source / "truth.json").write_text(json.dumps({"database": database}))
     options = PrepareOptions(source, encoding="raw", size=38, fps=10.0, workers=1)
     prepare_dataset("videos", folder / "data", options=options)
@@ -46,13 +55,72 @@ def test_every_open_field_is_chosen_and_said(tmp_path):
     assert (data.clip_length, data.clip_stride) == (128, 16)
     assert adapted.inference.window_stride == 64
     assert (data.max_actions, data.flip) == (12, 0.5)
-    assert (data.validation_split, adapted.train.early_stop) == ("", 0)
+    assert (data.train_split, data.validation_split, adapted.train.early_stop) == ("train", "", 0)
+    assert (adapted.train.cross_validation, adapted.train.evaluate_every) == (2, "6 epochs")
     assert adapted.train.batch_size == 4
     assert warnings == []
     said = "\n".join(choice_lines(choices))
     for choice in choices:
         assert f"config.{choice.field}" in said
         assert choice.reason in said
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [
+        (1, ("train", "", 0)),
+        (2, ("train", "", 2)),
+        (9, ("train", "", 3)),
+        (10, ("train[not 1/5]", "train[1/5]", 0)),
+        (99, ("train[not 1/5]", "train[1/5]", 0)),
+        (100, ("train[not 1/10]", "train[1/10]", 0)),
+    ],
+)
+def test_a_part_of_the_videos_validates_and_few_are_cross_validated(count, expected):
+    segments, labels = np.array([[5.0, 9.0]]), np.array([1], np.int32)
+    videos = [
+        PreparedVideo(str(n), 10.0, 5.0, "raw", (8, 8, 3), segments, labels, Path(), np.arange(51))
+        for n in range(count)
+    ]
+    found = choose_splits(videos, {}, ["train", "test"])
+    assert found[:3] == expected
+    assert choose_splits(videos, {}, ["train", "validation"])[:3] == ("train", "validation", 0)
+    stated = choose_splits(videos, {}, ["train"], "train[:80%]")
+    assert (stated.train, stated.validation) == ("train[:80%]", "")
+    alone = choose_splits(videos, dict.fromkeys(map(str, range(count)), "anna"), ["train"])
+    assert alone[:3] == ("train", "", 0)
+
+
+def test_what_validates_is_said_and_can_be_stated(tmp_path):
+    config = prepare(tmp_path, {f"v{n:02}": jumps(1, 2.0) for n in range(10)}, seconds=13.0)
+    adapted, choices, _ = choose_fields(config)
+    check(adapted)
+    assert (adapted.data.validation_split, adapted.train.early_stop) == ("train[1/5]", PATIENCE)
+    reasons = {choice.field: choice.reason for choice in choices}
+    assert "all 10" in reasons["data.train_split"]
+    assert "a fifth of the videos" in reasons["data.validation_split"]
+    whole = choose_fields(with_splits(config, "train", ""))[0]
+    assert (whole.data.train_split, whole.train.cross_validation) == ("train", 0)
+
+
+def with_splits(config, train: str, validation: str):
+    config = config.copy_and_resolve_references()
+    config.data.train_split, config.data.validation_split = train, validation
+    return config
+
+
+def test_a_split_named_validation_validates(tmp_path):
+    actions = {f"v{n}": jumps(1, 2.0) for n in range(12)}
+    config = prepare(tmp_path, actions, subsets={"v3": "validation"})
+    adapted, _, _ = choose_fields(config)
+    assert (adapted.data.train_split, adapted.data.validation_split) == ("train", "validation")
+    assert adapted.train.cross_validation == 0
+
+
+def test_clips_hold_as_many_actions_as_any_video_that_may_be_trained_on(tmp_path):
+    busy = {f"v{n}": jumps(10 if n % 5 == 0 else 1, 0.9) for n in range(12)}
+    config = prepare(tmp_path, busy, seconds=13.0)
+    assert choose_fields(config)[0].data.max_actions == 10
 
 
 def test_what_is_set_stays(tmp_path):

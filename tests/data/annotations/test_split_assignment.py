@@ -54,3 +54,17 @@ def test_stated_subsets_move_no_video():
 def test_an_impossible_name_of_a_split_is_refused(subset):
     with pytest.raises(UserError, match="must be train, validation, test"):
         splits({"a": subset})
+
+
+def test_a_group_stays_together():
+    def videos(stated: str = "") -> dict[str, AnnotatedVideo]:
+        return {
+            name: AnnotatedVideo(stated if n == 0 else "", None, (), group=str(n % 5))
+            for n, name in enumerate(NAMES[:40])
+        }
+
+    found = annotations.assign_splits(videos())
+    of_group = {group: {v.subset for v in found.values() if v.group == group} for group in "01234"}
+    assert sorted(map(len, of_group.values())) == [1] * 5
+    assert set.union(*of_group.values()) == {"train", "test"}
+    assert annotations.assign_splits(videos("validation"))[NAMES[0]].subset == "validation"

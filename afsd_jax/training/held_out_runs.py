@@ -1,0 +1,158 @@
+"""Runs before the final one, which measure it on videos that it learns from, too.
+
+Of few videos, the figure is that of cross-validation: of each fold, a short run learns from the
+other folds and detects in this one (`RUN/folds/NUMBER`). With `train.refit`, a run on the training
+split finds how long to train (`RUN/selection`), and the final one also learns from the validation
+videos. Either way, the detections in videos that were held out become the evaluation of the final
+run. Each of these runs resumes by itself, and none that has ended is repeated.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import ml_collections
+from jax.experimental import multihost_utils
+
+from afsd_jax.data.folds import Fold, together
+from afsd_jax.data.training_data import TrainingData
+from afsd_jax.diagnosis.run_figure import figure_in_words
+from afsd_jax.diagnosis.validation_files import (
+    DETECTIONS,
+    GROUND_TRUTH,
+    Validation,
+    how_measured,
+    validated_step,
+    write_validation,
+)
+from afsd_jax.evaluation import tabulate, tious_of
+from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
+from afsd_jax.io.files import read_json, write_json
+from afsd_jax.types import AnnotatedVideo, Detection
+
+FOLDS, SELECTION, ENDED = "folds", "selection", "ended.json"
+LEAST_SHARE = 0.5  # of the planned steps, for which a refit trains at least
+AVERAGED = 3  # averages of weights reach back over at most one part in so many of a run's steps
+WARMUP = 10  # the learning rate rises during at most one part in so many
+
+# Trains in a folder to the last step, and returns the exit code.
+TrainIn = Callable[[ml_collections.ConfigDict, Path], int]
+log = logging.getLogger(__name__)
+
+
+def run_before(
+    config: ml_collections.ConfigDict, workdir: Path, train_in: TrainIn
+) -> tuple[int, ml_collections.ConfigDict]:
+    """Runs what precedes the final run, and writes its evaluation into the folder of the run.
+
+    Args:
+      config: the configuration, with all fields chosen.
+      workdir: folder of the final run.
+      train_in: trains a run.
+
+    Returns:
+      The exit code, 0 if the final run follows, and the configuration of the final run.
+
+    Raises:
+      UserError: as `train_in` does.
+    """
+    if config.train.refit:
+        return _select(config, workdir, train_in)
+    if config.train.cross_validation:
+        return _cross_validate(config, workdir, train_in), config
+    return 0, config
+
+
+def fold_config(
+    config: ml_collections.ConfigDict, number: int, steps: int
+) -> ml_collections.ConfigDict:
+    """Returns the configuration of a fold's run: it evaluates its last step only.
+
+    The warm-up and the memory of the averaged weights are shortened with the run.
+    """
+    fold = Fold(config.data.train_split, number, config.train.cross_validation)
+    config = config.copy_and_resolve_references()
+    config.data.update(train_split=str(fold._replace(rest=True)), validation_split=str(fold))
+    every = steps if isinstance(config.train.evaluate_every, int) else f"{steps} epochs"
+    config.train.update(cross_validation=0, steps=steps, evaluate_every=every, keep_best=1)
+    optimizer = config.optimizer
+    optimizer.ema = max(min(optimizer.ema, 1 - AVERAGED / steps), 0.0)
+    optimizer.warmup_steps = min(optimizer.warmup_steps, steps // WARMUP)
+    return config
+
+
+def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: TrainIn) -> int:
+    """Trains and evaluates a run for each fold; together they train as long as the final run."""
+    count, split = config.train.cross_validation, config.data.train_split
+    data = TrainingData(config)
+    last = config.train.steps or config.train.epochs * data.steps_per_epoch
+    steps = math.ceil(last / count)
+    how = f"cross-validation of {split}, {count} folds of {steps} steps each"
+    if how_measured(workdir) == how:
+        return 0
+    folders = [workdir / FOLDS / str(number) for number in range(1, count + 1)]
+    for number, folder in enumerate(folders, 1):
+        if validated_step(folder) != steps:
+            log.info(f"cross-validation: fold {number} of {count}, {steps} steps")
+            code = train_in(fold_config(config, number, steps), folder)
+            if code:
+                return code
+    _keep(config, workdir, folders, last, how)
+    return 0
+
+
+def _select(
+    config: ml_collections.ConfigDict, workdir: Path, train_in: TrainIn
+) -> tuple[int, ml_collections.ConfigDict]:
+    """Finds the number of steps; returns the exit code and the configuration of the final run."""
+    folder, first = workdir / SELECTION, config.copy_and_resolve_references()
+    first.train.refit = False
+    if not (folder / ENDED).exists():
+        code = train_in(first, folder)
+        if code:
+            return code, config
+        if jax.process_index() == 0:
+            write_json(folder / ENDED, {"best_step": validated_step(folder) or 0})
+    _wait_for_files()
+    best = int(read_json(folder / ENDED)["best_step"])
+    final = first.copy_and_resolve_references()
+    final.data.update(
+        train_split=together(first.data.train_split, first.data.validation_split),
+        validation_split="",
+    )
+    before, after = TrainingData(first), TrainingData(final)
+    planned = first.train.steps or first.train.epochs * before.steps_per_epoch
+    chosen = max(best, math.ceil(LEAST_SHARE * planned))
+    steps = math.ceil(chosen * after.num_clips / before.num_clips)
+    final.train.update(steps=steps, early_stop=0)
+    how = (
+        f"held out ({first.data.validation_split}) by the run in {SELECTION}, best at step {best}; "
+        f"the detector then learned from all {len(after.videos)} videos for {steps} steps"
+    )
+    if how_measured(workdir) != how:
+        _keep(final, workdir, [folder], steps, how)
+    return 0, final
+
+
+def _keep(
+    config: ml_collections.ConfigDict, workdir: Path, folders: list[Path], step: int, how: str
+) -> None:
+    """Writes the evaluations of runs as that of the final run, and says the figure."""
+    if jax.process_index() == 0:
+        truth: dict[str, AnnotatedVideo] = {}
+        found: dict[str, list[Detection]] = {}
+        for folder in folders:
+            truth |= read_ground_truth(folder / GROUND_TRUTH)
+            found |= read_predictions(folder / DETECTIONS)
+        tious = tious_of(config.data.dataset)
+        write_validation(workdir, truth, found, tious, step, config.data.dataset, how)
+        log.info(figure_in_words(Validation(truth, tabulate(truth, found), tious, how)))
+    _wait_for_files()
+
+
+def _wait_for_files() -> None:
+    """Waits until the first process has written its files."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("evaluation of held-out videos")
