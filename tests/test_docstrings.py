@@ -7,7 +7,7 @@ import pytest
 
 import afsd_jax
 from afsd_jax import evaluation, types
-from afsd_jax.data import summary
+from afsd_jax.data import folds, summary
 from afsd_jax.data.builders.class_checks import differ_in_one_letter
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
@@ -32,6 +32,8 @@ PUBLIC = [
     compare,
     diagnose,
     evaluation.evaluate,
+    folds.parse_fold,
+    folds.together,
     max_pool.max_pool3d,
     names.composed,
     names.first_names,
