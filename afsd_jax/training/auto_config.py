@@ -5,7 +5,7 @@ A field is chosen if it has its value in `config.OPEN`; every other field stays 
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import ml_collections
@@ -15,7 +15,6 @@ from afsd_jax.config import OPEN
 from afsd_jax.data.builders.prepared_report import stored_groups
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.clips.training_clips import video_clips
-from afsd_jax.data.folds import Fold
 from afsd_jax.data.splits import open_data_set, read_part
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
@@ -93,10 +92,8 @@ def choose_fields(
     names = folder.class_names
     lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in whole])  # frames
     _choose_frames(chooser, whole)
-    clips = _choose_clips(chooser, whole, training, lengths)
-    num_clips = sum(clips.values())
-    fewest = min([num_clips, *_clips_of_folds(chooser, folder, clips)])
-    _choose_batch_size(chooser, fewest, devices)
+    num_clips = _choose_clips(chooser, whole, training, lengths)
+    _choose_batch_size(chooser, num_clips, devices)
     sides = [name for name in names if _SIDES.search(name)]
     chooser.choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
     _choose_epochs(chooser, num_clips)
@@ -153,7 +150,7 @@ def _choose_clips(
     whole: Sequence[PreparedVideo],
     training: Sequence[PreparedVideo],
     lengths: np.ndarray,
-) -> dict[str, int]:
+) -> int:
     """Chooses how clips are cut.
 
     Args:
@@ -163,7 +160,7 @@ def _choose_clips(
       lengths: length of each action, frames.
 
     Returns:
-      The number of clips of each training video, by name.
+      The number of training clips.
     """
     data, longest = chooser.config.data, max(video.num_frames for video in whole)
     chooser.choose("data.clip_length", *_clip_length(lengths, longest))
@@ -179,17 +176,7 @@ def _choose_clips(
     chooser.choose("data.clip_stride", data.clip_stride, reason)
     most = max((x for actions in _actions_of_clips(whole, data, unit) for x in actions), default=1)
     chooser.choose("data.max_actions", most, "actions, the most in one clip")
-    return {video.name: count for video, count in zip(training, counts, strict=True)}
-
-
-def _clips_of_folds(
-    chooser: _Chooser, folder: PreparedFolder, clips: Mapping[str, int]
-) -> list[int]:
-    """Returns the number of clips that each run of the cross-validation learns from, at least 1."""
-    split, count = chooser.config.data.train_split, chooser.config.train.cross_validation
-    parts = [Fold(split, number, count, rest=True) for number in range(1, count + 1)]
-    videos = [read_part(folder, str(part)) for part in parts]
-    return [max(sum(clips[video.name] for video in part), 1) for part in videos]
+    return sum(counts)
 
 
 def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:

@@ -75,11 +75,21 @@ def fold_config(
     fold = Fold(config.data.train_split, number, config.train.cross_validation)
     config = config.copy_and_resolve_references()
     config.data.update(train_split=str(fold._replace(rest=True)), validation_split=str(fold))
-    every = steps if isinstance(config.train.evaluate_every, int) else f"{steps} epochs"
-    config.train.update(cross_validation=0, steps=steps, evaluate_every=every, keep_best=1)
-    optimizer = config.optimizer
+    train, optimizer = config.train, config.optimizer
+    every = steps if isinstance(train.evaluate_every, int) else f"{steps} epochs"
+    train.update(cross_validation=0, steps=steps, evaluate_every=every, keep_best=1)
     optimizer.ema = max(min(optimizer.ema, 1 - AVERAGED / steps), 0.0)
     optimizer.warmup_steps = min(optimizer.warmup_steps, steps // WARMUP)
+    return config
+
+
+def _with_fitting_batch(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+    """Returns the configuration of a fold's run with no larger a batch than there are clips."""
+    one = config.copy_and_resolve_references()
+    one.train.batch_size = 1
+    clips, parts = TrainingData(one).num_clips, config.train.accumulate * jax.device_count()
+    if clips < config.train.batch_size:
+        config.train.batch_size = max(clips // parts, 1) * parts
     return config
 
 
@@ -96,7 +106,8 @@ def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: 
     for number, folder in enumerate(folders, 1):
         if validated_step(folder) != steps:
             log.info(f"cross-validation: fold {number} of {count}, {steps} steps")
-            code = train_in(fold_config(config, number, steps), folder)
+            fold = _with_fitting_batch(fold_config(config, number, steps))
+            code = train_in(fold, folder)
             if code:
                 return code
     _keep(config, workdir, folders, last, how)

@@ -199,7 +199,7 @@ def test_a_run_that_was_measured_elsewhere_says_how(tmp_path, found, expected):
     assert "not known whether it over-fitted" in over_fitted
     assert figure.startswith("mAP@0.5 is ")
     assert figure.endswith(f"on 5 videos with 30 actions: {how}.")
-    assert any(label == "run (0 %)" for label, _ in story.weak) == (expected == "learned")
+    assert "run (0 %)" in [label for label, _ in story.weak]
     assert len(story.examples) == 3
 
 

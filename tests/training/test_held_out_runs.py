@@ -16,7 +16,7 @@ from tests.small_run import SMALL, command, records
 from tests.support import ROOT
 
 # The run of a fold has two steps, as the selection has when it is interrupted.
-FOLDS = {"train__cross_validation": 3, "train__steps": 6, "train__checkpoint_every": 1}
+FOLDS = {"train__cross_validation": 2, "train__steps": 4, "train__checkpoint_every": 1}
 REFIT = {
     "data__train_split": "train[not 1/3]",
     "data__validation_split": "train[1/3]",
@@ -59,7 +59,7 @@ def trained_videos(workdir: Path) -> tuple[set[str], set[str]]:
 def test_each_video_is_measured_by_a_network_that_has_not_seen_it(cross_validated):
     workdir, said = cross_validated
     measured: list[str] = []
-    for fold in ("1", "2", "3"):
+    for fold in ("1", "2"):
         folder = workdir / "folds" / fold
         learned, validated = trained_videos(folder)
         assert learned | validated == VIDEOS
@@ -68,10 +68,10 @@ def test_each_video_is_measured_by_a_network_that_has_not_seen_it(cross_validate
         measured += validated
     assert sorted(measured) == sorted(VIDEOS)
     assert trained_videos(workdir) == (VIDEOS, set())
-    assert checkpoint.steps(workdir / "checkpoints")[-1] == 6
+    assert checkpoint.steps(workdir / "checkpoints")[-1] == 4
     kept = read_validation(workdir)
     assert set(kept.truth) == VIDEOS
-    assert kept.how == "cross-validation of train, 3 folds of 2 steps each"
+    assert kept.how == "cross-validation of train, 2 folds of 2 steps each"
     assert said.count("on 3 videos with ") == 2  # before the final run, and at its end
     assert kept.how in (workdir / "report.html").read_text()
 
