@@ -24,17 +24,17 @@ class Fold(NamedTuple):
     Attributes:
       split: name of the split, which may be a fold of another.
       number: number of the fold, from 1.
-      count: number of folds.
+      parts: number of folds.
       rest: whether all other folds are meant.
     """
 
     split: str
     number: int
-    count: int
+    parts: int
     rest: bool = False
 
     def __str__(self) -> str:
-        return f"{self.split}[{'not ' * self.rest}{self.number}/{self.count}]"
+        return f"{self.split}[{'not ' * self.rest}{self.number}/{self.parts}]"
 
 
 def parse_fold(split: str) -> Fold | None:
@@ -45,7 +45,7 @@ def parse_fold(split: str) -> Fold | None:
 
     Example:
       >>> parse_fold("train[not 1/5]")
-      Fold(split='train', number=1, count=5, rest=True)
+      Fold(split='train', number=1, parts=5, rest=True)
     """
     found = _FOLD.fullmatch(split)
     if found is None:
@@ -94,7 +94,7 @@ def read_split(
         return read_videos(folder, split)
     videos = read_split(folder, fold.split, groups)
     numbers = assign_folds(
-        {video.name: set(video.labels.tolist()) for video in videos}, groups, fold.count
+        {video.name: set(video.labels.tolist()) for video in videos}, groups, fold.parts
     )
     chosen = [v for v in videos if (numbers[v.name] == fold.number) != fold.rest]
     if not chosen:
@@ -140,7 +140,7 @@ def assign_folds(
     total: Counter[int] = sum(held.values(), Counter())
     wanted = [{c: number / count for c, number in total.items()} for _ in range(count)]
     room = [len(classes) / count] * count
-    folds = {}
+    folds: dict[str, int] = {}
     while left:
         label = _rarest(left, held)
         unit = _first_unit(left, held, label)

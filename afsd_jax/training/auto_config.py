@@ -122,9 +122,9 @@ def _choose_splits(
     if "data.validation_split" not in chooser.open_fields:
         reason = "the validation split is stated"
         splits = Splits(stated or TRAIN, data.validation_split, 0, (reason,) * 3)
-    fields = "data.train_split", "data.validation_split", "train.cross_validation"
-    for field, value, reason in zip(fields, splits[:3], splits.reasons, strict=True):
-        chooser.choose(field, value, reason)
+    chooser.choose("data.train_split", splits.train, splits.reasons[0])
+    chooser.choose("data.validation_split", splits.validation, splits.reasons[1])
+    chooser.choose("train.cross_validation", splits.folds, splits.reasons[2])
     patience = PATIENCE if data.validation_split else 0
     reason = "evaluations without a better one before training stops"
     chooser.choose("train.early_stop", patience, reason)
