@@ -49,6 +49,7 @@ FIELDS = {
     "model.loc_multipliers": (4.0, 4.0, 8.0),
     "train.batch_size": 4,
     "train.steps": 1,
+    "train.cross_validation": 0,
     "inference.window_stride": 32,
     "inference.score_threshold": 0.05,
 }

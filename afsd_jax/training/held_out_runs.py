@@ -30,6 +30,7 @@ from afsd_jax.diagnosis.validation_files import (
 from afsd_jax.evaluation import tabulate, tious_of
 from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.io.files import read_json, write_json
+from afsd_jax.training.state import step_of_end
 from afsd_jax.types import AnnotatedVideo, Detection
 
 FOLDS, SELECTION, ENDED = "folds", "selection", "ended.json"
@@ -56,7 +57,7 @@ def run_before(
       The exit code, 0 if the final run follows, and the configuration of the final run.
 
     Raises:
-      UserError: as `train_in` does.
+      UserError: as `train_in` does, or the final run has ended and cannot continue.
     """
     if config.train.refit:
         return _select(config, workdir, train_in)
@@ -100,8 +101,9 @@ def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: 
     last = config.train.steps or config.train.epochs * data.steps_per_epoch
     steps = math.ceil(last / count)
     how = f"cross-validation of {split}, {count} folds of {steps} steps each"
-    if how_measured(workdir) == how:
+    if how_measured(workdir) == how and validated_step(workdir) == last:
         return 0
+    step_of_end(config, workdir / "checkpoints", last)  # refused before, not after all folds
     folders = [workdir / FOLDS / str(number) for number in range(1, count + 1)]
     for number, folder in enumerate(folders, 1):
         if validated_step(folder) != steps:
@@ -142,7 +144,7 @@ def _select(
         f"held out ({first.data.validation_split}) by the run in {SELECTION}, best at step {best}; "
         f"the detector then learned from all {len(after.videos)} videos for {steps} steps"
     )
-    if how_measured(workdir) != how:
+    if how_measured(workdir) != how or validated_step(workdir) != steps:
         _keep(final, workdir, [folder], steps, how)
     return 0, final
 

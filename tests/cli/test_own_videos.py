@@ -20,6 +20,7 @@ from tests.video_files import write_video
 
 SMALL = {"model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4}
 FLAGS = [f"--config.{name}={value}" for name, value in SMALL.items()]
+FLAGS += ["--config.train.cross_validation=0"]
 
 pytestmark = pytest.mark.usefixtures("fast_compiling")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from afsd_jax.config import default_config, resolve
-from afsd_jax.data import splits
+from afsd_jax.data import folds
 from afsd_jax.data.clips.clip_reader import ClipView, View
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage.feature_file import FeatureFile
@@ -223,13 +223,13 @@ def test_the_validation_split_is_opened_once(folder, monkeypatch):
     config = configuration(folder, data__validation_split="train")
     names = TrainingData(config).class_names
     weights = parameters.flatten(parameters.build_network(config))
-    opened, read_videos = [], splits.read_videos
+    opened, read_videos = [], folds.read_videos
 
     def counted(builder, split):
         opened.append(split)
         return read_videos(builder, split)
 
-    monkeypatch.setattr(splits, "read_videos", counted)
+    monkeypatch.setattr(folds, "read_videos", counted)
     split = PreparedSplit([config], config.data.validation_split)
     open_validation(config, names, split, weights)
     assert opened == ["train"]
