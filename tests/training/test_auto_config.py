@@ -56,7 +56,7 @@ def test_every_open_field_is_chosen_and_said(tmp_path):
     assert adapted.inference.window_stride == 64
     assert (data.max_actions, data.flip) == (12, 0.5)
     assert (data.train_split, data.validation_split, adapted.train.early_stop) == ("train", "", 0)
-    assert (adapted.train.cross_validation, adapted.train.evaluate_every) == (2, "6 epochs")
+    assert (adapted.train.cross_validation, adapted.train.evaluate_every) == (2, "15 epochs")
     assert adapted.train.batch_size == 4
     assert warnings == []
     said = "\n".join(choice_lines(choices))
