@@ -27,6 +27,7 @@ __all__ = [
     "check",
     "config_fields",
     "default_config",
+    "of_programs",
     "resolve",
     "steps_between",
 ]
@@ -199,6 +200,33 @@ def _inference() -> ml_collections.ConfigDict:
     inference.fusion_nms_threshold = 0.001
     inference.clip_to_video = False  # True: cut detections at the video's end
     return inference
+
+
+# Fields that compiled programs depend on, beside the shapes of their arguments; (): all of the
+# section.
+_OF_PROGRAMS: dict[str, tuple[str, ...]] = {
+    "data": ("stream", "clip_length", "crop_size", "train_padding"),
+    "model": (),
+    "matching": (),
+    "loss": (),
+    "optimizer": ("name", "weight_decay", "trunk_decay", "clip_norm", "ema"),
+    "train": ("accumulate", "shard_state"),
+    "inference": ("fusion",),
+}
+
+
+def of_programs(config: ml_collections.ConfigDict, *sections: str) -> ml_collections.ConfigDict:
+    """Returns only the fields that compiled programs may depend on, of some sections.
+
+    A program whose function gets no other configuration serves all configurations that agree in
+    them: other data sets, numbers of steps and learning rates, for example.
+    """
+    chosen = ml_collections.ConfigDict()
+    for section in sections:
+        values = config[section]
+        names = _OF_PROGRAMS[section] or tuple(values)
+        chosen[section] = ml_collections.ConfigDict({name: values[name] for name in names})
+    return chosen.lock()
 
 
 def resolve(

@@ -107,7 +107,7 @@ def step_jax(dtype: str, size: Size) -> Work:
     optimizer = make_optimizer(config.optimizer, 1000)
     network = parameters.build_network(config)
     state = init_state(network, optimizer)
-    step = make_train_step(network, optimizer, config, values=config.to_json)
+    step = make_train_step(network, optimizer, config, stored=True)
     batch = training_batch(config, size.batch)
 
     def work() -> None:

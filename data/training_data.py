@@ -1,12 +1,13 @@
 """From a prepared data set to batches of training clips.
 
-tf.data reads and decodes frames; everything else about a clip is NumPy. Clips are shuffled before
-they are read, so a batch depends on the seed and the step alone: training can start at any step,
-and each host decodes only its own part of a batch.
+tf.data reads and decodes frames, and a thread reads features; everything else about a clip is
+NumPy. Clips are shuffled before they are read, so a batch depends on the seed and the step alone:
+training can start at any step, and each host decodes only its own part of a batch.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+import itertools
+import threading
+from collections.abc import Callable, Generator, Iterator
 
 import ml_collections
 import numpy as np
@@ -19,12 +20,11 @@ from afsd_jax.data.splits import iterate_arrays, open_split, parallel_map
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from afsd_jax.runtime.prefetch import prefetch
 
 Batch = dict[str, np.ndarray]
 Features = Callable[[ClipView], np.ndarray]
+_AHEAD = 2  # batches of features that are read in advance
 
 
 class TrainingData:
@@ -96,7 +96,9 @@ class TrainingData:
         flips = [False] * (config.data.flip < 1) + [True] * (config.data.flip > 0)
         self.views = [View(y, x, flip) for y, x in self._places for flip in flips]
 
-    def batches(self, start_step: int = 0, features: Features | None = None) -> Iterator[Batch]:
+    def batches(
+        self, start_step: int = 0, features: Features | None = None
+    ) -> Generator[Batch, None, None]:
         """Yields this host's part of each batch, without end.
 
         Batch s, with every random choice in it, depends on `config.seed` and s alone. The parts of
@@ -117,9 +119,22 @@ class TrainingData:
           consistency_index: int32 [B, T], consistency_segments: float32 [B, 3, 2]; see
             `consistency.ConsistencyClip`. consistency_mask: bool [B], whether there is one.
         """
+        kind = "frames" if features is None else "features"
+        rows_and_inputs = (
+            self._frames(start_step) if features is None else self._read(features, start_step)
+        )
+        for rows_of_batch, inputs in rows_and_inputs:
+            targets = [
+                self._targets(epoch, clip, ClipView(*view))
+                for epoch, clip, *view in rows_of_batch.tolist()
+            ]
+            batch = {key: np.stack([clip[key] for clip in targets]) for key in targets[0]}
+            yield {kind: inputs, **batch}
+
+    def _frames(self, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the rows (see `_epoch`) and the frames of each batch; see `batches`."""
         import tensorflow as tf
 
-        data = self._config.data
         start_epoch, step = divmod(start_step, self.steps_per_epoch)
 
         @tf.autograph.experimental.do_not_convert
@@ -129,36 +144,26 @@ class TrainingData:
             return tf.data.Dataset.from_tensor_slices(rows)
 
         rows = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(rows_of_epoch)
-        read_clip: Callable[[ClipView], tf.Tensor]
-        shape: tuple[int | None, ...]
-        if features is None:
-            read_clip = reader = ClipReader(self.videos, data)
-            kind, shape = "frames", reader.shape
-        else:
-            read_clip = self._feature_reader(features)
-            kind, shape = "features", (None, None)
+        reader = ClipReader(self.videos, self._config.data)
         clips = parallel_map(
             rows.skip(step * self._local_size),
-            lambda row: (row, read_clip(ClipView(*tf.unstack(row)[2:]))),
+            lambda row: (row, reader(ClipView(*tf.unstack(row)[2:]))),
         )
-        batched = clips.padded_batch(self._local_size, ([None], shape), drop_remainder=True)
-        for rows_of_batch, inputs in iterate_arrays(batched, self.videos[0].path.parent):
-            targets = [
-                self._targets(epoch, clip, ClipView(*view))
-                for epoch, clip, *view in rows_of_batch.tolist()
-            ]
-            batch = {key: np.stack([clip[key] for clip in targets]) for key in targets[0]}
-            yield {kind: inputs, **batch}
+        batched = clips.padded_batch(self._local_size, ([None], reader.shape), drop_remainder=True)
+        yield from iterate_arrays(batched, self.videos[0].path.parent)
 
-    def _feature_reader(self, features: Features) -> Callable[[ClipView], "tf.Tensor"]:
-        import tensorflow as tf
+    def _read(self, features: Features, start_step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the rows (see `_epoch`) and the features of each batch; see `batches`."""
+        start_epoch, step = divmod(start_step, self.steps_per_epoch)
 
-        def read_features(*numbers: np.ndarray) -> np.ndarray:
-            return features(ClipView(*(int(number) for number in numbers)))
+        def read(stop: threading.Event) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for epoch in itertools.count(start_epoch):
+                rows = self._epoch(epoch).reshape(self.steps_per_epoch, self._local_size, -1)
+                for of_batch in rows[step if epoch == start_epoch else 0 :]:
+                    clips = [ClipView(*row[2:]) for row in of_batch.tolist()]
+                    yield of_batch, np.stack([features(clip) for clip in clips])
 
-        return lambda clip: tf.ensure_shape(
-            tf.numpy_function(read_features, list(clip), tf.float16, stateful=False), [None, None]
-        )
+        return prefetch(read, _AHEAD)
 
     def clips_of(self, step: int) -> list[tuple[str, int]]:
         """Returns the video and the first frame of each clip of this host in batch `step`."""

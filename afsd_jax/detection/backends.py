@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 from jax.typing import ArrayLike
 
+from afsd_jax.config import of_programs
 from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.detection.postprocess import decode_streams
@@ -104,20 +105,21 @@ class ForwardPass:
         """
         self._configs = configs
         self._running = threading.Lock()
+        of_passes = [of_programs(config, "data", "model", "inference") for config in configs]
 
         def decode(
             weights: Sequence[NamedWeights], features: Sequence[Sequence[jax.Array]]
         ) -> tuple[jax.Array, jax.Array]:
-            networks = list(map(parameters.abstract_network, configs))
-            return decode_features(networks, configs[0], weights, features)
+            networks = list(map(parameters.abstract_network, of_passes))
+            return decode_features(networks, of_passes[0], weights, features)
 
         def whole(
             weights: Sequence[NamedWeights], frames: list[jax.Array], num_frames: jax.Array
         ) -> tuple[jax.Array, jax.Array]:
-            return decode_frames(configs, weights, frames, num_frames)
+            return decode_frames(of_passes, weights, frames, num_frames)
 
         def values() -> str:
-            return " ".join(config.to_json() for config in configs)
+            return " ".join(config.to_json() for config in of_passes)
 
         self._whole_videos = configs[0].model.trunk_context == "video"
         self._trunks: list[_OpenVinoTrunk] | None = None

@@ -6,13 +6,11 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from afsd_jax.errors import UserError
+from afsd_jax.io.event_file import EventFile
 from afsd_jax.io.files import append, atomic_write, read_bytes
-
-if TYPE_CHECKING:
-    from afsd_jax.io.event_file import EventFile
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +114,6 @@ class RunLog:
 
     def _write_events(self, step: int, values: Mapping[str, Any]) -> None:
         if self._events is None:
-            # Needs TensorFlow, which training has loaded, but readers of a log have not.
-            from afsd_jax.io.event_file import EventFile
-
             self._events = EventFile(self._path.parent, self._first)
         self._events.write(step, values)
 

@@ -31,6 +31,7 @@ from afsd_jax.runtime.trusted_folder import TrustedFolder
 _PACKAGE = Path(__file__).parents[1]
 _VERSIONED = ("flax", "jax", "jaxlib", "ml-dtypes", "numpy", "optax")
 _VARIABLES = ("XLA_", "TF_", "TRITON_")  # what the names of environment variables begin with
+_LOGS = ("TF_CPP_", "jax_debug_log", "jax_log", "jax_traceback")  # settings of messages alone
 # What describes the processor in /proc/cpuinfo, on x86 and ARM.
 _FIELDS = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
 _MOST_BYTES = 2**30
@@ -166,6 +167,10 @@ def _environment() -> str:
     """Returns a digest of all else that determines a program: libraries, settings and processor."""
     settings = {name: x for name, x in jax.config.values.items() if "cache" not in name}
     variables = {name: x for name, x in os.environ.items() if name.startswith(_VARIABLES)}
+    settings, variables = (
+        {name: x for name, x in values.items() if not name.startswith(_LOGS)}
+        for values in (settings, variables)
+    )
     versions = [(name, importlib.metadata.version(name)) for name in _VERSIONED]
     machine = platform.machine(), platform.python_version(), *_processor()
     devices = [(str(device), device.device_kind) for device in jax.devices()]

@@ -26,6 +26,7 @@ CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
 CROP = 6 / 7  # share of the frame's side, as 96 of 112 pixels
 MOST_CLIPS = 1000  # with more clips, they overlap less
 BATCH_SIZE = 4
+ROOM = 16  # max_actions is a multiple, so that programs serve data sets that differ a little
 STEPS = (600, 6000)  # fewest and most steps of a run
 EPOCHS = 6
 MOST_EVALUATIONS = 20
@@ -175,7 +176,8 @@ def _choose_clips(
     reason = f"frames, which gives {sum(counts)} training clips"
     chooser.choose("data.clip_stride", data.clip_stride, reason)
     most = max((x for actions in _actions_of_clips(whole, data, unit) for x in actions), default=1)
-    chooser.choose("data.max_actions", most, "actions, the most in one clip")
+    room = -(-most // ROOM) * ROOM
+    chooser.choose("data.max_actions", room, f"actions, room for the {most} of the fullest clip")
     return sum(counts)
 
 

@@ -1,11 +1,33 @@
 """The optimiser: Adam or AdamW, with separate learning rates for the trunk."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
 import ml_collections
 import optax
 
 from afsd_jax.models import i3d
 
 _UNITS = [name for name in i3d.ENDPOINTS if name not in i3d.POOLS]
+_PARTS = {"trunk": "trunk", "heads": "head"}  # of the network, and their labels in saved states
+
+Rates = dict[str, jax.Array]  # learning rates by part of the network
+
+
+class Optimizer(NamedTuple):
+    """An optimiser of gradients by flattened name.
+
+    init: weights → state.
+    update: (gradients, state, weights, rates) → (updates, next state).
+    rates: state → learning rates of the next update. They are arguments of `update`, so a compiled
+      update serves every schedule.
+    """
+
+    init: Callable[[Any], optax.OptState]
+    update: Callable[..., tuple[Any, optax.OptState]]
+    rates: Callable[[optax.OptState], Rates]
 
 
 def is_trunk(name: str) -> bool:
@@ -41,9 +63,7 @@ def learning_rates(
     }
 
 
-def make_optimizer(
-    optimizer: ml_collections.ConfigDict, total_steps: int
-) -> optax.GradientTransformation:
+def make_optimizer(optimizer: ml_collections.ConfigDict, total_steps: int) -> Optimizer:
     """Returns Adam (0.9, 0.999, 1e-8) with weight decay, for gradients by flattened name.
 
     `adam` adds `weight_decay` times the weight to the gradient, as the reference does. `adamw` adds
@@ -55,7 +75,6 @@ def make_optimizer(
       total_steps: see `learning_rates`.
     """
     clip = optax.clip_by_global_norm(optimizer.clip_norm) if optimizer.clip_norm else None
-    rates = learning_rates(optimizer, total_steps)
     adam = optax.scale_by_adam()
     if optimizer.name == "adamw":
         decay = optax.add_decayed_weights(
@@ -67,18 +86,48 @@ def make_optimizer(
         chain = [optax.add_decayed_weights(optimizer.weight_decay), adam]
     if optimizer.trunk_decay != 1:
         chain.append(_scale_units(optimizer.trunk_decay))
-    return optax.chain(
+    chained = optax.chain(
         clip or optax.identity(),
         *chain,
         optax.partition(
-            # The label "head" is part of saved states.
-            {
-                "trunk": optax.scale_by_learning_rate(rates["trunk"]),
-                "head": optax.scale_by_learning_rate(rates["heads"]),
+            {label: _scale_by_rate(part) for part, label in _PARTS.items()},
+            lambda params: {
+                name: _PARTS["trunk" if is_trunk(name) else "heads"] for name in params
             },
-            lambda params: {name: "trunk" if is_trunk(name) else "head" for name in params},
         ),
     )
+    schedules = learning_rates(optimizer, total_steps)
+
+    @jax.jit
+    def scheduled(counts: dict[str, jax.Array]) -> Rates:
+        return {part: jnp.asarray(schedules[part](count)) for part, count in counts.items()}
+
+    def rates(state: optax.OptState) -> Rates:
+        inner = state[-1].inner_states
+        return scheduled({part: inner[label].inner_state.count for part, label in _PARTS.items()})
+
+    def update(
+        grads: Any, state: optax.OptState, params: Any, given: Rates | None = None
+    ) -> tuple[Any, optax.OptState]:
+        used = rates(state) if given is None else given
+        return chained.update(grads, state, params, rates=used)
+
+    return Optimizer(chained.init, update, rates)
+
+
+def _scale_by_rate(part: str) -> optax.GradientTransformationExtraArgs:
+    """Scales updates by minus a part's rate; has the state of `optax.scale_by_schedule`."""
+
+    def init(params: Any) -> optax.OptState:
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, rates: Rates, **_: Any
+    ) -> tuple[Any, optax.OptState]:
+        scaled = jax.tree.map(lambda x: jnp.asarray(-rates[part], x.dtype) * x, updates)
+        return scaled, optax.ScaleByScheduleState(optax.safe_increment(state.count))
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _scale_units(decay: float) -> optax.GradientTransformation:

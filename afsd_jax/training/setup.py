@@ -26,6 +26,7 @@ from afsd_jax.runtime.sharding import data_mesh
 from afsd_jax.training import feature_cache, monitoring
 from afsd_jax.training.auto_config import choice_lines, choose_fields
 from afsd_jax.training.disk_needs import check_disk
+from afsd_jax.training.early_compilation import compile_early
 from afsd_jax.training.monitoring import NonFiniteGuard, Profile, Throughput
 from afsd_jax.training.optimizer import is_trunk, learning_rates, make_optimizer
 from afsd_jax.training.run_identity import Allowed, RunIdentity, Splits, check_resumed
@@ -165,6 +166,8 @@ def setup(
     if is_main:
         saves, evaluates = schedule.saves_after(first), split is not None
         check_disk(saved, train, state, trunk, saves, evaluates)
+    step = train_step(config, schedule, mesh)
+    compile_early(step, state, config, data, mesh)
     features = cached_features(config, state, mesh, data)
     validator = clip_losses = None
     if split:  # with a sharded state, its weights are a copy, and not kept
@@ -185,7 +188,7 @@ def setup(
         state=state,
         first=first,
         schedule=schedule,
-        step=train_step(config, schedule, mesh),
+        step=step,
         learning_rates=learning_rates(config.optimizer, schedule.last),
         validator=validator,
         clip_losses=clip_losses,
@@ -238,9 +241,7 @@ def train_step(config: ml_collections.ConfigDict, schedule: Schedule, mesh: Mesh
     """Returns the function that computes a step of the run."""
     network = parameters.abstract_network(config)
     optimizer = make_optimizer(config.optimizer, schedule.last)
-    return make_train_step(
-        network, optimizer, config, mesh, lambda: f"{config.to_json()} {schedule.last}"
-    )
+    return make_train_step(network, optimizer, config, mesh, stored=True)
 
 
 def validation_split(config: ml_collections.ConfigDict, schedule: Schedule) -> PreparedSplit | None:

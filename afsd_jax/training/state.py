@@ -16,7 +16,7 @@ from afsd_jax.io.run_log import RunLog
 from afsd_jax.models import Network, parameters
 from afsd_jax.runtime.sharding import place
 from afsd_jax.training.monitoring import stops_early
-from afsd_jax.training.optimizer import make_optimizer
+from afsd_jax.training.optimizer import Optimizer, make_optimizer
 from afsd_jax.training.run_identity import elsewhere, reorder_classes
 from afsd_jax.weights import checkpoint, frozen_trunk
 from afsd_jax.weights.frozen_trunk import FrozenTrunk
@@ -44,9 +44,7 @@ class TrainState(NamedTuple):
         return {**self.trainable, **self.fixed, **self.ema}
 
 
-def init_state(
-    network: Network, optimizer: optax.GradientTransformation, averaged: bool = False
-) -> TrainState:
+def init_state(network: Network, optimizer: Optimizer, averaged: bool = False) -> TrainState:
     """Returns the state of a new run, with the network's weights."""
     learned = set(parameters.names(network, nnx.Param))
     weights = parameters.flatten(network)

@@ -1,7 +1,7 @@
 """One optimiser step on a sharded batch."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -11,15 +11,18 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
+from afsd_jax.config import of_programs
 from afsd_jax.models import Network, parameters
 from afsd_jax.runtime import sharding
 from afsd_jax.runtime.memory import give_back_memory
+from afsd_jax.runtime.prefetch import in_short_turns
 from afsd_jax.runtime.programs import Program
 from afsd_jax.training.branch_losses import are_joint, branches, compute_losses, joint_losses
-from afsd_jax.training.optimizer import is_trunk
+from afsd_jax.training.optimizer import Optimizer, Rates, is_trunk
 from afsd_jax.training.state import TrainState
 
 Arrays = dict[str, jax.Array]
+Part = tuple[Callable[..., Any], Callable[[], str] | None]  # arguments of `Program`
 
 
 class TrainStep:
@@ -34,39 +37,62 @@ class TrainStep:
 
     def __init__(
         self,
-        gradients: Callable[..., Any],
-        update: Callable[..., Any],
+        gradients: Part,
+        update: Part,
+        rates: Callable[[optax.OptState], Rates],
         statistics: Sequence[str],
         clip_norm: float,
-        values: Callable[[], str] | None,
     ):
         """Takes the functions to compile.
 
         Args:
           gradients: (trainable, fixed, batch) → (gradients, loss terms, statistics).
-          update: (state, gradients, statistics, total loss) → (new state, whether it is finite).
+          update: (state, gradients, statistics, total loss, learning rates) → (new state, whether
+            it is finite).
+          rates: returns the learning rates of the next update.
           statistics: names of the entries of `TrainState.fixed` that a batch changes.
           clip_norm: norm that gradients are clipped to; 0: they are not.
-          values: constant arguments of both functions; see `programs.Program`.
         """
-        self._gradients, self._update = gradients, update
-        self._statistics, self._clip_norm, self._values = statistics, clip_norm, values
+        self._gradients, self._update, self._rates = gradients, update, rates
+        self._statistics, self._clip_norm = statistics, clip_norm
+        self._copy, self._norms = Program(_copy, str), Program(_norms, str)
         self.programs: tuple[Any, ...] = ()
+        self._compiling: Future[None] | None = None
 
     def __call__(
         self, state: TrainState, batch: Arrays, norms: bool = False
     ) -> tuple[TrainState, Arrays, Arrays]:
+        if self._compiling is not None:
+            self._compiling.result()
+            self._compiling = None
         if not self.programs:
             self.compile(state, batch)
         gradients, update = self.programs
         grads, terms, statistics = gradients(state.trainable, state.fixed, batch)
-        before = _copy(state.trainable) if norms else {}
-        state, finite = update(state, grads, statistics, terms["total"])
+        before = self._copy(state.trainable) if norms else {}
+        rates = self._rates(state.opt_state)
+        state, finite = update(state, grads, statistics, terms["total"], rates)
         health = {"finite": finite}
         if norms:
             limit = jnp.asarray(self._clip_norm, jnp.float32)
-            health |= _norms(grads, before, state.trainable, limit)
+            health |= self._norms(grads, before, state.trainable, limit)
         return state, terms, health
+
+    def compile_early(self, arguments: Callable[[], tuple[Any, Any]]) -> None:
+        """Begins to compile in a thread; the first call waits for its end.
+
+        Args:
+          arguments: returns the shapes and places of a state and of a batch, as
+            `jax.ShapeDtypeStruct`s; it is called in the thread.
+        """
+
+        def work() -> None:
+            with in_short_turns():
+                self.compile(*arguments())
+
+        pool = ThreadPoolExecutor(1, thread_name_prefix="compile")
+        self._compiling = pool.submit(work)
+        pool.shutdown(wait=False)
 
     def compile(self, state: TrainState, batch: Arrays) -> None:
         """Compiles both programs for such arrays, and returns the compiler's memory to the OS."""
@@ -75,16 +101,19 @@ class TrainStep:
         # compiled at once.
         fixed = {name: state.fixed[name] for name in self._statistics}
         shardings = places.trainable, places.step, {name: places.fixed[name] for name in fixed}
-        gradients = Program(self._gradients, self._values, out_shardings=shardings)
-        after = places, None
-        update = Program(self._update, self._values, donate_argnums=0, out_shardings=after)
+        gradients = Program(*self._gradients, out_shardings=shardings)
+        update = Program(*self._update, donate_argnums=0, out_shardings=(places, None))
 
         def like(x: jax.Array) -> jax.ShapeDtypeStruct:
             return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
 
         dtype = jnp.result_type(jnp.float32, *state.trainable.values())
         total = jax.ShapeDtypeStruct((), dtype, sharding=places.step)
-        computed = *jax.tree.map(like, (state.trainable, fixed)), total
+        rates = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=places.step),
+            jax.eval_shape(self._rates, state.opt_state),
+        )
+        computed = *jax.tree.map(like, (state.trainable, fixed)), total, rates
         with ThreadPoolExecutor(1) as pool:
             compiling = pool.submit(gradients.prepare, state.trainable, state.fixed, batch)
             program = update.prepare(state, *computed)
@@ -94,10 +123,10 @@ class TrainStep:
 
 def make_train_step(
     network: Network,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     config: ml_collections.ConfigDict,
     mesh: Mesh | None = None,
-    values: Callable[[], str] | None = None,
+    stored: bool = False,
 ) -> TrainStep:
     """Returns the step: (state, batch) → (new state, loss terms before the step, health).
 
@@ -115,15 +144,23 @@ def make_train_step(
       optimizer: see `optimizer.make_optimizer`.
       config: the resolved configuration.
       mesh: devices that hold the state; only used with train.shard_state.
-      values: returns a text that determines `network`, `optimizer` and `config`, so that compiled
-        programs can be stored; None: they are not.
+      stored: whether network and optimizer are those of the configuration, so that compiled
+        programs can be stored.
     """
     template = nnx.eval_shape(lambda: network)
     statistics = parameters.names(template, nnx.BatchStat)
     layout = _Layout(mesh if config.train.shard_state else None)
-    gradients = _make_gradients(template, config, statistics, layout)
-    update = _make_update(optimizer, config.optimizer.ema, layout)
-    return TrainStep(gradients, update, statistics, config.optimizer.clip_norm, values)
+    of_loss = of_programs(config, "data", "model", "matching", "loss", "train")
+    of_update = of_programs(config, "optimizer", "train")
+    gradients = _make_gradients(template, of_loss, statistics, layout)
+    update = _make_update(optimizer, of_update.optimizer.ema, layout)
+    return TrainStep(
+        (gradients, of_loss.to_json if stored else None),
+        (update, of_update.to_json if stored else None),
+        optimizer.rates,
+        statistics,
+        config.optimizer.clip_norm,
+    )
 
 
 class _Layout(NamedTuple):
@@ -190,16 +227,14 @@ def _make_gradients(
     return gradients
 
 
-def _make_update(
-    optimizer: optax.GradientTransformation, ema: float, layout: _Layout
-) -> Callable[..., Any]:
+def _make_update(optimizer: Optimizer, ema: float, layout: _Layout) -> Callable[..., Any]:
     """Returns the second program of a step; see `TrainStep`."""
 
     def update(
-        state: TrainState, grads: Arrays, statistics: Arrays, total: jax.Array
+        state: TrainState, grads: Arrays, statistics: Arrays, total: jax.Array, rates: Rates
     ) -> tuple[TrainState, jax.Array]:
         def change(state: TrainState) -> TrainState:
-            changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable)
+            changes, opt_state = optimizer.update(grads, state.opt_state, state.trainable, rates)
             trainable = optax.apply_updates(state.trainable, changes)
             # optax.incremental_update rounds differently.
             average = {
@@ -227,12 +262,10 @@ def _changed_if(
     return jax.lax.cond(flag, change, lambda state: state, state)
 
 
-@jax.jit
 def _copy(tree: Arrays) -> Arrays:
     return jax.tree.map(jnp.copy, tree)
 
 
-@jax.jit
 def _norms(grads: Arrays, before: Arrays, after: Arrays, clip_norm: jax.Array) -> Arrays:
     """Returns the norms, by part, of a step's clipped gradients, its update and its weights."""
     changes = {name: value - before[name] for name, value in after.items()}

@@ -11,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from afsd_jax import evaluation
+from afsd_jax.config import of_programs
 from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import ClipView, View
 from afsd_jax.data.clips.geometry import crop_places
@@ -23,7 +24,7 @@ from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.activitynet_json import read_ground_truth
 from afsd_jax.io.names import composed
 from afsd_jax.models import parameters
-from afsd_jax.runtime.compilation import compiled
+from afsd_jax.runtime.programs import Program
 from afsd_jax.runtime.sharding import data_mesh, place, shard_batch
 from afsd_jax.training import feature_cache
 from afsd_jax.training.branch_losses import branches, compute_losses
@@ -79,14 +80,15 @@ class FeaturePredictor:
         height, width, _ = self._videos[0].shape
         self._view = View(*crop_places(height, width, data.crop_size)[0], False)
         self._features = feature_cache.cached(config, weights, self._videos, [self._view])
-        template = parameters.abstract_network(config)
-        dtype = jnp.dtype(config.model.dtype)
+        of_heads = of_programs(config, "data", "model", "inference")
+        template = parameters.abstract_network(of_heads)
+        dtype = jnp.dtype(of_heads.model.dtype)
 
         def forward(weights: NamedWeights, features: jax.Array) -> tuple[jax.Array, jax.Array]:
             of_trunk = feature_cache.split(features[None], template.feature_shapes, dtype)
-            return decode_features([template], config, [weights], [of_trunk])
+            return decode_features([template], of_heads, [weights], [of_trunk])
 
-        self._forward = compiled(forward)
+        self._forward = Program(forward, of_heads.to_json)
 
     def __call__(self, weights: NamedWeights) -> Iterator[tuple[str, list[Detection]]]:
         rule = self._detector.postprocessing
@@ -136,20 +138,21 @@ class ClipLosses:
         self._features = None
         if config.data.feature_cache:
             self._features = feature_cache.of_training(config, weights, self._data)
-        template = parameters.abstract_network(config)
+        of_losses = of_programs(config, "data", "model", "matching", "loss")
+        template = parameters.abstract_network(of_losses)
 
         def losses(weights: NamedWeights, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
             network = parameters.replace(template, weights)
 
             def terms(is_consistency: jax.Array | None) -> dict[str, jax.Array]:
-                return compute_losses(network, batch, config, is_consistency, training=False)
+                return compute_losses(network, batch, of_losses, is_consistency, training=False)
 
-            flags = branches(config)
+            flags = branches(of_losses)
             if flags is None:
                 return terms(None)
             return jax.tree.map(lambda x: x.sum(0), jax.lax.map(terms, flags))
 
-        self._losses = compiled(losses)
+        self._losses = Program(losses, of_losses.to_json)
 
     def __call__(self, weights: NamedWeights) -> dict[str, float]:
         """Returns the mean of each term over the batches."""

@@ -101,6 +101,19 @@ def test_whatever_determines_a_program_is_part_of_its_key(folder, monkeypatch, c
     same(found, jax.jit(Softmax(other.scale).compute)(x))
 
 
+def test_settings_of_messages_do_not_count(folder, monkeypatch):
+    Softmax().program()(X)
+    other = Softmax()
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "1")
+    programs._environment.cache_clear()
+    try:
+        with jax.log_compiles():
+            other.program()(X)
+    finally:
+        programs._environment.cache_clear()
+    assert other.traced == 0
+
+
 def test_other_sources_that_lead_to_the_same_program_do_not_compile_it_again(folder, monkeypatch):
     Softmax().program()(X)
     monkeypatch.setattr(programs, "_sources", lambda: "others")

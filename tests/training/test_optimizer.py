@@ -71,6 +71,24 @@ def test_the_default_is_adam_as_it_was():
         assert {k: float(v) for k, v in found.items()} == {k: float(v) for k, v in expected.items()}
 
 
+def test_given_rates_take_the_place_of_the_schedules():
+    config = default_config().optimizer
+    config.update({"schedule": "cosine", "warmup_steps": 3})
+    weights = jax.tree.map(jnp.float32, WEIGHTS)
+    short, long = make_optimizer(config, 10), make_optimizer(config, 1000)
+    state = short.init(weights)
+    for step in range(6):
+        rates = short.rates(state)
+        schedules = learning_rates(config, 10)
+        for part, rate in rates.items():
+            assert float(rate) == pytest.approx(float(schedules[part](step)), rel=1e-6)
+        grads = jax.tree.map(jnp.ones_like, weights)
+        expected, after = short.update(grads, state, weights)
+        found, _ = long.update(grads, state, weights, rates)
+        assert found == expected
+        state = after
+
+
 def test_schedules_are_told_for_the_log():
     config = default_config().optimizer
     config.update({"learning_rate": 0.1, "warmup_steps": 10, "schedule": "cosine"})
