@@ -50,10 +50,13 @@ def init_state(network: Network, optimizer: Optimizer, averaged: bool = False) -
     weights = parameters.flatten(network)
     trainable = {name: value for name, value in weights.items() if name in learned}
     fixed = {name: value for name, value in weights.items() if name not in learned}
-    # Copied, because a step donates its state.
-    ema = jax.tree.map(jnp.array, trainable) if averaged else {}
-    # Compiled as one program, not as one for each shape.
-    opt_state = jax.jit(optimizer.init)(trainable)
+
+    @jax.jit  # as one program, not as one for each shape
+    def begin(weights: dict[str, jax.Array]) -> tuple[optax.OptState, dict[str, jax.Array]]:
+        # Copied, because a step donates its state.
+        return optimizer.init(weights), jax.tree.map(jnp.copy, weights) if averaged else {}
+
+    opt_state, ema = begin(trainable)
     return TrainState(jnp.zeros((), jnp.int32), trainable, fixed, opt_state, ema)
 
 
