@@ -39,6 +39,8 @@ OPEN = {
     "data.fps": -1.0,
     "data.frame_size": 0,
     "data.crop_size": 0,
+    "data.crop": "?",
+    "data.keep_aspect": "?",
     "data.clip_length": 0,
     "data.clip_stride": 0,
     "data.max_actions": 0,
@@ -81,6 +83,8 @@ def _data() -> ml_collections.ConfigDict:
     data.max_frames = 0  # > 0: lower the rate until a video has at most this many frames
     data.frame_size = 112  # height and width of stored frames, pixels
     data.crop_size = 96  # height and width of the network's input, pixels
+    data.crop = ""  # part x,y,width,height of pictures that new videos show; empty: all; or own
+    data.keep_aspect = "squeeze"  # how pictures become square: squeeze, center or letterbox
     data.clip_length = 256  # T, frames
     data.clip_stride = 30  # distance between training clips, frames
     data.one_clip = False  # True: each video is one clip that begins at frame 0

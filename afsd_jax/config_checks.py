@@ -8,16 +8,18 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.errors import UserError
+from afsd_jax.types import OWN_CROPS
 
 FEATURES = "features"  # the stream of features that another network has computed
 STREAM_CHANNELS = {"rgb": 3, "flow": 2, FEATURES: 0}  # 0: as many as the features have
 INPUT = "Input"  # endpoint of a network without a trunk: what it is given
 FLOW_METHODS = ("tvl1", "dis")
+SQUEEZE, CENTER, LETTERBOX = KEEP_ASPECT = ("squeeze", "center", "letterbox")
 REMAT = ("", "products", "blocks", "trunk")  # policies of `models.i3d.rematerialise`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.flow_method": FLOW_METHODS,
-    "data.train_padding": ("black", "grey"),
+    **{"data.train_padding": ("black", "grey"), "data.keep_aspect": KEEP_ASPECT},
     "model.dtype": ("float32", "bfloat16"),
     "model.remat": REMAT,
     **{"model.batch_norm": ("frozen", "trained"), "model.trunk_context": ("clip", "video")},
@@ -57,6 +59,7 @@ TRUNK_BLOCKS = (
     *("Mixed_4e", "Mixed_4f", "Mixed_5b", "Mixed_5c"),
 )
 _NAME = re.compile(r"[\w-]*", re.ASCII)
+_CROP = re.compile(rf"|{OWN_CROPS}|(\d{{1,7}}(\.\d{{1,6}})?%?(,|$)){{4}}(?<!,)", re.ASCII)
 _INTERVALS = ("train.checkpoint_every", "train.evaluate_every")
 _EPOCHS = re.compile(r"([1-9]\d*) epochs?")
 
@@ -130,6 +133,8 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     named = bool(_NAME.fullmatch(data.dataset))
     yield named, "data.dataset", "must be a name of letters, digits, _ and -"
     yield 0 <= data.flip <= 1, "data.flip", "must be a probability, from 0 to 1"
+    part = f"must be x,y,width,height, such as 10%,0,80%,100%, or {OWN_CROPS}, or empty"
+    yield bool(_CROP.fullmatch(data.crop)), "data.crop", part
     ranges = f"must have {model.levels} ranges, or none"
     yield len(config.matching.length_ranges) in (0, model.levels), "matching.length_ranges", ranges
 

@@ -50,6 +50,7 @@ class AnnotatedVideo:
         own computer.
       group: videos with one name here, such as that of a person or a place, stay together when a
         split is divided; "": the video is alone.
+      crop: the part of its pictures that is used, as of `FrameGeometry`; "" if none is stated.
     """
 
     subset: str
@@ -60,8 +61,10 @@ class AnnotatedVideo:
     file: str = dataclasses.field(default="", compare=False)
     observed: bool = dataclasses.field(default=False, compare=False)
     group: str = dataclasses.field(default="", compare=False)
+    crop: str = ""
 
 
+OWN_CROPS = "own"  # crop of a network whose training videos had different ones
 ANY_ACTION = "action"  # the only class of networks that locate actions of any class
 
 

@@ -24,6 +24,7 @@ from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.decode.feature_rows import FeatureRows
 from afsd_jax.data.decode.flow import FlowReader
+from afsd_jax.data.decode.frame_geometry import WHOLE
 from afsd_jax.data.decode.resize import start_jax_when_needed
 from afsd_jax.data.decode.sources import (
     FrameSource,
@@ -145,7 +146,8 @@ def _decode(task: Task, folder: Path, threads: int) -> TaskResult:
     num_bytes = _write_shard(task, folder, source, frames)
     timeline = (source.fps, source.num_frames, source.duration_s, source.source_frames)
     aspect = round(source.aspect or 0.0, 4)
-    return TaskResult(task.name, task.split, None, num_bytes, *timeline, source.damaged, aspect)
+    known = *timeline, source.damaged, aspect, task.geometry.crop
+    return TaskResult(task.name, task.split, None, num_bytes, *known)
 
 
 def _write_shard(
@@ -185,9 +187,12 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
         source = FeatureRows(task.path, task.timeline.duration_s if task.timeline else None)
     elif task.timeline is None:
         source = VideoReader(
-            task.path, task.fps, size, task.max_frames, threads, count_frames=task.count_frames
+            *(task.path, task.fps, size, task.max_frames, threads),
+            count_frames=task.count_frames,
+            geometry=task.geometry,
         )
     else:
+        geometry = task.geometry
         if task.path.is_dir():
             flow, frames = False, flow_images(task.path, task.timeline)
         elif task.path.suffix == ".npy":
@@ -195,8 +200,8 @@ def open_source(task: Task, threads: int = 1) -> FrameSource:
             channels = 3 if flow else STREAM_CHANNELS[task.stream]
             frames = open_sampled_array(task.path, task.timeline, channels)
         else:
-            frames = read_all_frames(task.path)
-        source = ResizedFrames(task.timeline, frames, size)
+            frames, geometry = read_all_frames(task.path), WHOLE  # shaped when they were prepared
+        source = ResizedFrames(task.timeline, frames, size, geometry, task.name)
     check_size(task, source.num_frames)
     return FlowReader(source, task.flow_method, threads) if flow else source
 

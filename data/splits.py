@@ -10,7 +10,7 @@ import ml_collections
 
 from afsd_jax.config import STREAM_CHANNELS
 from afsd_jax.config_checks import FEATURES
-from afsd_jax.data.builders.prepared_report import stored_groups
+from afsd_jax.data.builders.prepared_report import stored_geometry, stored_groups
 from afsd_jax.data.folds import read_split
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.prepared_folder import PreparedFolder, open_folder
@@ -52,8 +52,8 @@ def open_split(
       split: name of the split, such as train, or a part of one, such as train[:10%] or train[1/5].
 
     Raises:
-      UserError: the data set is missing or damaged, or its frames have another size, rate or number
-        of channels than in the configuration.
+      UserError: the data set is missing or damaged, or its frames have another size, shape, rate or
+        number of channels than in the configuration.
     """
     opened = open_data_set(data)
     videos = read_part(opened, split)
@@ -64,6 +64,13 @@ def open_split(
             f"{folder}: was prepared with frames of {width}x{height} pixels, but "
             f"config.data.frame_size={size}; set that to {height}, or prepare it again into "
             f"another folder with size {size}"
+        )
+    shaped = stored_geometry(folder).keep_aspect
+    if shaped != data.keep_aspect:
+        raise UserError(
+            f"{folder}: was prepared with keep_aspect {shaped}, but "
+            f"config.data.keep_aspect={data.keep_aspect}; set that to {shaped}, or prepare it "
+            "again into another folder"
         )
     if channels != STREAM_CHANNELS[data.stream] and data.stream != FEATURES:
         raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from afsd_jax.data.decode.frame_geometry import WHOLE, FrameGeometry
 from afsd_jax.data.decode.sources import FrameSource, Timeline
 from afsd_jax.types import Action
 
@@ -14,7 +15,8 @@ from afsd_jax.types import Action
 class TaskResult:
     """The result of a task; `error` is None if a shard was written.
 
-    `aspect` is width over height of the video's picture, 0 if unknown: stored frames are square.
+    `aspect` is width over height of what the frames show, 0 if unknown: stored frames are square.
+    `crop` is the part of the pictures that was used.
     """
 
     name: str
@@ -27,6 +29,7 @@ class TaskResult:
     source_frames: int = 0
     damaged: int = 0
     aspect: float = 0.0
+    crop: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Task:
       count_frames: whether times are counted in frames; see `VideoReader`. It is the same for all
         videos of a data set, so no key depends on it.
       group: who or where, if the annotations say so; see `folds`. No shard depends on it.
+      geometry: which part of the pictures is used, and how it fills a frame.
     """
 
     name: str
@@ -84,12 +88,16 @@ class Task:
     earlier: EarlierShard | None = None
     count_frames: bool = False
     group: str = ""
+    geometry: FrameGeometry = WHOLE
 
     def frames_key(self) -> str:
         """Returns a fingerprint of everything that determines the frames."""
         method = self.flow_method if self.stream == "flow" else ""
         sampling = (self.fps, self.max_frames, self.timeline)
-        return _fingerprint(self.source, self.stream, *sampling, self.size, self.encoding, method)
+        shaped = () if self.geometry == WHOLE else tuple(self.geometry)
+        return _fingerprint(
+            self.source, self.stream, *sampling, self.size, self.encoding, method, *shaped
+        )
 
     def annotations_key(self) -> str:
         """Returns a fingerprint of the video's name, split and actions."""

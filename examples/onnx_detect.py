@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import onnxruntime
-from PIL.Image import Resampling
+from PIL import Image
 
 folder, video = sys.argv[1:]
 sys.path.insert(0, folder)
@@ -33,7 +33,9 @@ def read_frames(path: str, about: dict) -> tuple[np.ndarray, float, float]:
         container.seek(0)
         for index, frame in enumerate(container.decode(stream)):
             if times[index]:
-                small = frame.to_image().resize((size, size), Resampling.BICUBIC)
+                image, small = frame.to_image(), Image.new("RGB", (size, size))
+                part, shape, corner = afsd_numpy.placement(image.height, image.width, about)
+                small.paste(image.crop(part).resize(shape, Image.Resampling.BICUBIC), corner)
                 frames += [np.asarray(small)] * times[index]
     return np.stack(frames), fps, count / rate
 

@@ -14,12 +14,17 @@ from afsd_jax.io.names import nearest
 AUTO = "auto"  # least scores as they were measured
 FLOW_METHODS = ("tvl1", "dis")
 CHECKPOINT = "training run, checkpoint folder, packaged detector or PyTorch file"
+KEEP_ASPECT = ("squeeze", "center", "letterbox")
 CONFIG = (
     "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, "
     "such as thumos14:rgb"
 )
 DATA_DIR = "folder of prepared data sets; the same as --config.data.data_dir"
 TIOU = "tIoU thresholds such as 0.5,0.75, instead of those of the benchmark"
+CROP = (
+    "part of the pictures that is used: x,y,width,height in pixels, or 10%%,0%%,80%%,100%%, or a "
+    "JSON file: video name → crop"
+)
 BEAM = "run on Apache Beam with these options: 'runner=FlinkRunner,parallelism=64'"
 MEMORY = """
 
@@ -48,6 +53,11 @@ def non_negative_number(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise ArgumentTypeError(f"must be 0 or a positive number, not {text}")
     return value
+
+
+def or_auto(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns the type of what `read` reads, or `AUTO`."""
+    return lambda text: text if text == AUTO else read(text)
 
 
 def share(text: str) -> float:

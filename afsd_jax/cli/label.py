@@ -4,7 +4,7 @@ import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from afsd_jax.cli.arguments import CONFIG, share, whole_number
+from afsd_jax.cli.arguments import CONFIG, CROP, KEEP_ASPECT, share, whole_number
 from afsd_jax.cli.printing import counted, print_list, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file
@@ -29,6 +29,12 @@ def add_flags(parser: ArgumentParser) -> None:
     least = "least score of suggestions (default: that of the best F1 on the videos kept for "
     least += "validation, from 0.2 to 0.5; 0.3 before the first round)"
     add("--min-score", type=share, metavar="SCORE", help=least)
+    add("--crop", metavar="CROP", help=CROP)
+    aspect = (
+        "how pictures become square for the network: stretched, cut to their centre, or between "
+    )
+    aspect += "two bars (default: %(default)s)"
+    add("--keep-aspect", choices=KEEP_ASPECT, default=KEEP_ASPECT[0], help=aspect)
     config = f"{CONFIG}; to learn with (default: %(default)s)"
     add("--config", dest="training", default="videos", metavar="FILE", help=config)
     add("--port", type=_port, default=0, help="port of the page (default: a free one)")
@@ -80,6 +86,7 @@ def run(args: Namespace) -> None:
     _check_installed()
     from afsd_jax.cli.process import command_line
     from afsd_jax.cli.video_files import video_files
+    from afsd_jax.data.decode.crops import read_crops
     from afsd_jax.io.locks import locked
     from afsd_jax.io.temporary_folders import remove_abandoned
     from afsd_jax.labelling.access import new_token
@@ -90,9 +97,11 @@ def run(args: Namespace) -> None:
     from afsd_jax.labelling.labels_file import check_labels_path, names_lost
     from afsd_jax.labelling.round_work import Tools
 
-    tools = Tools(command_line, _source(args.suggest), _config(args.training), args.min_score)
+    source, training, crops = _source(args.suggest), _config(args.training), read_crops(args.crop)
+    tools = Tools(command_line, source, training, args.min_score, crops, args.keep_aspect)
     check_labels_path(args.labels)
     named = video_files(args.videos)
+    crops.check_names(named.paths)
     videos, unreadable = read_videos(named.paths)
     lost = names_lost(args.labels, {video.name: video.path for video in videos})
     unreadable += [f"{named.paths[name]}: no table can hold its name; rename it" for name in lost]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from afsd_jax.cli.arguments import MEMORY, number, positive_number, whole_number
+from afsd_jax.cli.arguments import CROP, MEMORY, number, positive_number, whole_number
 from afsd_jax.cli.process import set_up_process
 from afsd_jax.errors import UserError, printable
 from afsd_jax.io.files import check_output_file, check_output_folder
@@ -21,8 +21,8 @@ where actions begin and end. An I3D trained on the 400 classes of Kinetics (pip
 install "afsd-jax[kinetics]") classifies each third of a second. Consecutive thirds in which the
 same class is likely become a segment.
 
-Only the centre square of a wide picture is used. A smaller --size or --fps is faster and less
-accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
+Only the centre square of a wide picture, or of --crop, is used. A smaller --size or --fps is
+faster and less accurate. Exit codes are those of `afsd detect`.{MEMORY}"""
 
 TITLE = "Actions recognised without training"
 NOTE = (
@@ -45,6 +45,7 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--fps", type=positive_number, default=25.0, help=fps)
     size = "height and width of frames (default: %(default)s)"
     add("--size", type=whole_number(32), default=224, help=size)
+    add("--crop", metavar="CROP", help=f"{CROP}; the centre square of it is recognised")
     threshold = "least probability of a class, and least score (default: %(default)s)"
     add("--threshold", type=_threshold, default=0.2, help=threshold)
 
@@ -64,13 +65,16 @@ def run(args: Namespace) -> int:
     set_up_process()
     from afsd_jax.cli.video_files import video_files
     from afsd_jax.cli.video_outputs import VideoOutputs
+    from afsd_jax.data.decode.crops import read_crops
     from afsd_jax.data.decode.video_reader import stated_duration
     from afsd_jax.detection.recognizer import Recognizer
     from afsd_jax.io.video_scores import write_video_scores
     from afsd_jax.results.writers import Selection
     from afsd_jax.runtime.progress_bar import SecondsBar
 
+    crops = read_crops(args.crop)
     videos, failed = video_files(args.videos)
+    crops.check_any(videos)
     outputs = VideoOutputs(args.output, args.report, args.subtitles)
     outputs.check_format(len(videos), "give a name that ends in .json or .html")
     if args.write_video_scores:
@@ -83,9 +87,10 @@ def run(args: Namespace) -> int:
     with SecondsBar(sum(stated.values())) as bar:
         for name, path in videos.items():
             bar.set_description_str(printable(name), refresh=False)
-            sampling = name, path, stated[name], args.fps, args.size, outputs.show_frames
+            sampling = name, path, stated[name], args.fps, args.size, crops.of(name) or ""
+            shown = outputs.show_frames, args.threshold
             try:
-                report, scores[name] = recognize(recognizer, *sampling, args.threshold, bar)
+                report, scores[name] = recognize(recognizer, *sampling, *shown, bar)
             except UserError as error:  # one video must not cost the others
                 failed.append(str(error))
             else:
@@ -117,6 +122,7 @@ def recognize(
     stated_s: float,
     fps: float,
     size: int,
+    crop: str,
     with_thumbnails: bool,
     threshold: float,
     bar: "SecondsBar",
@@ -130,6 +136,7 @@ def recognize(
       stated_s: duration that the bar counts for the video, seconds.
       fps: frames per second to sample.
       size: height and width of frames.
+      crop: the part of the pictures whose centre square is used, as of `FrameGeometry`.
       with_thumbnails: whether to keep some frames for a page.
       threshold: least probability of a class, and least score.
       bar: progress bar.
@@ -141,13 +148,15 @@ def recognize(
     Raises:
       UserError: the video cannot be read.
     """
+    from afsd_jax.config_checks import CENTER
+    from afsd_jax.data.decode.frame_geometry import FrameGeometry
     from afsd_jax.data.decode.video_reader import VideoReader
     from afsd_jax.detection.recognizer import STEP, probabilities, segments, video_scores
     from afsd_jax.report.page import VideoReport
     from afsd_jax.report.thumbnails import Thumbnails
     from afsd_jax.report.tracks import Track
 
-    reader = VideoReader(path, fps, (size, size), square=True)
+    reader = VideoReader(path, fps, (size, size), geometry=FrameGeometry(crop, CENTER))
     bar.correct(reader.duration_s - stated_s)
     thumbnails = Thumbnails(reader.num_frames if with_thumbnails else 0)
 

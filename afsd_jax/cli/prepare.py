@@ -4,10 +4,14 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from afsd_jax.cli.arguments import (
+    AUTO,
     BEAM,
+    CROP,
     FLOW_METHODS,
+    KEEP_ASPECT,
     beam_options,
     non_negative_number,
+    or_auto,
     whole_number,
 )
 from afsd_jax.cli.printing import counted, print_list, print_next, print_text
@@ -30,12 +34,17 @@ def add_flags(parser: ArgumentParser) -> None:
     add("--classes", type=Path, help="text file of the allowed labels, one per line")
     encoding = "how frames are stored (default: %(default)s)"
     add("--encoding", choices=("jpeg", "png", "raw"), default="jpeg", help=encoding)
-    fps = "frames per second to sample; 0: the rate of each video; default: that of the data set"
-    add("--fps", type=non_negative_number, help=fps)
+    fps = "frames per second to sample; 0: the rate of each video; auto: chosen by the shortest "
+    fps += "and longest actions; default: that of the data set"
+    add("--fps", type=or_auto(non_negative_number), help=fps)
     most = "sample longer videos at a lower rate, to this many frames"
     add("--max-frames", type=whole_number(0), help=most)
-    size = "height and width of frames (default: %(default)s)"
-    add("--size", type=whole_number(1), default=112, help=size)
+    size = "height and width of frames; auto: chosen by the size of the pictures "
+    add("--size", type=or_auto(whole_number(1)), default=112, help=f"{size}(default: %(default)s)")
+    add("--crop", metavar="CROP", help=f"{CROP}; a column crop of the annotations comes first")
+    aspect = "how pictures become square: stretched, cut to their centre, or between two bars "
+    aspect += "(default: %(default)s)"
+    add("--keep-aspect", choices=KEEP_ASPECT, default=KEEP_ASPECT[0], help=aspect)
     flow = "how optical flow is computed (default: %(default)s)"
     add("--flow-method", choices=FLOW_METHODS, default="tvl1", help=flow)
     add("--allow-missing", action="store_true", help="list missing videos instead of refusing")
@@ -49,6 +58,7 @@ def run(args: Namespace) -> int:
         raise UserError(f"{args.dataset}: state the folder of the videos (--source)")
     from afsd_jax.data import datasets
     from afsd_jax.data.builders.prepare_options import PrepareOptions
+    from afsd_jax.data.decode.crops import read_crops
     from afsd_jax.data.summary import length_in_words
 
     options = PrepareOptions(
@@ -56,9 +66,12 @@ def run(args: Namespace) -> int:
         annotations=args.annotations,
         classes=args.classes,
         encoding=args.encoding,
-        fps=args.fps,
+        fps=None if args.fps == AUTO else args.fps,
         max_frames=args.max_frames,
-        size=args.size,
+        **({} if args.size == AUTO else {"size": args.size}),
+        crops=read_crops(args.crop),
+        keep_aspect=args.keep_aspect,
+        auto=[name for name in ("fps", "size") if getattr(args, name) == AUTO],
         flow_method=args.flow_method,
         allow_missing=args.allow_missing or None,
         workers=args.workers,

@@ -27,7 +27,10 @@ def check_memory(config: ml_collections.ConfigDict) -> None:
 def check_fusible(streams: Sequence[Checkpoint]) -> None:
     """Raises UserError if the networks differ in more than their input."""
     first = streams[0]
-    data_fields = "fps", "max_frames", "clip_length", "crop_size", "frame_size", "class_agnostic"
+    data_fields = (
+        *("fps", "max_frames", "clip_length", "crop_size", "frame_size", "class_agnostic"),
+        *("crop", "keep_aspect"),
+    )
     for other in streams[1:]:
         for field in data_fields:
             if first.config.data[field] != other.config.data[field]:

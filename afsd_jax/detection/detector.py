@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from afsd_jax.config import check
 from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.clips.geometry import frame_unit, window_offsets
+from afsd_jax.data.decode.crops import crop_text
 from afsd_jax.detection.backends import ForwardPass, VideoTrunks, chosen_backend, input_shapes
 from afsd_jax.detection.batching import BatchRunner
 from afsd_jax.detection.checkpoint_checks import check_fusible, check_memory
@@ -39,6 +40,8 @@ from afsd_jax.weights.checkpoint import Checkpoint
 # Fields that version 0.1.0 lacks, as (section, field, default). At the default they do not count in
 # digests, so that results folders of 0.1.0 are continued.
 LATER_FIELDS = (
+    ("data", "crop", ""),
+    ("data", "keep_aspect", "squeeze"),
     ("model", "trunk_context", "clip"),
     ("train", "keep_optimizer", True),
     ("train", "whole_checkpoints", False),
@@ -52,6 +55,7 @@ def load_detector(
     flow_path: str | os.PathLike[str] | None = None,
     backend: str | None = None,
     trunk_context: str | None = None,
+    crop: str | None = None,
 ) -> "Detector":
     """Loads a trained detector.
 
@@ -63,6 +67,8 @@ def load_detector(
         differ a little; None: openvino on CPUs where it is installed, else xla.
       trunk_context: input of the trunk: each window alone (clip), or the whole video once (video),
         which is faster; None: as the checkpoint was trained.
+      crop: the part of the pictures of videos that is used, x,y,width,height in pixels or percent,
+        such as "10%,0%,80%,100%"; None: as in the data that the checkpoint was trained on.
 
     Raises:
       UserError: a path is neither, the two do not fit together, there is no such backend, or JAX
@@ -92,9 +98,11 @@ def load_detector(
             f"{flow_path}: is a network on {streams[1].config.data.stream}; the second checkpoint "
             "must be one on optical flow"
         )
-    for stream in streams if trunk_context else ():
+    for stream in streams:
         with stream.config.unlocked():
-            stream.config.model.trunk_context = trunk_context
+            stream.config.model.trunk_context = trunk_context or stream.config.model.trunk_context
+            if crop is not None:
+                stream.config.data.crop = crop_text(crop)
         check(stream.config)
     return Detector(streams, backend)
 

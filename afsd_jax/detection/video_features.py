@@ -7,6 +7,7 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
+from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data.clips.geometry import crop_to_centre
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.detection.video_slices import video_slices
@@ -62,6 +63,8 @@ class FeatureTrunk:
             "endpoint": endpoint,
             "pooling": self._pooling,
             "stream": data.stream,
+            "crop": data.crop or None,
+            "keep_aspect": data.keep_aspect if data.keep_aspect != SQUEEZE else None,
             "frame_size": data.frame_size,
             "crop_size": data.crop_size,
             "trunk": fingerprint.of_arrays([trunk]),

@@ -43,6 +43,55 @@ def sampled(count: int, rate: float, description: Mapping[str, Any]) -> tuple[li
     return kept, fps
 
 
+def placement(
+    height: int, width: int, description: Mapping[str, Any], pixel_aspect: float = 1.0
+) -> tuple[tuple[int, int, int, int], tuple[int, int], tuple[int, int]]:
+    """Returns which part of a picture a frame shows, and where.
+
+    Args:
+      height: of the upright picture, pixels.
+      width: of the upright picture, pixels.
+      description: of the network.
+      pixel_aspect: width over height of a pixel.
+
+    Returns:
+      Left, top, right and bottom of the part; width and height to which it is resized; and its left
+      and top in the frame, which is black elsewhere (128 for flow).
+    """
+    size = description["frame_size"]
+    left, top, right, bottom = _part(description.get("crop", ""), height, width, pixel_aspect)
+    rows, columns = bottom - top, right - left
+    aspect = columns / rows * pixel_aspect
+    shape = description.get("keep_aspect", "squeeze")
+    if shape == "letterbox":
+        wide = min(max(round(size * aspect), 1), size)
+        high = min(max(round(size / aspect), 1), size)
+        corner = (size - wide) // 2, (size - high) // 2
+        return (left, top, right, bottom), (wide, high), corner
+    if shape == "center":
+        high = min(rows, max(round(columns * pixel_aspect), 1))
+        wide = min(columns, max(round(rows / pixel_aspect), 1))
+        left, top = left + (columns - wide) // 2, top + (rows - high) // 2
+        right, bottom = left + wide, top + high
+    return (left, top, right, bottom), (size, size), (0, 0)
+
+
+def _part(crop: str, height: int, width: int, pixel_aspect: float) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of a crop in stored pixels."""
+    if not crop:
+        return 0, 0, width, height
+    played = (width * pixel_aspect, height) * 2
+    x, y, w, h = (
+        float(text[:-1]) / 100 * whole if text.endswith("%") else float(text)
+        for text, whole in zip(crop.split(","), played, strict=True)
+    )
+    if x + w > played[0] + 0.5 or y + h > played[1] + 0.5:
+        raise ValueError(f"the crop {crop} lies partly outside of a {width}x{height} picture")
+    left, right = (min(round(end / pixel_aspect), width) for end in (x, x + w))
+    top, bottom = (min(round(end), height) for end in (y, y + h))
+    return left, top, right, bottom
+
+
 def windows(
     frames: Mapping[str, np.ndarray], description: Mapping[str, Any]
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:

@@ -6,6 +6,7 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.detection.postprocess import Postprocessing
+from afsd_jax.types import OWN_CROPS
 from afsd_jax.version import VERSION
 
 
@@ -30,6 +31,8 @@ def describe(
         "classes": list(class_names),
         "fps": data.fps,
         "max_frames": data.max_frames,
+        "crop": "" if data.crop == OWN_CROPS else data.crop,
+        "keep_aspect": data.keep_aspect,
         "frame_size": data.frame_size,
         "crop_size": data.crop_size,
         "clip_length": data.clip_length,

@@ -58,7 +58,7 @@ for found in afsd_numpy.detections(outputs, fps, about)[:20]:
     print(found)
 ```
 
-- **Frames:** those of a video, sampled at {rate}, and resized to {size}x{size} pixels
+- **Frames:** those of a video, sampled at {rate}, and {part}resized to {size}x{size} pixels
   with a bicubic filter. Each stream is one array, uint8 [frames, {size}, {size}, channels].
   `afsd_numpy.sampled` says which frames to take; `fps` is their rate.
 - **Inputs of the network**, which `afsd_numpy.windows` makes; the number of windows is free:
@@ -75,6 +75,15 @@ _LABELS = """\
 - **Classes:** this network locates actions of any class. Give `afsd_numpy.detections` the class
   that a classifier finds for the video: `video_label=(class, score)`.
 """
+
+
+def _part(description: Mapping[str, Any]) -> str:
+    """Returns what is done with a picture before it is resized, in words; "" for nothing."""
+    crop, shape = description["crop"], description["keep_aspect"]
+    words = [f"cropped to {crop}"] * bool(crop)
+    words += ["cut to the largest centred square"] * (shape == "center")
+    words += ["put between two black bars to be square"] * (shape == "letterbox")
+    return f"{', '.join(words)} (`afsd_numpy.placement`) and " if words else ""
 
 
 def readme(format: str, description: Mapping[str, Any]) -> str:
@@ -98,6 +107,7 @@ def readme(format: str, description: Mapping[str, Any]) -> str:
         frames=", ".join(f'"{name}": np.load("{name}.npy")' for name in streams),
         fps=fps or 25,
         rate=rate,
+        part=_part(description),
         size=description["frame_size"],
         inputs="\n".join(inputs),
         num_classes=len(description["classes"]) + 1,

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.decode import sources
 from afsd_jax.data.decode.feature_rows import FeatureRows
+from afsd_jax.data.decode.frame_geometry import fit_picture, place_picture
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
-from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import MAX_REPEATS
 from afsd_jax.errors import UserError
-from afsd_jax.inputs.video import OpenVideo, frames_for_networks
+from afsd_jax.inputs.video import OpenVideo, frames_for_networks, geometry_of
 from afsd_jax.io.names import video_name
 
 
@@ -61,8 +61,8 @@ def open_array(
       flow_method: tvl1 or dis; None: the method in each network's configuration.
 
     Raises:
-      UserError: the video is shorter than one sampled frame, or `fps` is far below the networks'
-        rate.
+      UserError: the video is shorter than one sampled frame, `fps` is far below the networks'
+        rate, or the crop is outside of the frames.
     """
     data, count = configs[0].data, len(frames)
     rate, size = sampled_rate(fps, count, data.fps, data.max_frames), (data.frame_size,) * 2
@@ -76,7 +76,9 @@ def open_array(
             f"the video, {duration_s:.3f} s, is too short for one frame at {rate:g} frames per "
             "second"
         )
-    sampled = (resize(frames[index], size) for index in indices)
+    height, width = frames.shape[1:3]
+    placed = place_picture(geometry_of(data), (height, width), size, name="the video")
+    sampled = (fit_picture(frames[index], placed, size) for index in indices)
     seen = frames_for_networks(sampled, configs, flow_method)
     return OpenVideo("video", seen, len(indices), rate, duration_s)
 

@@ -3,7 +3,9 @@
 Whatever the source, each network's stream (RGB or optical flow) has the same number of frames.
 """
 
+import functools
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.data.decode.flow import compute_flow
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.recordings import ByteSource
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import video_name
-from afsd_jax.types import VideoLabel
+from afsd_jax.types import OWN_CROPS, VideoLabel
+
+log = logging.getLogger(__name__)
 
 # Of one time a frame [H, W, channels] for each network: uint8, or float16 for a row of features.
 Frames = Sequence[NDArray[Any]]
@@ -74,6 +79,7 @@ def open_file(
     configs: Sequence[ml_collections.ConfigDict],
     flow_method: str | None = None,
     name: str | None = None,
+    crop: str | None = None,
 ) -> OpenVideo:
     """Opens a video file; its frames are decoded, and flow computed, as they are used.
 
@@ -82,12 +88,14 @@ def open_file(
       configs: configurations of the networks, which sample alike.
       flow_method: tvl1 or dis; None: the method in each network's configuration.
       name: name of the video; None: that of the file.
+      crop: the part of its pictures that is used, as of `FrameGeometry`; None: the configuration's.
 
     Raises:
       UserError: the file is missing, damaged or no video, or flow cannot be computed.
     """
     data = configs[0].data
-    reader = VideoReader(path, data.fps, (data.frame_size,) * 2, data.max_frames)
+    size, geometry = (data.frame_size,) * 2, geometry_of(data, crop)
+    reader = VideoReader(path, data.fps, size, data.max_frames, geometry=geometry)
     return OpenVideo(
         video_name(path) if name is None else name,
         frames_for_networks(reader, configs, flow_method),
@@ -123,7 +131,7 @@ def open_pipe(
             f"{name}: this checkpoint sees a whole video at once (config.data.max_frames="
             f"{data.max_frames}), so it cannot detect in a pipe; give a file"
         )
-    reader = PipeReader(content, name, data.fps, (data.frame_size,) * 2)
+    reader = PipeReader(content, name, data.fps, (data.frame_size,) * 2, geometry_of(data))
     return OpenVideo(
         name,
         frames_for_networks(reader, configs, flow_method),
@@ -133,6 +141,26 @@ def open_pipe(
         damaged=lambda: reader.damaged,
         aspect=lambda: reader.aspect,
         seconds_read=lambda: reader.duration_s,
+    )
+
+
+def geometry_of(data: ml_collections.ConfigDict, crop: str | None = None) -> FrameGeometry:
+    """Returns how the pictures of a new video become frames.
+
+    Args:
+      data: the field `data` of a configuration.
+      crop: the part that is used; None: the configuration's.
+    """
+    if crop is None and data.crop == OWN_CROPS:
+        _warn_of_own_crops()
+    return FrameGeometry(data.crop if crop is None else crop, data.keep_aspect)
+
+
+@functools.cache
+def _warn_of_own_crops() -> None:
+    log.warning(
+        "the training videos had different crops, so none is known for other videos; whole "
+        "pictures are used where no crop is given"
     )
 
 

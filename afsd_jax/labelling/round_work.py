@@ -7,9 +7,11 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
+from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data.annotations.annotation_formats import FORMATS
+from afsd_jax.data.decode.crops import NO_CROPS, VideoCrops
 from afsd_jax.data.decode.media import is_video
-from afsd_jax.io.files import atomic_write, make_folder, read_bytes, write_text
+from afsd_jax.io.files import atomic_write, make_folder, read_bytes, write_json, write_text
 from afsd_jax.io.video_names import file_name
 from afsd_jax.labelling.labels_file import in_order
 from afsd_jax.labelling.proposals import read_found
@@ -32,12 +34,16 @@ class Tools(NamedTuple):
       config: configuration to train with.
       min_score: least score of suggestions; None: see `rounds.best_score`, and 0.3 for networks
         that no round has measured, whose scores are not known.
+      crops: the parts of the pictures that are used.
+      keep_aspect: how pictures become square, as of `FrameGeometry`.
     """
 
     command: Callable[..., list[str]]
     source: str = ""
     config: str = "videos"
     min_score: float | None = None
+    crops: VideoCrops = NO_CROPS
+    keep_aspect: str = SQUEEZE
 
 
 class Run(Protocol):
@@ -116,6 +122,8 @@ class RoundWork:
             place / "prepare.log",
             *("prepare", "videos", "--source", source),
             *("--annotations", str(table), "--output", output),
+            *("--keep-aspect", self._tools.keep_aspect),
+            *self._crop_flags(plan.videos, place / "crops.json"),
         )
         return learned
 
@@ -153,8 +161,18 @@ class RoundWork:
     def _detect(self, source: str, what: str, names: Sequence[str], output: Path) -> None:
         paths = map(str, self._links(self._folder / "videos", names).values())
         command = ("look",) if source == KINETICS else ("detect", "--checkpoint", source)
-        arguments = (*command, "--output", str(output), *paths)
+        cropped = self._crop_flags(names, output.with_name("crops.json"))
+        arguments = (*command, *cropped, "--output", str(output), *paths)
         self._run(_DETECTING, what, output.with_suffix(".log"), *arguments)
+
+    def _crop_flags(self, names: Sequence[str], file: Path) -> list[str]:
+        """Returns the flags that state crops of videos; those by name are written to `file`."""
+        crops = self._tools.crops
+        own = {file_name(name): crop for name in names if (crop := crops.by_name.get(name))}
+        if own:
+            write_json(file, own)
+            return ["--crop", str(file)]
+        return ["--crop", crops.every] if crops.every else []
 
     def _links(self, folder: Path, names: Sequence[str]) -> dict[str, Path]:
         """Returns links to videos in one folder; the stem of each is the video's name."""

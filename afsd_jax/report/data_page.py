@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from afsd_jax.config_checks import CENTER, LETTERBOX
 from afsd_jax.data import summary
-from afsd_jax.data.builders.prepared_report import stored_aspects
+from afsd_jax.data.builders.prepared_report import stored_aspects, stored_geometry
+from afsd_jax.data.clips.geometry import centre_crop, crop_to_centre, usual_crop
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.storage.frame_codec import ROWS
 from afsd_jax.data.storage.prepared_folder import INFO, open_folder
@@ -25,8 +28,10 @@ from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import counted, write_html
 from afsd_jax.report.thumbnails import picture
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
+from afsd_jax.types import OWN_CROPS
 
 FRAMES_SHOWN = 10  # per video
+_DIMMED = 0.4  # brightness of what the network does not see
 
 
 class DataSet(NamedTuple):
@@ -101,6 +106,7 @@ def write_page(path: str | os.PathLike[str], data: DataSet, max_videos: int = 12
         title=f"Prepared data: {data.title}",
         folder=data.folder.parent,  # of one version; the commands find it
         frames=_frame_format(data.videos),
+        seen=_seen(data.videos, stored_geometry(data.folder)),
         figures=_figures(data, total),
         splits=[(name, *summary.split_row(split)) for name, split in splits.items()],
         classes=_classes(data.class_names, colors, splits, total),
@@ -135,6 +141,19 @@ def _frame_format(videos: Mapping[str, Sequence[PreparedVideo]]) -> str:
         return f"features: {channels} numbers, {rate} times per second"
     flow = ", flow: its direction is shown as hue, its speed as saturation" if channels == 2 else ""
     return f"{width} × {height} pixels, {every[0].encoding}, {rate} frames per second{flow}"
+
+
+def _seen(videos: Mapping[str, Sequence[PreparedVideo]], geometry: FrameGeometry) -> str:
+    """Returns in words what a network sees of the pictures; "" if there are none."""
+    every = [video for members in videos.values() for video in members]
+    if not every or every[0].encoding == ROWS:
+        return ""
+    crop = {"": "all of each picture", OWN_CROPS: "a part of its own of each video's pictures"}
+    part = crop.get(geometry.crop, f"the part {geometry.crop} of each picture")
+    ways = {CENTER: "its largest centred square", LETTERBOX: "between two bars"}
+    way = ways.get(geometry.keep_aspect, "squeezed to a square")
+    side = usual_crop(every[0].shape[0])
+    return f"{part}, {way}; the network sees its centre, {side} × {side} pixels"
 
 
 def _classes(
@@ -192,6 +211,8 @@ def _video(
     numbers = ((np.arange(FRAMES_SHOWN) + 0.5) / FRAMES_SHOWN * video.num_frames).astype(int)
     has_pictures = video.num_frames and video.encoding != ROWS
     numbers = np.unique(numbers).tolist() if has_pictures else []
+    shown = zip(numbers, read_frames(video, numbers), strict=True)
+    frames = [(number / video.fps, _as_rgb(frame)) for number, frame in shown]
     duration_s = video.duration_s or 1.0
     actions = actions_of(video, class_names)
     occurring = {action.label for action in actions}
@@ -201,13 +222,27 @@ def _video(
         "duration": clock(video.duration_s),
         "actions": len(actions),
         "frames": [
-            picture(resize(_as_rgb(frame), size), number / video.fps, duration_s)
-            for number, frame in zip(numbers, read_frames(video, numbers), strict=True)
+            picture(resize(_margin_dimmed(frame), size), time_s, duration_s)
+            for time_s, frame in frames
+        ],
+        "seen": [
+            picture(crop_to_centre(frame, usual_crop(height)), time_s, duration_s)
+            for time_s, frame in frames
         ],
         "ticks": bar_ticks(duration_s),
         "classes": [(name, color) for name, color in colors.items() if name in occurring],
         "lanes": bar_lanes(actions, len(actions), duration_s, colors),
     }
+
+
+def _margin_dimmed(frame: np.ndarray) -> np.ndarray:
+    """Returns a frame [H, W, 3] whose margin, which the network does not see, is darker."""
+    height, width = frame.shape[:2]
+    side = usual_crop(height)
+    top, left = centre_crop(height, side), centre_crop(width, side)
+    dimmed = (frame * _DIMMED).astype(np.uint8)
+    dimmed[top : top + side, left : left + side] = crop_to_centre(frame, side)
+    return dimmed
 
 
 def _as_rgb(frame: np.ndarray) -> np.ndarray:

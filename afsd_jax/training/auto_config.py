@@ -12,18 +12,20 @@ import ml_collections
 import numpy as np
 
 from afsd_jax.config import OPEN
-from afsd_jax.data.builders.prepared_report import stored_groups
-from afsd_jax.data.clips.geometry import frame_unit
+from afsd_jax.data.action_lengths import LONGEST_CLIP, find_lost
+from afsd_jax.data.builders.prepared_report import stored_geometry, stored_groups
+from afsd_jax.data.clips.geometry import frame_unit, usual_crop
 from afsd_jax.data.clips.training_clips import video_clips
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.splits import open_data_set, read_part
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import first_names
 from afsd_jax.training.auto_splits import TRAIN, Splits, choose_splits
+from afsd_jax.types import OWN_CROPS
 
-CLIP_LENGTHS = (128, 256, 512, 768)  # frames; memory and time grow with them
-CROP = 6 / 7  # share of the frame's side, as 96 of 112 pixels
+CLIP_LENGTHS = (128, 256, 512, LONGEST_CLIP)  # frames; memory and time grow with them
 MOST_CLIPS = 1000  # with more clips, they overlap less
 BATCH_SIZE = 4
 ROOM = 8  # max_actions is a multiple, so that programs serve data sets that differ a little
@@ -92,6 +94,7 @@ def choose_fields(
     whole, training = _choose_splits(chooser, folder)
     names = folder.class_names
     lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in whole])  # frames
+    _choose_geometry(chooser, stored_geometry(folder.path))
     _choose_frames(chooser, whole)
     num_clips = _choose_clips(chooser, whole, training, lengths)
     _choose_batch_size(chooser, num_clips, devices)
@@ -100,7 +103,18 @@ def choose_fields(
     _choose_epochs(chooser, num_clips)
     labels = np.concatenate([video.labels for video in training]) - 1
     lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in training])
-    return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length)
+    longest = max(video.num_frames for video in whole)
+    return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length, longest)
+
+
+def _choose_geometry(chooser: _Chooser, stored: FrameGeometry) -> None:
+    crop = "the part of the pictures that was prepared" if stored.crop else "the whole pictures"
+    if stored.crop == OWN_CROPS:
+        crop = "each video has its own crop; state one for each new camera"
+    chooser.choose("data.crop", stored.crop, crop)
+    chooser.choose(
+        "data.keep_aspect", stored.keep_aspect, "how pictures became square, as prepared"
+    )
 
 
 def _choose_splits(
@@ -142,8 +156,7 @@ def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:
     chooser.choose("data.fps", rate, reason)
     chooser.choose("data.frame_size", videos[0].shape[0], "pixels, as prepared")
     size = chooser.config.data.frame_size
-    crop = max(round(size * CROP / 2) * 2, 32)
-    chooser.choose("data.crop_size", min(crop, size), "pixels, six sevenths of frame_size")
+    chooser.choose("data.crop_size", usual_crop(size), "pixels, six sevenths of frame_size")
 
 
 def _choose_clips(
@@ -235,7 +248,11 @@ def _flip_reason(sides: Sequence[str]) -> str:
 
 
 def _warnings(
-    labels: np.ndarray, lengths: np.ndarray, names: Sequence[str], clip_length: int
+    labels: np.ndarray,
+    lengths: np.ndarray,
+    names: Sequence[str],
+    clip_length: int,
+    longest: int,
 ) -> list[str]:
     """Returns a line about each unusual property of the actions.
 
@@ -244,6 +261,7 @@ def _warnings(
       lengths: [N], frames.
       names: names of the classes.
       clip_length: frames.
+      longest: frames of the longest video.
     """
     counts = np.bincount(labels, minlength=len(names))
     numbers = sorted(zip(counts.tolist(), names, strict=True), key=lambda entry: entry[0])
@@ -252,16 +270,11 @@ def _warnings(
         f"fewer than {FEW_ACTIONS} actions in the training videos: "
         f"{first_names(few, MOST_NAMES)}; such classes are hardly found"
     ] * bool(few)
-    long = float((lengths > clip_length).mean())
-    if long > 0.02:
-        lines.append(
-            f"{100 * long:.0f} % of the actions are longer than a clip and cannot be found whole; "
-            "prepare the videos again with fewer frames per second"
-        )
-    short = float((lengths < 8).mean())
-    if short > 0.25:
-        lines.append(
-            f"{100 * short:.0f} % of the actions last fewer than 8 frames; prepare the videos "
-            "again with more frames per second"
-        )
-    return lines
+    rows = np.stack([lengths, np.full(len(lengths), longest)], axis=1)
+    lost = find_lost({name: rows[labels == i] for i, name in enumerate(names)}, clip_length)
+    ends = (lost.short_line, "more"), (lost.long_line, "fewer")
+    return lines + [
+        f"{line}; prepare the videos again with {change} frames per second (fps auto chooses)"
+        for line, change in ends
+        if line
+    ]

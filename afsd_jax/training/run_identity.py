@@ -24,7 +24,7 @@ from afsd_jax.weights.loading import CLASS_HEADS
 
 _FIELDS = (
     *("stream", "fps", "max_frames", "frame_size", "crop_size", "clip_length"),
-    *("class_agnostic", "negate_flipped_flow"),
+    *("class_agnostic", "negate_flipped_flow", "keep_aspect"),
 )
 _SPLITS = {"train": "train_split", "validation": "validation_split"}  # fields of config.data
 _DIGITS = 12  # hexadecimal ones, of a digest

@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import PurePosixPath
 
 from afsd_jax.data.annotations.checks import check_name, ends_too_early
-from afsd_jax.data.annotations.video_matching import fullest, joined, stated_stem
+from afsd_jax.data.annotations.video_matching import fullest, joined, stated_stem, two_crops
+from afsd_jax.data.decode.crops import crop_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
 from afsd_jax.types import Action, AnnotatedVideo
@@ -22,6 +23,7 @@ class Collector:
         self._actions: dict[str, list[Action]] = {}
         self._left_out: dict[str, list[str]] = {}
         self._notes: dict[str, list[str]] = {}
+        self._crops: dict[str, tuple[str, str]] = {}  # and the place of each
 
     def add_video(self, path: str, place: str) -> str:
         """Adds a video by the path or URL of its file, and returns its path in its usual form.
@@ -62,6 +64,17 @@ class Collector:
         """Adds a note on a video."""
         self._notes.setdefault(file, []).append(note)
 
+    def add_crop(self, file: str, text: str, place: str) -> None:
+        """Adds the part of its pictures that is used of a video; see `decode.crops`.
+
+        Raises:
+          UserError: the text is no crop, or the video has another one.
+        """
+        crop = crop_text(text, place)
+        first, first_place = self._crops.setdefault(file, (crop, place))
+        if crop != first:
+            raise two_crops(shown_name(file), (place, crop), (first_place, first))
+
     def annotations(
         self, subsets: dict[str, str] | None = None, groups: dict[str, str] | None = None
     ) -> Annotations:
@@ -85,6 +98,7 @@ class Collector:
                 full,
                 self._observed,
                 (groups or {}).get(file, ""),
+                crop=self._crops.get(file, ("", ""))[0],
             )
             videos[full] = (
                 joined(shown_name(full), videos[full], video) if full in videos else video

@@ -1,4 +1,4 @@
-"""The plain table: video, label, start and end in seconds and, optionally, subset and group."""
+"""The plain table: video, label, start, end in seconds and, optionally, subset, group and crop."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from afsd_jax.io.spreadsheets import original_text, table_text
 from afsd_jax.types import MarkedVideo
 
 COLUMNS = ("video", "label", "start", "end")
-_OPTIONAL = ("subset", "group")
+_OPTIONAL = ("subset", "group", "crop")
 _TEXTS = ("video", "label", *_OPTIONAL)
 # Other names of the columns in people's tables, in lower case and without blanks and the like.
 _OTHER_NAMES = {
@@ -24,6 +24,7 @@ _OTHER_NAMES = {
     "start": "begin onset from starttime starts startseconds startsec begintime tstart",
     "end": "stop offset to endtime ends endseconds endsec stoptime finish tend",
     "subset": "split set partition",
+    "crop": "region roi",
 }
 _NAMED = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}
 
@@ -43,8 +44,8 @@ def read_own_table(path: Path, lines: Sequence[Line]) -> Annotations:
     the suffix of its file and the folders above it.
 
     Raises:
-      UserError: a column, a cell or a number is missing, a video has two subsets or groups, or a
-        name may be that of several videos.
+      UserError: a column, a cell or a number is missing, a video has two subsets, groups or crops,
+        or a name may be that of several videos.
     """
     lines = _with_own_names(lines)
     if lines and not set(COLUMNS) & {cell.lower() for cell in lines[0][1]}:
@@ -85,6 +86,8 @@ def _add_row(
         raise two_subsets(shown_name(file), (place, subset), (first.place, first.subset))
     if first.group != group:
         raise two_groups(shown_name(file), (place, group), (first.place, first.group))
+    if crop := row.get("crop", ""):
+        collector.add_crop(file, crop, place)
     if row["label"]:
         start_s, end_s = (cell_number(row, column, place) for column in ("start", "end"))
         collector.add_action(file, row["label"], start_s, end_s, place)

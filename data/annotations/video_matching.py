@@ -232,16 +232,19 @@ def joined(name: str, one: AnnotatedVideo, other: AnnotatedVideo) -> AnnotatedVi
     """Returns the annotations of one video that are stated under two paths, with a note on it.
 
     Raises:
-      UserError: they state different subsets or groups.
+      UserError: they state different subsets, groups or crops.
     """
     if split_name(one.subset) != split_name(other.subset):
         raise two_subsets(name, (other.place, other.subset), (one.place, one.subset))
     if one.group != other.group:
         raise two_groups(name, (other.place, other.group), (one.place, one.group))
+    if one.crop and other.crop and one.crop != other.crop:
+        raise two_crops(name, (other.place, other.crop), (one.place, one.crop))
     actions, notes = (*one.actions, *other.actions), (*one.notes, *other.notes)
     if one.observed:
         notes += (f"{other.place}: {other.file!r} and {one.file!r} are taken for one video",)
-    return dataclasses.replace(one, actions=actions, notes=notes)
+    crop = one.crop or other.crop
+    return dataclasses.replace(one, actions=actions, notes=notes, crop=crop)
 
 
 def two_subsets(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
@@ -259,3 +262,8 @@ def _two(column: str, name: str, here: tuple[str, str], there: tuple[str, str]) 
     return UserError(
         f"{place}: video {name!r} has {column} {value!r} here and {first!r} in {first_place}"
     )
+
+
+def two_crops(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
+    """Returns the error for a video with two crops; each has its place and the crop."""
+    return _two("crop", name, here, there)

@@ -21,27 +21,32 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
-from afsd_jax.config_checks import FEATURES
+from afsd_jax.config_checks import FEATURES, SQUEEZE
 from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
+    check_options_of,
     is_described,
     make_report,
     unchanged_result,
     with_earlier_shards,
     write_folder,
 )
+from afsd_jax.data.builders.picture_parts import check_unshaped, find_geometries
 from afsd_jax.data.builders.plan_checks import check_plan, check_results
 from afsd_jax.data.builders.prepare_options import PrepareOptions, check_options
 from afsd_jax.data.builders.prepared_report import REPORT
+from afsd_jax.data.builders.rgb_stream import RgbStream, read_rgb
 from afsd_jax.data.builders.source_files import (
     SourceFiles,
     match_files,
     missing_videos,
     openable,
 )
+from afsd_jax.data.builders.video_facts import with_sampling
 from afsd_jax.data.decode import media
 from afsd_jax.data.decode.feature_rows import FeatureRows
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.sources import Timeline, open_array
 from afsd_jax.data.storage import schema
 from afsd_jax.data.storage.frame_codec import ROWS
@@ -49,7 +54,6 @@ from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
-from afsd_jax.io.names import composed
 
 
 # The builders that tfds.core exports all write the examples themselves; this base leaves it to us.
@@ -148,12 +152,18 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
         stated = self.read_annotations()
         names = self.class_names(stated)
         fingerprints: dict[str, str] = {}
-        if (options.source / REPORT).exists():
-            shards, timelines, fingerprints = self._read_rgb(options.source / REPORT)
-            matches = annotations.match_names(stated, shards)
-            found = SourceFiles(annotations.renamed(stated, matches), shards)
+        if (report := options.source / REPORT).exists():
+            check_unshaped(options, report)
+            self._choose(SourceFiles({}, {}), {})
+            rgb = self._read_rgb(report)
+            timelines, fingerprints = rgb.timelines, rgb.fingerprints
+            matches = annotations.match_names(stated, rgb.paths)
+            found = SourceFiles(annotations.renamed(stated, matches), rgb.paths)
+            geometries = {n: FrameGeometry(c, options.keep_aspect) for n, c in rgb.crops.items()}
         else:
             found = match_files(options, self._stream, stated, self.PREFIXES)
+            geometries = find_geometries(options, self._stream, found)
+            self._choose(found, geometries)
             timelines = self._known_timelines(found.videos, found.paths)
         videos = self.assign_splits(found.videos)
         left_out = [note for video in videos.values() for note in video.notes]
@@ -169,6 +179,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 fingerprints.get(name) or file_fingerprint(paths[name]),
                 count_frames=self.COUNT_FRAMES,
                 group=videos[name].group,
+                geometry=geometries[name],
             )
             for split, name in order
         )
@@ -187,6 +198,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             "max_frames": self._max_frames,
             "size": self._size,
             "encoding": self._encoding,
+            **({"keep_aspect": shaped} if (shaped := self.options.keep_aspect) != SQUEEZE else {}),
             **({"flow_method": self.options.flow_method} if self._stream == "flow" else {}),
         }
 
@@ -215,9 +227,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
     ) -> dict[str, Timeline]:
         """Returns the timelines of arrays and images; for flow, from the prepared rgb stream."""
         others = {name: path for name, path in paths.items() if not media.is_video(path)}
-        report = Path(self.data_dir_root) / self.name / "rgb" / str(self.version) / REPORT
+        report = self._report_of("rgb")
         if self._stream == "flow" and report.exists():
-            _, timelines, _ = self._read_rgb(report)
+            timelines = self._read_rgb(report).timelines
         else:
             timelines = self.timelines(videos, others)
         for name, path in others.items():
@@ -228,30 +240,18 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
                 )
         return {name: timelines[name] for name in others}
 
-    def _read_rgb(
-        self, report: Path
-    ) -> tuple[dict[str, Path], dict[str, Timeline], dict[str, str]]:
-        """Returns shards, timelines and fingerprints of an rgb stream with the same sampling."""
-        content = prepared_report.read_report(report)
-        if content["stream"] != "rgb":
-            raise UserError(
-                f"{report.parent}: holds {content['stream']}; give a prepared rgb stream"
-            )
-        rgb = (content["fps"], content["max_frames"])
-        if rgb != (self._fps, self._max_frames):
-            raise UserError(
-                f"{report.parent}: its rgb frames were sampled with fps {rgb[0]:g} and max_frames "
-                f"{rgb[1]}; sample flow with the same values: rates must not be mixed"
-            )
-        paths, timelines = {}, {}
-        for video in content["videos"]:
-            name = composed(video["name"])
-            paths[name] = report.parent / video["shard"]
-            timelines[name] = Timeline(
-                video["fps"], video["num_frames"], video["duration_s"], video["source_frames"]
-            )
-        keys = content.get("fingerprints", {})
-        return paths, timelines, {composed(name): key for name, (key, *_) in keys.items()}
+    def _read_rgb(self, report: Path) -> RgbStream:
+        return read_rgb(report, self._fps, self._max_frames, self.options.keep_aspect)
+
+    def _report_of(self, stream: str) -> Path:
+        """Returns the path of the report on a stream in this folder of prepared data sets."""
+        return Path(self.data_dir_root) / self.name / stream / str(self.version) / REPORT
+
+    def _choose(self, found: SourceFiles, geometries: Mapping[str, FrameGeometry]) -> None:
+        """Sets those of fps and size that are to be chosen: as a stream has them, or anew."""
+        own, source = self._report_of(self._stream), self.options.source / REPORT
+        reports = (source, own, self._report_of("rgb"))
+        self._options = with_sampling(self.options, reports, found, geometries, self._fps)
 
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
@@ -304,12 +304,9 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             return
         folder = Path(self.data_dir)
         before = prepared_report.read_report(folder / REPORT)
-        for field, wanted in self.stored_options().items():
-            if before.get(field, wanted) != wanted:
-                raise UserError(
-                    f"{folder}: was prepared with {field} {before[field]}, not {wanted}; "
-                    "delete it, or prepare into another folder"
-                )
+        if self.options.auto:
+            self.plan()
+        check_options_of(before, self.stored_options(), folder)
         plan = with_earlier_shards(self.plan(), folder, before)
         unchanged = [result for task in plan.tasks if (result := unchanged_result(task, before))]
         if len(unchanged) < len(plan.tasks) or not is_described(

@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data import preparation
 from afsd_jax.data.builders.prepared_report import REPORT
 from afsd_jax.data.decode.sources import Timeline
@@ -38,8 +39,9 @@ def make_report(
         path = _template(Path(), dataset, task.split).sharded_filepath(
             shard_index=next(indices[task.split]), num_shards=counts[task.split]
         )
+        fields = {name: x for name, x in dataclasses.asdict(result).items() if name != "crop" or x}
         group = {"group": task.group} if task.group else {}
-        videos.append({**dataclasses.asdict(result), "shard": path.name, **group})
+        videos.append({**fields, "shard": path.name, **group})
         notes += place_actions(task, result)[1]
     return {
         "dataset": dataset,
@@ -92,6 +94,17 @@ def write_folder(
     info.set_splits(tfds.core.SplitDict(splits))
     write_ground_truth(folder / GROUND_TRUTH, _stored_truth(plan, report))
     files.write_json(folder / REPORT, report)
+
+
+def check_options_of(before: Mapping[str, Any], options: Mapping[str, Any], folder: Path) -> None:
+    """Raises UserError if a folder, whose report is `before`, was prepared with other options."""
+    before = {"keep_aspect": SQUEEZE, **before}
+    for field, wanted in {"keep_aspect": SQUEEZE, **options}.items():
+        if before.get(field, wanted) != wanted:
+            raise UserError(
+                f"{folder}: was prepared with {field} {before[field]}, not {wanted}; "
+                "delete it, or prepare into another folder"
+            )
 
 
 def is_described(

@@ -6,9 +6,12 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data import preparation
+from afsd_jax.data.action_lengths import find_lost
 from afsd_jax.data.builders.class_checks import warn_of_classes
-from afsd_jax.data.decode.video_reader import stated_duration
+from afsd_jax.data.builders.sampling_choice import length_lines
+from afsd_jax.data.decode.video_reader import stated_duration, stated_rate
 from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import first_names
@@ -19,6 +22,7 @@ log = logging.getLogger(__name__)
 _SLACK_S = 1.0  # by which an action may end after its video before its times are doubted
 _FASTEST = 130  # frames a second of a usual video; times that are larger still look like others
 _MOST_NAMES = 8  # of classes in a line
+_MOST_OPENED = 50  # videos whose own rates are read
 _FEW_EXAMPLES = 10  # of a class to train with
 _SPLITS = {"train", "validation", "test"}
 
@@ -52,7 +56,9 @@ def check_plan(plan: Plan, left_out: Sequence[str], place: str) -> tuple[str, ..
     timed = _timed((task, stated_s(task)) for task in plan.tasks)
     if _hardly_any_left(timed) or _most_are(_late(timed), timed):  # a header may be wrong
         timed = _timed((task, _exact_s(task)) for task in plan.tasks)
-    lines = [*_check_times(timed, place), *warn_of_classes(plan), *_warn_of_splits(plan)]
+    lines = _check_times(timed, place)
+    lines += [] if lines else _warn_of_lengths(plan, timed)
+    lines += [*warn_of_classes(plan), *_warn_of_splits(plan)]
     return (*_logged(lines), *_few_examples(plan))
 
 
@@ -152,6 +158,21 @@ def _look_like_minutes(timed: Sequence[_Timed]) -> bool:
     lengths = [t.action.end_s - t.action.start_s for t in timed]
     early = all(60 * t.action.end_s <= t.duration_s + _SLACK_S for t in timed)
     return len(timed) >= 5 and early and statistics.median(lengths) < 0.5
+
+
+def _warn_of_lengths(plan: Plan, timed: Sequence[_Timed]) -> list[str]:
+    """Returns lines about actions that are short or long for the rate, if all videos have it."""
+    task = plan.tasks[0]
+    if task.stream == FEATURES or not task.fps or task.max_frames:
+        return []
+    lengths = collections.defaultdict(list)
+    for action, _, duration_s in timed:
+        lengths[action.label].append((action.end_s - action.start_s, duration_s))
+    lost = find_lost(lengths, scale=task.fps)
+    if not lost.short_line and not lost.long_line:
+        return []
+    paths = [task.path for task in plan.tasks if task.timeline is None][:_MOST_OPENED]
+    return length_lines(lengths, task.fps, list(filter(None, map(stated_rate, paths))))
 
 
 def _few_examples(plan: Plan) -> list[str]:

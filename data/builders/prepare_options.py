@@ -2,9 +2,12 @@
 
 import dataclasses
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from afsd_jax.config_checks import KEEP_ASPECT, SQUEEZE
+from afsd_jax.data.decode.crops import NO_CROPS, VideoCrops
 from afsd_jax.data.storage.frame_codec import check_encoding
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import nearest_path
@@ -26,6 +29,9 @@ class PrepareOptions:
       allow_missing: whether annotated videos may have no file; these are listed.
       workers: number of processes; 0 uses one per core.
       beam_options: Apache Beam's pipeline options, to run on Beam; None runs here.
+      crops: the parts of the pictures that are used, unless the annotations state them.
+      keep_aspect: how pictures become square; see `FrameGeometry`.
+      auto: which of fps and size are chosen from the videos; their values are not used then.
     """
 
     source: Path
@@ -39,6 +45,9 @@ class PrepareOptions:
     allow_missing: bool | None = None
     workers: int = 0
     beam_options: Any = None
+    crops: VideoCrops = NO_CROPS
+    keep_aspect: str = SQUEEZE
+    auto: Collection[str] = ()
 
 
 def check_options(options: PrepareOptions) -> None:
@@ -47,6 +56,10 @@ def check_options(options: PrepareOptions) -> None:
     for field in ("fps", "max_frames", "workers"):
         if (getattr(options, field) or 0) < 0:
             raise UserError(f"{field} must not be negative, is {getattr(options, field)}")
+    if options.keep_aspect not in KEEP_ASPECT:
+        raise UserError(
+            f"keep_aspect must be one of {', '.join(KEEP_ASPECT)}, is {options.keep_aspect!r}"
+        )
     if options.size < 1:
         raise UserError(f"size must be positive, is {options.size}")
     if not os.path.isdir(options.source):

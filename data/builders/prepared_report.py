@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax.config import STREAM_CHANNELS
+from afsd_jax.config_checks import KEEP_ASPECT, SQUEEZE
 from afsd_jax.data.annotations.checks import check_name
+from afsd_jax.data.decode.crops import crop_text
+from afsd_jax.data.decode.frame_geometry import WHOLE, FrameGeometry
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, read_list, require_dict, shown
+from afsd_jax.types import OWN_CROPS
 
 REPORT = "preparation.json"
 WIDEST = 4.0  # width over height of a picture in a page
@@ -31,6 +35,10 @@ def read_report(path: Path) -> dict[str, Any]:
     names = read_list(field(report, "videos", str(path)), f"{path}: videos", _check_video)
     if len(set(names)) < len(names):
         raise UserError(f"{path}: names a video twice")
+    if report.get("keep_aspect", SQUEEZE) not in KEEP_ASPECT:
+        known = ", ".join(KEEP_ASPECT)
+        found = shown(report["keep_aspect"])
+        raise UserError(f"{path}: keep_aspect must be one of {known}, not {found}")
     for name in ("unreadable", "fingerprints"):
         require_dict(report.setdefault(name, {}), f"{path}: {name}")
     read_list(report.setdefault("warnings", []), f"{path}: warnings", _check_text)
@@ -67,6 +75,22 @@ def stored_groups(folder: Path) -> dict[str, str]:
     return {video["name"]: video["group"] for video in videos if video.get("group")}
 
 
+def stored_geometry(folder: Path) -> FrameGeometry:
+    """Returns how the pictures of a prepared folder's videos became frames.
+
+    The crop is `OWN_CROPS` if the videos had different ones.
+
+    Raises:
+      UserError: the folder's report cannot be read.
+    """
+    if not (folder / REPORT).exists():
+        return WHOLE
+    report = read_report(folder / REPORT)
+    crops = {video.get("crop", "") for video in report["videos"]}
+    crop = crops.pop() if len(crops) == 1 else OWN_CROPS
+    return FrameGeometry(crop if report["videos"] else "", report.get("keep_aspect", SQUEEZE))
+
+
 def _check_video(entry: Any, place: str) -> str:
     """Checks what is said of a video, and returns its name."""
     name = field(require_dict(entry, place), "name", place)
@@ -82,6 +106,9 @@ def _check_video(entry: Any, place: str) -> str:
         _check_number(field(entry, number, place), f"{place}.{number}")
     _check_number(entry.get("aspect", 0), f"{place}.aspect")
     _check_text(entry.get("group", ""), f"{place}.group")
+    crop = entry.get("crop", "")
+    if not isinstance(crop, str) or crop_text(crop, f"{place}.crop") != crop:
+        raise UserError(f"{place}.crop must be x,y,width,height, not {shown(crop)}")
     return name
 
 

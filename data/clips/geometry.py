@@ -65,6 +65,14 @@ def cut_windows(
     return windows, counts
 
 
+def usual_crop(frame_size: int) -> int:
+    """Returns the usual height and width of the network's input: 6/7 of the frame's, as 96 of 112.
+
+    It is even, and at least 32 pixels if the frame is as large.
+    """
+    return min(max(round(frame_size * 6 / 7 / 2) * 2, 32), frame_size)
+
+
 def centre_crop(size: int, crop: int) -> int:
     """Returns the first row (or column) of the centre crop, rounded half to even."""
     return round((size - crop) / 2)

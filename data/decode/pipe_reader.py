@@ -16,9 +16,15 @@ from afsd_jax.data.decode.clock import (
 )
 from afsd_jax.data.decode.container import open_pipe, unreadable_pipe, video_stream
 from afsd_jax.data.decode.damage import DamageCounter
+from afsd_jax.data.decode.frame_geometry import (
+    WHOLE,
+    FrameGeometry,
+    fit_picture,
+    place_picture,
+)
 from afsd_jax.data.decode.recordings import ByteSource, JoinedSource
-from afsd_jax.data.decode.resize import FRAME_SIZE, resize
-from afsd_jax.data.decode.video_reader import MAX_REPEATS, played_aspect, upright
+from afsd_jax.data.decode.resize import FRAME_SIZE
+from afsd_jax.data.decode.video_reader import MAX_REPEATS, upright, upright_aspect
 from afsd_jax.errors import UserError
 
 _MOST_HELD = 1000  # packets that wait until it is known when the sound starts
@@ -33,12 +39,17 @@ class PipeReader:
     Attributes:
       fps: sampled frames per second.
       duration_s: duration of the frames received so far, seconds.
-      aspect: width over height of the picture as it is played; None before a frame is read.
+      aspect: width over height of what a frame shows, as it is played; None before one is read.
       damaged: number of damaged packets and frames received so far.
     """
 
     def __init__(
-        self, source: ByteSource, name: str, fps: float = 10.0, size: tuple[int, int] = FRAME_SIZE
+        self,
+        source: ByteSource,
+        name: str,
+        fps: float = 10.0,
+        size: tuple[int, int] = FRAME_SIZE,
+        geometry: FrameGeometry = WHOLE,
     ):
         """Reads the beginning of the video, up to its format and rate.
 
@@ -47,6 +58,7 @@ class PipeReader:
           name: name of the source, for messages.
           fps: frames per second to sample; 0 keeps the rate that the video states.
           size: (height, width) of the frames, pixels.
+          geometry: which part of the pictures is used, and how it fills a frame.
 
         Raises:
           UserError: it is not a video, its format needs seeking, or it states no rate.
@@ -54,7 +66,7 @@ class PipeReader:
         self._name, self._source = name, JoinedSource(source)
         self._stream = self._open()
         self._sounds_s: list[float] = []  # when sounds begin, where the container does not say
-        self._size, self._reformatter = size, VideoReformatter()
+        self._size, self._geometry, self._reformatter = size, geometry, VideoReformatter()
         self.aspect: float | None = None
         self._clock = Clock(self._container, self._stream)
         self._clock.note_assumed_rate(name)
@@ -82,7 +94,8 @@ class PipeReader:
         """Yields each frame as soon as a later one has arrived.
 
         Raises:
-          UserError: the video ends before the first sampled frame.
+          UserError: the video ends before the first sampled frame, or the crop is outside of the
+            picture.
         """
         shown: np.ndarray | None = None
         latest: av.VideoFrame | None = None
@@ -92,9 +105,7 @@ class PipeReader:
             nonlocal shown
             if shown is None:
                 assert latest is not None
-                picture = upright(latest, self._reformatter)
-                self.aspect = played_aspect(picture, latest, self._pixel_aspect)
-                shown = resize(picture, self._size)
+                shown = self._to_image(latest)
             return shown
 
         for time_s, frame in self._timed():
@@ -115,6 +126,13 @@ class PipeReader:
                 f"{self._name}: ended after {self.duration_s:.3f} s, too short for one frame at "
                 f"{self.fps:g} frames per second"
             )
+
+    def _to_image(self, frame: av.VideoFrame) -> np.ndarray:
+        image, size = upright(frame, self._reformatter), self._size
+        shape, pixel_aspect = image.shape[:2], upright_aspect(frame, self._pixel_aspect)
+        placed = place_picture(self._geometry, shape, size, pixel_aspect, self._name)
+        self.aspect = placed.aspect
+        return fit_picture(image, placed, size)
 
     def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
         """Yields every whole frame and the seconds at which it is shown, which never decrease.

@@ -11,8 +11,13 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from afsd_jax.data.decode.frame_geometry import (
+    WHOLE,
+    FrameGeometry,
+    fit_picture,
+    place_picture,
+)
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices
-from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 
 _FRAMES_PER_READ = 64  # frames of an array
@@ -28,7 +33,7 @@ class FrameSource(Protocol):
 
     @property
     def aspect(self) -> float | None:
-        """Returns width over height of the picture; None if unknown, or before a frame is read."""
+        """Returns width over height of what a frame shows; None if unknown, or none is read."""
 
     @property
     def damaged(self) -> int:
@@ -58,19 +63,36 @@ class Timeline:
 
 
 class ResizedFrames:
-    """A `FrameSource` that resizes frames while they are read."""
+    """A `FrameSource` that crops and resizes frames while they are read."""
 
-    def __init__(self, timeline: Timeline, frames: Iterable[np.ndarray], size: tuple[int, int]):
-        """Takes uint8 [H, W, C] frames, and the (height, width) to resize them to."""
+    def __init__(
+        self,
+        timeline: Timeline,
+        frames: Iterable[np.ndarray],
+        size: tuple[int, int],
+        geometry: FrameGeometry = WHOLE,
+        name: str = "",
+    ):
+        """Reads nothing yet.
+
+        Args:
+          timeline: rate and length of the video.
+          frames: uint8 [H, W, C] frames.
+          size: (height, width) to resize them to.
+          geometry: which part of the frames is used, and how it fills a frame.
+          name: name of the video, for messages.
+        """
         self.fps, self.num_frames = timeline.fps, timeline.num_frames
         self.duration_s, self.source_frames = timeline.duration_s, timeline.source_frames
         self.damaged = 0
         self.aspect: float | None = None  # arrays may have been resized before
-        self._frames, self._size = frames, size
+        self._frames, self._size, self._geometry, self._name = frames, size, geometry, name
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for frame in self._frames:
-            yield resize(frame, self._size)
+            height, width = frame.shape[:2]
+            placed = place_picture(self._geometry, (height, width), self._size, name=self._name)
+            yield fit_picture(frame, placed, self._size)
 
 
 def open_sampled_array(path: Path, timeline: Timeline, channels: int) -> np.ndarray:

@@ -17,6 +17,12 @@ from av.video.reformatter import VideoReformatter
 from afsd_jax.data.decode.clock import EXACT_S, LONGEST_SHOWN_S, Clock
 from afsd_jax.data.decode.container import open_container, open_recordings
 from afsd_jax.data.decode.damage import DamageCounter
+from afsd_jax.data.decode.frame_geometry import (
+    WHOLE,
+    FrameGeometry,
+    fit_picture,
+    place_picture,
+)
 from afsd_jax.data.decode.frame_times import (
     FrameTimes,
     as_played,
@@ -24,7 +30,7 @@ from afsd_jax.data.decode.frame_times import (
     sample_indices,
     sampled_rate,
 )
-from afsd_jax.data.decode.resize import FRAME_SIZE, resize
+from afsd_jax.data.decode.resize import FRAME_SIZE
 from afsd_jax.errors import UserError
 
 # Sampled frames for each frame of the file. The file's content limits what is made from it,
@@ -68,15 +74,15 @@ def read_video(
 class VideoReader:
     """Iterates over the frames of a video sampled at a fixed rate: uint8 [H, W, 3], RGB.
 
-    Frames are turned upright by the rotation that the file states, then resized. The aspect ratio
-    changes, unless the largest centred square is cut out first.
+    Pictures are turned upright by the rotation that the file states, cropped and resized; see
+    `frame_geometry`.
 
     Attributes:
       fps: sampled frames per second.
       num_frames: number of frames that iteration yields, whatever is damaged.
       duration_s: length of the whole video, seconds.
       source_frames: frames in the file.
-      aspect: width over height of the picture as it is played; None before a frame is read.
+      aspect: width over height of what a frame shows, as it is played; None before one is read.
       damaged: number of damaged packets and frames in the current iteration, plus the frames at the
         end that the file states but does not hold. A transport stream that ends within a packet
         counts as one.
@@ -89,8 +95,8 @@ class VideoReader:
         size: tuple[int, int] = FRAME_SIZE,
         max_frames: int = 0,
         threads: int = 0,
-        square: bool = False,
         count_frames: bool = False,
+        geometry: FrameGeometry = WHOLE,
     ):
         """Reads the packets' times; decodes nothing yet.
 
@@ -100,9 +106,9 @@ class VideoReader:
           size: (height, width) of the frames, pixels.
           max_frames: if positive, the rate is lowered until there are no more frames than this.
           threads: threads of the decoder; 0 lets the decoder choose.
-          square: whether to cut out the largest centred square.
           count_frames: whether to count time in frames from the first one, as the reference
             implementation does, instead of as players do; see `clock`.
+          geometry: which part of the pictures is used, and how it fills a frame.
 
         Raises:
           UserError: the file is missing, truncated, not a video, shorter than one sampled frame, or
@@ -110,7 +116,7 @@ class VideoReader:
         """
         self.path = Path(path)
         self.size = size
-        self._threads, self._square = threads, square
+        self._threads, self._geometry = threads, geometry
         # One object for all frames: making one takes longer than converting a small frame.
         self._reformatter = VideoReformatter()
         self._pixel_aspect = 1.0
@@ -141,7 +147,7 @@ class VideoReader:
         """Yields `num_frames` frames.
 
         Raises:
-          UserError: nothing in the file can be decoded.
+          UserError: nothing in the file can be decoded, or the crop is outside of the picture.
         """
         self._damage = DamageCounter(self._times.lost)
         last: np.ndarray | None = None
@@ -200,12 +206,10 @@ class VideoReader:
 
     def _to_image(self, frame: av.VideoFrame) -> np.ndarray:
         image = upright(frame, self._reformatter)
-        if self._square:
-            side = min(image.shape[:2])
-            top, left = ((length - side) // 2 for length in image.shape[:2])
-            image = image[top : top + side, left : left + side]
-        self.aspect = played_aspect(image, frame, self._pixel_aspect)
-        return resize(image, self.size)
+        shape, pixel_aspect = image.shape[:2], upright_aspect(frame, self._pixel_aspect)
+        placed = place_picture(self._geometry, shape, self.size, pixel_aspect, str(self.path))
+        self.aspect = placed.aspect
+        return fit_picture(image, placed, self.size)
 
 
 def decode_packets(
@@ -245,17 +249,14 @@ def upright(frame: av.VideoFrame, reformatter: VideoReformatter) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
 
 
-def played_aspect(image: np.ndarray, frame: av.VideoFrame, pixel_aspect: float) -> float:
-    """Returns width over height of an upright picture as it is played.
+def upright_aspect(frame: av.VideoFrame, pixel_aspect: float) -> float:
+    """Returns width over height of the pixels of a frame's upright picture.
 
     Args:
-      image: [H, W, 3], the picture or its centre.
-      frame: the frame that it was made from.
-      pixel_aspect: width over height of the frame's pixels.
+      frame: the frame that the picture was made from.
+      pixel_aspect: width over height of the frame's own pixels.
     """
-    height, width = image.shape[:2]
-    on_its_side = round(frame.rotation / 90) % 2
-    return width / height * (1 / pixel_aspect if on_its_side else pixel_aspect)
+    return 1 / pixel_aspect if round(frame.rotation / 90) % 2 else pixel_aspect
 
 
 def stated_duration(path: Path) -> float:
@@ -263,5 +264,15 @@ def stated_duration(path: Path) -> float:
     try:
         with open_container(path) as container:
             return max(container.duration or 0, 0) / av.time_base
+    except UserError:
+        return 0.0
+
+
+def stated_rate(path: Path) -> float:
+    """Returns the frames per second that the file's header states; 0 if it states none."""
+    try:
+        with open_container(path) as container:
+            streams = container.streams.video
+            return float(streams[0].average_rate or 0) if streams else 0.0
     except UserError:
         return 0.0

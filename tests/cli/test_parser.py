@@ -10,6 +10,7 @@ from afsd_jax.cli import demo, parser
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import FLOW_METHODS, default_config, resolve
+from afsd_jax.config_checks import KEEP_ASPECT
 from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
@@ -124,6 +125,7 @@ def test_choices_are_those_of_the_library(capsys):
         ("prepare", "--encoding"): frame_codec.ENCODINGS,
         ("prepare", "--flow-method"): FLOW_METHODS,
         ("detect", "--flow-method"): FLOW_METHODS,
+        ("prepare", "--keep-aspect"): KEEP_ASPECT,
         ("evaluate", "--benchmark"): BENCHMARKS,
         ("evaluate", "--rule"): RULES,
         ("prepare", ""): datasets.BUILDERS,

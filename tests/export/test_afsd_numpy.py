@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
+from afsd_jax.config_checks import KEEP_ASPECT
 from afsd_jax.data.clips.geometry import window_offsets
+from afsd_jax.data.decode.frame_geometry import FrameGeometry, place_picture
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
 from afsd_jax.detection.postprocess import Postprocessing, candidates_of_window
+from afsd_jax.errors import UserError
 from afsd_jax.export import afsd_numpy
 from afsd_jax.export.network_description import describe
 from afsd_jax.types import VideoLabel
@@ -40,6 +43,25 @@ def test_the_same_frames_are_sampled(count, rate, whole):
     assert fps == sampled_rate(rate, count, about["fps"], about["max_frames"])
     times = FrameTimes(np.empty(0, np.int64), np.arange(count) / rate, rate, True, count / rate)
     assert kept == sample_indices(times, fps).tolist()
+
+
+@given(
+    st.tuples(st.integers(1, 500), st.integers(1, 500)),
+    st.sampled_from(["", "10%,5%,80%,90%", "0,0,1,1"]),
+    st.sampled_from(KEEP_ASPECT),
+    st.sampled_from([1.0, 16 / 15, 0.25, 3.0]),
+)
+def test_pictures_are_cropped_and_shaped_alike(shape, crop, keep_aspect, pixel_aspect):
+    _, about = described({"crop": crop, "keep_aspect": keep_aspect, "frame_size": 112})
+    geometry = FrameGeometry(crop, keep_aspect)
+    try:
+        expected = place_picture(geometry, shape, (112, 112), pixel_aspect)
+    except UserError:
+        assume(False)
+    (left, top, right, bottom), (width, height), (x, y) = afsd_numpy.placement(
+        *shape, about, pixel_aspect
+    )
+    assert ((top, left, bottom, right), (height, width), (y, x)) == expected[:3]
 
 
 def test_windows_hold_the_centre_of_the_frames_and_zeros_after_the_end():

@@ -225,9 +225,12 @@ def test_frames_have_the_shape_of_their_video(browser, shaped, tmp_path, width):
     assert page.locator("article").count() == 2
     for article in page.locator("article").all():
         expected = {"wide": 16 / 9, "upright": 9 / 16}[article.locator("h3").inner_text()]
-        for image in article.locator("img:visible").all():
+        for image in article.locator("article > .frames img:visible").all():
             box = image.bounding_box()
             assert box["width"] / box["height"] == pytest.approx(expected, rel=0.1)
+        for image in article.locator(".seen img:visible").all():
+            box = image.bounding_box()
+            assert box["width"] == pytest.approx(box["height"], abs=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.close()
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from afsd_jax import config
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.inputs.video import open_file
@@ -47,7 +48,7 @@ def test_a_pipes_thumbnails_have_the_shape_in_which_it_is_played(tmp_path):
 
 def test_the_centre_of_a_picture_stays_square(tmp_path):
     path = write_video(tmp_path / "wide.mp4", numbered_frames(20, 64, 96), rate=10)
-    reader = VideoReader(path, 10.0, (32, 32), square=True)
+    reader = VideoReader(path, 10.0, (32, 32), geometry=FrameGeometry(keep_aspect="center"))
     assert shown_shape(list(reader), lambda: reader.aspect) == (112, 112, 3)
 
 

@@ -157,13 +157,15 @@ def test_a_batch_is_spread_over_the_devices_and_no_larger_than_the_data(tmp_path
 
 def test_rare_classes_and_lengths_that_do_not_fit_are_noted(tmp_path):
     long = [("rest", 1.0, 80.0)] * 3
-    _, _, notes = choose_fields(prepare(tmp_path, {"a": jumps(12, 0.5) + long}, seconds=90.0))
+    _, _, notes = choose_fields(prepare(tmp_path, {"a": jumps(12, 0.4) + long}, seconds=90.0))
     assert notes[0] == (
         "fewer than 10 actions in the training videos: 'rest' (3); such classes are hardly found"
     )
-    assert any("20 % of the actions are longer than a clip" in note for note in notes)
-    assert any("last fewer than 8 frames" in note for note in notes)
-    assert not any("'jump'" in note for note in notes)
+    long, short = notes[2], notes[1]
+    assert "3 of 15 actions last longer than 384 frames, half a clip" in long
+    assert "'rest' (3 of 3); prepare the videos again with fewer frames per second" in long
+    assert "12 of 15 actions last fewer than 5 frames" in short
+    assert "'jump' (12 of 12); prepare the videos again with more frames per second" in short
 
 
 def test_all_rare_classes_are_in_one_line_the_rarest_first(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from afsd_jax.cli.arguments import (
     BEAM,
     CHECKPOINT,
+    CROP,
     FLOW_METHODS,
     MEMORY,
     ArgumentTypeError,
@@ -88,6 +89,8 @@ def add_flags(parser: ArgumentParser) -> None:
     context = "input of the trunk: each window alone (clip), or the whole video once, which is "
     context += "faster; default: as the checkpoint was trained"
     add("--trunk-context", choices=("clip", "video"), help=context)
+    crop = f"{CROP}; default: as the training data"
+    add("--crop", metavar="CROP", help=crop)
     add("--beam-options", metavar="LIST", help=f"{BEAM}; needs --format")
     add("--flow-checkpoint", type=Path, help="checkpoint of a network on optical flow, to fuse")
     add("--flow-dir", type=Path, help="folder of flow arrays, for .npy files")

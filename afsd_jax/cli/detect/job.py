@@ -148,7 +148,8 @@ def with_own_thresholds(selection: Selection, detector: Detector) -> Selection:
 def open_detector(options: DetectOptions) -> Detector:
     """Loads the networks, and sets how overlapping detections are suppressed."""
     checkpoints = options.checkpoint, options.flow_checkpoint
-    detector = load_detector(*checkpoints, options.backend, options.trunk_context)
+    context, crop = options.trunk_context, options.crops.every
+    detector = load_detector(*checkpoints, options.backend, context, crop)
     chosen = {name: getattr(options, name) for name in ("nms", "nms_tiou", "voting_tiou")}
     with detector.config.unlocked():
         detector.config.inference.update({k: v for k, v in chosen.items() if v is not None})

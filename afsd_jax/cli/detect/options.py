@@ -13,6 +13,7 @@ from afsd_jax.cli.detect.results_folder import ResultsFolder
 from afsd_jax.cli.process import COMPILATION_CACHE
 from afsd_jax.cli.video_files import video_files
 from afsd_jax.cli.video_outputs import VideoOutputs
+from afsd_jax.data.decode.crops import NO_CROPS, VideoCrops, read_crops
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.names import video_name
@@ -38,6 +39,7 @@ class DetectOptions:
       flow_checkpoint: file or folder of a second network, on optical flow.
       backend: software that computes the trunk.
       trunk_context: input of the trunk, one of `model.trunk_context`.
+      crops: the parts of the pictures that are used.
       nms: kind of suppression.
       nms_tiou: overlap from which plain suppression drops.
       voting_tiou: overlap of the candidates over which ends are averaged.
@@ -68,6 +70,7 @@ class DetectOptions:
     flow_checkpoint: Path | None = None
     backend: str | None = None
     trunk_context: str | None = None
+    crops: VideoCrops = NO_CROPS
     nms: str | None = None
     nms_tiou: float | None = None
     voting_tiou: float | None = None
@@ -108,12 +111,15 @@ def read_options(args: argparse.Namespace) -> DetectOptions:
     if own_thresholds is None and (piped or args.flow_checkpoint):
         own_thresholds = False  # measured for each video of its own network alone
     found = video_files([] if piped else args.videos)
+    crops = read_crops(args.crop)
+    crops.check_any(found.paths)
     options = DetectOptions(
         **values
         | {
             "videos": found.paths,
             "unreadable": found.unreadable,
             "piped": piped,
+            "crops": crops,
             "selection": Selection(least, args.top_k, args.labels),
             "own_thresholds": own_thresholds,
             "beam_options": beam_options(args.beam_options),
@@ -134,6 +140,8 @@ def check_flags(args: argparse.Namespace) -> None:
     else:
         if bool(args.videos) == bool(args.data_dir):
             raise UserError("give either videos or --data-dir; see --help")
+    if args.crop is not None and args.data_dir:
+        raise UserError("--crop: not with --data-dir; prepared frames are cropped already")
     if isinstance(args.min_score, str) and args.flow_checkpoint:
         raise UserError("--min-score auto: not with --flow-checkpoint, as scores are fused")
     if args.beam_options is not None and args.formats is None:
@@ -161,6 +169,10 @@ def check_arrays(options: DetectOptions) -> None:
     from afsd_jax.data.decode.media import FACTS
 
     arrays = [path for path in options.videos.values() if path.suffix == ".npy"]
+    if arrays and options.crops != NO_CROPS:
+        raise UserError(
+            f"--crop: not with {arrays[0]}; arrays hold frames as the network sees them"
+        )
     if options.flow_checkpoint and arrays and not options.flow_dir:
         raise UserError(f"{arrays[0]}: fusing arrays with flow needs --flow-dir, a folder of them")
     if options.flow_dir and not (options.flow_checkpoint and arrays):

@@ -74,7 +74,9 @@ class VideoFiles:
     def state(self, name: str) -> str:
         paths, options = self._read_from(name), self._options
         if paths[0].suffix != ".npy":
-            return fingerprint.of_values(fingerprint.of_files(paths), options.flow_method)
+            crop = options.crops.by_name.get(name)  # without any, digests are as before
+            cropped = () if crop is None else (crop,)
+            return fingerprint.of_values(fingerprint.of_files(paths), options.flow_method, *cropped)
         timing = options.fps, self._durations.get(name)
         return fingerprint.of_values(fingerprint.of_files(paths), *timing)
 
@@ -88,7 +90,8 @@ class VideoFiles:
     def _open(self, name: str) -> OpenVideo:
         paths, options = self._read_from(name), self._options
         if paths[0].suffix != ".npy":
-            return open_file(paths[0], self._configs, options.flow_method, name)
+            crop = options.crops.of(name)
+            return open_file(paths[0], self._configs, options.flow_method, name, crop)
         return open_array_files(paths, self._configs, options.fps, self._durations, name)
 
     def _read_from(self, name: str) -> list[Path]:

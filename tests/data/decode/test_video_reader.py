@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from afsd_jax.data.decode import frame_times, video_reader
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
 from tests.support import THUMOS14
@@ -191,6 +192,9 @@ def test_a_video_that_yields_nothing_names_itself(tmp_path):
         video_reader.read_video(path)
 
 
+CENTRE = FrameGeometry(keep_aspect="center")
+
+
 def bad_files(folder: Path) -> dict[str, str]:
     """Files that are no videos, and what the error says of each."""
     whole = write_video(folder / "whole.mp4", numbered_frames(120))
@@ -241,9 +245,9 @@ def test_the_centre_square_keeps_the_aspect_ratio(tmp_path, height, width):
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     expected = whole[:, top : top + side, left : left + side]
-    found = np.stack(list(video_reader.VideoReader(path, 0, (side, side), square=True)))
+    found = np.stack(list(video_reader.VideoReader(path, 0, (side, side), geometry=CENTRE)))
     np.testing.assert_array_equal(found, expected)
-    small = np.stack(list(video_reader.VideoReader(path, 0, (32, 32), square=True)))
+    small = np.stack(list(video_reader.VideoReader(path, 0, (32, 32), geometry=CENTRE)))
     np.testing.assert_array_equal(small, [resize(frame, (32, 32)) for frame in expected])
 
 
