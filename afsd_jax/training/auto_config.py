@@ -93,18 +93,24 @@ def choose_fields(
     folder = open_data_set(data)
     whole, training = _choose_splits(chooser, folder)
     names = folder.class_names
-    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in whole])  # frames
+    labels, lengths = _actions(whole)
+    usual = _usual_length(labels, lengths)
     _choose_geometry(chooser, stored_geometry(folder.path))
     _choose_frames(chooser, whole)
-    num_clips = _choose_clips(chooser, whole, training, lengths)
+    num_clips = _choose_clips(chooser, whole, training, usual)
     _choose_batch_size(chooser, num_clips, devices)
     sides = [name for name in names if _SIDES.search(name)]
     chooser.choose("data.flip", 0.0 if sides else 0.5, _flip_reason(sides))
     _choose_epochs(chooser, num_clips)
-    labels = np.concatenate([video.labels for video in training]) - 1
-    lengths = np.concatenate([np.diff(video.segments)[:, 0] for video in training])
+    labels, lengths = _actions(training)
     longest = max(video.num_frames for video in whole)
     return config, chooser.chosen, _warnings(labels, lengths, names, data.clip_length, longest)
+
+
+def _actions(videos: Sequence[PreparedVideo]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the classes of all actions, counted from 0, and their lengths in frames."""
+    labels = np.concatenate([video.labels for video in videos]) - 1
+    return labels, np.concatenate([np.diff(video.segments)[:, 0] for video in videos])
 
 
 def _choose_geometry(chooser: _Chooser, stored: FrameGeometry) -> None:
@@ -163,7 +169,7 @@ def _choose_clips(
     chooser: _Chooser,
     whole: Sequence[PreparedVideo],
     training: Sequence[PreparedVideo],
-    lengths: np.ndarray,
+    usual: float,
 ) -> int:
     """Chooses how clips are cut.
 
@@ -171,13 +177,13 @@ def _choose_clips(
       chooser: sets the fields.
       whole: all videos that train or validate.
       training: those that train.
-      lengths: length of each action, frames.
+      usual: length that most actions do not exceed, frames.
 
     Returns:
       The number of training clips.
     """
     data, longest = chooser.config.data, max(video.num_frames for video in whole)
-    chooser.choose("data.clip_length", *_clip_length(lengths, longest))
+    chooser.choose("data.clip_length", *_clip_length(usual, longest))
     chooser.choose("inference.window_stride", data.clip_length // 2, "frames, half a clip")
     unit = frame_unit(chooser.config.model)
     for divisor in (8, 4, 2):
@@ -222,15 +228,27 @@ def choice_lines(choices: Sequence[ChosenField]) -> list[str]:
     return lines
 
 
-def _clip_length(lengths: np.ndarray, longest: int) -> tuple[int, str]:
-    """Chooses by the actions' lengths and the longest video, both in frames."""
-    most = float(np.percentile(lengths, 95))
+def _usual_length(labels: np.ndarray, lengths: np.ndarray) -> float:
+    """Returns the length that 95 % of the actions do not exceed, nor 90 % of each class.
+
+    Classes with fewer than `FEW_ACTIONS` actions do not count by themselves.
+    """
+    classes = [lengths[labels == label] for label in np.unique(labels)]
+    ends = [np.percentile(x, 90) for x in classes if len(x) >= FEW_ACTIONS]
+    return float(max(np.percentile(lengths, 95), *ends, 0.0))
+
+
+def _clip_length(usual: float, longest: int) -> tuple[int, str]:
+    """Chooses by the length of most actions and the longest video, both in frames."""
     for length in CLIP_LENGTHS:
-        if length >= 2 * most:
-            return length, f"frames; 95 % of the actions last up to {most:.0f}, half a clip or less"
+        if length >= 2 * usual:
+            return (
+                length,
+                f"frames; 95 % of the actions last up to {usual:.0f}, half a clip or less",
+            )
         if length >= longest:
             return length, f"frames; the longest video has {longest}"
-    return length, f"frames, the longest choice; 95 % of the actions last up to {most:.0f}"
+    return length, f"frames, the longest choice; 95 % of the actions last up to {usual:.0f}"
 
 
 def _actions_of_clips(

@@ -142,6 +142,14 @@ def test_clips_hold_twice_the_usual_action_or_the_whole_video(tmp_path, length, 
     assert choose_fields(config)[0].data.clip_length == expected
 
 
+def test_clips_hold_a_long_class_that_is_rare(tmp_path):
+    rest = [("rest", 10.0 * i, 10.0 * i + 20.0) for i in range(10)]
+    actions = {"a": rest, "b": [("jump", i / 9, i / 9 + 2.0) for i in range(300)]}
+    adapted, _, warnings = choose_fields(prepare(tmp_path, actions, 130.0))
+    assert adapted.data.clip_length == 512
+    assert not any("half a clip" in line for line in warnings)
+
+
 def test_classes_that_a_mirror_would_change_are_not_mirrored(tmp_path):
     actions = [("turn Left", 1.0, 3.0), ("wave", 4.0, 6.0)]
     adapted, choices, _ = choose_fields(prepare(tmp_path, {"a": actions}))

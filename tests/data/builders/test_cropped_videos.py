@@ -132,7 +132,7 @@ def test_flow_of_a_prepared_stream_keeps_its_crops(source, tmp_path):
         (
             ROWS.format(",crop", f',"{HALF}"', ",") + 'pen_1,peck,2,2.5,train,"1,1,9,9"\n',
             None,
-            r"line 4: video 'pen_1' has the crop 1,1,9,9 here and 50%,0,50%,100% in .* line 2",
+            r"line 4: video 'pen_1' has crop '1,1,9,9' here and '50%,0,50%,100%' in .* line 2",
         ),
         (PLAIN, '{"pen_3": "1,1,9,9"}', r"crops\.json: names no video 'pen_3'"),
     ],
