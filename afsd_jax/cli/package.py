@@ -59,9 +59,19 @@ def run(args: Namespace) -> None:
     training = _training_data(config, args.data_dir)
     threshold = calibration.threshold if calibration else None
     facts = checkpoint.class_names, training, checkpoint.metrics, threshold
-    write_package(args.output, checkpoint, write_card(args.output.stem, about, config, *facts))
+    card = write_card(args.output.stem, about, config, *facts, _measured(Path(args.checkpoint)))
+    write_package(args.output, checkpoint, card)
     print_text(f"{args.output}: written, {args.output.stat().st_size / 1e6:.1f} MB")
     print_next("read its card", "afsd", "inspect", args.output)
+
+
+def _measured(workdir: Path) -> str:
+    """Returns the figure of a run that was not evaluated itself, in words; "" if there is none."""
+    from afsd_jax.diagnosis.run_figure import figure_in_words
+    from afsd_jax.diagnosis.validation_files import read_validation
+
+    validation = read_validation(workdir)
+    return figure_in_words(validation) if validation and validation.how else ""
 
 
 def _training_data(
@@ -73,14 +83,13 @@ def _training_data(
       UserError: they are not in the folder that was given.
     """
     from afsd_jax.data import splits, summary
-    from afsd_jax.data.storage.prepared_video import read_videos
 
     config = config.copy_and_resolve_references()
     if data_dir is not None:
         config.data.data_dir = str(data_dir)
     try:
         folder = splits.open_data_set(config.data)
-        return summary.summarize(read_videos(folder, config.data.train_split))
+        return summary.summarize(splits.read_part(folder, config.data.train_split))
     except UserError as error:
         if data_dir is not None:
             raise

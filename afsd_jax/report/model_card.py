@@ -22,6 +22,7 @@ def write_card(
     training: SplitSummary | None,
     metrics: Mapping[str, float] | None,
     threshold: float | None,
+    measured: str = "",
 ) -> str:
     """Returns the card.
 
@@ -33,14 +34,15 @@ def write_card(
       training: statistics of the training videos; None: they were not at hand.
       metrics: metrics on the validation split, in [0, 1]; None: it was not evaluated.
       threshold: score of the best F1 on the validation split; None: it was not measured.
+      measured: the figure of a detector that other runs measured, such as a cross-validation.
     """
     sections = {
         "": about.strip(),
         "Use": f"```\nafsd detect --checkpoint {title}.afsd VIDEO.mp4 --report found.html\n```",
         "Classes and training data": _training(class_names, training),
-        "Figures": _figures(config, metrics, threshold),
+        "Figures": _figures(config, metrics, threshold, measured),
         "Input": _input(config),
-        "Limits": _limits(config, class_names, training, metrics),
+        "Limits": _limits(config, class_names, training, bool(metrics or measured)),
     }
     parts = [f"# {title}"]
     parts += [f"## {name}\n{text}" if name else text for name, text in sections.items() if text]
@@ -64,12 +66,15 @@ def _figures(
     config: ml_collections.ConfigDict,
     metrics: Mapping[str, float] | None,
     threshold: float | None,
+    measured: str,
 ) -> str:
     lines = []
     if metrics:
         lines.append(f"Measured on the split {config.data.validation_split or 'validation'}:\n")
         shown = {name: metrics[name] for name in _SHOWN_METRICS if name in metrics}
         lines += [f"- {name}: {100 * value:.1f} %" for name, value in shown.items()]
+    elif measured:
+        lines.append(f"{measured}\n")
     else:
         lines.append("This detector was not evaluated while it was trained.")
     if threshold is not None:
@@ -98,7 +103,7 @@ def _limits(
     config: ml_collections.ConfigDict,
     class_names: Sequence[str],
     training: SplitSummary | None,
-    metrics: Mapping[str, float] | None,
+    evaluated: bool,
 ) -> str:
     lines = []
     if config.data.fps:
@@ -111,7 +116,7 @@ def _limits(
     if few:
         names = ", ".join(map(_cell, few))
         lines.append(f"- Fewer than {FEW_ACTIONS} training actions, so less reliable: {names}.")
-    if metrics:
+    if evaluated:
         lines.append("- The figures hold for videos such as those it was evaluated on.")
     lines.append("- Other cameras, places and people may need examples of their own.")
     return "\n".join(lines)

@@ -1,11 +1,15 @@
 """`afsd package`: what is given away detects as the run does, and says what it is."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from afsd_jax import cli
+from afsd_jax.config import default_config
+from afsd_jax.diagnosis.validation_files import write_validation
+from afsd_jax.types import Action, AnnotatedVideo, Detection
 from tests.untrained_checkpoints import write_untrained
 from tests.video_files import numbered_frames, write_video
 
@@ -50,6 +54,23 @@ def test_the_card_begins_with_what_the_maker_says(folder, tmp_path, capsys):
     assert "The training data was not at hand" in card
     assert run("inspect", model, f"--output={tmp_path / 'card.md'}") == 0
     assert (tmp_path / "card.md").read_text() == card
+
+
+def test_the_card_says_how_a_detector_was_measured_that_learnt_from_all_videos(
+    folder, tmp_path, capsys
+):
+    workdir, model = tmp_path / "run", tmp_path / "model.afsd"
+    shutil.copytree(folder / "network", workdir / "checkpoints")
+    (workdir / "config.json").write_text(default_config().to_json())
+    truth = {"v": AnnotatedVideo("train", 9.0, (Action("go left", 1.0, 3.0),))}
+    how = "cross-validation of train, 3 folds of 200 steps each"
+    write_validation(
+        workdir, truth, {"v": [Detection("go left", 0.9, 1.0, 3.0)]}, (0.5,), 0, "", how
+    )
+    assert run("package", workdir, f"--output={model}") == 0
+    assert run("inspect", model) == 0
+    figure = f"mAP@0.5 is 100.0 %, average mAP 100.0 %, on 1 video with 1 action: {how}."
+    assert f"## Figures\n{figure}\n" in capsys.readouterr().out
 
 
 def test_a_file_is_overwritten_by_force_only(folder, tmp_path, capsys):
