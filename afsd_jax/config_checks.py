@@ -46,6 +46,7 @@ _NOT_NEGATIVE = (
     "seed",
     *("data.fps", "data.max_frames", "inference.max_detections", "model.num_classes"),
     *("train.keep_best", "train.early_stop", "train.nan_limit", "train.cross_validation"),
+    "train.search_minutes",
 )
 # Beyond these nothing fits any machine.
 _LARGEST = {

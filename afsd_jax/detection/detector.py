@@ -47,6 +47,7 @@ LATER_FIELDS = (
     ("train", "whole_checkpoints", False),
     ("train", "cross_validation", 0),
     ("train", "refit", False),
+    ("train", "search_minutes", 0.0),
 )
 
 

@@ -1,4 +1,4 @@
-"""Runs before the final one, which measure it on videos that it learns from, too.
+"""Runs before the final one: they search for settings, or measure on videos that it learns from.
 
 Of few videos, the figure is that of cross-validation: of each fold, a short run learns from the
 other folds and detects in this one (`RUN/folds/NUMBER`). With `train.refit`, a run on the training
@@ -9,7 +9,6 @@ run. Each of these runs resumes by itself, and none that has ended is repeated.
 
 import logging
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -30,16 +29,14 @@ from afsd_jax.diagnosis.validation_files import (
 from afsd_jax.evaluation import tabulate, tious_of
 from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.io.files import read_json, write_json
+from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
+from afsd_jax.training.search import search
 from afsd_jax.training.state import step_of_end
 from afsd_jax.types import AnnotatedVideo, Detection
 
 FOLDS, SELECTION, ENDED = "folds", "selection", "ended.json"
 LEAST_SHARE = 0.5  # of the planned steps, for which a refit trains at least
-AVERAGED = 3  # averages of weights reach back over at most one part in so many of a run's steps
-WARMUP = 10  # the learning rate rises during at most one part in so many
 
-# Trains in a folder to the last step, and returns the exit code.
-TrainIn = Callable[[ml_collections.ConfigDict, Path], int]
 log = logging.getLogger(__name__)
 
 
@@ -54,11 +51,15 @@ def run_before(
       train_in: trains a run.
 
     Returns:
-      The exit code, 0 if the final run follows, and the configuration of the final run.
+      The exit code, 0 if the final run follows, and the configuration of that.
 
     Raises:
       UserError: as `train_in` does, or the final run has ended and cannot continue.
     """
+    if config.train.search_minutes:
+        code, config = search(config, workdir, train_in)
+        if code:
+            return code, config
     if config.train.refit:
         return _select(config, workdir, train_in)
     if config.train.cross_validation:
@@ -66,39 +67,10 @@ def run_before(
     return 0, config
 
 
-def fold_config(
-    config: ml_collections.ConfigDict, number: int, steps: int
-) -> ml_collections.ConfigDict:
-    """Returns the configuration of a fold's run: it evaluates its last step only.
-
-    The warm-up and the memory of the averaged weights are shortened with the run.
-    """
-    fold = Fold(config.data.train_split, number, config.train.cross_validation)
-    config = config.copy_and_resolve_references()
-    config.data.update(train_split=str(fold._replace(rest=True)), validation_split=str(fold))
-    train, optimizer = config.train, config.optimizer
-    every = steps if isinstance(train.evaluate_every, int) else f"{steps} epochs"
-    train.update(cross_validation=0, steps=steps, evaluate_every=every, keep_best=1)
-    optimizer.ema = max(min(optimizer.ema, 1 - AVERAGED / steps), 0.0)
-    optimizer.warmup_steps = min(optimizer.warmup_steps, steps // WARMUP)
-    return config
-
-
-def _with_fitting_batch(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Returns the configuration of a fold's run with no larger a batch than there are clips."""
-    one = config.copy_and_resolve_references()
-    one.train.batch_size = 1
-    clips, parts = TrainingData(one).num_clips, config.train.accumulate * jax.device_count()
-    if clips < config.train.batch_size:
-        config.train.batch_size = max(clips // parts, 1) * parts
-    return config
-
-
 def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: TrainIn) -> int:
     """Trains and evaluates a run for each fold; together they train as long as the final run."""
     count, split = config.train.cross_validation, config.data.train_split
-    data = TrainingData(config)
-    last = config.train.steps or config.train.epochs * data.steps_per_epoch
+    last = planned_steps(config, TrainingData(config))
     steps = math.ceil(last / count)
     how = f"cross-validation of {split}, {count} folds of {steps} steps each"
     if how_measured(workdir) == how and validated_step(workdir) == last:
@@ -108,8 +80,7 @@ def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: 
     for number, folder in enumerate(folders, 1):
         if validated_step(folder) != steps:
             log.info(f"cross-validation: fold {number} of {count}, {steps} steps")
-            fold = _with_fitting_batch(fold_config(config, number, steps))
-            code = train_in(fold, folder)
+            code = train_in(fold_config(config, Fold(split, number, count), steps), folder)
             if code:
                 return code
     _keep(config, workdir, folders, last, how)
@@ -136,8 +107,7 @@ def _select(
         validation_split="",
     )
     before, after = TrainingData(first), TrainingData(final)
-    planned = first.train.steps or first.train.epochs * before.steps_per_epoch
-    chosen = max(best, math.ceil(LEAST_SHARE * planned))
+    chosen = max(best, math.ceil(LEAST_SHARE * planned_steps(first, before)))
     steps = math.ceil(chosen * after.num_clips / before.num_clips)
     final.train.update(steps=steps, early_stop=0)
     how = (

@@ -1,0 +1,155 @@
+"""The search for settings: which are tried next, which wins, and that none is tried twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from afsd_jax.cli.config_flags import load_config
+from afsd_jax.config import check
+from afsd_jax.errors import UserError
+from afsd_jax.io.files import read_json
+from afsd_jax.training.auto_config import choose_fields
+from afsd_jax.training.search import search
+from afsd_jax.training.search_plan import (
+    LEAST_GAIN,
+    choose_winner,
+    list_candidates,
+    next_trial,
+)
+from tests.prepared_videos import FPS, SIZE, prepare
+
+NAMES = ["own", "a", "b", "c", "d"]
+
+
+def whole_search(quality: dict[str, list[float]], folds: int) -> dict[str, dict[int, float]]:
+    """Returns the scores of a search without a limit of time; `quality` is by fold."""
+    scores: dict[str, dict[int, float]] = {}
+    while (trial := next_trial(list(quality), scores, folds)) is not None:
+        name, fold = trial
+        assert fold not in scores.get(name, {})
+        scores.setdefault(name, {})[fold] = quality[name][fold - 1]
+    return scores
+
+
+def test_the_better_half_goes_on_to_the_next_fold():
+    quality = {"own": [0.1] * 3, "a": [0.5] * 3, "b": [0.4] * 3, "c": [0.6] * 3, "d": [0.3] * 3}
+    scores = whole_search(quality, 3)
+    assert {name: len(found) for name, found in scores.items()} == {
+        "own": 3, "a": 2, "b": 1, "c": 3, "d": 1
+    }  # fmt: skip
+    assert choose_winner(NAMES, scores)[0] == "c"
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=6),
+    st.integers(2, 3),
+    st.integers(0, 20),
+)
+def test_the_winner_is_the_runs_own_or_better_however_short_the_search(quality, folds, most):
+    names = ["own", *(f"c{n}" for n in range(len(quality) - 1))]
+    scores: dict[str, dict[int, float]] = {}
+    for _ in range(most):
+        trial = next_trial(names, scores, folds)
+        if trial is None:
+            break
+        scores.setdefault(trial[0], {})[trial[1]] = quality[names.index(trial[0])][trial[1] - 1]
+    winner, reason = choose_winner(names, scores)
+    assert reason
+    if winner != "own":
+        common = scores["own"].keys() & scores[winner].keys()
+        assert len(common) >= 2
+        gains = [scores[winner][fold] - scores["own"][fold] for fold in common]
+        assert sum(gains) / len(gains) >= LEAST_GAIN
+
+
+def test_ties_and_differences_below_a_point_leave_the_runs_own_settings():
+    scores = {"own": {1: 0.8, 2: 0.8}, "a": {1: 0.805, 2: 0.805}}
+    assert choose_winner(["own", "a"], scores)[0] == "own"
+    assert "against 80.0 % on 2 folds" in choose_winner(["own", "a"], scores)[1]
+    assert choose_winner(["own", "a"], {"own": {1: 0.1}, "a": {1: 0.9}})[0] == "own"
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    """The configuration for own videos, with four videos of 10 to 2.5 seconds."""
+    config = load_config("videos")
+    config.data.data_dir = str(prepare(tmp_path_factory.mktemp("data")))
+    config.train.search_minutes = 1000.0
+    config.data.clip_length, config.data.fps, config.data.frame_size = 32, FPS, SIZE
+    config.data.crop_size = SIZE
+    return choose_fields(config)[0]
+
+
+def test_every_candidate_is_a_possible_configuration(config):
+    first, *others = list_candidates(config)
+    assert first.fields == {}
+    changed = {field for candidate in others for field in candidate.fields}
+    assert changed == {
+        *("data.flip", "optimizer.weight_decay", "model.channels"),
+        *("model.pyramid_inputs", "model.frozen_until"),
+    }
+    assert len({candidate.name for candidate in others}) == len(others) == 7
+    for candidate in others:
+        tried = config.copy_and_resolve_references()
+        tried.update_from_flattened_dict(candidate.fields)
+        check(tried)
+        assert tried.to_json() != config.to_json()
+
+
+class Trainer:
+    """Writes the log of a run whose score depends on the width of its heads alone."""
+
+    def __init__(self, stops_after: int = 1000):
+        self.left, self.folders = stops_after, list[Path]()
+
+    def __call__(self, config, folder: Path) -> int:
+        if not self.left:
+            return 130
+        self.left -= 1
+        self.folders.append(folder)
+        folder.mkdir(parents=True)
+        metrics = {"average_mAP": config.model.channels / 1000, "ap": {}}
+        line = {"step": config.train.steps, "validation": metrics}
+        (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+        return 0
+
+
+def test_a_search_that_was_stopped_goes_on_and_changes_only_the_winners_fields(config, tmp_path):
+    whole = Trainer()
+    code, found = search(config, tmp_path / "whole", whole)
+    assert code == 0
+    assert found.model.channels == 2 * config.model.channels
+    found.model.channels = config.model.channels
+    assert found.to_json() == config.to_json()
+    record = read_json(tmp_path / "whole" / "search.json")
+    assert record["winner"] == f"heads of {2 * config.model.channels} channels"
+    assert "better than as configured" in record["reason"]
+    assert len(record["trials"]) == len(whole.folders)
+
+    parts = [Trainer(3), Trainer(0), Trainer()]
+    codes = [search(config, tmp_path / "parts", trainer)[0] for trainer in parts]
+    assert codes == [130, 130, 0]
+    made = [folder.name for trainer in parts for folder in trainer.folders]
+    assert made == [folder.name for folder in whole.folders]
+    assert search(config, tmp_path / "parts", Trainer(0))[0] == 0, "a search that had ended ran on"
+
+
+def test_without_time_the_settings_stay(config, tmp_path):
+    short = config.copy_and_resolve_references()
+    short.train.search_minutes = 1e-9
+    trainer = Trainer()
+    code, found = search(short, tmp_path, trainer)
+    assert (code, found.to_json()) == (0, short.to_json())
+    assert len(trainer.folders) <= 1
+
+
+def test_the_record_of_another_search_is_refused(config, tmp_path):
+    search(config, tmp_path, Trainer())
+    other = config.copy_and_resolve_references()
+    other.seed = 7
+    with pytest.raises(UserError, match=r"search\.json: is of a search with another seed"):
+        search(other, tmp_path, Trainer())
