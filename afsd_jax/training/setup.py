@@ -166,8 +166,7 @@ def setup(
     if is_main:
         saves, evaluates = schedule.saves_after(first), split is not None
         check_disk(saved, train, state, trunk, saves, evaluates)
-    step = train_step(config, schedule, mesh)
-    compile_early(step, state, config, data, mesh)
+    step = train_step(config, schedule, mesh, state, data)
     features = cached_features(config, state, mesh, data)
     validator = clip_losses = None
     if split:  # with a sharded state, its weights are a copy, and not kept
@@ -237,11 +236,19 @@ def make_schedule(config: ml_collections.ConfigDict, steps_per_epoch: int) -> Sc
     )
 
 
-def train_step(config: ml_collections.ConfigDict, schedule: Schedule, mesh: Mesh) -> TrainStep:
-    """Returns the function that computes a step of the run."""
+def train_step(
+    config: ml_collections.ConfigDict,
+    schedule: Schedule,
+    mesh: Mesh,
+    state: TrainState,
+    data: TrainingData,
+) -> TrainStep:
+    """Returns the function that computes a step of the run, and begins to compile it."""
     network = parameters.abstract_network(config)
     optimizer = make_optimizer(config.optimizer, schedule.last)
-    return make_train_step(network, optimizer, config, mesh, stored=True)
+    step = make_train_step(network, optimizer, config, mesh, stored=True)
+    compile_early(step, state, config, data, mesh)
+    return step
 
 
 def validation_split(config: ml_collections.ConfigDict, schedule: Schedule) -> PreparedSplit | None:
