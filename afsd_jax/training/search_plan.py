@@ -2,7 +2,7 @@
 
 A search halves its candidates (successive halving, Jamieson and Talwalkar 2016): all are tried on
 the first fold, the better half on the second one, and so on. The settings of the run itself are
-always among them, and win unless another candidate is better by `LEAST_GAIN`.
+always among them, and win unless another candidate is better by `LEAST_GAIN`, and on every fold.
 """
 
 import math
@@ -87,7 +87,8 @@ def _better_half(names: Sequence[str], means: Mapping[str, float]) -> list[str]:
 def choose_winner(names: Sequence[str], scores: Scores) -> tuple[str, str]:
     """Returns the name of the winner, and the reason in one sentence.
 
-    Each candidate is compared with the run's own settings on the folds on which both were tried.
+    Each candidate is compared with the run's own settings on the folds on which both were tried. Of
+    those tried on most folds, the one with the largest gain is considered.
     """
     own, gains = scores.get(names[0], {}), {}
     for name in names[1:]:
@@ -102,6 +103,8 @@ def choose_winner(names: Sequence[str], scores: Scores) -> tuple[str, str]:
     measured = f"{100 * one:.1f} % average mAP against {100 * other:.1f} % on {count} folds"
     if gain < LEAST_GAIN:
         return names[0], f"the best other, {best}, is not better by a point: {measured}"
+    if any(scores[best][fold] <= own[fold] for fold in own.keys() & scores[best].keys()):
+        return names[0], f"the best other, {best}, is not better on every fold: {measured}"
     return best, f"better than {names[0]}: {measured}"
 
 

@@ -64,6 +64,7 @@ def test_the_winner_is_the_runs_own_or_better_however_short_the_search(quality, 
         assert len(common) >= 2
         gains = [scores[winner][fold] - scores["own"][fold] for fold in common]
         assert sum(gains) / len(gains) >= LEAST_GAIN
+        assert min(gains) > 0
 
 
 def test_ties_and_differences_below_a_point_leave_the_runs_own_settings():
@@ -71,6 +72,8 @@ def test_ties_and_differences_below_a_point_leave_the_runs_own_settings():
     assert choose_winner(["own", "a"], scores)[0] == "own"
     assert "against 80.0 % on 2 folds" in choose_winner(["own", "a"], scores)[1]
     assert choose_winner(["own", "a"], {"own": {1: 0.1}, "a": {1: 0.9}})[0] == "own"
+    one_fold_better = {"own": {1: 0.5, 2: 0.5}, "a": {1: 0.9, 2: 0.4}}
+    assert "not better on every fold" in choose_winner(["own", "a"], one_fold_better)[1]
 
 
 @pytest.fixture(scope="module")
