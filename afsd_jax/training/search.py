@@ -126,7 +126,7 @@ def _try(
         "fold": fold.number,
         "steps": steps,
         SCORE: scores[-1],
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": time.monotonic() - began,
     }
 
 
