@@ -45,8 +45,7 @@ LATER_FIELDS = (
     ("model", "trunk_context", "clip"),
     ("train", "keep_optimizer", True),
     ("train", "whole_checkpoints", False),
-    ("train", "cross_validation", 0),
-    ("train", "refit", False),
+    *(("train", "cross_validation", 0), ("train", "refit", False)),
     ("train", "search_minutes", 0.0),
 )
 
