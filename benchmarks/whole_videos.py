@@ -1,12 +1,11 @@
-"""Compares the trunk on whole videos with the trunk on clips and windows: time and disk.
+"""Compares the features of whole videos with those of clips: time and disk.
 
     python benchmarks/whole_videos.py --output benchmarks/results/whole_videos.json
 
-Features: a video of noise at 112×112 pixels and 25 frames per second is prepared as a data set. In
+A video of noise at 112×112 pixels and 25 frames per second is prepared as a data set. In
 turn, the feature cache computes its features in one view; XLA computes those of clips of 128 frames
 that begin every 16 frames, as the cache did before it held whole videos; and OpenVINO's trunk
 computes the same frames once, in pieces of 256 frames that are already in memory.
-Detection: networks with random heads detect in the video in both contexts, in turn.
 The clip-wise way is measured on the first `--clips` clips only, and its time for all is scaled.
 """
 
@@ -31,12 +30,10 @@ from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.geometry import window_offsets
 from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.data.splits import open_split
-from afsd_jax.detection.detector import Detector
 from afsd_jax.io import files
 from afsd_jax.models import normalise, openvino_trunk, parameters
 from afsd_jax.training import feature_cache
 from afsd_jax.weights import kinetics
-from afsd_jax.weights.checkpoint import Checkpoint
 
 FPS, SIZE, CROP = 25.0, 112, 96
 PIECE = 256  # frames that OpenVINO's trunk alone computes at once
@@ -130,36 +127,6 @@ def compare_features(folder: Path, frames: np.ndarray, clips: int, repeats: int)
     }
 
 
-def compare_detection(name: str, frames: np.ndarray, repeats: int) -> dict[str, Any]:
-    """Times detection in both contexts in turn."""
-    config, weights = network_of(name)
-    detectors = {}
-    for context in ("video", "clip"):
-        of_context = config.copy_and_resolve_references()
-        of_context.model.trunk_context = context
-        names = [f"class {number}" for number in range(20)]
-        detectors[context] = Detector([Checkpoint(0, of_context, names, dict(weights))])
-    crop = np.ascontiguousarray(frames[:, 8 : 8 + CROP, 8 : 8 + CROP])
-    rows = []
-    for _ in range(repeats + 1):  # the first compiles
-        rows.append(
-            [
-                timed(lambda d=d: d.detect_frames([crop], FPS, len(crop) / FPS))  # type: ignore[misc]
-                for d in detectors.values()
-            ]
-        )
-        print(name, rows[-1], flush=True)
-    return {
-        "seconds_of_film": len(frames) / FPS,
-        "window": config.data.clip_length,
-        "window_stride": config.inference.window_stride,
-        "endpoints": list(config.model.pyramid_inputs),
-        "video_s": [round(a, 2) for a, _ in rows[1:]],
-        "clip_s": [round(b, 2) for _, b in rows[1:]],
-        "video_over_clip": round(statistics.median(a / b for a, b in rows[1:]), 3),
-    }
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--frames", type=int, default=60 * PIECE, help=f"multiple of {PIECE}")
@@ -174,9 +141,6 @@ def main() -> None:
             "features": compare_features(Path(name), frames, args.clips, args.repeats),
         }
         results["features_peak_mib"] = round(peak_mib())
-        results["detection"] = {
-            name: compare_detection(name, frames, args.repeats) for name in ("videos", "thumos14")
-        }
     if args.output:
         files.write_json(args.output, results)
     print(results)

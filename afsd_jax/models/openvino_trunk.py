@@ -4,7 +4,6 @@ OpenVINO's convolutions on CPUs are about twice as fast as XLA's. It is optional
 `pip install "afsd-jax[openvino]"`.
 """
 
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
@@ -12,13 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from afsd_jax.models import i3d
-from afsd_jax.models.convolution import same_padding
+from afsd_jax.models.openvino_graph import ClipGraph, PieceGraph, import_openvino, in_pairs
 from afsd_jax.models.streaming import FoldedWeights, fold_norms
 
 Trunk = Callable[[np.ndarray], list[np.ndarray]]
-# Orders of axes that turn [B,T,H,W,C] into [B,C,T,H,W] and back.
-_CHANNELS_FIRST, _CHANNELS_LAST = (0, 4, 1, 2, 3), (0, 2, 3, 4, 1)
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -45,7 +41,7 @@ def build(
       A function from float32 clips in [-1, 1] to the endpoints, float32 [B,T',H',W',C']. Its arrays
       are valid until the next call.
     """
-    graph = _Graph(_folded(parameters), shape, endpoints)
+    graph = ClipGraph(_folded(parameters), shape, endpoints, in_pairs(precision, shape))
     request = _compiled([graph.outputs[name] for name in endpoints], [graph.clips], precision)
 
     def trunk(clips: np.ndarray) -> list[np.ndarray]:
@@ -56,9 +52,14 @@ def build(
 
 
 class _State(NamedTuple):
-    """The state before a piece: the cells that each layer keeps, and the pieces before it."""
+    """The state before a piece.
 
-    kept: list[np.ndarray]
+    Attributes:
+      kept: the cells that each layer keeps, as tensors of OpenVINO: NumPy has no bfloat16.
+      num_pieces: pieces before it.
+    """
+
+    kept: list[Any]
     num_pieces: int
 
 
@@ -91,7 +92,11 @@ class OpenVinoSteps:
         """Compiles the trunk for frames (H, W, channels); other arguments are those of `build`."""
         self._weights, self._endpoints = _folded(parameters), endpoints
         self._frame_shape, self._precision = tuple(frame_shape), precision
-        graph = _PieceGraph(self._weights, (1, -1, *frame_shape), endpoints)
+        self._in_pairs = in_pairs(precision, frame_shape)
+        self._type = PRECISIONS[precision]
+        graph = PieceGraph(
+            self._weights, (1, -1, *frame_shape), endpoints, self._in_pairs, self._type
+        )
         self._layers = graph.layers
         self._any_shape = self._request(graph)
         self._fixed_shape: Any = None
@@ -113,15 +118,18 @@ class OpenVinoSteps:
             if is_fixed and self._fixed_shape is None:
                 counts = [x.shape[1] for x in state.kept]
                 shape = (1, self.piece, *self._frame_shape)
-                graph = _PieceGraph(self._weights, shape, self._endpoints, counts)
+                graph = PieceGraph(
+                    self._weights, shape, self._endpoints, self._in_pairs, self._type, counts
+                )
                 self._fixed_shape = self._request(graph)
             request = self._fixed_shape if is_fixed else self._any_shape
             results = request.infer(inputs, share_inputs=True)
-            found = [results[index].copy() for index in range(len(results))]
-        cells, kept = found[: len(self._endpoints)], found[len(self._endpoints) :]
-        return [x[0] for x in cells], _State(kept, state.num_pieces + 1)
+            count = len(self._endpoints)
+            cells = [results[index][0].copy() for index in range(count)]
+            kept = [_copy(tensor) for tensor in request.output_tensors[count:]]
+        return cells, _State(kept, state.num_pieces + 1)
 
-    def _request(self, graph: "_PieceGraph") -> Any:
+    def _request(self, graph: PieceGraph) -> Any:
         befores, afters, kept = zip(
             *((layer.before, layer.after, layer.kept) for layer in graph.layers), strict=True
         )
@@ -130,17 +138,15 @@ class OpenVinoSteps:
         return _compiled(outputs, inputs, self._precision)
 
 
-def import_openvino() -> Any:
-    """Imports OpenVINO, which must be installed, and returns it."""
-    # Without this, importing OpenVINO starts a process that reports the import over the network.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
-
-
 def _folded(parameters: Mapping[str, Any]) -> FoldedWeights:
     return fold_norms({k: np.asarray(v) for k, v in parameters.items() if k.startswith("trunk.")})
+
+
+def _copy(tensor: Any) -> Any:
+    copied = import_openvino().Tensor(tensor.element_type, tensor.shape)
+    if copied.size:  # bfloat16 is shown as float16 of the same bits
+        copied.data[...] = tensor.data
+    return copied
 
 
 def _compiled(outputs: Sequence[Any], inputs: Sequence[Any], precision: str) -> Any:
@@ -153,172 +159,3 @@ def _compiled(outputs: Sequence[Any], inputs: Sequence[Any], precision: str) -> 
     }
     model = openvino.Model(list(outputs), list(inputs))
     return openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
-
-
-# Applies an operation to an input with paddings (before, after) of time, height and width.
-_Padded = Callable[[Any, list[int], list[int]], Any]
-
-
-class _Graph:
-    """The trunk as operations of OpenVINO.
-
-    Attributes:
-      clips: the input.
-      outputs: endpoints by name up to the last requested one, channels last.
-    """
-
-    def __init__(self, weights: FoldedWeights, shape: Sequence[int], endpoints: Sequence[str]):
-        self._ops, self._weights = import_openvino().opset13, weights
-        self.clips = self._parameter(shape)
-        self.outputs: dict[str, Any] = {}
-        x = self._transposed(self.clips, _CHANNELS_FIRST)
-        for name in i3d.endpoints_until(*endpoints):
-            if name in i3d.POOLS:
-                x = self._pool(x, *i3d.POOLS[name])
-            elif name in i3d.UNITS:
-                x = self._unit(x, name, i3d.UNITS[name][2])
-            else:
-                x = self._mixed(x, name)
-            self.outputs[name] = self._transposed(x, _CHANNELS_LAST)
-
-    def _parameter(self, shape: Sequence[int]) -> Any:
-        return self._ops.parameter(import_openvino().PartialShape(list(shape)), np.float32)
-
-    def _transposed(self, x: Any, order: Sequence[int]) -> Any:
-        return self._ops.transpose(x, self._ops.constant(np.array(order)))
-
-    def _mixed(self, x: Any, name: str) -> Any:
-        branches = [self._in_step(self._unit(x, f"{name}.b0"))]
-        for branch in ("b1", "b2"):
-            branches.append(self._unit(self._unit(x, f"{name}.{branch}a"), f"{name}.{branch}b"))
-        branches.append(self._unit(self._pool(x, (3, 3, 3), (1, 1, 1)), f"{name}.b3b"))
-        return self._ops.concat(branches, 1)
-
-    def _in_step(self, x: Any) -> Any:
-        """Returns the cells of a branch without taps that those with three taps complete, too."""
-        return x
-
-    def _unit(self, x: Any, name: str, strides: Sequence[int] = (1, 1, 1)) -> Any:
-        kernel, bias = self._weights[name]
-        # Given arrays, `convolution` and `add` would copy them value by value, through lists.
-        constant = self._ops.constant
-        out_first = constant(np.ascontiguousarray(kernel.transpose(4, 3, 0, 1, 2)))
-
-        def convolution(x: Any, before: list[int], after: list[int]) -> Any:
-            return self._ops.convolution(x, out_first, list(strides), before, after, [1, 1, 1])
-
-        x = self._padded(x, kernel.shape[:3], strides, convolution)
-        return self._ops.relu(self._ops.add(x, constant(bias.reshape(1, -1, 1, 1, 1))))
-
-    def _pool(self, x: Any, kernel_size: Sequence[int], strides: Sequence[int]) -> Any:
-        def pool(x: Any, before: list[int], after: list[int]) -> Any:
-            # Inputs are never negative, so padding with -inf equals padding with zeros.
-            size, steps = list(kernel_size), list(strides)
-            return self._ops.max_pool(x, steps, [1, 1, 1], before, after, size).output(0)
-
-        return self._padded(x, kernel_size, strides, pool)
-
-    def _padded(
-        self, x: Any, kernel_size: Sequence[int], strides: Sequence[int], operation: _Padded
-    ) -> Any:
-        """Applies an operation to x, "SAME"-padded."""
-        pairs = _paddings(_sizes(x), kernel_size, strides)
-        return operation(x, [before for before, _ in pairs], [after for _, after in pairs])
-
-
-class _Layer(NamedTuple):
-    """Inputs and output of a layer that reads several cells along time.
-
-    before, after: cells before those of the piece, and after them; `after` is None if shapes are
-      fixed, as they are inside a video only.
-    kept: the cells that its next output needs.
-    padding: number of cells of padding before and after the video.
-    shape: (height, width, channels) of a cell.
-    """
-
-    before: Any
-    after: Any
-    kept: Any
-    padding: tuple[int, int]
-    shape: tuple[int, ...]
-
-    def zeros(self, count: int) -> np.ndarray:
-        """Returns so many cells of zeros."""
-        return np.zeros((1, count, *self.shape), np.float32)
-
-
-class _PieceGraph(_Graph):
-    """The trunk on a piece of a video.
-
-    Attributes:
-      layers: the layers that read several cells along time.
-    """
-
-    def __init__(
-        self,
-        weights: FoldedWeights,
-        shape: Sequence[int],
-        endpoints: Sequence[str],
-        counts: Sequence[int] = (),
-    ):
-        """Builds the graph.
-
-        Args:
-          weights: folded weights.
-          shape: of a piece, [1,n,H,W,channels]; n is -1 if it differs.
-          endpoints: names of the endpoints to compute.
-          counts: number of cells that each layer keeps, if n and they are fixed.
-        """
-        self.layers: list[_Layer] = []
-        self._counts = counts
-        super().__init__(weights, shape, endpoints)
-
-    def _padded(
-        self, x: Any, kernel_size: Sequence[int], strides: Sequence[int], operation: _Padded
-    ) -> Any:
-        taps, stride = kernel_size[0], strides[0]
-        channels, _, *space = _sizes(x, first=1)
-        pairs = _paddings(space, kernel_size[1:], strides[1:])
-        before, after = ([0, *side] for side in zip(*pairs, strict=True))
-        if taps == 1:
-            return operation(x, before, after)
-        ops, is_first = self._ops, not self.layers
-        kept_before = self._counts[len(self.layers)] if self._counts else -1
-        earlier = self._parameter((1, kept_before, *space, channels))
-        later = None if self._counts else self._parameter((1, -1, *space, channels))
-        around = [earlier] if later is None else [earlier, later]
-        if is_first:  # frames have channels last: they and the kept ones are transposed as one
-            cells = ops.concat([earlier, self.clips, *around[1:]], 1)
-            joined = self._transposed(cells, _CHANNELS_FIRST)
-        else:
-            around = [self._transposed(side, _CHANNELS_FIRST) for side in around]
-            cells = joined = ops.concat([around[0], x, *around[1:]], 2)
-        result = operation(joined, before, after)
-        # Constants where shapes are fixed, as OpenVINO finds by itself.
-        count = ops.gather(ops.shape_of(result), ops.constant(np.array([2])), ops.constant(0))
-        consumed = ops.multiply(count, ops.constant(np.array([stride])))
-        axis, one, end = (ops.constant(np.array([n])) for n in (1 if is_first else 2, 1, 2**31))
-        kept = ops.slice(cells, consumed, end, one, axis)
-        kept = kept if is_first else self._transposed(kept, _CHANNELS_LAST)
-        padding = same_padding(taps * stride, taps, stride)
-        self.layers.append(_Layer(earlier, later, kept, padding, (*space, channels)))
-        return result
-
-    def _in_step(self, x: Any) -> Any:
-        one, minus_one, axis = (self._ops.constant(np.array([value])) for value in (1, -1, 2))
-        return self._padded(
-            x, (3, 1, 1), (1, 1, 1), lambda x, *_: self._ops.slice(x, one, minus_one, one, axis)
-        )
-
-
-def _sizes(x: Any, first: int = 2) -> list[int]:
-    """Returns the sizes of x [B,C,T,H,W] from an axis on; -1: not known."""
-    node = x.output(0) if hasattr(x, "output") else x
-    shape = node.get_partial_shape()
-    return [size.get_length() if size.is_static else -1 for size in list(shape)[first:]]
-
-
-def _paddings(
-    sizes: Sequence[int], kernel_size: Sequence[int], strides: Sequence[int]
-) -> list[tuple[int, int]]:
-    return [same_padding(*axis) for axis in zip(sizes, kernel_size, strides, strict=True)]

@@ -160,5 +160,15 @@ def test_half_precision_is_near():
         assert np.abs(found - expected).mean() <= 0.03 * expected.std()
 
 
+def test_bfloat16_takes_rows_of_even_length_as_pairs_of_pixels():
+    endpoints, shape = ("Mixed_4b",), (33, 34, CHANNELS)
+    frames = np.random.default_rng(0).integers(0, 256, (136, *shape), dtype=np.uint8)
+    half = OpenVinoSteps(weights(), shape, endpoints, "bfloat16")
+    (found,) = slices(VideoTrunk(half, endpoints), [frames])
+    at_once = openvino_trunk.build(weights(), (1, 136, *shape), endpoints)
+    (expected,) = at_once(frames[None].astype(np.float32) / 255 * 2 - 1)
+    assert np.abs(found - expected[0]).mean() <= 0.03 * expected.std()
+
+
 def test_the_library_is_found():
     assert openvino_trunk.is_installed()  # otherwise half of this file would not run
