@@ -159,7 +159,7 @@ def compare(data_dir: Path, checkpoint: Path, backends: Sequence[str]) -> dict[s
     for name, detections in found.items():
         metrics = evaluate(truth, detections, tious_of("videos"))
         result[name] |= {
-            "mAP@0.5": round(float(metrics.mean_ap[0]), 4),
+            f"mAP@{metrics.tious[0]:g}": round(float(metrics.mean_ap[0]), 4),
             "average_mAP": round(float(metrics.average_map), 4),
         }
     window = {"clip_length": config.data.clip_length, "stride": config.inference.window_stride}
