@@ -218,7 +218,7 @@ class PieceGraph(ClipGraph):
         )
 
 
-def _for_pairs(kernel: np.ndarray) -> np.ndarray:
+def _for_pairs(kernel: Any) -> Any:
     """Returns the stem's kernel [t,h,w,in,out], w odd, for pairs of pixels: [t,h,w',2*in,out].
 
     With a stride of 2 on rows of even length, "SAME" padding puts the first tap on the even pixel
