@@ -7,8 +7,9 @@ import pytest
 
 import afsd_jax
 from afsd_jax import evaluation, types
-from afsd_jax.data import folds, summary
+from afsd_jax.data import action_lengths, folds, summary
 from afsd_jax.data.builders.class_checks import differ_in_one_letter
+from afsd_jax.data.decode import crops, frame_geometry
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
 from afsd_jax.diagnosis.comparison import compare
@@ -27,11 +28,14 @@ PUBLIC = [
     afsd_jax.Detections,
     afsd_jax.Detection,
     OnnxGraph,
+    action_lengths.find_lost,
     boundary_max_pooling,
     differ_in_one_letter,
     compare,
+    crops.parse_crop,
     diagnose,
     evaluation.evaluate,
+    frame_geometry.place_picture,
     folds.parse_fold,
     folds.together,
     max_pool.max_pool3d,
