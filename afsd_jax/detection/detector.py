@@ -1,7 +1,6 @@
 """Videos in, actions out: a trained network (or two, RGB and flow) applied to videos."""
 
 import functools
-import json
 import math
 import os
 import threading
@@ -21,6 +20,7 @@ from afsd_jax.data.decode.crops import crop_text
 from afsd_jax.detection.backends import ForwardPass, VideoTrunks, chosen_backend, input_shapes
 from afsd_jax.detection.batching import BatchRunner
 from afsd_jax.detection.checkpoint_checks import check_fusible, check_memory
+from afsd_jax.detection.later_fields import digested_fields
 from afsd_jax.detection.pipeline import VideoResult, detect_videos, open_windows
 from afsd_jax.detection.postprocess import Postprocessing
 from afsd_jax.errors import UserError
@@ -36,18 +36,6 @@ from afsd_jax.runtime.sharding import data_mesh, place
 from afsd_jax.types import VideoLabel
 from afsd_jax.weights import loading
 from afsd_jax.weights.checkpoint import Checkpoint
-
-# Fields that version 0.1.0 lacks, as (section, field, default). At the default they do not count in
-# digests, so that results folders of 0.1.0 are continued.
-LATER_FIELDS = (
-    ("data", "crop", ""),
-    ("data", "keep_aspect", "squeeze"),
-    ("model", "trunk_context", "clip"),
-    ("train", "keep_optimizer", True),
-    ("train", "whole_checkpoints", False),
-    *(("train", "cross_validation", 0), ("train", "refit", False)),
-    ("train", "search_minutes", 0.0),
-)
 
 
 def load_detector(
@@ -317,11 +305,7 @@ class Detector:
 
     def fingerprint(self) -> str:
         """Returns a digest of the networks' weights, configurations, classes and backend."""
-        configs = [json.loads(config.to_json()) for config in self.configs]
-        for config in configs:
-            for section, name, default in LATER_FIELDS:
-                if config[section][name] == default:
-                    del config[section][name]
+        configs = map(digested_fields, self.configs)
         return fingerprint.of_arrays(self.weights, self.class_names, self.backend, *configs)
 
     def _source(
