@@ -24,7 +24,7 @@ import numpy as np
 from common import peak_mib, provenance
 
 from afsd_jax.cli.config_flags import load_config
-from afsd_jax.config import resolve
+from afsd_jax.config import OPEN, default_config, resolve
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.clips.geometry import window_offsets
@@ -50,7 +50,11 @@ def timed(function: Callable[[], Any]) -> float:
 
 def network_of(name: str) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
     """Returns a configuration for the video, and weights with the Kinetics trunk."""
-    config = load_config(name)
+    config, default = load_config(name), default_config()
+    for field in OPEN:  # training would choose them
+        section, _, leaf = field.partition(".")
+        if config[section][leaf] == OPEN[field]:
+            config[section][leaf] = default[section][leaf]
     config.data.update(fps=FPS, frame_size=SIZE, crop_size=CROP, clip_stride=STRIDE)
     if name == "videos":
         config.data.update(clip_length=LENGTH, max_actions=4)
