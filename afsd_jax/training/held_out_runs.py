@@ -26,15 +26,17 @@ from afsd_jax.diagnosis.validation_files import (
     validated_step,
     write_validation,
 )
-from afsd_jax.evaluation import tabulate, tious_of
+from afsd_jax.evaluation import SCORE, tabulate, tious_of
 from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.io.files import read_json, write_json
+from afsd_jax.io.run_log import VALIDATION, read_records
 from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
 from afsd_jax.training.search import search
 from afsd_jax.training.state import step_of_end
 from afsd_jax.types import AnnotatedVideo, Detection
 
 FOLDS, SELECTION, ENDED = "folds", "selection", "ended.json"
+CHANCE = 0.01  # of average mAP; evaluations that differ by less are equally good
 LEAST_SHARE = 0.5  # of the planned steps, for which a refit trains at least
 
 log = logging.getLogger(__name__)
@@ -98,25 +100,32 @@ def _select(
         if code:
             return code, config
         if jax.process_index() == 0:
-            write_json(folder / ENDED, {"best_step": validated_step(folder) or 0})
+            write_json(folder / ENDED, {"steps": _last_good_step(folder)})
     _wait_for_files()
-    best = int(read_json(folder / ENDED)["best_step"])
+    good = int(read_json(folder / ENDED)["steps"])
     final = first.copy_and_resolve_references()
     final.data.update(
         train_split=together(first.data.train_split, first.data.validation_split),
         validation_split="",
     )
     before, after = TrainingData(first), TrainingData(final)
-    chosen = max(best, math.ceil(LEAST_SHARE * planned_steps(first, before)))
+    chosen = max(good, math.ceil(LEAST_SHARE * planned_steps(first, before)))
     steps = math.ceil(chosen * after.num_clips / before.num_clips)
     final.train.update(steps=steps, early_stop=0)
     how = (
-        f"held out ({first.data.validation_split}) by the run in {SELECTION}, best at step {best}; "
+        f"held out ({first.data.validation_split}) by the run in {SELECTION}, best until step {good}; "
         f"the detector then learned from all {len(after.videos)} videos for {steps} steps"
     )
     if how_measured(workdir) != how or validated_step(workdir) != steps:
         _keep(final, workdir, [folder], steps, how)
     return 0, final
+
+
+def _last_good_step(folder: Path) -> int:
+    """Returns the last step of a run whose evaluation is the best one, or worse by chance alone."""
+    scores = {r["step"]: r[VALIDATION][SCORE] for r in read_records(folder) if r.get(VALIDATION)}
+    least = max(scores.values(), default=0.0) - CHANCE
+    return max((step for step, score in scores.items() if score >= least), default=0)
 
 
 def _keep(
