@@ -113,8 +113,8 @@ def _select(
     steps = math.ceil(chosen * after.num_clips / before.num_clips)
     final.train.update(steps=steps, early_stop=0)
     how = (
-        f"held out ({first.data.validation_split}) by the run in {SELECTION}, best until step {good}; "
-        f"the detector then learned from all {len(after.videos)} videos for {steps} steps"
+        f"held out ({first.data.validation_split}) by the run in {SELECTION}, best until step "
+        f"{good}; the detector then learned from all {len(after.videos)} videos for {steps} steps"
     )
     if how_measured(workdir) != how or validated_step(workdir) != steps:
         _keep(final, workdir, [folder], steps, how)
