@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from afsd_jax.data.clips.clip_reader import ClipView
 from afsd_jax.data.clips.geometry import frame_unit
+from afsd_jax.data.storage.frame_codec import frame_dtype
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.models.network import feature_shapes
 from afsd_jax.runtime.sharding import data_sharded
@@ -55,8 +56,9 @@ def batch_shapes(
     with contextlib.closing(data.batches(features=zeros)) as batches:
         batch: Mapping[str, Any] = next(batches)
     if not config.data.feature_cache:
-        shape = config.train.batch_size, length, side, side, data.videos[0].shape[2]
-        frames = jax.ShapeDtypeStruct(shape, np.uint8)
+        video = data.videos[0]
+        shape = config.train.batch_size, length, side, side, video.shape[2]
+        frames = jax.ShapeDtypeStruct(shape, frame_dtype(video.encoding))
         batch = {"frames": frames, **{k: v for k, v in batch.items() if k != "features"}}
     sharding = data_sharded(mesh)
     return {

@@ -41,6 +41,11 @@ def frame_bytes(encoding: str, shape: tuple[int, int, int]) -> int:
     return _PLAIN[encoding].itemsize * math.prod(shape) if encoding in _PLAIN else 0
 
 
+def frame_dtype(encoding: str) -> np.dtype[Any]:
+    """Returns the type of a decoded frame's values."""
+    return _PLAIN.get(encoding, np.dtype(np.uint8))
+
+
 def encode(frame: np.ndarray, encoding: str) -> bytes:
     """Encodes a uint8 [H, W, C] frame, C = 3 (RGB) or 2 (flow); or a row of features [1, 1, C].
 
