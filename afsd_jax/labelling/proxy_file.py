@@ -12,6 +12,7 @@ from afsd_jax.data.decode.clock import Clock
 from afsd_jax.data.decode.container import file_url, open_container, open_recordings
 from afsd_jax.data.decode.damage import DamageCounter
 from afsd_jax.data.decode.frame_times import FrameTimes
+from afsd_jax.data.decode.picture_shape import PictureShape, read_shape
 from afsd_jax.data.decode.video_reader import decode_packets, upright
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import atomic_write, naming_failure
@@ -19,6 +20,7 @@ from afsd_jax.labelling.label_videos import played_times
 
 _UNIT = Fraction(1, 90_000)  # of the copy's times, seconds
 _HEIGHT = 720  # pixels at most
+_WIDEST = 4.0  # shape of a pixel; one beyond it is a mistake in the file
 _RATE = 48_000  # samples of sound a second
 # Key frames lie close together and no frame waits for a later one, so seeking is fast.
 _VIDEO = {"preset": "veryfast", "crf": "23", "g": "25", "bf": "0"}
@@ -48,7 +50,7 @@ def write_proxy(source: Path, target: Path, progress: Callable[[float], object])
         if first is None:
             raise UserError(f"{source}: no frame can be decoded; the file is damaged")
         picture = output.add_stream("libx264", rate=25, options=dict(_VIDEO))
-        picture.width, picture.height = _size(first[1])
+        picture.width, picture.height = _size(read_shape(source))
         picture.pix_fmt, picture.codec_context.time_base = "yuv420p", _UNIT
         sound = _Sound(source, output)
         starts = [round(time_s / _UNIT) for time_s in times.times_s.tolist()]
@@ -91,14 +93,13 @@ def _frames(source: Path, times: FrameTimes) -> Iterator[tuple[int, av.VideoFram
     return decode_packets(packets(), times, damage)
 
 
-def _size(frame: av.VideoFrame) -> tuple[int, int]:
-    """Returns width and height of the copy: even, upright, of the frame's pixels."""
-    width, height = frame.width, frame.height
-    if round(frame.rotation / 90) % 2:
-        width, height = height, width
-    scale = min(1.0, _HEIGHT / height)
-    even = (max(2 * round(side * scale / 2), 2) for side in (width, height))
-    return next(even), next(even)
+def _size(shape: PictureShape) -> tuple[int, int]:
+    """Returns width and height of the copy: even, upright, with square pixels."""
+    aspect = shape.pixel_aspect if 1 / _WIDEST <= shape.pixel_aspect <= _WIDEST else 1.0
+    scale = min(1.0, _HEIGHT / shape.height)
+    sides = shape.width * aspect, shape.height
+    width, height = (max(2 * round(side * scale / 2), 2) for side in sides)
+    return width, height
 
 
 def _converted(

@@ -5,6 +5,7 @@ import pytest
 
 from afsd_jax.data.decode.excerpt import frames_between
 from afsd_jax.data.decode.frame_times import read_frame_times
+from afsd_jax.data.decode.picture_shape import read_shape
 from afsd_jax.labelling.label_videos import played_times, read_videos
 from afsd_jax.labelling.proxy_file import write_proxy
 from tests.labelling.served import serving, until
@@ -41,6 +42,17 @@ def test_the_copy_shows_each_frame_at_its_time(tmp_path, options):
     assert copied.duration_s == pytest.approx(times.duration_s, abs=0.05)
     frames = np.stack([image for _, image in frames_between(copy, 0.0, 1e6, 1e9)])
     assert frame_numbers(frames) == list(range(COUNT))
+
+
+@pytest.mark.parametrize("pixel_aspect", [(2, 1), (4, 3), (1, 2), (1000, 1)])
+def test_the_copy_has_square_pixels(tmp_path, pixel_aspect):
+    path = written(tmp_path, "v.avi", codec="mpeg4", pixel_aspect=pixel_aspect)
+    write_proxy(path, tmp_path / "copy.mp4", lambda share: None)
+    before, after = read_shape(path), read_shape(tmp_path / "copy.mp4")
+    wide = 1 if pixel_aspect[0] == 1000 else pixel_aspect[0] / pixel_aspect[1]  # 1000 is a mistake
+    assert after.pixel_aspect == 1
+    assert after.height == before.height
+    assert after.width == pytest.approx(before.width * wide, abs=1)
 
 
 @pytest.mark.parametrize(
