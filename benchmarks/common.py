@@ -92,19 +92,20 @@ def afsd(*arguments: object) -> dict[str, float]:
     return {"seconds": round(seconds, 1), "peak_gib": round(usage.ru_maxrss / 2**20, 2)}
 
 
-def score(workdir: Path, data: Path) -> dict[str, Any]:
-    """Detects actions in the synthetic data set's test split with a trained network; evaluates.
+def score(workdir: Path, data: Path, data_set: str = "synthetic/rgb") -> dict[str, Any]:
+    """Detects actions in a data set's test split with a trained network; evaluates.
 
     Args:
       workdir: folder of the training run, where detections.json and metrics.json are written.
       data: folder of prepared data sets.
+      data_set: name and stream of the data set.
 
     Returns:
       detect: seconds and peak memory; mAP@0.5; average_mAP.
     """
     found, metrics = workdir / "detections.json", workdir / "metrics.json"
     detect = afsd("detect", "--checkpoint", workdir, "--data-dir", data, "--output", found)
-    (truth,) = (data / "synthetic" / "rgb").glob("*/ground_truth.json")
+    (truth,) = (data / data_set).glob("*/ground_truth.json")
     arguments = ["--benchmark", "videos", "--predictions", found, "--ground-truth", truth]
     afsd("evaluate", *arguments, "--output", metrics)
     values = json.loads(metrics.read_text())

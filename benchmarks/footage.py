@@ -1,0 +1,180 @@
+"""Trains on real footage with one value after another, and measures what each is worth.
+
+    python benchmarks/footage.py --videos DIR --annotations FILE --sources FILE --work DIR \
+        --output benchmarks/results/footage.json [--seeds 3] [--only endpoints controls ...]
+
+DIR holds composed videos, FILE their actions with a column subset (train, test), and the parts of
+which they are composed (columns video, first_frame, end_frame). Runs whose result is in the output
+are not repeated. Without --only, everything is measured:
+
+- endpoints: where the heads read the trunk, with mirrored clips and without;
+- controls: videos without motion (see edited_footage.py);
+- edits: the defaults' detector on test videos with fades instead of cuts, and with further cuts;
+- curve: fewer training videos.
+"""
+
+import argparse
+import csv
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from common import afsd, provenance
+from edited_footage import EDITS, edit_videos, read_parts
+
+from afsd_jax.data.annotations import read_annotations
+from afsd_jax.evaluation import evaluate
+from afsd_jax.io.activitynet_json import predictions_of
+from afsd_jax.io.files import read_json, write_json
+
+TIOUS = tuple(np.round(np.arange(0.3, 0.91, 0.1), 1).tolist())
+COUNTS = (2, 4, 8, 16, 32)
+
+
+class Experiment(NamedTuple):
+    """A training run and where it is tested.
+
+    Attributes:
+      part: part of the benchmark.
+      name: what is tried.
+      data: name of the edit of the training videos; "": none.
+      videos: number of training videos; 0: all.
+      overrides: values of the configuration besides the defaults.
+      tests: edits of the test videos.
+    """
+
+    part: str
+    name: str
+    data: str = ""
+    videos: int = 0
+    overrides: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ("",)
+
+
+def endpoint(*names: str) -> tuple[str, ...]:
+    """Returns the values that make the heads read the trunk at endpoints, the last one last."""
+    return (f"--config.model.pyramid_inputs={names}", f"--config.model.frozen_until={names[-1]}")
+
+
+def experiments() -> list[Experiment]:
+    """Returns what is tried, the most telling first."""
+    tried = [Experiment("endpoints", "defaults", tests=("", "faded", "cut"))]
+    for name in ("Mixed_4f", "Mixed_5c"):
+        tried.append(Experiment("endpoints", name, overrides=endpoint(name)))
+    tried += [Experiment("controls", edit, edit, tests=(edit,)) for edit in ("shuffled", "still")]
+    tried += [Experiment("curve", f"{count} videos", videos=count) for count in COUNTS]
+    tried.append(Experiment("endpoints", "mirrored", overrides=("--config.data.flip=0.5",)))
+    return tried
+
+
+class Footage:
+    """Videos, their annotations, and what was made of them in a folder."""
+
+    def __init__(self, args: argparse.Namespace):
+        self.source, self.work, self.parts = args.videos, args.work, read_parts(args.sources)
+        self.truth = read_annotations(args.annotations)
+        with args.annotations.open(newline="") as file:
+            self.rows = list(csv.DictReader(file))
+        self.subsets = {row["video"]: row["subset"] for row in self.rows}
+
+    def names(self, subset: str) -> list[str]:
+        """Returns the names of a subset's videos."""
+        return [name for name, own in self.subsets.items() if own == subset]
+
+    def training_names(self, count: int) -> list[str]:
+        """Returns so many training videos, evenly spread over their sequences; 0: all."""
+        names = self.names("train")
+        return [names[i * len(names) // count] for i in range(count)] if count else names
+
+    def prepared(self, edit: str, names: Sequence[str], folder: str) -> Path:
+        """Returns a prepared data set of these videos, edited, which is made if it is not there."""
+        data, videos = self.work / "data" / folder, self.source
+        if edit:
+            videos = self.work / "edited" / folder
+            if not videos.exists():
+                edit_videos(self.source, videos, list(names), self.parts, EDITS[edit])
+        if not data.exists():
+            table = self.work / f"{folder}.csv"
+            with table.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self.rows[0])
+                writer.writeheader()
+                writer.writerows(row for row in self.rows if row["video"] in names)
+            place = ["--source", videos, "--annotations", table, "--output", data]
+            afsd("prepare", "videos", *place, "--workers", 1)
+        return data
+
+    def train(self, experiment: Experiment, seed: int) -> tuple[Path, float]:
+        """Trains; returns the run and its minutes."""
+        names = self.training_names(experiment.videos) + self.names("test")
+        folder = "-".join(filter(None, (experiment.data or "plain", str(experiment.videos or ""))))
+        data = self.prepared(experiment.data, names, folder)
+        run = self.work / "runs" / f"{experiment.name.replace(' ', '-')}-{seed}"
+        arguments = ["--config=videos", f"--config.data.data_dir={data}", f"--workdir={run}"]
+        cache = f"--config.data.feature_cache={self.work.absolute() / 'features'}"
+        flip = "--config.data.flip=0"  # pushes to the left and to the right are one class
+        seconds = afsd(
+            "train", *arguments, f"--config.seed={seed}", cache, flip, *experiment.overrides
+        )["seconds"]
+        return run, round(seconds / 60, 2)
+
+    def test(self, run: Path, edit: str) -> dict[str, float]:
+        """Detects in the test videos, edited; returns mAP by tIoU and their mean."""
+        names = self.names("test")
+        data = self.prepared(edit, names, f"test-{edit or 'plain'}")
+        found = run / f"found-{edit}.json"
+        afsd("detect", "--checkpoint", run, "--data-dir", data, "--output", found)
+        truth = {name: self.truth[name] for name in names}
+        values = evaluate(truth, predictions_of(read_json(found), found), TIOUS).mean_ap
+        by_tiou = {f"{tiou:g}": round(float(v), 4) for tiou, v in zip(TIOUS, values, strict=True)}
+        return by_tiou | {"average": round(float(np.mean(values)), 4)}
+
+
+def measure(footage: Footage, experiment: Experiment, seed: int) -> dict[str, Any]:
+    """Trains and tests once."""
+    run, minutes = footage.train(experiment, seed)
+    tests = {edit or "plain": footage.test(run, edit) for edit in experiment.tests}
+    return {"seed": seed, "minutes": minutes, "mAP": tests}
+
+
+def summary(runs: Sequence[dict[str, Any]], test: str) -> dict[str, Any]:
+    """Returns the median over seeds, with the smallest and largest value, of three figures."""
+    figures = {}
+    for key in ("0.5", "0.9", "average"):
+        values = [run["mAP"][test][key] for run in runs]
+        figures[key] = [statistics.median(values), min(values), max(values)]
+    return figures
+
+
+def main() -> None:
+    """Measures what is not in the output yet, and writes it there."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name in ("videos", "annotations", "sources", "work", "output"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", help="parts, or names of single experiments")
+    args = parser.parse_args()
+    footage, origin = Footage(args), provenance("jax", "openvino")
+    results = read_json(args.output)["results"] if args.output.exists() else {}
+    for seed in range(args.seeds):
+        for experiment in experiments():
+            wanted = not args.only or {experiment.part, experiment.name} & set(args.only)
+            known = results.setdefault(experiment.name, {"part": experiment.part, "runs": []})
+            if not wanted or any(run["seed"] == seed for run in known["runs"]):
+                continue
+            known["runs"].append(measure(footage, experiment, seed) | {"commit": origin["commit"]})
+            known["median, min, max"] = {
+                test or "plain": summary(known["runs"], test or "plain")
+                for test in experiment.tests
+            }
+            kept = {name: value for name, value in results.items() if value["runs"]}
+            write_json(
+                args.output, {"command": "python benchmarks/footage.py", **origin, "results": kept}
+            )
+
+
+if __name__ == "__main__":
+    main()
