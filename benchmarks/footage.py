@@ -5,9 +5,10 @@
 
 DIR holds composed videos, FILE their actions with a column subset (train, test), and the parts of
 which they are composed (columns video, first_frame, end_frame). Runs whose result is in the output
-are not repeated. Without --only, everything is measured:
+are not repeated. Without --only, everything is measured.
+All training videos train, and no clip is mirrored unless that is tried. The parts are:
 
-- endpoints: where the heads read the trunk, with mirrored clips and without;
+- endpoints: where the heads read the trunk, and mirrored clips;
 - controls: videos without motion (see edited_footage.py);
 - edits: the defaults' detector on test videos with fades instead of cuts, and with further cuts;
 - curve: fewer training videos.
@@ -30,6 +31,7 @@ from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json, write_json
 
 TIOUS = tuple(np.round(np.arange(0.3, 0.91, 0.1), 1).tolist())
+ALL_TRAIN = ("--config.data.train_split=train", "--config.data.validation_split=")
 COUNTS = (2, 4, 8, 16, 32)
 
 
@@ -113,10 +115,8 @@ class Footage:
         run = self.work / "runs" / f"{experiment.name.replace(' ', '-')}-{seed}"
         arguments = ["--config=videos", f"--config.data.data_dir={data}", f"--workdir={run}"]
         cache = f"--config.data.feature_cache={self.work.absolute() / 'features'}"
-        flip = "--config.data.flip=0"  # pushes to the left and to the right are one class
-        seconds = afsd(
-            "train", *arguments, f"--config.seed={seed}", cache, flip, *experiment.overrides
-        )["seconds"]
+        own = ["--config.data.flip=0", *ALL_TRAIN, *experiment.overrides]
+        seconds = afsd("train", *arguments, f"--config.seed={seed}", cache, *own)["seconds"]
         return run, round(seconds / 60, 2)
 
     def test(self, run: Path, edit: str) -> dict[str, float]:

@@ -21,6 +21,7 @@ from afsd_jax.io import files
 
 CACHE = ("--config=videos", "--config.data.dataset=synthetic")
 GIVEN = ("--config=features",)
+ALL_TRAIN = ("--config.data.train_split=train", "--config.data.validation_split=")
 FRAMES_A_ROW = 4  # of the trunk's endpoint Mixed_4b
 LENGTHS = {"data.clip_length": 128, "data.clip_stride": 64, "inference.window_stride": 64}  # frames
 
@@ -28,7 +29,7 @@ LENGTHS = {"data.clip_length": 128, "data.clip_stride": 64, "inference.window_st
 def learn(config: Sequence[str], data: Path, workdir: Path, seed: int, frames_a_row: int) -> float:
     """Trains with the same clips, whatever a row of the input is; returns the seconds."""
     chosen = [f"--config.{name}={value // frames_a_row}" for name, value in LENGTHS.items()]
-    chosen += ["--config.data.flip=0", f"--config.seed={seed}"]
+    chosen += ["--config.data.flip=0", f"--config.seed={seed}", *ALL_TRAIN]
     place = [f"--config.data.data_dir={data}", f"--workdir={workdir}"]
     return afsd("train", *config, *chosen, *place)["seconds"]
 
