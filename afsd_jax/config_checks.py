@@ -8,18 +8,18 @@ from typing import Any
 import ml_collections
 
 from afsd_jax.errors import UserError
-from afsd_jax.types import OWN_CROPS
+from afsd_jax.types import KEEP_ASPECT, OWN_CROPS
 
 FEATURES = "features"  # the stream of features that another network has computed
 STREAM_CHANNELS = {"rgb": 3, "flow": 2, FEATURES: 0}  # 0: as many as the features have
 INPUT = "Input"  # endpoint of a network without a trunk: what it is given
 FLOW_METHODS = ("tvl1", "dis")
-SQUEEZE, CENTER, LETTERBOX = KEEP_ASPECT = ("squeeze", "center", "letterbox")
 REMAT = ("", "products", "blocks", "trunk")  # policies of `models.i3d.rematerialise`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
     "data.flow_method": FLOW_METHODS,
-    **{"data.train_padding": ("black", "grey"), "data.keep_aspect": KEEP_ASPECT},
+    "data.keep_aspect": KEEP_ASPECT,
+    "data.train_padding": ("black", "grey"),
     "model.dtype": ("float32", "bfloat16"),
     "model.remat": REMAT,
     **{"model.batch_norm": ("frozen", "trained"), "model.trunk_context": ("clip", "video")},

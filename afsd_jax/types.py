@@ -64,6 +64,7 @@ class AnnotatedVideo:
     crop: str = ""
 
 
+SQUEEZE, CENTER, LETTERBOX = KEEP_ASPECT = ("squeeze", "center", "letterbox")
 OWN_CROPS = "own"  # crop of a network whose training videos had different ones
 ANY_ACTION = "action"  # the only class of networks that locate actions of any class
 

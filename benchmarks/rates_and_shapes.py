@@ -12,21 +12,14 @@ again.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from common import provenance
+from common import afsd, provenance
 
 from afsd_jax.data.datasets import read_report
 from afsd_jax.io.activitynet_json import read_ground_truth
-
-
-def afsd(*arguments: object) -> None:
-    """Runs a command of this project."""
-    subprocess.run([sys.executable, "-m", "afsd_jax.cli", *map(str, arguments)], check=True)
 
 
 def trial(work: Path, videos: Path, annotations: Path, name: str, flags: list[str]) -> Any:

@@ -8,7 +8,7 @@ folds in every process and on every machine.
 import hashlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from afsd_jax.data.storage.prepared_folder import PreparedFolder
@@ -72,8 +72,16 @@ def together(first: str, second: str) -> str:
     return f"{first}+{second}"
 
 
+def count_groups(videos: Iterable[PreparedVideo], groups: Mapping[str, str]) -> int:
+    """Returns the number of groups of videos; a video without a group is one by itself."""
+    return len({groups.get(video.name, video.name) for video in videos})
+
+
 def read_split(
-    folder: PreparedFolder, split: str, groups: Mapping[str, str]
+    folder: PreparedFolder,
+    split: str,
+    groups: Mapping[str, str],
+    known: Mapping[str, list[PreparedVideo]] = {},
 ) -> list[PreparedVideo]:
     """Returns the videos of a split or of a fold of one, in the split's order.
 
@@ -82,23 +90,27 @@ def read_split(
       split: a name such as train, a part of one such as train[:10%], a fold, or several of them
         joined by +.
       groups: the group of each video that has one, by name.
+      known: the videos of splits that have been read, by the split's name.
 
     Raises:
       UserError: as `prepared_video.read_videos` does, the fold has no videos, or a video is in two
         of the joined splits.
     """
+    if split in known:
+        return known[split]
     if "+" in split:
-        return _joined([read_split(folder, part, groups) for part in split.split("+")], split)
+        parts = [read_split(folder, part, groups, known) for part in split.split("+")]
+        return _joined(parts, split)
     fold = parse_fold(split)
     if fold is None:
         return read_videos(folder, split)
-    videos = read_split(folder, fold.split, groups)
+    videos = read_split(folder, fold.split, groups, known)
     numbers = assign_folds(
         {video.name: set(video.labels.tolist()) for video in videos}, groups, fold.parts
     )
     chosen = [v for v in videos if (numbers[v.name] == fold.number) != fold.rest]
     if not chosen:
-        units = len({groups.get(video.name, video.name) for video in videos})
+        units = count_groups(videos, groups)
         several = "groups of videos" if units < len(videos) else "videos"
         raise UserError(
             f"{folder.path}: split {split} has no videos, because {fold.split} has {units} "

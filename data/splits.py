@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,13 +82,15 @@ def open_split(
     return opened, videos
 
 
-def read_part(folder: PreparedFolder, split: str) -> list[PreparedVideo]:
+def read_part(
+    folder: PreparedFolder, split: str, known: Mapping[str, list[PreparedVideo]] = {}
+) -> list[PreparedVideo]:
     """Returns the videos of a split, or of a part of one; see `folds.read_split`.
 
     Raises:
       UserError: there are none, or the data set is damaged.
     """
-    return read_split(folder, split, stored_groups(folder.path))
+    return read_split(folder, split, stored_groups(folder.path), known)
 
 
 def _check_rate(video: PreparedVideo, data: ml_collections.ConfigDict) -> None:

@@ -14,7 +14,6 @@ from afsd_jax.io.names import nearest
 AUTO = "auto"  # least scores as they were measured
 FLOW_METHODS = ("tvl1", "dis")
 CHECKPOINT = "training run, checkpoint folder, packaged detector or PyTorch file"
-KEEP_ASPECT = ("squeeze", "center", "letterbox")
 CONFIG = (
     "configuration: FILE or FILE:VARIANT (Python, which is run), or the name of a packaged one, "
     "such as thumos14:rgb"

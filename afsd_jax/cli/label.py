@@ -4,10 +4,11 @@ import webbrowser
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-from afsd_jax.cli.arguments import CONFIG, CROP, KEEP_ASPECT, share, whole_number
+from afsd_jax.cli.arguments import CONFIG, CROP, share, whole_number
 from afsd_jax.cli.printing import counted, print_list, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_file
+from afsd_jax.types import KEEP_ASPECT
 
 SUMMARY = "Label videos in the browser, correct suggestions and learn from both."
 DETAILS = """It opens a page of this machine alone, which works without a network. What is labelled

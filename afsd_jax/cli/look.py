@@ -148,13 +148,13 @@ def recognize(
     Raises:
       UserError: the video cannot be read.
     """
-    from afsd_jax.config_checks import CENTER
     from afsd_jax.data.decode.frame_geometry import FrameGeometry
     from afsd_jax.data.decode.video_reader import VideoReader
     from afsd_jax.detection.recognizer import STEP, probabilities, segments, video_scores
     from afsd_jax.report.page import VideoReport
     from afsd_jax.report.thumbnails import Thumbnails
     from afsd_jax.report.tracks import Track
+    from afsd_jax.types import CENTER
 
     reader = VideoReader(path, fps, (size, size), geometry=FrameGeometry(crop, CENTER))
     bar.correct(reader.duration_s - stated_s)

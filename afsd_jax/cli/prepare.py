@@ -8,7 +8,6 @@ from afsd_jax.cli.arguments import (
     BEAM,
     CROP,
     FLOW_METHODS,
-    KEEP_ASPECT,
     beam_options,
     non_negative_number,
     or_auto,
@@ -17,6 +16,7 @@ from afsd_jax.cli.arguments import (
 from afsd_jax.cli.printing import counted, print_list, print_next, print_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import check_output_folder
+from afsd_jax.types import KEEP_ASPECT
 
 SUMMARY = "Prepare a data set for training and testing."
 DETAILS = """Exit codes: 0 all went well; 1 the data set is prepared, but without the videos that

@@ -7,13 +7,13 @@ import ml_collections
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data.clips.geometry import crop_to_centre
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.detection.video_slices import video_slices
 from afsd_jax.inputs.video import Frames
 from afsd_jax.io import fingerprint
 from afsd_jax.models import i3d
+from afsd_jax.types import SQUEEZE
 
 
 class FeatureTrunk:

@@ -82,20 +82,20 @@ def write_validation(
 
 def validated_step(workdir: Path) -> int | None:
     """Returns the step of the evaluation that a run keeps; None if it keeps none."""
-    if not (workdir / DETECTIONS).exists():
-        return None
     step = _external_data(workdir).get("step")
     return step if isinstance(step, int) else None
 
 
 def how_measured(workdir: Path) -> str:
     """Returns how the evaluation that a run keeps was measured; see `Validation`."""
-    how = _external_data(workdir).get("how", "") if (workdir / DETECTIONS).exists() else ""
+    how = _external_data(workdir).get("how", "")
     return how if isinstance(how, str) else ""
 
 
 def _external_data(workdir: Path) -> dict[str, Any]:
-    """Returns what a run has added to the detections of its evaluation."""
+    """Returns what a run has added to the detections of its evaluation; nothing without any."""
+    if not (workdir / DETECTIONS).exists():
+        return {}
     place = str(workdir / DETECTIONS)
     content = require_dict(read_json(workdir / DETECTIONS), place)
     return require_dict(content.get("external_data", {}), place)

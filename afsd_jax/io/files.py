@@ -246,27 +246,36 @@ def read_text(path: str | os.PathLike[str], most_bytes: int | None = None) -> st
 
 
 def read_json(path: str | os.PathLike[str], most_bytes: int | None = None) -> Any:
-    """Returns the content of a JSON file; see `read_text`.
+    """Returns the content of a JSON file; see `read_text` and `parse_json`.
 
     Raises:
-      UserError: the file is missing, unreadable or not JSON, or has a name twice (Python's reader
-        would silently use the last one).
+      UserError: the file is missing, unreadable or not JSON, or has a name twice.
+    """
+    return parse_json(read_text(path, most_bytes), str(path))
+
+
+def parse_json(text: str, place: str) -> Any:
+    """Returns the content of JSON text, which stands at a place.
+
+    Raises:
+      UserError: it is not JSON, or has a name twice (Python's reader would silently use the last
+        one).
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content = dict(pairs)
         if len(content) < len(pairs):
             (twice, _), *_ = collections.Counter(name for name, _ in pairs).most_common(1)
-            raise UserError(f"{path}: duplicate video or field {twice!r}; it must appear once")
+            raise UserError(f"{place}: duplicate video or field {twice!r}; it must appear once")
         return content
 
     try:
-        text = read_text(path, most_bytes).removeprefix("\ufeff")  # some editors write this mark
-        return json.loads(text, object_pairs_hook=unique)
+        # Some editors write this mark.
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=unique)
     except UserError:
         raise
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error})") from error
+        raise UserError(f"{place}: not valid JSON ({error})") from error
 
 
 def json_text(value: Any) -> str:

@@ -7,7 +7,6 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data.annotations.annotation_formats import FORMATS
 from afsd_jax.data.decode.crops import NO_CROPS, VideoCrops
 from afsd_jax.data.decode.media import is_video
@@ -17,7 +16,7 @@ from afsd_jax.labelling.labels_file import in_order
 from afsd_jax.labelling.proposals import read_found
 from afsd_jax.labelling.records import Labels
 from afsd_jax.labelling.rounds import Plan
-from afsd_jax.types import Action, Detection, MarkedVideo
+from afsd_jax.types import SQUEEZE, Action, Detection, MarkedVideo
 
 KINETICS = "kinetics"
 _PREPARING, _LEARNING, _DETECTING = "preparing", "learning", "detecting"

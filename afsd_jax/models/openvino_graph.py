@@ -13,6 +13,7 @@ from afsd_jax.models.streaming import FoldedWeights
 # Orders of axes that turn [B,T,H,W,C] into [B,C,T,H,W] and back.
 _CHANNELS_FIRST, _CHANNELS_LAST = (0, 4, 1, 2, 3), (0, 2, 3, 4, 1)
 _STEM = "Conv3d_1a_7x7"
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}  # and OpenVINO's names
 
 
 def import_openvino() -> Any:
@@ -24,7 +25,7 @@ def import_openvino() -> Any:
     return openvino
 
 
-def in_pairs(precision: str, shape: Sequence[int]) -> bool:
+def _takes_pairs(precision: str, shape: Sequence[int]) -> bool:
     """Returns whether the stem takes frames [..., W, channels] as pairs of pixels; see `ClipGraph`.
 
     In float32 this gains nothing. Units for bfloat16 multiply many channels at a time.
@@ -52,12 +53,12 @@ class ClipGraph:
         weights: FoldedWeights,
         shape: Sequence[int],
         endpoints: Sequence[str],
-        in_pairs: bool,
+        precision: str,
     ):
         self._ops, self._weights = import_openvino().opset13, weights
-        self._in_pairs = in_pairs
+        self._in_pairs = _takes_pairs(precision, shape)
         self.clips = self._parameter(shape)
-        self._frames = self._paired(self.clips, *shape[-2:]) if in_pairs else self.clips
+        self._frames = self._paired(self.clips, *shape[-2:]) if self._in_pairs else self.clips
         self.outputs: dict[str, Any] = {}
         x = self._transposed(self._frames, _CHANNELS_FIRST)
         for name in i3d.endpoints_until(*endpoints):
@@ -158,8 +159,7 @@ class PieceGraph(ClipGraph):
         weights: FoldedWeights,
         shape: Sequence[int],
         endpoints: Sequence[str],
-        in_pairs: bool,
-        state_type: str,
+        precision: str,
         counts: Sequence[int] = (),
     ):
         """Builds the graph.
@@ -168,14 +168,13 @@ class PieceGraph(ClipGraph):
           weights: folded weights.
           shape: of a piece, [1,n,H,W,channels]; n is -1 if it differs.
           endpoints: names of the endpoints to compute.
-          in_pairs: whether the stem takes pairs of pixels.
-          state_type: type of kept cells, as OpenVINO names it. It must be that of the computation:
+          precision: precision of matrix products, float32 or bfloat16, and type of kept cells:
             OpenVINO joins cells in float32 if some of them are an output in float32.
           counts: number of cells that each layer keeps, if n and they are fixed.
         """
         self.layers: list[Layer] = []
-        self._counts, self._state_type = counts, state_type
-        super().__init__(weights, shape, endpoints, in_pairs)
+        self._counts, self._state_type = counts, PRECISIONS[precision]
+        super().__init__(weights, shape, endpoints, precision)
 
     def _padded(
         self, x: Any, kernel_size: Sequence[int], strides: Sequence[int], operation: _Padded

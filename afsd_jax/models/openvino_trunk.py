@@ -11,11 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from afsd_jax.models.openvino_graph import ClipGraph, PieceGraph, import_openvino, in_pairs
+from afsd_jax.models.openvino_graph import PRECISIONS, ClipGraph, PieceGraph, import_openvino
 from afsd_jax.models.streaming import FoldedWeights, fold_norms
 
 Trunk = Callable[[np.ndarray], list[np.ndarray]]
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 def is_installed() -> bool:
@@ -41,7 +40,7 @@ def build(
       A function from float32 clips in [-1, 1] to the endpoints, float32 [B,T',H',W',C']. Its arrays
       are valid until the next call.
     """
-    graph = ClipGraph(_folded(parameters), shape, endpoints, in_pairs(precision, shape))
+    graph = ClipGraph(_folded(parameters), shape, endpoints, precision)
     request = _compiled([graph.outputs[name] for name in endpoints], [graph.clips], precision)
 
     def trunk(clips: np.ndarray) -> list[np.ndarray]:
@@ -92,11 +91,7 @@ class OpenVinoSteps:
         """Compiles the trunk for frames (H, W, channels); other arguments are those of `build`."""
         self._weights, self._endpoints = _folded(parameters), endpoints
         self._frame_shape, self._precision = tuple(frame_shape), precision
-        self._in_pairs = in_pairs(precision, frame_shape)
-        self._type = PRECISIONS[precision]
-        graph = PieceGraph(
-            self._weights, (1, -1, *frame_shape), endpoints, self._in_pairs, self._type
-        )
+        graph = self._graph(-1)
         self._layers = graph.layers
         self._any_shape = self._request(graph)
         self._fixed_shape: Any = None
@@ -117,17 +112,17 @@ class OpenVinoSteps:
         with self._lock:  # OpenVINO overwrites its results in the next call
             if is_fixed and self._fixed_shape is None:
                 counts = [x.shape[1] for x in state.kept]
-                shape = (1, self.piece, *self._frame_shape)
-                graph = PieceGraph(
-                    self._weights, shape, self._endpoints, self._in_pairs, self._type, counts
-                )
-                self._fixed_shape = self._request(graph)
+                self._fixed_shape = self._request(self._graph(self.piece, counts))
             request = self._fixed_shape if is_fixed else self._any_shape
             results = request.infer(inputs, share_inputs=True)
             count = len(self._endpoints)
             cells = [results[index][0].copy() for index in range(count)]
             kept = [_copy(tensor) for tensor in request.output_tensors[count:]]
         return cells, _State(kept, state.num_pieces + 1)
+
+    def _graph(self, num_frames: int, counts: Sequence[int] = ()) -> PieceGraph:
+        shape = (1, num_frames, *self._frame_shape)
+        return PieceGraph(self._weights, shape, self._endpoints, self._precision, counts)
 
     def _request(self, graph: PieceGraph) -> Any:
         befores, afters, kept = zip(

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from afsd_jax.config_checks import CENTER, LETTERBOX
 from afsd_jax.data import summary
 from afsd_jax.data.builders.prepared_report import stored_aspects, stored_geometry
 from afsd_jax.data.clips.geometry import centre_crop, crop_to_centre, usual_crop
@@ -28,7 +27,7 @@ from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import counted, write_html
 from afsd_jax.report.thumbnails import picture
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
-from afsd_jax.types import OWN_CROPS
+from afsd_jax.types import CENTER, LETTERBOX, OWN_CROPS
 
 FRAMES_SHOWN = 10  # per video
 _DIMMED = 0.4  # brightness of what the network does not see

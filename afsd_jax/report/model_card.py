@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import ml_collections
 import numpy as np
 
-from afsd_jax.config_checks import CENTER, LETTERBOX
 from afsd_jax.data.summary import SplitSummary, length_in_words, length_range
 from afsd_jax.report.render import counted
-from afsd_jax.types import OWN_CROPS
+from afsd_jax.types import CENTER, LETTERBOX, OWN_CROPS
 
 FEW_ACTIONS = 30  # of a class; with fewer, a class is often found badly
 _SHOWN_METRICS = ("mAP@0.5", "mAP@0.7", "average_mAP")

@@ -149,10 +149,11 @@ def _choose_splits(
     patience = PATIENCE if data.validation_split else 0
     reason = "evaluations without a better one before training stops"
     chooser.choose("train.early_stop", patience, reason)
-    training = read_part(folder, data.train_split)
-    known = {video.name for video in videos}
-    others = read_part(folder, data.validation_split) if data.validation_split else []
-    return [*videos, *(video for video in others if video.name not in known)], training
+    known = {stated or TRAIN: videos}
+    training = read_part(folder, data.train_split, known)
+    others = read_part(folder, data.validation_split, known) if data.validation_split else []
+    names = {video.name for video in videos}
+    return [*videos, *(video for video in others if video.name not in names)], training
 
 
 def _choose_frames(chooser: _Chooser, videos: Sequence[PreparedVideo]) -> None:

@@ -7,7 +7,7 @@ cross-validation.
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from afsd_jax.data.folds import Fold
+from afsd_jax.data.folds import Fold, count_groups
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 
 FEWEST = 10  # videos; from fewer none is held out
@@ -51,7 +51,7 @@ def choose_splits(
     if VALIDATION in splits and train != VALIDATION:
         reason = f"the split named {VALIDATION}"
         return Splits(train, VALIDATION, 0, (every, reason, _no_folds(f"{reason} validates")))
-    units = len({groups.get(v.name, v.name) for v in videos if len(v.labels)})
+    units = count_groups((video for video in videos if len(video.labels)), groups)
     if units < 2:
         absent = "one video or group alone has actions, so none can be held out"
         return Splits(train, "", 0, (every, absent, _no_folds(absent)))

@@ -26,11 +26,12 @@ from afsd_jax.diagnosis.validation_files import (
     validated_step,
     write_validation,
 )
-from afsd_jax.evaluation import SCORE, tabulate, tious_of
+from afsd_jax.evaluation import tabulate, tious_of
 from afsd_jax.io.activitynet_json import read_ground_truth, read_predictions
 from afsd_jax.io.files import read_json, write_json
-from afsd_jax.io.run_log import VALIDATION, read_records
+from afsd_jax.io.run_log import read_records
 from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
+from afsd_jax.training.monitoring import scores
 from afsd_jax.training.search import search
 from afsd_jax.training.state import step_of_end
 from afsd_jax.types import AnnotatedVideo, Detection
@@ -123,9 +124,9 @@ def _select(
 
 def _last_good_step(folder: Path) -> int:
     """Returns the last step of a run whose evaluation is the best one, or worse by chance alone."""
-    scores = {r["step"]: r[VALIDATION][SCORE] for r in read_records(folder) if r.get(VALIDATION)}
-    least = max(scores.values(), default=0.0) - CHANCE
-    return max((step for step, score in scores.items() if score >= least), default=0)
+    by_step = scores(read_records(folder))
+    least = max(by_step.values(), default=0.0) - CHANCE
+    return max((step for step, score in by_step.items() if score >= least), default=0)
 
 
 def _keep(

@@ -113,7 +113,7 @@ def evaluate(run: Run, number: int, interruption: Interruption) -> Metrics | Non
         losses = {LOSS + name: x for name, x in run.clip_losses(weights).items()}
         run.log.write(number, {VALIDATION: metrics.as_dict() | losses})
         run.show(mAP=f"{100 * metrics.average_map:.2f}")
-        if metrics.average_map >= max(scores(run.log).values()):
+        if metrics.average_map >= max(scores(run.log.records).values()):
             run.log.attempt(lambda: keep_validation(run, number))
         run.log.attempt(lambda: write_run_report(run.workdir))
     return metrics
@@ -167,7 +167,7 @@ def report_figure(run: Run) -> None:
 
 def report_end(run: Run, signum: int) -> None:
     """Reports the best score and how the run ended."""
-    by_step, last = scores(run.log), run.checkpoints.last
+    by_step, last = scores(run.log.records), run.checkpoints.last
     if by_step:
         best = max(by_step, key=lambda step: (by_step[step], step))
         log.info(f"best average mAP {100 * by_step[best]:.2f} % at step {best}")

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 
 from afsd_jax import evaluation
 from afsd_jax.errors import UserError
-from afsd_jax.io.run_log import VALIDATION, RunLog
+from afsd_jax.io.run_log import VALIDATION, Record, RunLog
 
 MAX_NAMED_CLIPS = 8
 # Coarse segments have no width if their GIoU loss exceeds this for so many steps: it is then 1.
@@ -167,21 +167,21 @@ class Profile:
             log.info(f"no trace: the run ended within its first {WARM_UP} steps, the warm-up")
 
 
-def scores(run_log: RunLog) -> dict[int, float]:
+def scores(records: Iterable[Record]) -> dict[int, float]:
     """Returns the average mAP of each evaluated step; a step may have records without one, too."""
-    found = [(r["step"], r.get(VALIDATION, {}).get(evaluation.SCORE)) for r in run_log.records]
+    found = [(r["step"], r.get(VALIDATION, {}).get(evaluation.SCORE)) for r in records]
     return {step: score for step, score in found if score is not None}
 
 
 def stops_early(run_log: RunLog, patience: int) -> bool:
     """Returns whether the last `patience` evaluations were no better than one before; 0: never."""
-    values = list(scores(run_log).values())
+    values = list(scores(run_log.records).values())
     return 0 < patience < len(values) and max(values[-patience:]) <= max(values[:-patience])
 
 
 def why_stopped(run_log: RunLog, patience: int) -> str:
     """Returns which evaluation the last `patience` ones were no better than, in words."""
-    earlier = list(scores(run_log).items())[:-patience]
+    earlier = list(scores(run_log.records).items())[:-patience]
     step, score = max(earlier, key=lambda entry: entry[1])  # the first of equal ones
     last = "the last evaluation was not" if patience == 1 else f"none of the last {patience} was"
     return f"{last} better than that of step {step}, {100 * score:.2f} %"

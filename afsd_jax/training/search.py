@@ -16,15 +16,16 @@ import jax
 import ml_collections
 
 from afsd_jax.data.builders.prepared_report import stored_groups
-from afsd_jax.data.folds import Fold
+from afsd_jax.data.folds import Fold, count_groups
 from afsd_jax.data.splits import open_data_set
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import SCORE
 from afsd_jax.io.files import read_json, write_json
 from afsd_jax.io.json_fields import field, number, read_list, require_dict, text
-from afsd_jax.io.run_log import VALIDATION, read_records
+from afsd_jax.io.run_log import read_records
 from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
+from afsd_jax.training.monitoring import scores
 from afsd_jax.training.search_plan import Candidate, choose_winner, list_candidates, next_trial
 
 RECORD, TRIALS = "search.json", "search"
@@ -56,8 +57,7 @@ def search(
         )
     data = TrainingData(config)
     groups = stored_groups(open_data_set(config.data).path)
-    units = len({groups.get(v.name, v.name) for v in data.videos if len(v.labels)})
-    count = min(FOLDS, units)
+    count = min(FOLDS, count_groups((v for v in data.videos if len(v.labels)), groups))
     if count < 2:
         log.info("no settings are searched: one video or group alone has actions")
         return 0, config
@@ -118,14 +118,14 @@ def _try(
     code = train_in(fold_config(_changed(config, candidate), fold, steps), folder)
     if code:
         return code, {}
-    scores = [r[VALIDATION][SCORE] for r in read_records(folder) if r.get(VALIDATION)]
+    by_step = scores(read_records(folder))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return 0, {
         "candidate": candidate.name,
         "fields": json.loads(json.dumps(candidate.fields)),
         "fold": fold.number,
         "steps": steps,
-        SCORE: scores[-1],
+        SCORE: by_step[max(by_step)],
         "seconds": time.monotonic() - began,
     }
 

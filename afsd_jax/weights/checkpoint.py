@@ -195,11 +195,8 @@ def read(
         raise UserError(f"{folder}: not a checkpoint folder; give one that train or convert wrote")
     config, class_names, metrics, _, trunk = read_description(folder, step)
     said = f"{folder}: the description of step {step}"
-    if not partial and len(class_names) != config.model.num_classes - 1:
-        raise UserError(
-            f"{said}: names {len(class_names)} classes, but config.model.num_classes is "
-            f"{config.model.num_classes}, with the background"
-        )
+    if not partial:
+        stored_config.check_class_count(config, class_names, said)
     has_weights, has_averages = ((folder / str(step) / x).is_dir() for x in ("weights", "ema"))
     weights = frozen_trunk.read_trunk(folder, step, trunk, config) if trunk else {}
     if has_weights or not (trunk and has_averages):

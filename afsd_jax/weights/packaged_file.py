@@ -6,7 +6,6 @@ configuration determines the names and shapes of the weights, and nothing else i
 """
 
 import io
-import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from numpy.lib import format as npy
 
 from afsd_jax.config import default_config
 from afsd_jax.errors import UserError
-from afsd_jax.io.files import atomic_write, check_regular, check_space
+from afsd_jax.io.files import atomic_write, check_regular, check_space, json_text, parse_json
 from afsd_jax.io.json_fields import field, require_dict, shown
 from afsd_jax.models import parameters
 from afsd_jax.weights import score_calibration, stored_config
@@ -59,7 +58,7 @@ def write_package(path: str | os.PathLike[str], checkpoint: Checkpoint, card: st
     with atomic_write(path) as temporary:
         check_space(temporary.parent, num_bytes, 1)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(_member(_DESCRIPTION), json.dumps(_description(checkpoint), indent=1))
+            archive.writestr(_member(_DESCRIPTION), json_text(_description(checkpoint)))
             archive.writestr(_member(_CARD), card)
             for name, value in sorted(weights.items()):
                 content = io.BytesIO()
@@ -78,11 +77,7 @@ def read_package(path: str | os.PathLike[str]) -> Checkpoint:
         description = _read_description(archive, path)
         config = stored_config.read_config(description, place)
         class_names = stored_config.read_class_names(description, place)
-        if len(class_names) != config.model.num_classes - 1:
-            raise UserError(
-                f"{place}: names {len(class_names)} classes, but config.model.num_classes is "
-                f"{config.model.num_classes}, with the background"
-            )
+        stored_config.check_class_count(config, class_names, place)
         weights = {
             name: _read_weight(archive, path, name, tuple(shape.shape))
             for name, shape in parameters.shapes(config).items()
@@ -103,10 +98,7 @@ def read_card(path: str | os.PathLike[str]) -> str:
     """
     with _opened(path) as archive:
         _read_description(archive, path)
-        try:
-            return _read_member(archive, path, _CARD).decode()
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: {_CARD} is not UTF-8; package the run again") from error
+        return _read_text(archive, path, _CARD)
 
 
 def _member(name: str) -> zipfile.ZipInfo:
@@ -173,13 +165,16 @@ def _read_member(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: s
     return archive.read(name)  # compares the checksum
 
 
+def _read_text(archive: zipfile.ZipFile, path: str | os.PathLike[str], name: str) -> str:
+    try:
+        return _read_member(archive, path, name).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: {name} is not UTF-8; package the run again") from error
+
+
 def _read_description(archive: zipfile.ZipFile, path: str | os.PathLike[str]) -> dict[str, Any]:
     place = f"{path}: {_DESCRIPTION}"
-    try:
-        content = json.loads(_read_member(archive, path, _DESCRIPTION))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{place}: is not JSON; package the run again") from error
-    description = require_dict(content, place)
+    description = require_dict(parse_json(_read_text(archive, path, _DESCRIPTION), place), place)
     version = field(description, "format", place)
     if version != FORMAT or isinstance(version, bool):
         raise UserError(

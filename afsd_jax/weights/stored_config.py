@@ -1,7 +1,7 @@
 """Reads the description of a checkpoint as strictly as a command line."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -13,6 +13,15 @@ from afsd_jax.io.json_fields import field, read_list, require_dict, shown, text
 _MOST_CHARACTERS = 4096  # of a text
 _MOST_ITEMS = 1000  # of a list
 _MOST = 2**53  # of a whole number
+
+
+def check_class_count(config: ml_collections.ConfigDict, names: Sequence[str], place: str) -> None:
+    """Raises UserError unless there are as many names as the network has classes."""
+    if len(names) != config.model.num_classes - 1:
+        raise UserError(
+            f"{place}: names {len(names)} classes, but config.model.num_classes is "
+            f"{config.model.num_classes}, with the background"
+        )
 
 
 def read_config(description: Mapping[str, Any], place: str) -> ml_collections.ConfigDict:

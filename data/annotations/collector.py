@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import PurePosixPath
 
 from afsd_jax.data.annotations.checks import check_name, ends_too_early
-from afsd_jax.data.annotations.video_matching import fullest, joined, stated_stem, two_crops
+from afsd_jax.data.annotations.video_matching import fullest, joined, stated_stem, two_values
 from afsd_jax.data.decode.crops import crop_text
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
@@ -73,7 +73,7 @@ class Collector:
         crop = crop_text(text, place)
         first, first_place = self._crops.setdefault(file, (crop, place))
         if crop != first:
-            raise two_crops(shown_name(file), (place, crop), (first_place, first))
+            raise two_values("crop", shown_name(file), (place, crop), (first_place, first))
 
     def annotations(
         self, subsets: dict[str, str] | None = None, groups: dict[str, str] | None = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from afsd_jax.data.annotations.collector import Annotations, Collector, shown_name
 from afsd_jax.data.annotations.marks import file_name, score_of
 from afsd_jax.data.annotations.table_rows import Line, as_found, cell_number, line_shown, named_rows
-from afsd_jax.data.annotations.video_matching import two_groups, two_subsets
+from afsd_jax.data.annotations.video_matching import two_values
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import split_name
 from afsd_jax.io.spreadsheets import original_text, table_text
@@ -83,9 +83,9 @@ def _add_row(
     subset, group = row.get("subset", ""), row.get("group", "")
     first = videos.setdefault(file, _First(subset, group, place))
     if split_name(first.subset) != split_name(subset):
-        raise two_subsets(shown_name(file), (place, subset), (first.place, first.subset))
+        raise two_values("subset", shown_name(file), (place, subset), (first.place, first.subset))
     if first.group != group:
-        raise two_groups(shown_name(file), (place, group), (first.place, first.group))
+        raise two_values("group", shown_name(file), (place, group), (first.place, first.group))
     if crop := row.get("crop", ""):
         collector.add_crop(file, crop, place)
     if row["label"]:

@@ -235,11 +235,11 @@ def joined(name: str, one: AnnotatedVideo, other: AnnotatedVideo) -> AnnotatedVi
       UserError: they state different subsets, groups or crops.
     """
     if split_name(one.subset) != split_name(other.subset):
-        raise two_subsets(name, (other.place, other.subset), (one.place, one.subset))
+        raise two_values("subset", name, (other.place, other.subset), (one.place, one.subset))
     if one.group != other.group:
-        raise two_groups(name, (other.place, other.group), (one.place, one.group))
+        raise two_values("group", name, (other.place, other.group), (one.place, one.group))
     if one.crop and other.crop and one.crop != other.crop:
-        raise two_crops(name, (other.place, other.crop), (one.place, one.crop))
+        raise two_values("crop", name, (other.place, other.crop), (one.place, one.crop))
     actions, notes = (*one.actions, *other.actions), (*one.notes, *other.notes)
     if one.observed:
         notes += (f"{other.place}: {other.file!r} and {one.file!r} are taken for one video",)
@@ -247,23 +247,9 @@ def joined(name: str, one: AnnotatedVideo, other: AnnotatedVideo) -> AnnotatedVi
     return dataclasses.replace(one, actions=actions, notes=notes, crop=crop)
 
 
-def two_subsets(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
-    """Returns the error for a video with two subsets; each has its place and the subset."""
-    return _two("subset", name, here, there)
-
-
-def two_groups(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
-    """Returns the error for a video with two groups; each has its place and the group."""
-    return _two("group", name, here, there)
-
-
-def _two(column: str, name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
+def two_values(column: str, name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
+    """Returns the error for a video with two values of a column; each has its place and value."""
     (place, value), (first_place, first) = here, there
     return UserError(
         f"{place}: video {name!r} has {column} {value!r} here and {first!r} in {first_place}"
     )
-
-
-def two_crops(name: str, here: tuple[str, str], there: tuple[str, str]) -> UserError:
-    """Returns the error for a video with two crops; each has its place and the crop."""
-    return _two("crop", name, here, there)

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import dataset_builder
 
-from afsd_jax.config_checks import FEATURES, SQUEEZE
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data import annotations, preparation
 from afsd_jax.data.builders import citations, prepared_report
 from afsd_jax.data.builders.dataset_folder import (
@@ -54,6 +54,7 @@ from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
+from afsd_jax.types import SQUEEZE
 
 
 # The builders that tfds.core exports all write the examples themselves; this base leaves it to us.

@@ -13,7 +13,6 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data import preparation
 from afsd_jax.data.builders.prepared_report import REPORT
 from afsd_jax.data.decode.sources import Timeline
@@ -22,7 +21,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import read_ground_truth, write_ground_truth
 from afsd_jax.io.names import composed
-from afsd_jax.types import Action, AnnotatedVideo
+from afsd_jax.types import SQUEEZE, Action, AnnotatedVideo
 
 GROUND_TRUTH = "ground_truth.json"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from afsd_jax.config_checks import FEATURES, SQUEEZE
+from afsd_jax.config_checks import FEATURES
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.builders.source_files import SourceFiles
 from afsd_jax.data.decode import media
@@ -11,6 +11,7 @@ from afsd_jax.data.decode.frame_geometry import FrameGeometry, place_picture
 from afsd_jax.data.decode.picture_shape import read_shape
 from afsd_jax.data.decode.sources import open_array
 from afsd_jax.errors import UserError
+from afsd_jax.types import SQUEEZE
 
 
 def find_geometries(

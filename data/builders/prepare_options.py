@@ -6,11 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from afsd_jax.config_checks import KEEP_ASPECT, SQUEEZE
 from afsd_jax.data.decode.crops import NO_CROPS, VideoCrops
 from afsd_jax.data.storage.frame_codec import check_encoding
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import nearest_path
+from afsd_jax.types import KEEP_ASPECT, SQUEEZE
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from afsd_jax.config import STREAM_CHANNELS
-from afsd_jax.config_checks import KEEP_ASPECT, SQUEEZE
 from afsd_jax.data.annotations.checks import check_name
 from afsd_jax.data.decode.crops import crop_text
 from afsd_jax.data.decode.frame_geometry import WHOLE, FrameGeometry
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.json_fields import field, read_list, require_dict, shown
-from afsd_jax.types import OWN_CROPS
+from afsd_jax.types import KEEP_ASPECT, OWN_CROPS, SQUEEZE
 
 REPORT = "preparation.json"
 WIDEST = 4.0  # width over height of a picture in a page

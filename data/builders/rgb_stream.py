@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from afsd_jax.config_checks import SQUEEZE
 from afsd_jax.data.builders import prepared_report
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
+from afsd_jax.types import SQUEEZE
 
 
 class RgbStream(NamedTuple):

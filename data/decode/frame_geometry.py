@@ -5,11 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from afsd_jax.config_checks import CENTER, LETTERBOX, SQUEEZE
 from afsd_jax.data.decode.crops import parse_crop
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.errors import UserError
-from afsd_jax.types import OWN_CROPS
+from afsd_jax.types import CENTER, LETTERBOX, OWN_CROPS, SQUEEZE
 
 _SLACK = 0.5  # pixels by which rounding may put a crop's end outside of the picture
 _NO_MOTION = 128  # of flow; frames have black bars

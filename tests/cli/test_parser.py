@@ -10,13 +10,13 @@ from afsd_jax.cli import demo, parser
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.cli.process import REFUSED
 from afsd_jax.config import FLOW_METHODS, default_config, resolve
-from afsd_jax.config_checks import KEEP_ASPECT
 from afsd_jax.data import datasets
 from afsd_jax.data.storage import frame_codec
 from afsd_jax.errors import UserError
 from afsd_jax.evaluation import BENCHMARKS, RULES
 from afsd_jax.export.network_folder import FILES as EXPORTED
 from afsd_jax.runtime import memory
+from afsd_jax.types import KEEP_ASPECT
 from tests.support import python
 
 HEAVY = ("numpy", "jax", "absl", "ml_collections", "tqdm", "tensorflow")

@@ -6,7 +6,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
-from afsd_jax.config_checks import KEEP_ASPECT
 from afsd_jax.data.clips.geometry import window_offsets
 from afsd_jax.data.decode.frame_geometry import FrameGeometry, place_picture
 from afsd_jax.data.decode.frame_times import FrameTimes, sample_indices, sampled_rate
@@ -14,7 +13,7 @@ from afsd_jax.detection.postprocess import Postprocessing, candidates_of_window
 from afsd_jax.errors import UserError
 from afsd_jax.export import afsd_numpy
 from afsd_jax.export.network_description import describe
-from afsd_jax.types import VideoLabel
+from afsd_jax.types import KEEP_ASPECT, VideoLabel
 
 NAMES = ["jump", "run", "throw"]
 

@@ -8,13 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from afsd_jax.config import default_config
-from afsd_jax.config_checks import KEEP_ASPECT
 from afsd_jax.data.decode.frame_geometry import FrameGeometry, fit_picture, place_picture
 from afsd_jax.data.decode.pipe_reader import PipeReader
 from afsd_jax.data.decode.resize import resize
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.errors import UserError
 from afsd_jax.inputs.arrays import open_array
+from afsd_jax.types import KEEP_ASPECT
 from tests.video_files import write_video
 
 HEIGHT, WIDTH = 40, 80
