@@ -6,7 +6,8 @@ With a user's commands: the synthetic data set at 112×112 pixels is prepared; f
 `--config videos` learns on it from the cache, `afsd features RUN --pooling none` writes the same
 endpoint of the same trunk as .npy files, and `--config features` learns on these. Each detector is
 evaluated on the test videos. The features differ only in how the videos are decoded: the cache sees
-frames as they are stored (JPEG), `afsd features` as they are in the videos.
+frames as they are stored (JPEG), `afsd features` as they are in the videos. Seeds whose result is
+in the output are not repeated.
 """
 
 import argparse
@@ -65,9 +66,11 @@ def main() -> None:
         afsd("prepare", "synthetic", "--output", data, "--size", 112)
     source = data / "synthetic" / "source"
     cache = *CACHE, f"--config.data.train_split={args.train_split}"
-    results: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = (
+        files.read_json(args.output)["seeds"] if args.output.exists() else []
+    )
     origin = {"train_split": args.train_split, **provenance("jax", "openvino")}
-    for seed in range(args.seeds):
+    for seed in range(len(results), args.seeds):
         runs = {name: args.work / f"{name}-{seed}" for name in ("cache", "features")}
         cached_s = learn(cache, data, runs["cache"], seed, 1)
         if not given.exists():
