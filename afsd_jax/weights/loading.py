@@ -29,8 +29,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
       UserError: the path is none of these, or holds only a trunk.
     """
     if not Path(path).is_file():
-        run = Path(path) / "checkpoints"
-        loaded = checkpoint.read(run if run.is_dir() else path)
+        loaded = checkpoint.read(_checkpoints(path))
         calibration = read_calibration(step_folder(path, loaded.step), loaded.class_names)
         return loaded._replace(calibration=calibration)
     if is_package(path):
@@ -44,9 +43,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> checkpoint.Checkpoint:
 
 def step_folder(path: str | os.PathLike[str], step: int) -> Path:
     """Returns the folder of a step, given its folder, or that of the checkpoint or the run."""
-    run = Path(path) / "checkpoints"
-    folder = run if run.is_dir() else Path(path)
+    folder = _checkpoints(path)
     return folder / str(step) if (folder / str(step)).is_dir() else folder
+
+
+def _checkpoints(path: str | os.PathLike[str]) -> Path:
+    """Returns the folder of a training run's checkpoints, or the path itself."""
+    run = Path(path) / "checkpoints"
+    return run if run.is_dir() else Path(path)
 
 
 def load_published(
@@ -72,7 +76,8 @@ def load_initial(
     """Reads the weights from which training starts.
 
     Args:
-      path: a checkpoint folder, a packaged detector, a PyTorch file or "kinetics".
+      path: a checkpoint folder, a training run's folder, a packaged detector, a PyTorch file or
+        "kinetics".
       config: configuration of the network.
       class_names: names of the classes that it learns.
 
@@ -84,7 +89,7 @@ def load_initial(
     packaged = is_package(path)
     if path == kinetics.KINETICS or (Path(path).is_file() and not packaged):
         return load_published(path, config).parameters
-    saved = read_package(path) if packaged else checkpoint.read(path, partial=True)
+    saved = read_package(path) if packaged else checkpoint.read(_checkpoints(path), partial=True)
     loaded, shapes = saved.weights, parameters.shapes(config)
     heads = [name for name in loaded if name.startswith(CLASS_HEADS)]
     # A PyTorch file does not name its classes.
