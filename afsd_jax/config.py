@@ -93,6 +93,9 @@ def _data() -> ml_collections.ConfigDict:
     data.max_actions = 64  # actions per training clip, padded to this number
     data.crops = 0  # places where clips are cropped; 0: anywhere, 1: centre, 5: centre and corners
     data.flip = 0.5  # probability of mirroring a training clip
+    data.speed = 0.0  # clips of features are up to 1 + speed times as fast, or as slow; 0: not
+    data.paste = 0.0  # probability of another video's background around a clip's actions
+    data.balanced = False  # True: draw clips of rare classes more often; see `clips.balance`
     data.negate_flipped_flow = False  # True: mirroring flow changes the sign of its x component
     data.train_padding = "black"  # black (-1 after normalisation) or grey (0)
     data.feature_cache = ""  # folder for a frozen trunk's features; relative to data_dir
@@ -138,6 +141,7 @@ def _loss() -> ml_collections.ConfigDict:
     loss = ml_collections.ConfigDict()
     loss.focal_alpha = 0.75  # weight of every class but the background
     loss.focal_gamma = 2.0
+    loss.label_smoothing = 0.0  # share of a classification target that all classes get alike
     loss.offset = "l1"  # loss of the refined offsets: l1 or smooth_l1
     loss.normalise = "batch"  # count positives over the batch, or per clip
     loss.loc_weight = 10.0

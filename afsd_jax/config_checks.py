@@ -134,6 +134,16 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     named = bool(_NAME.fullmatch(data.dataset))
     yield named, "data.dataset", "must be a name of letters, digits, _ and -"
     yield 0 <= data.flip <= 1, "data.flip", "must be a probability, from 0 to 1"
+    yield 0 <= data.paste <= 1, "data.paste", "must be a probability, from 0 to 1"
+    yield 0 <= data.speed <= 3, "data.speed", "must be from 0 to 3, such as 0.3"
+    smoothing = config.loss.label_smoothing
+    yield 0 <= smoothing < 1, "loss.label_smoothing", "must be at least 0 and below 1, such as 0.1"
+    has_features = bool(data.feature_cache) or data.stream == FEATURES
+    for field in ("speed", "paste"):
+        remedy = "needs config.data.feature_cache or config.data.stream=features; set it to 0"
+        yield has_features or not data[field], f"data.{field}", remedy
+    cut = not (data.speed and data.one_clip)
+    yield cut, "data.speed", "must be 0 with config.data.one_clip"
     part = f"must be x,y,width,height, such as 10%,0,80%,100%, or {OWN_CROPS}, or empty"
     yield bool(_CROP.fullmatch(data.crop)), "data.crop", part
     ranges = f"must have {model.levels} ranges, or none"

@@ -230,9 +230,9 @@ def read_features(folder: Path, out: Path) -> Any:
     data = TrainingData(config)
     features = feature_cache.cached(config, network_weights(), data.videos, data.views)
     return [
-        features(ClipView(number, start, start + 32, *view)).tobytes()
+        features(ClipView(number, start, start + 32, *view), 4).tobytes()
         for number in range(len(data.videos))
-        for start in (0, 28)
+        for start in (0, 24)
         for view in data.views
     ]
 

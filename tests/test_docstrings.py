@@ -9,6 +9,7 @@ import afsd_jax
 from afsd_jax import evaluation, types
 from afsd_jax.data import action_lengths, folds, summary
 from afsd_jax.data.builders.class_checks import differ_in_one_letter
+from afsd_jax.data.clips import background, balance, speed
 from afsd_jax.data.decode import crops, frame_geometry
 from afsd_jax.detection import nms
 from afsd_jax.diagnosis.analysis import diagnose
@@ -20,7 +21,7 @@ from afsd_jax.io import names
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.labelling import rounds
 from afsd_jax.models import max_pool
-from afsd_jax.training import losses
+from afsd_jax.training import focal_loss, losses
 
 PUBLIC = [
     afsd_jax.load_detector,
@@ -29,12 +30,15 @@ PUBLIC = [
     afsd_jax.Detection,
     OnnxGraph,
     action_lengths.find_lost,
+    background.is_background,
+    balance.balanced_weights,
     boundary_max_pooling,
     differ_in_one_letter,
     compare,
     crops.parse_crop,
     diagnose,
     evaluation.evaluate,
+    focal_loss.focal_loss,
     frame_geometry.place_picture,
     folds.parse_fold,
     folds.together,
@@ -45,6 +49,7 @@ PUBLIC = [
     nms.suppress,
     tiou_of,
     rounds.best_score,
+    speed.resample,
     summary.length_in_words,
     types.DetectionColumns.of,
     with_best_labels,

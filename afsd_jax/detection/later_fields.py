@@ -12,7 +12,11 @@ import ml_collections
 LATER_FIELDS = (
     ("data", "crop", ""),
     ("data", "keep_aspect", "squeeze"),
+    ("data", "speed", 0.0),
+    ("data", "paste", 0.0),
+    ("data", "balanced", False),
     ("model", "trunk_context", "clip"),
+    ("loss", "label_smoothing", 0.0),
     ("train", "keep_optimizer", True),
     ("train", "whole_checkpoints", False),
     ("train", "cross_validation", 0),

@@ -50,7 +50,7 @@ def batch_shapes(
     slices = length // frame_unit(config.model)
     size = sum(map(math.prod, feature_shapes(config.model, length, side))) // slices
 
-    def zeros(clip: ClipView) -> np.ndarray:
+    def zeros(_: ClipView, slices: int) -> np.ndarray:
         return np.zeros((slices, size), np.float16)
 
     with contextlib.closing(data.batches(features=zeros)) as batches:

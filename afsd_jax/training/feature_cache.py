@@ -12,7 +12,7 @@ import logging
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from jax.experimental import multihost_utils
 
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.clips.geometry import frame_unit
+from afsd_jax.data.clips.speed import resample
 from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.storage.prepared_video import PreparedVideo
@@ -44,22 +45,48 @@ log = logging.getLogger(__name__)
 _ViewFiles = Mapping[View, FeatureFile]  # of one video
 
 
+class _Endpoint(NamedTuple):
+    """An endpoint's cells in a slice.
+
+    cells: number of cells.
+    size: values of a cell.
+    centre: middle of what the first cell sees, in cells from the video's start.
+    """
+
+    cells: int
+    size: int
+    centre: float
+
+
 class TrunkFeatures:
     """Reads the features of clips and windows."""
 
-    def __init__(self, videos: Sequence[_ViewFiles], unit: int, length: int):
-        """Takes the files of each video, the frames of a slice, and those of a clip."""
-        self._videos, self._unit, self._size = videos, unit, length // unit
+    def __init__(self, videos: Sequence[_ViewFiles], unit: int, endpoints: Sequence[_Endpoint]):
+        """Takes the files of each video, the frames of a slice, and the endpoints in a slice."""
+        self._videos, self._unit, self._endpoints = videos, unit, endpoints
 
-    def __call__(self, clip: ClipView) -> np.ndarray:
+    def __call__(self, clip: ClipView, slices: int) -> np.ndarray:
         """Returns the features of a clip, float16 [slices, size]; see `split`.
+
+        A clip of more or fewer frames is resampled, each endpoint's cells by themselves.
 
         Raises:
           UserError: the file is missing or damaged.
         """
         file = self._videos[clip.video][View(clip.y, clip.x, clip.flip > 0)]
-        first = clip.start // self._unit
-        return file.read(first, first + self._size)
+        first, last = clip.start // self._unit, -(-clip.stop // self._unit)
+        found = file.read(first, last)
+        factor = (clip.stop - clip.start) / (slices * self._unit)
+        if factor == 1:
+            return found
+        ends = np.cumsum([cells * size for cells, size, _ in self._endpoints])
+        parts = [
+            resample(part.reshape(-1, size), slices * cells, factor, centre).reshape(slices, -1)
+            for part, (cells, size, centre) in zip(
+                np.split(found, ends[:-1], axis=1), self._endpoints, strict=True
+            )
+        ]
+        return np.concatenate(parts, axis=1)
 
 
 def check_frozen(config: ml_collections.ConfigDict) -> None:
@@ -167,7 +194,17 @@ def cached(
                 found[number][view].write(of_video)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("trunk features")
-    return TrunkFeatures(found, unit, data.clip_length)
+    return TrunkFeatures(found, unit, _endpoints(config.model.pyramid_inputs, shapes, unit))
+
+
+def _endpoints(
+    names: Sequence[str], shapes: Sequence[tuple[int, ...]], unit: int
+) -> list[_Endpoint]:
+    """Returns the endpoints of these names and shapes [T', H', W', C'] in a slice."""
+    return [
+        _Endpoint(cells, math.prod(cell), i3d.endpoint_centre(name) * cells / unit)
+        for name, (cells, *cell) in zip(names, shapes, strict=True)
+    ]
 
 
 def split(

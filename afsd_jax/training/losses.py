@@ -14,6 +14,7 @@ from jax.typing import ArrayLike
 from afsd_jax.kernels import boundary_max_pooling
 from afsd_jax.models.network import BoundaryFeatures, Outputs
 from afsd_jax.models.refinement import frame_regions
+from afsd_jax.training.focal_loss import focal_loss
 from afsd_jax.training.matching import (
     EPS,
     Targets,
@@ -39,23 +40,6 @@ def giou_loss(loc: jax.Array, target: jax.Array) -> jax.Array:
     hull = jnp.maximum(jnp.maximum(loc, target).sum(-1), EPS)
     union = jnp.maximum(loc.sum(-1) + target.sum(-1) - jnp.minimum(loc, target).sum(-1), EPS)
     return 1 - (tiou(loc, target) - (hull - union) / hull)
-
-
-def focal_loss(logits: jax.Array, labels: jax.Array, alpha: float, gamma: float) -> jax.Array:
-    """Returns the softmax focal loss [...] of logits [..., C] against labels [...] (AFSD §3.5).
-
-    -a (1 - p)^gamma log p, p = softmax(logits)[label] + 1e-6, a = alpha for actions and 1 - alpha
-    for class 0, the background.
-
-    Example:
-      >>> logits, labels = jnp.zeros((2, 2)), jnp.array([1, 0])
-      >>> [f"{x:.4f}" for x in focal_loss(logits, labels, alpha=0.75, gamma=2.0)]
-      ['0.1300', '0.0433']
-    """
-    chosen = jnp.take_along_axis(jax.nn.softmax(logits), labels[..., None], axis=-1)[..., 0]
-    p = chosen + 1e-6
-    weight = jnp.where(labels > 0, alpha, 1 - alpha)
-    return -weight * (1 - p) ** gamma * jnp.log(p)
 
 
 def offset_loss(offsets: jax.Array, target: jax.Array, kind: str) -> jax.Array:
@@ -186,7 +170,7 @@ def detection_losses(
 
     # Targets of unmatched priors can be huge; keep them out of the gradient, not only of the sum.
     safe_target = jnp.where(prior_positive[..., None], targets.loc, 1.0)
-    focal = (loss.focal_alpha, loss.focal_gamma)
+    focal = (loss.focal_alpha, loss.focal_gamma, loss.label_smoothing)
     terms = {
         "loc": total(giou_loss(loc, safe_target), prior_positive, prior_positive),
         "conf": total(focal_loss(conf, targets.labels, *focal), prior_positive),

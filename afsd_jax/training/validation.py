@@ -14,7 +14,7 @@ from afsd_jax import evaluation
 from afsd_jax.config import of_programs
 from afsd_jax.data.builders.dataset_folder import GROUND_TRUTH
 from afsd_jax.data.clips.clip_reader import ClipView, View
-from afsd_jax.data.clips.geometry import crop_places
+from afsd_jax.data.clips.geometry import crop_places, frame_unit
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.detection.backends import NamedWeights, decode_features
 from afsd_jax.detection.detector import Detector
@@ -75,6 +75,7 @@ class FeaturePredictor:
           UserError: as `feature_cache.cached` does.
         """
         data, self._videos = config.data, split.videos
+        self._length, self._unit = data.clip_length, frame_unit(config.model)
         self._detector = Detector([Checkpoint(0, config, class_names, {})])
         self._offsets = [self._detector.window_offsets(v.num_frames) for v in self._videos]
         height, width, _ = self._videos[0].shape
@@ -91,11 +92,11 @@ class FeaturePredictor:
         self._forward = Program(forward, of_heads.to_json)
 
     def __call__(self, weights: NamedWeights) -> Iterator[tuple[str, list[Detection]]]:
-        rule = self._detector.postprocessing
+        rule, length = self._detector.postprocessing, self._length
         threshold = rule.score_threshold
         for number, (video, offsets) in enumerate(zip(self._videos, self._offsets, strict=True)):
-            clips = [ClipView(number, offset, 0, *self._view) for offset in offsets]
-            windows = [self._features(clip) for clip in clips]
+            clips = [ClipView(number, offset, offset + length, *self._view) for offset in offsets]
+            windows = [self._features(clip, length // self._unit) for clip in clips]
             decoded = jax.device_get([self._forward(weights, features) for features in windows])
             candidates = [
                 candidates_of_window(offset, segments[0], scores[0], video.fps, threshold)
@@ -107,7 +108,8 @@ class FeaturePredictor:
 class ClipLosses:
     """Computes the loss terms on clips of a split, cut in time as training clips are.
 
-    Frames are cropped to the centre and not mirrored; clips that fill no batch are left out.
+    Frames are cropped to the centre and not mirrored, and no clip is changed as training clips may
+    be; clips that fill no batch are left out.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class ClipLosses:
         config.data.train_split = config.data.validation_split
         opened = split.data_sets[0], split.videos
         config.data.crops, config.data.flip = 1, 0.0
+        config.data.speed, config.data.paste, config.data.balanced = 0.0, 0.0, False
         batch_size, config.train.batch_size = config.train.batch_size, 1
         count = TrainingData(config, split=opened).num_clips
         # Each of several hosts uses all clips.

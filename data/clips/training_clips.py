@@ -8,6 +8,13 @@ import numpy as np
 from afsd_jax.data.clips.geometry import window_offsets
 
 
+class Actions(NamedTuple):
+    """The actions of a video: segments float64 [A, 2] in frames, and labels int32 [A] from 1 on."""
+
+    segments: np.ndarray
+    labels: np.ndarray
+
+
 class Clip(NamedTuple):
     """A training clip.
 
@@ -60,12 +67,8 @@ def video_clips(
         frame, and are not shifted.
     """
     length = data.clip_length
-    segments = np.asarray(segments, np.float64).reshape(-1, 2)
-    labels = np.asarray(labels, np.int32)
-    if data.class_agnostic:
-        labels = np.ones_like(labels)
-    valid = segments[:, 1] > segments[:, 0]
-    segments, labels = segments[valid], labels[valid]
+    actions = usable_actions(segments, labels, data)
+    segments, labels = actions
     if data.one_clip:
         inside = segments[:, 0] < length
         kept = segments[inside].clip(max=length)
@@ -73,28 +76,38 @@ def video_clips(
         return VideoClips(clips, [[clip] for clip in clips], _shortest(kept, length))
 
     offsets = window_offsets(num_frames, length, data.clip_stride, unit=unit)
-    cut = [_clip_at(offset, segments, labels, data) for offset in offsets]
+    cut = [clip_at(offset, actions, data) for offset in offsets]
     seen = [segments] if num_frames <= length else []
     min_action = _shortest(np.concatenate([*seen, *(clip.segments for clip, _ in cut)]), length)
     clips, shifted = [], []
     for (clip, is_complete), end in zip(cut, [*offsets[1:], offsets[-1] + 1], strict=True):
         if is_complete:
             starts = range(clip.offset + unit, end, unit) if unit > 1 else ()
-            others = [_clip_at(start, segments, labels, data) for start in starts]
+            others = [clip_at(start, actions, data) for start in starts]
             clips.append(clip)
             shifted.append([clip, *(other for other, is_complete in others if is_complete)])
     return VideoClips(clips, shifted, min_action)
 
 
-def _clip_at(
-    offset: int, segments: np.ndarray, labels: np.ndarray, data: ml_collections.ConfigDict
-) -> tuple[Clip, bool]:
+def usable_actions(
+    segments: np.ndarray, labels: np.ndarray, data: ml_collections.ConfigDict
+) -> Actions:
+    """Returns the actions that have a length, all of class 1 with `class_agnostic`."""
+    segments = np.asarray(segments, np.float64).reshape(-1, 2)
+    labels = np.asarray(labels, np.int32)
+    if data.class_agnostic:
+        labels = np.ones_like(labels)
+    valid = segments[:, 1] > segments[:, 0]
+    return Actions(segments[valid], labels[valid])
+
+
+def clip_at(offset: float, actions: Actions, data: ml_collections.ConfigDict) -> tuple[Clip, bool]:
     """Returns the clip at an offset, and whether an action is completely inside."""
     bounds = (offset + 1, offset + data.clip_length)
-    overlap = share_inside(segments, bounds)
+    overlap = share_inside(actions.segments, bounds)
     keep = overlap >= data.min_overlap
-    kept = segments[keep].clip(*bounds) - offset
-    return Clip(offset, kept, labels[keep]), bool((overlap >= 1).any())
+    kept = actions.segments[keep].clip(*bounds) - offset
+    return Clip(int(offset), kept, actions.labels[keep]), bool((overlap >= 1).any())
 
 
 def share_inside(segments: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:

@@ -14,6 +14,7 @@ import pytest
 from afsd_jax.config import default_config, resolve
 from afsd_jax.data import folds
 from afsd_jax.data.clips.clip_reader import ClipView, View
+from afsd_jax.data.clips.drawn_clip import DrawnClip
 from afsd_jax.data.decode.video_reader import VideoReader
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.storage.prepared_video import read_frames
@@ -140,13 +141,13 @@ def test_a_frozen_trunk_stays_as_it_is_and_costs_no_backward_pass(folder):
     assert costs[""] > costs["Mixed_3c"] + forward
 
 
-def whole_videos(config, network, data) -> dict[tuple[int, View], list[np.ndarray]]:
+def whole_videos(config, network, data, unit: int = 2) -> dict[tuple[int, View], list[np.ndarray]]:
     """The features of each video in each view, by the network's own trunk on all frames at once."""
     features = jax.jit(network.features)
     side, found = config.data.crop_size, {}
     for number, video in enumerate(data.videos):
         frames = np.stack(list(read_frames(video, range(video.num_frames))))
-        total = -(-max(len(frames), config.data.clip_length) // 2) * 2
+        total = -(-max(len(frames), config.data.clip_length) // unit) * unit
         for view in data.views:
             crop = frames[:, view.y : view.y + side, view.x : view.x + side]
             clip = np.zeros((1, total, *crop.shape[1:]), np.float32)
@@ -168,7 +169,7 @@ def test_a_clip_is_a_slice_of_its_whole_video(folder):
         rows = epoch[step % data.steps_per_epoch * 2 :][:2]
         found = feature_cache.split(batch["features"], network.feature_shapes, jnp.float32)
         for row, cells in zip(rows, found[0], strict=True):
-            clip = ClipView(*row[2:].tolist())
+            clip = DrawnClip.of_row(row).view
             (whole,) = expected[clip.video, View(clip.y, clip.x, clip.flip > 0)]
             first = clip.start // 2
             np.testing.assert_allclose(cells, whole[first : first + 16], rtol=2e-3, atol=1e-3)
@@ -176,6 +177,26 @@ def test_a_clip_is_a_slice_of_its_whole_video(folder):
     offsets = {clip.offset for _, clips in data._clips for clip in clips[:1]}
     assert starts > offsets  # clips begin between those that are listed, too
     assert all(start % 2 == 0 for start in starts)
+
+
+def test_a_clip_of_another_speed_is_interpolated_at_each_endpoints_own_times(folder):
+    endpoints, strides, shown, length = ("Mixed_3c", "Mixed_4f"), (2, 4), 48, 32
+    fields = {"model__pyramid_inputs": endpoints, "model__frozen_until": endpoints[-1]}
+    config = configuration(folder, **fields)
+    network = parameters.build_network(config)
+    data, _, features = cached(config, network)
+    clip = ClipView(0, 8, 8 + shown, *data.views[0])
+    parts = feature_cache.split(
+        jnp.asarray(features(clip, length // 4)[None]), network.feature_shapes, jnp.float32
+    )
+    whole = whole_videos(config, network, data, unit=4)[0, data.views[0]]
+    for name, stride, found, cells in zip(endpoints, strides, parts, whole, strict=True):
+        centres = i3d.endpoint_centre(name) + stride * np.arange(max(map(len, whole)))
+        times = 8 + centres[: length // stride] * shown / length
+        flat = cells.reshape(len(cells), -1)
+        expected = [np.interp(times, centres[: len(cells)], column) for column in flat.T]
+        found = np.asarray(found[0]).reshape(length // stride, -1)
+        np.testing.assert_allclose(found, np.stack(expected, axis=1), rtol=3e-3, atol=2e-3)
 
 
 def test_targets_are_those_of_the_place_that_was_drawn(folder):

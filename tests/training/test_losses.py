@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.models.network import lengths_of
 from afsd_jax.training import losses, matching
+from afsd_jax.training.focal_loss import focal_loss
 from afsd_jax.types import Predictions
 from tests.support import GOLDEN, published
 
@@ -112,6 +114,39 @@ def test_offset_loss_is_the_formula(kind):
     smooth = np.where(error < 1, error**2 / 2, error - 0.5)
     expected = (smooth if kind == "smooth_l1" else error).sum(-1)
     np.testing.assert_allclose(losses.offset_loss(jnp.asarray(a), b, kind), expected, rtol=1e-5)
+
+
+def test_label_smoothing_gives_every_class_a_share_of_the_target():
+    rng = np.random.default_rng(0)
+    logits = jnp.asarray(rng.normal(size=(40, 5)), jnp.float32)
+    labels = jnp.asarray(rng.integers(0, 5, 40))
+    # Without focusing, and with all classes weighted alike, it is half the cross-entropy.
+    targets = optax.losses.smooth_labels(jax.nn.one_hot(labels, 5), 0.1)
+    expected = optax.losses.softmax_cross_entropy(logits, targets) / 2
+    found = focal_loss(logits, labels, alpha=0.5, gamma=0.0, smoothing=0.1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # The weight and the focus are those of each term.
+    p = jax.nn.softmax(logits) + 1e-6
+    weight = jnp.where(labels > 0, 0.75, 0.25)[:, None]
+    expected = (targets * -weight * (1 - p) ** 2 * jnp.log(p)).sum(-1)
+    found = focal_loss(logits, labels, alpha=0.75, gamma=2.0, smoothing=0.1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_label_smoothing_changes_both_classification_losses_alone():
+    config, _ = variant("anet")
+    rng = np.random.default_rng(1)
+    count, classes = 189, config.model.num_classes
+    loc = jnp.asarray(rng.uniform(1, 9, (1, count, 2)), jnp.float32)
+    conf = [jnp.asarray(rng.normal(size=(1, count, classes)), jnp.float32) for _ in range(2)]
+    predictions = Predictions(loc, conf[0], jnp.zeros_like(loc), conf[1], jnp.zeros((1, count)))
+    labels = jnp.asarray(rng.integers(0, 2, (1, count)))
+    targets = matching.Targets(loc + 0.1, labels)
+    plain = losses.detection_losses(predictions, targets, config.loss, config.matching)
+    config.loss.label_smoothing = 0.1
+    smooth = losses.detection_losses(predictions, targets, config.loss, config.matching)
+    changed = {name for name in plain if plain[name] != smooth[name]}
+    assert changed == {"conf", "prop_conf"}
 
 
 def test_boundary_loss_stays_finite_for_dead_and_saturated_features():
