@@ -1,6 +1,7 @@
 """`make bench`: which contestants run, and that one which fails or hangs costs only itself."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support import ROOT
 sys.path.append(str(ROOT / "benchmarks"))  # its files are scripts, which import each other
 
 import common
+import few_examples
 import gpu_programs
 import speed
 import turns
@@ -112,3 +114,20 @@ def test_a_table_is_put_between_the_marks_of_a_page(tmp_path):
     page.write_text("before\n<!-- a -->\nold\n<!-- /a -->\nafter\n")
     common.write_into(page, ("<!-- a -->\n", "<!-- /a -->\n"), "new\n")
     assert page.read_text() == "before\n<!-- a -->\nnew\n<!-- /a -->\nafter\n"
+
+
+def test_few_videos_have_all_examples_and_none_of_them_is_unnecessary():
+    examples = {
+        "a": Counter(jump=1),
+        "b": Counter(jump=2, run=1),
+        "c": Counter(run=2, jump=1),
+        "d": Counter(run=2, hop=1),
+        "e": Counter(),
+    }
+    chosen = few_examples.smallest_set(examples, 2)
+    assert chosen == ["b", "d"]
+    found = sum((examples[name] for name in chosen), Counter())
+    assert found["jump"] >= 2
+    assert found["run"] >= 2
+    assert found["hop"] == 1  # there are no more
+    assert few_examples.smallest_set(examples, 10) == ["a", "b", "c", "d"]
