@@ -170,12 +170,12 @@ def main() -> None:
     }
     for work, names in contestants.items():
         batch = size if work == "product" else args.batch
-        without = {name: left_out(name, processor_flags()) if on_cpu else "" for name in names}
+        without = {one: left_out(one, processor_flags()) if on_cpu else "" for one in names}
         begin = partial(start, args.limit, work, batch)
         results[work] = compare(names, begin, args.rounds, without)
-        for name, one in results[work].items():
+        for contestant, one in results[work].items():
             if REASON in one:
-                print(f"{work}, {name}: {one[REASON]}")
+                print(f"{work}, {contestant}: {one[REASON]}")
             else:
                 one["gflop_per_s"] = round(gflop[work] / one["seconds"], 1)
     results["growth"] = {
