@@ -42,6 +42,7 @@ class TrainingData:
     """The training clips of a prepared data set.
 
     Attributes:
+      folder: the prepared data set.
       class_names: names of the action classes; the network's label is the index plus 1.
       num_clips: number of clips in the split.
       steps_per_epoch: batches per epoch, over all hosts; the remaining clips are not in the epoch.
@@ -69,8 +70,8 @@ class TrainingData:
             fewer clips than a batch.
         """
         self._config = config
-        opened, self.videos = split or open_split(config.data, config.data.train_split)
-        self.class_names = opened.class_names
+        self.folder, self.videos = split or open_split(config.data, config.data.train_split)
+        self.class_names = self.folder.class_names
         # Of each clip its video and, first, the clip itself, then those that may take its place.
         self._clips: list[tuple[int, list[Clip]]] = []
         self._unit = unit = frame_unit(config.model)
@@ -91,7 +92,7 @@ class TrainingData:
         self.steps_per_epoch = self.num_clips // batch_size
         if not self.steps_per_epoch:
             raise UserError(
-                f"{opened.path}: split {config.data.train_split} has {self.num_clips} clips, "
+                f"{self.folder.path}: split {config.data.train_split} has {self.num_clips} clips, "
                 f"fewer than config.train.batch_size={batch_size}"
             )
         if batch_size % process_count:

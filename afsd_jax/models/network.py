@@ -64,14 +64,18 @@ def feature_shapes(
     model: ml_collections.ConfigDict, clip_length: int, crop_size: int
 ) -> tuple[tuple[int, int, int, int], ...]:
     """Returns the shape [T',H',W',C'] of each trunk endpoint that the pyramid reads."""
-    shapes = []
-    for name in model.pyramid_inputs:
-        time, space = i3d.endpoint_stride(name)
-        size, channels = -(-crop_size // space), model.in_channels
-        if name != INPUT:
-            channels = i3d.endpoint_channels(name, model.trunk_width)
-        shapes.append((-(-clip_length // time), size, size, channels))
-    return tuple(shapes)
+    return tuple(feature_shape(model, x, clip_length, crop_size) for x in model.pyramid_inputs)
+
+
+def feature_shape(
+    model: ml_collections.ConfigDict, endpoint: str, num_frames: int, crop_size: int
+) -> tuple[int, int, int, int]:
+    """Returns the shape [T',H',W',C'] of one endpoint of this model's trunk."""
+    time, space = i3d.endpoint_stride(endpoint)
+    size, channels = -(-crop_size // space), model.in_channels
+    if endpoint != INPUT:
+        channels = i3d.endpoint_channels(endpoint, model.trunk_width)
+    return -(-num_frames // time), size, size, channels
 
 
 class Network(nnx.Module):

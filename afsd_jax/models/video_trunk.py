@@ -2,8 +2,13 @@
 
 The video is padded at its own ends only, so each cell sees its complete receptive field, and the
 result equals that of the trunk on all frames at once. Memory does not grow with the video.
+
+Grey frames (0 after normalisation) extend a video to a multiple of `MULTIPLE` frames, the stride of
+the last endpoint. So a cell depends on the video and its endpoint alone, not on which other
+endpoints are computed.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from afsd_jax.models import i3d
+
+MULTIPLE = i3d.endpoint_stride(i3d.ENDPOINTS[-1])[0]
 
 
 class TrunkSteps(Protocol):
@@ -91,21 +98,20 @@ class VideoPass:
         return self._slices()
 
     def end(self, least: int = 0) -> list[np.ndarray]:
-        """Ends the video, after at least one frame, and returns the remaining slices.
-
-        Grey frames (0 after normalisation) fill the last slice.
+        """Ends the video, after at least one frame, and returns the slices that remain of it.
 
         Args:
           least: number of frames to which grey frames extend a shorter video, such as the length
             of a clip.
         """
-        total = -(-max(self._num_frames, least) // self._unit) * self._unit
-        missing = total - self._num_frames
+        end = max(self._num_frames, least)
+        missing = -(-end // MULTIPLE) * MULTIPLE - self._num_frames
+        left = -(-end // self._unit) - self.num_slices
         self._wait(np.zeros((missing, *self._frames[0].shape[1:]), np.float32))
         while self._num_waiting:
             is_last = self._num_waiting <= self._steps.piece
             self._compute(min(self._num_waiting, self._steps.piece), is_last)
-        return self._slices()
+        return self._slices(left)
 
     def split(self, slices: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """Yields for each of several slices the cells of each endpoint."""
@@ -126,11 +132,12 @@ class VideoPass:
         for complete, new in zip(self._complete, cells, strict=True):
             complete.append(new)
 
-    def _slices(self) -> list[np.ndarray]:
+    def _slices(self, most: float = math.inf) -> list[np.ndarray]:
         if not self._complete[0]:
             return []
         joined = [np.concatenate(parts) for parts in self._complete]
-        count = min(len(x) // cells for x, cells in zip(joined, self._cells, strict=True))
+        complete = (len(x) // cells for x, cells in zip(joined, self._cells, strict=True))
+        count = int(min(most, *complete))
         counts = [count * cells for cells in self._cells]
         self._complete = [[x[n:]] for x, n in zip(joined, counts, strict=True)]
         self.num_slices += count

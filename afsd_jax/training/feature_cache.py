@@ -1,16 +1,15 @@
 """A frozen trunk's features of whole videos, computed once and stored on disk.
 
-A clip is a slice of its video's features, so clips of any place and length need no new features. A
-digest of weights and of what the trunk reads names the folder. A digest of a video's frames and the
-view name its file. If any of these changes, so does the name, and new features are computed.
+A clip is a slice of its video's features, so clips of any place and length need no new features.
+Each endpoint of the trunk is stored by itself (`feature_files`), so networks that read different
+endpoints share what they have in common, and one pass of the trunk serves all of them.
 """
 
 import contextlib
-import hashlib
-import json
+import itertools
 import logging
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,47 +22,30 @@ from jax.experimental import multihost_utils
 from afsd_jax.data.clips.clip_reader import ClipReader, ClipView, View
 from afsd_jax.data.clips.geometry import frame_unit
 from afsd_jax.data.clips.speed import resample
-from afsd_jax.data.storage import shards
 from afsd_jax.data.storage.feature_file import FeatureFile
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.detection.backends import chosen_backend, open_video_trunk
 from afsd_jax.errors import UserError
-from afsd_jax.io import files
 from afsd_jax.io.disk_space import free_bytes, size_in_words
 from afsd_jax.io.temporary_folders import remove_abandoned
 from afsd_jax.models import i3d
-from afsd_jax.models.network import feature_shapes
-from afsd_jax.models.video_trunk import VideoTrunk
+from afsd_jax.models.video_trunk import MULTIPLE, VideoTrunk
 from afsd_jax.runtime.progress_bar import SecondsBar
+from afsd_jax.training.feature_files import ViewFiles, cache_folder, feature_files
 
-VERSION = 2  # version of the files' content; features of another version are computed again
-SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
 _PART = 256  # frames decoded at once
 
 log = logging.getLogger(__name__)
-_ViewFiles = Mapping[View, FeatureFile]  # of one video
-
-
-class _Endpoint(NamedTuple):
-    """An endpoint's cells in a slice.
-
-    cells: number of cells.
-    size: values of a cell.
-    centre: middle of what the first cell sees, in cells from the video's start.
-    """
-
-    cells: int
-    size: int
-    centre: float
 
 
 class TrunkFeatures:
     """Reads the features of clips and windows."""
 
-    def __init__(self, videos: Sequence[_ViewFiles], unit: int, endpoints: Sequence[_Endpoint]):
-        """Takes the files of each video, the frames of a slice, and the endpoints in a slice."""
-        self._videos, self._unit, self._endpoints = videos, unit, endpoints
+    def __init__(self, videos: Sequence[ViewFiles], endpoints: Sequence[str], unit: int):
+        """Takes the files of each video, their endpoints, and the frames of a slice."""
+        self._videos, self._unit = videos, unit
+        self._strides = {name: i3d.endpoint_stride(name)[0] for name in endpoints}
 
     def __call__(self, clip: ClipView, slices: int) -> np.ndarray:
         """Returns the features of a clip, float16 [slices, size]; see `split`.
@@ -71,21 +53,19 @@ class TrunkFeatures:
         A clip of more or fewer frames is resampled, each endpoint's cells by themselves.
 
         Raises:
-          UserError: the file is missing or damaged.
+          UserError: a file is missing or damaged.
         """
-        file = self._videos[clip.video][View(clip.y, clip.x, clip.flip > 0)]
+        files = self._videos[clip.video][View(clip.y, clip.x, clip.flip > 0)]
         first, last = clip.start // self._unit, -(-clip.stop // self._unit)
-        found = file.read(first, last)
         factor = (clip.stop - clip.start) / (slices * self._unit)
-        if factor == 1:
-            return found
-        ends = np.cumsum([cells * size for cells, size, _ in self._endpoints])
-        parts = [
-            resample(part.reshape(-1, size), slices * cells, factor, centre).reshape(slices, -1)
-            for part, (cells, size, centre) in zip(
-                np.split(found, ends[:-1], axis=1), self._endpoints, strict=True
-            )
-        ]
+        parts = []
+        for name, stride in self._strides.items():
+            count = self._unit // stride  # of cells in a slice
+            cells = files[name].read(first * count, last * count)
+            if factor != 1:
+                centre = i3d.endpoint_centre(name) / stride
+                cells = resample(cells, slices * count, factor, centre)
+            parts.append(cells.reshape(slices, -1))
         return np.concatenate(parts, axis=1)
 
 
@@ -140,71 +120,61 @@ def cached(
     config: ml_collections.ConfigDict,
     weights: Mapping[str, Any],
     videos: Sequence[PreparedVideo],
-    views: Sequence[View],
+    views: Collection[View],
 ) -> TrunkFeatures:
-    """Returns the features of videos, after computing those that the cache lacks.
+    """Returns the features that a network reads, after computing those that the cache lacks.
+
+    Args and errors are those of `fill`; the endpoints are the inputs of the network's pyramid.
+    """
+    endpoints = tuple(config.model.pyramid_inputs)
+    files = fill(config, weights, endpoints, videos, views)
+    return TrunkFeatures(files, endpoints, frame_unit(config.model))
+
+
+def fill(
+    config: ml_collections.ConfigDict,
+    weights: Mapping[str, Any],
+    endpoints: Sequence[str],
+    videos: Sequence[PreparedVideo],
+    views: Collection[View],
+) -> list[ViewFiles]:
+    """Computes the features that the cache lacks, all endpoints of a video in one pass.
 
     Each host computes the features of some videos; all hosts must reach the same folder. Two runs
     may use one folder at once: what both compute is the same. What killed runs left half-written is
-    removed.
+    removed. Memory does not grow with the videos.
 
     Args:
       config: configuration of the network; `data.feature_cache` is the folder, relative to
         `data.data_dir`.
-      weights: weights of the network.
+      weights: weights of the network, at least those up to the last of the endpoints.
+      endpoints: names of endpoints.
       videos: videos of one prepared data set.
       views: crops and mirrorings of each video.
+
+    Returns:
+      The files of each video.
 
     Raises:
       UserError: the folder cannot be written or is too small, or frames cannot be read.
     """
-    data, unit = config.data, frame_unit(config.model)
-    shapes = feature_shapes(config.model, unit, data.crop_size)
-    size = sum(math.prod(shape) for shape in shapes)
-    folder = _folder(config, weights)
-    remove_abandoned(folder)
-    found: list[dict[View, FeatureFile]] = []
-    for video in videos:
-        slices = -(-max(video.num_frames, data.clip_length) // unit)
-        name = _fingerprint(video, slices)
-        found.append({view: FeatureFile(_path(folder, name, view), slices, size) for view in views})
+    found = feature_files(config, weights, endpoints, videos, views)
+    for folder in cache_folder(config.data).iterdir():
+        remove_abandoned(folder)
     mine = range(jax.process_index(), len(videos), jax.process_count())
     todo = [
-        (number, view)
+        _Missing(number, view, missing)
         for number in mine
-        for view, file in found[number].items()
-        if not file.is_intact()
+        for view, files in found[number].items()
+        if (missing := {name: file for name, file in files.items() if not file.is_intact()})
     ]
-    num_bytes = sum(found[number][view].num_bytes for number, view in todo)
-    _check_space(folder, num_bytes)
+    num_bytes = sum(file.num_bytes for one in todo for file in one.files.values())
+    _check_space(cache_folder(config.data), num_bytes)
     if todo:
-        backend = _backend(config)
-        log.info(
-            f"{folder}: stores features of {len({number for number, _ in todo})} videos, "
-            f"{size_in_words(num_bytes)} ({size_in_words(free_bytes(folder))} are free), computed "
-            f"by {backend}"
-        )
-        frame_shape = data.crop_size, data.crop_size, config.model.in_channels
-        trunk = open_video_trunk(
-            backend, weights, frame_shape, config.model.pyramid_inputs, config.model.dtype
-        )
-        parts = _compute(trunk, ClipReader(videos, data), videos, todo, data.clip_length)
-        with contextlib.closing(parts):  # also its progress bar, before an error is printed
-            for (number, view), of_video in zip(todo, parts, strict=True):
-                found[number][view].write(of_video)
+        _compute(config, weights, videos, todo, size_in_words(num_bytes))
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("trunk features")
-    return TrunkFeatures(found, unit, _endpoints(config.model.pyramid_inputs, shapes, unit))
-
-
-def _endpoints(
-    names: Sequence[str], shapes: Sequence[tuple[int, ...]], unit: int
-) -> list[_Endpoint]:
-    """Returns the endpoints of these names and shapes [T', H', W', C'] in a slice."""
-    return [
-        _Endpoint(cells, math.prod(cell), i3d.endpoint_centre(name) * cells / unit)
-        for name, (cells, *cell) in zip(names, shapes, strict=True)
-    ]
+    return found
 
 
 def split(
@@ -228,86 +198,90 @@ def split(
     ]
 
 
+class _Missing(NamedTuple):
+    """A view of a video, which is named by its number, and its files to write, by endpoint."""
+
+    video: int
+    view: View
+    files: dict[str, FeatureFile]
+
+
+def _compute(
+    config: ml_collections.ConfigDict,
+    weights: Mapping[str, Any],
+    videos: Sequence[PreparedVideo],
+    todo: Sequence[_Missing],
+    size: str,
+) -> None:
+    """Computes files; `size` is that of all of them, in words."""
+    data, model, folder = config.data, config.model, cache_folder(config.data)
+    backend = _backend(config)
+    missing = {name for one in todo for name in one.files}
+    endpoints = [name for name in i3d.ENDPOINTS if name in missing]
+    log.info(
+        f"{folder}: stores features of {len({one.video for one in todo})} videos at "
+        f"{', '.join(endpoints)}, {size} ({size_in_words(free_bytes(folder))} are free), computed "
+        f"by {backend}"
+    )
+    frame_shape = data.crop_size, data.crop_size, model.in_channels
+    trunk = open_video_trunk(backend, weights, frame_shape, endpoints, model.dtype, MULTIPLE)
+    clips = [
+        ClipView(one.video, start, min(start + _PART, videos[one.video].num_frames), *one.view)
+        for one in todo
+        for start in range(0, videos[one.video].num_frames, _PART)
+    ]
+    frames = ClipReader(videos, data).read(clips)
+    total = sum(videos[one.video].num_frames / videos[one.video].fps for one in todo)
+    with SecondsBar(total, desc="trunk features") as bar:
+        for one in todo:
+            video = videos[one.video]
+            parts = itertools.islice(frames, -(-video.num_frames // _PART))
+            counted = _counted(parts, video.fps, bar)
+            _write(trunk, endpoints, one.files, counted, data.clip_length)
+
+
+def _write(
+    trunk: VideoTrunk,
+    endpoints: Sequence[str],
+    files: Mapping[str, FeatureFile],
+    parts: Iterable[np.ndarray],
+    least: int,
+) -> None:
+    """Writes the features of a video.
+
+    Args:
+      trunk: computes the endpoints.
+      endpoints: all that it computes, in its order.
+      files: file of each endpoint that is written.
+      parts: the video's frames, uint8 [n, S, S, C] each.
+      least: number of frames to which a shorter video is extended.
+    """
+    run = trunk.start()
+    with contextlib.ExitStack() as stack:
+        writers = {name: stack.enter_context(file.writing()) for name, file in files.items()}
+
+        def write(slices: Sequence[np.ndarray]) -> None:
+            cells = dict(zip(endpoints, slices, strict=bool(slices)))
+            for name in cells.keys() & writers.keys():
+                writers[name](cells[name])
+
+        for part in parts:
+            write(run.add(part))
+        write(run.end(least))
+
+
+def _counted(parts: Iterable[np.ndarray], fps: float, bar: SecondsBar) -> Iterator[np.ndarray]:
+    """Yields parts of a video, and shows how many seconds of it are done."""
+    for part in parts:
+        yield part
+        bar.update(len(part) / fps)
+
+
 def _backend(config: ml_collections.ConfigDict) -> str:
     """Returns the fastest backend for the features, in bfloat16 if the network is."""
     backend = chosen_backend(None)
     half = backend == "openvino" and config.model.dtype == "bfloat16"
     return "openvino-bfloat16" if half else backend
-
-
-def _compute(
-    trunk: VideoTrunk,
-    reader: ClipReader,
-    videos: Sequence[PreparedVideo],
-    todo: Sequence[tuple[int, View]],
-    length: int,
-) -> Generator[Iterator[np.ndarray], None, None]:
-    """Yields for each video in its view the features of its parts, float32 [slices, size]."""
-    clips = [
-        ClipView(number, start, min(start + _PART, videos[number].num_frames), *view)
-        for number, view in todo
-        for start in range(0, videos[number].num_frames, _PART)
-    ]
-    frames = reader.read(clips)
-    total = sum(videos[number].num_frames / videos[number].fps for number, _ in todo)
-    with SecondsBar(total, desc="trunk features") as bar:
-
-        def features(video: PreparedVideo) -> Iterator[np.ndarray]:
-            run = trunk.start()
-            for _ in range(0, video.num_frames, _PART):
-                part = next(frames)
-                yield from map(_row, run.split(run.add(part)))
-                bar.update(len(part) / video.fps)
-            yield from map(_row, run.split(run.end(length)))
-
-        for number, _ in todo:
-            yield features(videos[number])
-
-
-def _row(cells: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns the cells of all endpoints in a slice as one row, float32 [1, size]."""
-    return np.concatenate([x.ravel() for x in cells])[None]
-
-
-def _folder(config: ml_collections.ConfigDict, weights: Mapping[str, Any]) -> Path:
-    """Returns the folder of such features, after writing `features.json`, which describes it."""
-    data, model = config.data, config.model
-    trunk = hashlib.sha256()
-    for name in sorted(weights):
-        if name.startswith("trunk."):
-            trunk.update(name.encode() + np.asarray(weights[name]).tobytes())
-    made_of = {
-        "version": VERSION,
-        "trunk": trunk.hexdigest(),
-        "dtype": model.dtype,
-        "endpoints": list(model.pyramid_inputs),
-        "stream": data.stream,
-        "negate_flipped_flow": data.negate_flipped_flow,
-        "crop_size": data.crop_size,
-    }
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
-    folder = Path(data.data_dir) / data.feature_cache / key
-    files.make_folder(folder)
-    if not (folder / "features.json").exists() and jax.process_index() == 0:
-        files.write_json(folder / "features.json", made_of)
-    return folder
-
-
-def _path(folder: Path, name: str, view: View) -> Path:
-    mirrored = "_mirrored" if view.flip else ""
-    return folder / f"{name}_{view.y}_{view.x}{mirrored}.features"
-
-
-def _fingerprint(video: PreparedVideo, slices: int) -> str:
-    """Returns a digest of the video's frames and its number of slices."""
-    digest = hashlib.sha256(f"{video.encoding} {video.shape} {slices}".encode())
-    digest.update(np.diff(video.positions).tobytes())
-    count = min(SAMPLED_FRAMES, video.num_frames)
-    numbers = np.linspace(0, video.num_frames - 1, count).astype(int).tolist()
-    with shards.naming_damage(video.path):
-        for frame in shards.read_frames(video.path, video.positions, numbers):
-            digest.update(frame)
-    return digest.hexdigest()[:32]
 
 
 def _check_space(folder: Path, needed: int) -> None:

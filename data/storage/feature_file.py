@@ -1,7 +1,8 @@
 """Features of a video on disk: rows of numbers, and a checksum that belongs to the file's name."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,25 +47,27 @@ class FeatureFile:
         except OSError:
             return False
 
-    def write(self, parts: Iterable[np.ndarray]) -> None:
-        """Writes all rows, or nothing. Values beyond the range of float16 are clipped to it.
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Callable[[np.ndarray], None]]:
+        """Yields a function that writes the next rows; the file gets all of them or is not made.
 
-        Args:
-          parts: [n, size] each; together they have all rows.
+        The function takes an array [n, …] with `size` values in each row. Values beyond the range
+        of float16 are clipped to it.
 
         Raises:
           UserError: the file cannot be written.
         """
         largest, digest, count = np.finfo(np.float16).max, self._new_digest(), 0
-        with (
-            naming_failure(self.path),
-            atomic_write(self.path) as temporary,
-            open(temporary, "wb") as file,
-        ):
-            for part in parts:
-                content = np.clip(part, -largest, largest).astype("<f2").tobytes()
+        with atomic_write(self.path) as temporary, open(temporary, "wb") as file:
+
+            def write(rows: np.ndarray) -> None:
+                nonlocal count
+                content = np.clip(rows, -largest, largest).astype("<f2").tobytes()
                 digest.update(content)
-                count += file.write(content)
+                with naming_failure(self.path):  # other files may be written at once
+                    count += file.write(content)
+
+            yield write
             assert count == self.num_bytes, (count, self._shape)
             file.write(digest.digest())
 
