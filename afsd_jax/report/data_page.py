@@ -27,7 +27,6 @@ from afsd_jax.report.colors import class_colors
 from afsd_jax.report.render import counted, write_html
 from afsd_jax.report.thumbnails import picture
 from afsd_jax.report.tracks import bar_lanes, bar_ticks, clock
-from afsd_jax.types import CENTER, LETTERBOX, OWN_CROPS
 
 FRAMES_SHOWN = 10  # per video
 _DIMMED = 0.4  # brightness of what the network does not see
@@ -147,12 +146,8 @@ def _seen(videos: Mapping[str, Sequence[PreparedVideo]], geometry: FrameGeometry
     every = [video for members in videos.values() for video in members]
     if not every or every[0].encoding == ROWS:
         return ""
-    crop = {"": "all of each picture", OWN_CROPS: "a part of its own of each video's pictures"}
-    part = crop.get(geometry.crop, f"the part {geometry.crop} of each picture")
-    ways = {CENTER: "its largest centred square", LETTERBOX: "between two bars"}
-    way = ways.get(geometry.keep_aspect, "squeezed to a square")
     side = usual_crop(every[0].shape[0])
-    return f"{part}, {way}; the network sees its centre, {side} × {side} pixels"
+    return f"{geometry.in_words()}; the network sees its centre, {side} × {side} pixels"
 
 
 def _classes(

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import ml_collections
 import numpy as np
 
+from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.summary import SplitSummary, length_in_words, length_range
 from afsd_jax.report.render import counted
-from afsd_jax.types import CENTER, LETTERBOX, OWN_CROPS
 
 FEW_ACTIONS = 30  # of a class; with fewer, a class is often found badly
 _SHOWN_METRICS = ("mAP@0.5", "mAP@0.7", "average_mAP")
@@ -84,12 +84,9 @@ def _figures(
 def _input(config: ml_collections.ConfigDict) -> str:
     data = config.data
     rate = f"{data.fps:g} frames a second" if data.fps else "all frames"
-    crops = {"": "the whole picture", OWN_CROPS: "a part that was stated for each training video"}
-    part = crops.get(data.crop, f"the part {data.crop} (x, y, width, height)")
-    shapes = {CENTER: "of which the largest centred square", LETTERBOX: "between two bars"}
     lines = [
         f"- stream: {data.stream}, {rate}",
-        f"- picture: {part}, {shapes.get(data.keep_aspect, 'squeezed to a square')}",
+        f"- picture: {FrameGeometry(data.crop, data.keep_aspect).in_words()}",
         f"- size: {data.frame_size}×{data.frame_size} pixels, of which the middle "
         f"{data.crop_size}×{data.crop_size} are seen",
     ]

@@ -54,7 +54,6 @@ from afsd_jax.data.tasks import Plan, Task, TaskResult
 from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.fingerprint import file_fingerprint
-from afsd_jax.types import SQUEEZE
 
 
 # The builders that tfds.core exports all write the examples themselves; this base leaves it to us.
@@ -199,7 +198,7 @@ class VideoBuilder(dataset_builder.FileReaderBuilder):
             "max_frames": self._max_frames,
             "size": self._size,
             "encoding": self._encoding,
-            **({"keep_aspect": shaped} if (shaped := self.options.keep_aspect) != SQUEEZE else {}),
+            "keep_aspect": self.options.keep_aspect,
             **({"flow_method": self.options.flow_method} if self._stream == "flow" else {}),
         }
 

@@ -21,7 +21,7 @@ from afsd_jax.errors import UserError
 from afsd_jax.io import files
 from afsd_jax.io.activitynet_json import read_ground_truth, write_ground_truth
 from afsd_jax.io.names import composed
-from afsd_jax.types import SQUEEZE, Action, AnnotatedVideo
+from afsd_jax.types import Action, AnnotatedVideo
 
 GROUND_TRUTH = "ground_truth.json"
 
@@ -97,8 +97,7 @@ def write_folder(
 
 def check_options_of(before: Mapping[str, Any], options: Mapping[str, Any], folder: Path) -> None:
     """Raises UserError if a folder, whose report is `before`, was prepared with other options."""
-    before = {"keep_aspect": SQUEEZE, **before}
-    for field, wanted in {"keep_aspect": SQUEEZE, **options}.items():
+    for field, wanted in options.items():
         if before.get(field, wanted) != wanted:
             raise UserError(
                 f"{folder}: was prepared with {field} {before[field]}, not {wanted}; "

@@ -34,7 +34,8 @@ def read_report(path: Path) -> dict[str, Any]:
     names = read_list(field(report, "videos", str(path)), f"{path}: videos", _check_video)
     if len(set(names)) < len(names):
         raise UserError(f"{path}: names a video twice")
-    if report.get("keep_aspect", SQUEEZE) not in KEEP_ASPECT:
+    # Folders of earlier versions do not state it.
+    if report.setdefault("keep_aspect", SQUEEZE) not in KEEP_ASPECT:
         known = ", ".join(KEEP_ASPECT)
         found = shown(report["keep_aspect"])
         raise UserError(f"{path}: keep_aspect must be one of {known}, not {found}")
@@ -87,7 +88,7 @@ def stored_geometry(folder: Path) -> FrameGeometry:
     report = read_report(folder / REPORT)
     crops = {video.get("crop", "") for video in report["videos"]}
     crop = crops.pop() if len(crops) == 1 else OWN_CROPS
-    return FrameGeometry(crop if report["videos"] else "", report.get("keep_aspect", SQUEEZE))
+    return FrameGeometry(crop if report["videos"] else "", report["keep_aspect"])
 
 
 def _check_video(entry: Any, place: str) -> str:

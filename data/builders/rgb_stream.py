@@ -7,7 +7,6 @@ from afsd_jax.data.builders import prepared_report
 from afsd_jax.data.decode.sources import Timeline
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import composed
-from afsd_jax.types import SQUEEZE
 
 
 class RgbStream(NamedTuple):
@@ -41,7 +40,7 @@ def read_rgb(report: Path, fps: float, max_frames: int, keep_aspect: str) -> Rgb
             f"{report.parent}: its rgb frames were sampled with fps {rgb[0]:g} and max_frames "
             f"{rgb[1]}; sample flow with the same values: rates must not be mixed"
         )
-    shaped = content.get("keep_aspect", SQUEEZE)
+    shaped = content["keep_aspect"]
     if shaped != keep_aspect:
         raise UserError(
             f"{report.parent}: its rgb frames were prepared with keep_aspect {shaped}; prepare "

@@ -26,6 +26,19 @@ class FrameGeometry(NamedTuple):
     crop: str = ""
     keep_aspect: str = SQUEEZE
 
+    def in_words(self) -> str:
+        """Returns what frames show, for people.
+
+        Example:
+          >>> FrameGeometry("10%,0,80%,100%", "letterbox").in_words()
+          'the part 10%,0,80%,100% (x, y, width, height) of the picture, between two bars'
+        """
+        crops = {"": "the whole picture", OWN_CROPS: "a part that was stated for each video"}
+        part = f"the part {self.crop} (x, y, width, height) of the picture"
+        shapes = {CENTER: "of which the largest centred square", LETTERBOX: "between two bars"}
+        shape = shapes.get(self.keep_aspect, "squeezed to a square")
+        return f"{crops.get(self.crop, part)}, {shape}"
+
 
 WHOLE = FrameGeometry()
 

@@ -10,7 +10,7 @@ import pytest
 from afsd_jax.cli.config_flags import load_config
 from afsd_jax.data.builders.prepare_options import PrepareOptions
 from afsd_jax.data.builders.prepared_report import stored_geometry
-from afsd_jax.data.datasets import describe_changes, prepare_dataset, read_report
+from afsd_jax.data.datasets import REPORT, describe_changes, prepare_dataset, read_report
 from afsd_jax.data.decode.crops import read_crops
 from afsd_jax.data.decode.frame_geometry import FrameGeometry
 from afsd_jax.data.decode.video_reader import VideoReader
@@ -97,7 +97,9 @@ def test_another_crop_renews_its_video_only_and_another_shape_is_refused(source)
     folder = prepare(source)
     before = read_report(folder)
     assert all("crop" not in video for video in before["videos"])
-    assert "keep_aspect" not in before  # as in folders of earlier versions
+    of_earlier_versions = json.loads((folder / REPORT).read_text())
+    assert of_earlier_versions.pop("keep_aspect") == "squeeze"
+    (folder / REPORT).write_text(json.dumps(of_earlier_versions))
     assert stored_geometry(folder) == FrameGeometry()
     prepare(source, ROWS.format(",crop", ",", f',"{HALF}"'))
     assert describe_changes(before, read_report(folder)) == "1 unchanged, 1 decoded again"

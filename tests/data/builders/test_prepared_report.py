@@ -25,6 +25,7 @@ REPORT = {
     "stream": "rgb",
     "fps": 10.0,
     "max_frames": 0,
+    "keep_aspect": "center",
     "videos": [VIDEO],
     "unreadable": {},
     "warnings": ["few videos"],
@@ -38,7 +39,10 @@ def written(path: Path, report: Any) -> Path:
 
 
 def test_an_honest_report_is_read_as_it_is(tmp_path):
-    assert read_report(written(tmp_path / "preparation.json", REPORT)) == REPORT
+    path = tmp_path / "preparation.json"
+    assert read_report(written(path, REPORT)) == REPORT
+    of_earlier_versions = {k: v for k, v in REPORT.items() if k != "keep_aspect"}
+    assert read_report(written(path, of_earlier_versions))["keep_aspect"] == "squeeze"
 
 
 @pytest.mark.parametrize(
