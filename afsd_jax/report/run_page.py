@@ -15,6 +15,7 @@ from afsd_jax.report.charts import line_chart
 from afsd_jax.report.colors import class_colors, text_on
 from afsd_jax.report.render import relative_url, write_html
 from afsd_jax.report.run_story import Bar, Example, RunStory
+from afsd_jax.report.search_table import read_search_table
 from afsd_jax.report.tracks import in_lanes, known_first
 from afsd_jax.types import Detection
 
@@ -77,7 +78,11 @@ def read_run(workdir: str | os.PathLike[str]) -> Run:
 
 
 def write_page(workdir: str | os.PathLike[str], story: RunStory | None = None) -> None:
-    """Writes the page of a run into its folder: its story, if there is one, then its curves."""
+    """Writes the page of a run into its folder: its story, if there is one, then its curves.
+
+    Raises:
+      UserError: the folder contains no run, a file is malformed, or the page cannot be written.
+    """
     run = read_run(workdir)
     losses = {term: _series(run.records, term) for term in TERMS}
     validation_losses = {term: _validation_loss(run, term) for term in TERMS}
@@ -120,6 +125,7 @@ def write_page(workdir: str | os.PathLike[str], story: RunStory | None = None) -
         tious=[name.partition("@")[2] or "average" for name in _thresholds(best)] if best else [],
         classes=_class_rows(best) if best else [],
         best_step=best["step"] if best else None,
+        tried=read_search_table(Path(workdir)),
         changes=list(run.changes.items()),
         evaluation=EVALUATION if (Path(workdir) / EVALUATION).exists() else None,
     )
