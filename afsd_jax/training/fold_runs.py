@@ -7,6 +7,7 @@ import jax
 import ml_collections
 
 from afsd_jax.data.folds import Fold
+from afsd_jax.data.splits import read_part
 from afsd_jax.data.training_data import TrainingData
 
 AVERAGED = 3  # averages of weights reach back over at most one part in so many of a run's steps
@@ -17,7 +18,7 @@ TrainIn = Callable[[ml_collections.ConfigDict, Path], int]
 
 
 def fold_config(
-    config: ml_collections.ConfigDict, fold: Fold, steps: int
+    config: ml_collections.ConfigDict, fold: Fold, steps: int, data: TrainingData
 ) -> ml_collections.ConfigDict:
     """Returns the configuration of a fold's run, which evaluates its last step only.
 
@@ -28,6 +29,7 @@ def fold_config(
       config: the configuration of the run that the short one stands for.
       fold: the fold to be evaluated on.
       steps: number of steps.
+      data: the training clips of the whole split.
     """
     config = config.copy_and_resolve_references()
     config.data.update(train_split=str(fold._replace(rest=True)), validation_split=str(fold))
@@ -37,7 +39,7 @@ def fold_config(
     train.update(steps=steps, evaluate_every=every, keep_best=1)
     optimizer.ema = max(min(optimizer.ema, 1 - AVERAGED / steps), 0.0)
     optimizer.warmup_steps = min(optimizer.warmup_steps, steps // WARMUP)
-    clips, parts = _num_clips(config), train.accumulate * jax.device_count()
+    clips, parts = _num_clips(config, fold, data), train.accumulate * jax.device_count()
     if clips < train.batch_size:
         train.batch_size = max(clips // parts, 1) * parts
     return config
@@ -48,7 +50,8 @@ def planned_steps(config: ml_collections.ConfigDict, data: TrainingData) -> int:
     return config.train.steps or config.train.epochs * data.steps_per_epoch
 
 
-def _num_clips(config: ml_collections.ConfigDict) -> int:
+def _num_clips(config: ml_collections.ConfigDict, fold: Fold, data: TrainingData) -> int:
     config = config.copy_and_resolve_references()
     config.train.batch_size = 1
-    return TrainingData(config).num_clips
+    videos = read_part(data.folder, config.data.train_split, {fold.split: data.videos})
+    return TrainingData(config, split=(data.folder, videos)).num_clips

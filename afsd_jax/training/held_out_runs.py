@@ -73,7 +73,8 @@ def run_before(
 def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: TrainIn) -> int:
     """Trains and evaluates a run for each fold; together they train as long as the final run."""
     count, split = config.train.cross_validation, config.data.train_split
-    last = planned_steps(config, TrainingData(config))
+    data = TrainingData(config)
+    last = planned_steps(config, data)
     steps = math.ceil(last / count)
     how = f"cross-validation of {split}, {count} folds of {steps} steps each"
     if how_measured(workdir) == how and validated_step(workdir) == last:
@@ -83,7 +84,7 @@ def _cross_validate(config: ml_collections.ConfigDict, workdir: Path, train_in: 
     for number, folder in enumerate(folders, 1):
         if validated_step(folder) != steps:
             log.info(f"cross-validation: fold {number} of {count}, {steps} steps")
-            code = train_in(fold_config(config, Fold(split, number, count), steps), folder)
+            code = train_in(fold_config(config, Fold(split, number, count), steps, data), folder)
             if code:
                 return code
     _keep(config, workdir, folders, last, how)

@@ -5,30 +5,35 @@ next follows from the scores before it (`search_plan`), so the same number of tr
 same settings; the budget is checked before each trial.
 """
 
-import json
 import logging
+import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 import jax
 import ml_collections
 
+from afsd_jax.config_checks import THIRD_OF_TRAINING
 from afsd_jax.data.builders.prepared_report import stored_groups
 from afsd_jax.data.folds import Fold, count_groups
-from afsd_jax.data.splits import open_data_set
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
-from afsd_jax.evaluation import SCORE
-from afsd_jax.io.files import read_json, write_json
-from afsd_jax.io.json_fields import field, number, read_list, require_dict, text
 from afsd_jax.io.run_log import read_records
+from afsd_jax.io.search_record import RECORD, SearchRecord, Trial, read_record, write_record
 from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
 from afsd_jax.training.monitoring import scores
-from afsd_jax.training.search_plan import Candidate, choose_winner, list_candidates, next_trial
+from afsd_jax.training.search_features import fill_features
+from afsd_jax.training.search_plan import (
+    Candidate,
+    choose_winner,
+    count_trials,
+    list_candidates,
+    next_trial,
+)
 
-RECORD, TRIALS = "search.json", "search"
+TRIALS = "search"  # folder of the short runs
 FOLDS = 3
 SHARE = 6  # a trial has one part in so many of the run's steps
 LEAST_STEPS = 50
@@ -47,8 +52,8 @@ def search(
       train_in: trains a run.
 
     Raises:
-      UserError: as `train_in` does, several processes train, or the record of the search is that
-        of other settings.
+      UserError: as `train_in` and `fill_features` do, several processes train, or the record of the
+        search is that of other settings.
     """
     if jax.process_count() > 1:
         raise UserError(
@@ -56,78 +61,116 @@ def search(
             "cannot search together; search in one, or set it to 0"
         )
     data = TrainingData(config)
-    groups = stored_groups(open_data_set(config.data).path)
+    groups = stored_groups(data.folder.path)
     count = min(FOLDS, count_groups((v for v in data.videos if len(v.labels)), groups))
     if count < 2:
         log.info("no settings are searched: one video or group alone has actions")
         return 0, config
-    steps = max(planned_steps(config, data) // SHARE, LEAST_STEPS)
+    planned = planned_steps(config, data)
     candidates = {candidate.name: candidate for candidate in list_candidates(config)}
-    record = _read_record(workdir / RECORD, config, steps, count)
-    while "winner" not in record:
-        trial = next_trial(list(candidates), _scores(record), count)
-        spent_s = sum(entry["seconds"] for entry in record["trials"])
-        if trial is None or spent_s >= 60 * config.train.search_minutes:
-            record["winner"], record["reason"] = choose_winner(list(candidates), _scores(record))
-            write_json(workdir / RECORD, record)
-            break
-        fold = Fold(config.data.train_split, trial[1], count)
-        code, entry = _try(candidates[trial[0]], fold, steps, config, workdir, train_in)
-        if code:
-            return code, config
-        record["trials"].append(entry)
-        write_json(workdir / RECORD, record)
-        said = f"{entry['candidate']}, fold {entry['fold']}: {100 * entry[SCORE]:.1f} % average mAP"
-        log.info(f"search: {said}, {entry['seconds']:.0f} s")
+    record = _continued(workdir / RECORD, config, max(planned // SHARE, LEAST_STEPS), count)
+    if not record.winner:
+        fill_features([_changed(config, x) for x in candidates.values()], data)
+    while not record.winner:
+        trial = next_trial(list(candidates), record.scores, count)
+        spent_s = sum(entry.seconds for entry in record.trials)
+        if trial is None or spent_s >= budget_s(config.train.search_minutes, record, planned):
+            winner, reason = choose_winner(list(candidates), record.scores)
+            record = record._replace(winner=winner, reason=reason)
+        else:
+            fold = Fold(config.data.train_split, trial[1], count)
+            candidate = candidates[trial[0]]
+            short = fold_config(_changed(config, candidate), fold, record.steps, data)
+            code, tried = _try(candidate, fold, short, workdir, train_in)
+            if tried is None:
+                return code, config
+            record = record._replace(trials=(*record.trials, tried))
+            said = f"{tried.candidate}, fold {tried.fold}: {100 * tried.score:.1f} % average mAP"
+            log.info(f"search: {said}, {tried.seconds:.0f} s")
+            if len(record.trials) == 1:
+                budget = budget_s(config.train.search_minutes, record, planned)
+                log.info(f"search: {outlook(list(candidates), record, budget)}")
+        write_record(workdir / RECORD, record)
     for line in table(record):
         log.info(line)
-    winner = candidates.get(record["winner"])
-    if winner is None:
+    if record.winner not in candidates:
         raise UserError(f"{workdir / RECORD}: its winner is of other settings; remove the file")
-    return 0, _changed(config, winner)
+    return 0, _changed(config, candidates[record.winner])
 
 
-def table(record: dict[str, Any]) -> list[str]:
+def budget_s(minutes: float, record: SearchRecord, planned: int) -> float:
+    """Returns how long the trials may take together, seconds.
+
+    Args:
+      minutes: `train.search_minutes`; `THIRD_OF_TRAINING`: a third of the time in which the run
+        computes its steps, each of which takes as long as one of the first trial did; so the first
+        trial runs in any case.
+      record: what was tried.
+      planned: number of steps of the run.
+    """
+    if minutes != THIRD_OF_TRAINING:
+        return 60 * minutes
+    if not record.trials:
+        return math.inf
+    return record.trials[0].seconds / record.steps * planned / 3
+
+
+def outlook(names: list[str], record: SearchRecord, budget: float) -> str:
+    """Returns in words what a budget in seconds allows for, after the first trial."""
+    needed, most = count_trials(names, record.folds)
+    trial_s = record.trials[0].seconds
+    affordable = min(math.ceil(budget / max(trial_s, 1e-3)), most)
+    return (
+        f"a trial takes {trial_s:.0f} s, so there is time for about {max(affordable, 1)} of "
+        f"{most} trials; other settings can win after {needed}, which take "
+        f"{needed * trial_s / 60:.1f} minutes"
+    )
+
+
+def table(record: SearchRecord) -> list[str]:
     """Returns the lines of what was tried, with means over folds, and the winner."""
-    scores = _scores(record)
-    width = max(map(len, scores), default=0)
+    width = max(map(len, record.scores), default=0)
     lines = [
-        f"  {name:<{width}}  {100 * sum(x.values()) / len(x):5.1f} % average mAP, "
-        f"{len(x)} fold{'s' * (len(x) > 1)}"
-        for name, x in scores.items()
+        f"  {name:<{width}}  {100 * fmean(by_fold.values()):5.1f} % average mAP, "
+        f"{len(by_fold)} fold{'s' * (len(by_fold) > 1)}"
+        for name, by_fold in record.scores.items()
     ]
-    return ["tried:", *lines, f"chosen: {record['winner']}; {record['reason']}"]
+    return ["tried:", *lines, f"chosen: {record.winner}; {record.reason}"]
 
 
 def _try(
     candidate: Candidate,
     fold: Fold,
-    steps: int,
     config: ml_collections.ConfigDict,
     workdir: Path,
     train_in: TrainIn,
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, Trial | None]:
     """Trains a candidate on the other folds and evaluates it on this one.
 
+    Args:
+      candidate: the settings.
+      fold: the fold.
+      config: configuration of this short run.
+      workdir: folder of the run.
+      train_in: trains a run.
+
     Returns:
-      The exit code, and the entry of the record.
+      The exit code, and the trial, unless it was interrupted.
     """
-    folder = workdir / TRIALS / f"{candidate.name.replace(' ', '_')}-{fold.number}"
+    folder, steps = workdir / TRIALS / _folder_name(candidate, fold), config.train.steps
     log.info(f"search: {candidate.name}, fold {fold.number} of {fold.parts}, {steps} steps")
     began = time.monotonic()
-    code = train_in(fold_config(_changed(config, candidate), fold, steps), folder)
+    code = train_in(config, folder)
     if code:
-        return code, {}
+        return code, None
     by_step = scores(read_records(folder))
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return 0, {
-        "candidate": candidate.name,
-        "fields": json.loads(json.dumps(candidate.fields)),
-        "fold": fold.number,
-        "steps": steps,
-        SCORE: by_step[max(by_step)],
-        "seconds": time.monotonic() - began,
-    }
+    score, seconds = by_step[max(by_step)], time.monotonic() - began
+    return 0, Trial(candidate.name, candidate.fields, fold.number, steps, score, seconds)
+
+
+def _folder_name(candidate: Candidate, fold: Fold) -> str:
+    return f"{candidate.name.replace(' ', '_')}-{fold.number}"
 
 
 def _changed(config: ml_collections.ConfigDict, candidate: Candidate) -> ml_collections.ConfigDict:
@@ -136,39 +179,21 @@ def _changed(config: ml_collections.ConfigDict, candidate: Candidate) -> ml_coll
     return config
 
 
-def _read_record(
+def _continued(
     path: Path, config: ml_collections.ConfigDict, steps: int, folds: int
-) -> dict[str, Any]:
+) -> SearchRecord:
     """Returns the record of the search, or that of a new one.
 
     Raises:
       UserError: it is of another split, of trials of other lengths, or malformed.
     """
-    made_of = {"seed": config.seed, "split": config.data.train_split, "steps": steps}
-    made_of["folds"] = folds
+    new = SearchRecord(config.seed, config.data.train_split, steps, folds)
     if not path.exists():
-        return {**made_of, "trials": []}
-    record = require_dict(read_json(path), str(path))
-    if {name: record.get(name) for name in made_of} != made_of:
+        return new
+    record = read_record(path)
+    if record._replace(trials=(), winner="", reason="") != new:
         raise UserError(
             f"{path}: is of a search with another seed, split or number of steps; remove it, or "
             "train in another folder"
         )
-    read_list(field(record, "trials", str(path)), f"{path}: trials", _check_trial)
-    for name in ("winner", "reason") if "winner" in record else ():
-        text(record, name, str(path))
     return record
-
-
-def _check_trial(entry: Any, place: str) -> None:
-    trial = require_dict(entry, place)
-    text(trial, "candidate", place)
-    for name in ("fold", SCORE, "seconds"):
-        number(field(trial, name, place), f"{place}.{name}")
-
-
-def _scores(record: dict[str, Any]) -> dict[str, dict[int, float]]:
-    found: dict[str, dict[int, float]] = {}
-    for entry in record["trials"]:
-        found.setdefault(entry["candidate"], {})[entry["fold"]] = entry[SCORE]
-    return found

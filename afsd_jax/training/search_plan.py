@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from afsd_jax.weights.kinetics import KINETICS
+
 LEAST_GAIN = 0.01  # of average mAP; smaller differences are chance
 LEAST_FOLDS = 2  # on which a candidate is tried before it can win
 _OWN = "as configured"
@@ -37,13 +39,16 @@ class Candidate(NamedTuple):
 def list_candidates(config: ml_collections.ConfigDict) -> list[Candidate]:
     """Returns the run's own settings, then others that differ from them in one respect.
 
-    Other endpoints of the trunk are tried if it is frozen and its features are cached.
+    Other endpoints of the trunk are tried if it is frozen and its features are cached. Weights of a
+    detector to start from fit no other endpoints or widths, so these are then not tried.
     """
     model, found = config.model, [Candidate(_OWN, {})]
     if config.data.flip > 0:
         found.append(Candidate("not mirrored", {"data.flip": 0.0}))
     decay = config.optimizer.weight_decay * _DECAY
     found.append(Candidate(f"weight decay {decay:g}", {"optimizer.weight_decay": decay}))
+    if config.train.init_from not in ("", KINETICS):
+        return found
     for factor in _WIDTHS:
         channels = int(model.channels * factor)
         if channels % model.groups == 0:
@@ -75,6 +80,25 @@ def next_trial(names: Sequence[str], scores: Scores, folds: int) -> tuple[str, i
                 return name, fold
         left = _better_half(left, {name: _mean(scores[name], fold) for name in left})
     return None
+
+
+def count_trials(names: Sequence[str], folds: int) -> tuple[int, int]:
+    """Returns the trials after which another candidate can win, and those of a whole search.
+
+    Without other candidates, or with too few folds, the first number is that of a whole search.
+
+    Example:
+      >>> count_trials(["own", "a", "b", "c", "d", "e", "f", "g"], 3)
+      (10, 14)
+    """
+    scores: dict[str, dict[int, float]] = {}
+    needed = count = 0
+    while (trial := next_trial(names, scores, folds)) is not None:
+        scores.setdefault(trial[0], {})[trial[1]] = 0.0
+        count += 1
+        enough = trial[0] != names[0] and len(scores[trial[0]]) == LEAST_FOLDS
+        needed = needed or enough * count
+    return needed or count, count
 
 
 def _better_half(names: Sequence[str], means: Mapping[str, float]) -> list[str]:

@@ -60,6 +60,23 @@ def init_state(network: Network, optimizer: Optimizer, averaged: bool = False) -
     return TrainState(jnp.zeros((), jnp.int32), trainable, fixed, opt_state, ema)
 
 
+def initial_network(config: ml_collections.ConfigDict, class_names: list[str]) -> Network:
+    """Returns the network of a new run, with the weights that it starts from.
+
+    Args:
+      config: the resolved configuration.
+      class_names: names of the network's classes.
+
+    Raises:
+      UserError: the weights to start from cannot be read.
+    """
+    network = parameters.build_network(config, config.seed)
+    if not config.train.init_from:
+        return network
+    initial = load_initial(config.train.init_from, config, class_names)
+    return parameters.replace(network, {**parameters.flatten(network), **initial})
+
+
 def init_or_resume(
     config: ml_collections.ConfigDict,
     folder: Path,
@@ -84,11 +101,11 @@ def init_or_resume(
     """
     end = step_of_end(config, folder, total_steps)
     optimizer = make_optimizer(config.optimizer, total_steps)
-    network = parameters.build_network(config, config.seed)
     last = max(checkpoint.steps(folder), default=None)
-    if last is None and config.train.init_from:
-        initial = load_initial(config.train.init_from, config, class_names)
-        network = parameters.replace(network, {**parameters.flatten(network), **initial})
+    if last is None:
+        network = initial_network(config, class_names)
+    else:
+        network = parameters.build_network(config, config.seed)
     state = init_state(network, optimizer, config.optimizer.ema > 0)
     state = place(state, mesh, config.train.shard_state)
     if last is None:

@@ -1,6 +1,8 @@
 """The search for settings: which are tried next, which wins, and that none is tried twice."""
 
 import json
+import logging
+import math
 from pathlib import Path
 
 import pytest
@@ -8,17 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afsd_jax.cli.config_flags import load_config
-from afsd_jax.config import check
+from afsd_jax.config import check, resolve
+from afsd_jax.config_checks import THIRD_OF_TRAINING
+from afsd_jax.data.folds import Fold
+from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
+from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.files import read_json
+from afsd_jax.io.search_record import SearchRecord, Trial
+from afsd_jax.models import parameters
+from afsd_jax.training import feature_cache
 from afsd_jax.training.auto_config import choose_fields
-from afsd_jax.training.search import search
+from afsd_jax.training.fold_runs import fold_config
+from afsd_jax.training.search import budget_s, outlook, search
 from afsd_jax.training.search_plan import (
     LEAST_GAIN,
     choose_winner,
+    count_trials,
     list_candidates,
     next_trial,
 )
+from afsd_jax.training.state import initial_network
 from tests.prepared_videos import FPS, SIZE, prepare
 
 NAMES = ["own", "a", "b", "c", "d"]
@@ -76,8 +88,26 @@ def test_ties_and_differences_below_a_point_leave_the_runs_own_settings():
     assert "not better on every fold" in choose_winner(["own", "a"], one_fold_better)[1]
 
 
+@pytest.mark.parametrize(("names", "folds"), [(NAMES, 2), (NAMES, 3), (NAMES[:2], 3), (["own"], 2)])
+def test_trials_are_counted_as_a_search_runs_them(names, folds):
+    needed, most = count_trials(names, folds)
+    scores = whole_search({name: [0.5] * folds for name in names}, folds)
+    assert most == sum(map(len, scores.values()))
+    if len(names) == 1:
+        assert needed == most
+        return
+    tried: dict[str, dict[int, float]] = {}
+    others_can_win = []
+    for count in range(1, most + 1):
+        name, fold = next_trial(names, tried, folds)
+        tried.setdefault(name, {})[fold] = float(name != "own")
+        if choose_winner(names, tried)[0] != "own":
+            others_can_win.append(count)
+    assert others_can_win[0] == needed
+
+
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def frozen(tmp_path_factory):
     """The configuration for own videos, with four videos of 10 to 2.5 seconds."""
     config = load_config("videos")
     config.data.data_dir = str(prepare(tmp_path_factory.mktemp("data")))
@@ -87,7 +117,16 @@ def config(tmp_path_factory):
     return choose_fields(config)[0]
 
 
-def test_every_candidate_is_a_possible_configuration(config):
+@pytest.fixture
+def config(frozen):
+    """The same without a frozen trunk, so that a search computes no features."""
+    config = frozen.copy_and_resolve_references()
+    config.data.feature_cache, config.model.trunk_context = "", "clip"
+    return config
+
+
+def test_every_candidate_is_a_possible_configuration(frozen):
+    config = frozen
     first, *others = list_candidates(config)
     assert first.fields == {}
     changed = {field for candidate in others for field in candidate.fields}
@@ -101,6 +140,13 @@ def test_every_candidate_is_a_possible_configuration(config):
         tried.update_from_flattened_dict(candidate.fields)
         check(tried)
         assert tried.to_json() != config.to_json()
+
+
+def test_a_detector_to_start_from_leaves_its_endpoints_and_widths(frozen):
+    config = frozen.copy_and_resolve_references()
+    config.train.init_from = "runs/earlier"
+    changed = {field for candidate in list_candidates(config) for field in candidate.fields}
+    assert changed == {"data.flip", "optimizer.weight_decay"}
 
 
 class Trainer:
@@ -148,6 +194,67 @@ def test_without_time_the_settings_stay(config, tmp_path):
     code, found = search(short, tmp_path, trainer)
     assert (code, found.to_json()) == (0, short.to_json())
     assert len(trainer.folders) <= 1
+
+
+def test_a_third_of_the_training_time_follows_from_the_first_trial():
+    record = SearchRecord(0, "train", steps=100, folds=3)
+    assert budget_s(THIRD_OF_TRAINING, record, 600) == math.inf  # the first trial runs
+    record = record._replace(trials=(Trial("own", {}, 1, 100, 0.5, 30.0),))
+    assert budget_s(THIRD_OF_TRAINING, record, 600) == 60  # 0.3 s a step, 180 s in all
+    assert budget_s(THIRD_OF_TRAINING, record, 1200) == 120
+    assert budget_s(1.5, record, 600) == 90
+    said = outlook(NAMES, record, 60)
+    assert said.startswith("a trial takes 30 s, so there is time for about 2 of 10 trials;")
+    assert said.endswith("other settings can win after 7, which take 3.5 minutes")
+
+
+def test_a_search_of_a_third_of_the_training_time_ends(config, tmp_path):
+    config.train.search_minutes = THIRD_OF_TRAINING
+    check(config)
+    trainer = Trainer()
+    code, _ = search(config, tmp_path, trainer)
+    assert code == 0
+    assert len(trainer.folders) >= 1
+    assert read_json(tmp_path / "search.json")["winner"]
+
+
+@pytest.mark.parametrize("minutes", [-0.5, -2.0])
+def test_other_negative_budgets_are_refused(config, minutes):
+    config.train.search_minutes = minutes
+    with pytest.raises(UserError, match=r"search_minutes=-\d\S+: must be .*; -1: a third of the"):
+        check(config)
+
+
+def test_before_the_trials_one_pass_computes_the_features_of_all_candidates(
+    frozen, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO, logger="afsd_jax")
+    config = frozen.copy_and_resolve_references()
+    config.data.feature_cache = str(tmp_path / "cache")
+    config.train.search_minutes = 1e-9
+    folds = []
+
+    def read_features(of_trial, folder: Path) -> int:
+        """Opens the features as a run does; they are those that are there."""
+        folds.append((of_trial.data.train_split, of_trial.data.validation_split))
+        data = TrainingData(of_trial)
+        validation = PreparedSplit([of_trial], of_trial.data.validation_split)
+        resolved = resolve(of_trial, len(data.class_names), 3)
+        weights = parameters.flatten(initial_network(resolved, data.class_names))
+        feature_cache.of_training(resolved, weights, data)
+        centre = [data.views[0]._replace(flip=False)]
+        feature_cache.cached(resolved, weights, validation.videos, centre)
+        return 130
+
+    assert search(config, tmp_path / "run", read_features)[0] == 130
+    assert caplog.text.count("stores features of 4 videos at Mixed_4b, Mixed_4f, Mixed_5c") == 1
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+    for candidate in list_candidates(config)[1:]:
+        changed = config.copy_and_resolve_references()
+        changed.update_from_flattened_dict(candidate.fields)
+        read_features(fold_config(changed, Fold("train", 1, 3), 50, TrainingData(config)), tmp_path)
+    assert len(folds) == 8
+    assert caplog.text.count("stores features") == 1
 
 
 def test_the_record_of_another_search_is_refused(config, tmp_path):
