@@ -14,7 +14,6 @@ FEATURES = "features"  # the stream of features that another network has compute
 STREAM_CHANNELS = {"rgb": 3, "flow": 2, FEATURES: 0}  # 0: as many as the features have
 INPUT = "Input"  # endpoint of a network without a trunk: what it is given
 FLOW_METHODS = ("tvl1", "dis")
-THIRD_OF_TRAINING = -1.0  # of train.search_minutes: a third of the time that training takes
 REMAT = ("", "products", "blocks", "trunk")  # policies of `models.i3d.rematerialise`
 _CHOICES = {
     "data.stream": tuple(STREAM_CHANNELS),
@@ -106,9 +105,7 @@ def _relations(config: ml_collections.ConfigDict) -> Iterator[tuple[bool, str, s
     yield train.cross_validation != 1, "train.cross_validation", "must be at least 2 folds; 0: none"
     once = not (data.validation_split and train.cross_validation)
     yield once, "train.cross_validation", "must be 0 with config.data.validation_split"
-    budget = "must be a number of minutes; 0: no search; -1: a third of the training time"
-    possible = train.search_minutes >= 0 or train.search_minutes == THIRD_OF_TRAINING
-    yield possible, "train.search_minutes", budget
+    yield train.search_minutes >= 0, "train.search_minutes", "must be minutes; 0: no search"
     yield 0 <= optimizer.ema < 1, "optimizer.ema", "must be at least 0 and below 1, such as 0.999"
     yield 0 < optimizer.trunk_decay <= 1, "optimizer.trunk_decay", "must be above 0 and at most 1"
     side = data.frame_size

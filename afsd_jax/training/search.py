@@ -15,7 +15,6 @@ from statistics import fmean
 import jax
 import ml_collections
 
-from afsd_jax.config_checks import THIRD_OF_TRAINING
 from afsd_jax.data.builders.prepared_report import stored_groups
 from afsd_jax.data.folds import Fold, count_groups
 from afsd_jax.data.training_data import TrainingData
@@ -66,15 +65,16 @@ def search(
     if count < 2:
         log.info("no settings are searched: one video or group alone has actions")
         return 0, config
-    planned = planned_steps(config, data)
+    steps = max(planned_steps(config, data) // SHARE, LEAST_STEPS)
+    budget_s = 60 * config.train.search_minutes
     candidates = {candidate.name: candidate for candidate in list_candidates(config)}
-    record = _continued(workdir / RECORD, config, max(planned // SHARE, LEAST_STEPS), count)
+    record = _continued(workdir / RECORD, config, steps, count)
     if not record.winner:
         fill_features([_changed(config, x) for x in candidates.values()], data)
     while not record.winner:
         trial = next_trial(list(candidates), record.scores, count)
         spent_s = sum(entry.seconds for entry in record.trials)
-        if trial is None or spent_s >= budget_s(config.train.search_minutes, record, planned):
+        if trial is None or spent_s >= budget_s:
             winner, reason = choose_winner(list(candidates), record.scores)
             record = record._replace(winner=winner, reason=reason)
         else:
@@ -88,8 +88,7 @@ def search(
             said = f"{tried.candidate}, fold {tried.fold}: {100 * tried.score:.1f} % average mAP"
             log.info(f"search: {said}, {tried.seconds:.0f} s")
             if len(record.trials) == 1:
-                budget = budget_s(config.train.search_minutes, record, planned)
-                log.info(f"search: {outlook(list(candidates), record, budget)}")
+                log.info(f"search: {outlook(list(candidates), record, budget_s)}")
         write_record(workdir / RECORD, record)
     for line in table(record):
         log.info(line)
@@ -98,28 +97,11 @@ def search(
     return 0, _changed(config, candidates[record.winner])
 
 
-def budget_s(minutes: float, record: SearchRecord, planned: int) -> float:
-    """Returns how long the trials may take together, seconds.
-
-    Args:
-      minutes: `train.search_minutes`; `THIRD_OF_TRAINING`: a third of the time in which the run
-        computes its steps, each of which takes as long as one of the first trial did; so the first
-        trial runs in any case.
-      record: what was tried.
-      planned: number of steps of the run.
-    """
-    if minutes != THIRD_OF_TRAINING:
-        return 60 * minutes
-    if not record.trials:
-        return math.inf
-    return record.trials[0].seconds / record.steps * planned / 3
-
-
-def outlook(names: list[str], record: SearchRecord, budget: float) -> str:
+def outlook(names: list[str], record: SearchRecord, budget_s: float) -> str:
     """Returns in words what a budget in seconds allows for, after the first trial."""
     needed, most = count_trials(names, record.folds)
     trial_s = record.trials[0].seconds
-    affordable = min(math.ceil(budget / max(trial_s, 1e-3)), most)
+    affordable = min(math.ceil(budget_s / max(trial_s, 1e-3)), most)
     return (
         f"a trial takes {trial_s:.0f} s, so there is time for about {max(affordable, 1)} of "
         f"{most} trials; other settings can win after {needed}, which take "
