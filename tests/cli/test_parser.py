@@ -254,7 +254,7 @@ OWN = "from afsd_jax.config import default_config\ndef get_config():\n    c = de
         ),
         (OWN + "    c.data.clip_lenght = 64\n    return c\n", [], "clip_length"),
         (OWN + "    return 1 / 0\n", [], "ZeroDivisionError"),
-        (OWN + "    return c.data\n", [], "own.py: lacks the field data.class_agnostic; start"),
+        (OWN + "    return c.data\n", [], "own.py: lacks the field data.balanced; start"),
         ("def get_config(:\n", [], "SyntaxError"),
         ("x = 1\n", [], "get_config"),
     ],
