@@ -17,23 +17,21 @@ ground_truth.json. RUN is a detector of other classes, from which the change `st
 
 import argparse
 import csv
-import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from common import afsd, provenance
+from map_by_tiou import map_by_tiou, spread
 
 from afsd_jax.data.annotations import Annotations, read_annotations
-from afsd_jax.evaluation import evaluate
 from afsd_jax.inputs.prepared import PreparedSplit
 from afsd_jax.io.files import read_json, write_json
 from afsd_jax.training.validation import FeaturePredictor, truth_of
 from afsd_jax.weights.loading import load_checkpoint
 
-TIOUS = tuple(np.round(np.arange(0.3, 0.91, 0.1), 1).tolist())
+FIGURES = ("0.5", "average")
 DEFAULTS, STARTED = "defaults", "started"
 CHANGES = {
     DEFAULTS: (),
@@ -157,9 +155,7 @@ class Benchmark:
         config.data.data_dir, config.data.feature_cache = str(self.test), str(self.features)
         split = PreparedSplit([config], "test")
         predict = FeaturePredictor(config, saved.class_names, split, saved.weights)
-        values = evaluate(truth_of(config, split), dict(predict(saved.weights)), TIOUS).mean_ap
-        by_tiou = {f"{tiou:g}": round(float(v), 4) for tiou, v in zip(TIOUS, values, strict=True)}
-        return by_tiou | {"average": round(float(np.mean(values)), 4)}
+        return map_by_tiou(truth_of(config, split), dict(predict(saved.weights)))
 
     def measure(self, count: int, change: str, seed: int) -> dict[str, Any]:
         """Trains and evaluates once."""
@@ -171,15 +167,6 @@ class Benchmark:
         names = self.training_names(count)
         examples = sum(self.source.examples(names).values(), Counter())
         return {"videos": names, "examples": dict(sorted(examples.items()))}
-
-
-def summary(runs: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Returns the median, smallest and largest mAP@0.5 and average mAP over the seeds."""
-    figures = {}
-    for key in ("0.5", "average"):
-        values = [run["mAP"][key] for run in runs]
-        figures[key] = [statistics.median(values), min(values), max(values)]
-    return figures
 
 
 def parse() -> argparse.Namespace:
@@ -220,7 +207,7 @@ def main() -> None:
                     continue
                 found = benchmark.measure(count, change, seed)
                 entry["runs"].append(found | {"commit": origin["commit"]})
-                entry["median, min, max"] = summary(entry["runs"])
+                entry["median, min, max"] = spread([x["mAP"] for x in entry["runs"]], FIGURES)
                 print(f"{count} examples, {change}, seed {seed}: {found['mAP']}", flush=True)
                 content = {"dataset": args.dataset, **origin, "sets": sets, "results": results}
                 write_json(args.output, content)

@@ -16,21 +16,19 @@ All training videos train, and no clip is mirrored unless that is tried. The par
 
 import argparse
 import csv
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from common import afsd, provenance
 from edited_footage import EDITS, edit_videos, read_parts
+from map_by_tiou import map_by_tiou, spread
 
 from afsd_jax.data.annotations import read_annotations
-from afsd_jax.evaluation import evaluate
 from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json, write_json
 
-TIOUS = tuple(np.round(np.arange(0.3, 0.91, 0.1), 1).tolist())
+FIGURES = ("0.5", "0.9", "average")
 ALL_TRAIN = ("--config.data.train_split=train", "--config.data.validation_split=")
 COUNTS = (2, 4, 8, 16, 32)
 
@@ -126,9 +124,7 @@ class Footage:
         found = run / f"found-{edit}.json"
         afsd("detect", "--checkpoint", run, "--data-dir", data, "--output", found)
         truth = {name: self.truth[name] for name in names}
-        values = evaluate(truth, predictions_of(read_json(found), found), TIOUS).mean_ap
-        by_tiou = {f"{tiou:g}": round(float(v), 4) for tiou, v in zip(TIOUS, values, strict=True)}
-        return by_tiou | {"average": round(float(np.mean(values)), 4)}
+        return map_by_tiou(truth, predictions_of(read_json(found), found))
 
 
 def measure(footage: Footage, experiment: Experiment, seed: int) -> dict[str, Any]:
@@ -136,15 +132,6 @@ def measure(footage: Footage, experiment: Experiment, seed: int) -> dict[str, An
     run, minutes = footage.train(experiment, seed)
     tests = {edit or "plain": footage.test(run, edit) for edit in experiment.tests}
     return {"seed": seed, "minutes": minutes, "mAP": tests}
-
-
-def summary(runs: Sequence[dict[str, Any]], test: str) -> dict[str, Any]:
-    """Returns the median over seeds, with the smallest and largest value, of three figures."""
-    figures = {}
-    for key in ("0.5", "0.9", "average"):
-        values = [run["mAP"][test][key] for run in runs]
-        figures[key] = [statistics.median(values), min(values), max(values)]
-    return figures
 
 
 def main() -> None:
@@ -167,8 +154,8 @@ def main() -> None:
                 continue
             known["runs"].append(measure(footage, experiment, seed) | {"commit": origin["commit"]})
             known["median, min, max"] = {
-                test or "plain": summary(known["runs"], test or "plain")
-                for test in experiment.tests
+                test: spread([run["mAP"][test] for run in known["runs"]], FIGURES)
+                for test in (edit or "plain" for edit in experiment.tests)
             }
             kept = {name: value for name, value in results.items() if value["runs"]}
             write_json(

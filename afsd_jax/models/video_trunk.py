@@ -20,6 +20,11 @@ from afsd_jax.models import i3d
 MULTIPLE = i3d.endpoint_stride(i3d.ENDPOINTS[-1])[0]
 
 
+def extended(num_frames: int, least: int = 0) -> int:
+    """Returns to how many frames a video is extended, at least `least`."""
+    return -(-max(num_frames, least) // MULTIPLE) * MULTIPLE
+
+
 class TrunkSteps(Protocol):
     """Computes the trunk's endpoints of a video, one piece after another.
 
@@ -104,9 +109,8 @@ class VideoPass:
           least: number of frames to which grey frames extend a shorter video, such as the length
             of a clip.
         """
-        end = max(self._num_frames, least)
-        missing = -(-end // MULTIPLE) * MULTIPLE - self._num_frames
-        left = -(-end // self._unit) - self.num_slices
+        missing = extended(self._num_frames, least) - self._num_frames
+        left = -(-max(self._num_frames, least) // self._unit) - self.num_slices
         self._wait(np.zeros((missing, *self._frames[0].shape[1:]), np.float32))
         while self._num_waiting:
             is_last = self._num_waiting <= self._steps.piece

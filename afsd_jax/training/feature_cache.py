@@ -144,13 +144,7 @@ def fill(
     may use one folder at once: what both compute is the same. What killed runs left half-written is
     removed. Memory does not grow with the videos.
 
-    Args:
-      config: configuration of the network; `data.feature_cache` is the folder, relative to
-        `data.data_dir`.
-      weights: weights of the network, at least those up to the last of the endpoints.
-      endpoints: names of endpoints.
-      videos: videos of one prepared data set.
-      views: crops and mirrorings of each video.
+    Args are those of `feature_files`.
 
     Returns:
       The files of each video.

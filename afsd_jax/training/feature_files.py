@@ -22,7 +22,7 @@ from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.io import files, fingerprint
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shape
-from afsd_jax.models.video_trunk import MULTIPLE
+from afsd_jax.models.video_trunk import extended
 
 VERSION = 3  # version of the files' content; features of another version are computed again
 SAMPLED_FRAMES = 16  # frames of a video in its digest; they distinguish videos of equal sizes
@@ -44,11 +44,12 @@ def feature_files(
 ) -> list[ViewFiles]:
     """Returns the files of each video, which need not exist, after making their folders.
 
-    A file has a row for each cell of its endpoint in time, of the video extended to the length of a
-    clip and to a multiple of `video_trunk.MULTIPLE` frames.
+    A file has a row for each cell of its endpoint in time, of the video that
+    `video_trunk.extended` makes at least as long as a clip.
 
     Args:
-      config: configuration of the network.
+      config: configuration of the network; `data.feature_cache` is the folder, relative to
+        `data.data_dir`.
       weights: weights of the network by name, at least those up to the last of the endpoints.
       endpoints: names of endpoints.
       videos: videos of one prepared data set.
@@ -60,7 +61,7 @@ def feature_files(
     data, found = config.data, list[ViewFiles]()
     folders = {endpoint: _folder(config, weights, endpoint) for endpoint in endpoints}
     for video in videos:
-        num_frames = -(-max(video.num_frames, data.clip_length) // MULTIPLE) * MULTIPLE
+        num_frames = extended(video.num_frames, data.clip_length)
         name = _fingerprint(video, num_frames)
         shapes = {x: feature_shape(config.model, x, num_frames, data.crop_size) for x in endpoints}
         found.append(

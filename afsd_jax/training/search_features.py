@@ -8,8 +8,7 @@ from afsd_jax.config import resolve
 from afsd_jax.data.training_data import TrainingData
 from afsd_jax.models import i3d, parameters
 from afsd_jax.training import feature_cache
-from afsd_jax.training.state import initial_network
-from afsd_jax.types import ANY_ACTION
+from afsd_jax.training.state import initial_network, network_classes
 
 
 def fill_features(configs: Sequence[ml_collections.ConfigDict], data: TrainingData) -> None:
@@ -31,7 +30,7 @@ def fill_features(configs: Sequence[ml_collections.ConfigDict], data: TrainingDa
     deepest = next(c for c in configs if c.model.pyramid_inputs[-1] == endpoints[-1])
     config = resolve(deepest, len(data.class_names), data.videos[0].shape[2])
     feature_cache.check_frozen(config)
-    names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
+    names = network_classes(config, data.class_names)
     weights = parameters.flatten(initial_network(config, names))
     # Runs are evaluated on the centre crop as it is, in the first place of all views.
     views = dict.fromkeys([data.views[0]._replace(flip=False), *data.views])

@@ -34,6 +34,7 @@ from afsd_jax.training.state import (
     TrainState,
     detection_weights,
     init_or_resume,
+    network_classes,
     trunk_to_leave_out,
 )
 from afsd_jax.training.step import TrainStep, make_train_step
@@ -154,7 +155,7 @@ def setup(
     data = TrainingData(config, jax.process_index(), jax.process_count())
     config = resolve(config, len(data.class_names), data.videos[0].shape[2])
     feature_cache.check_frozen(config)
-    class_names = [ANY_ACTION] if config.data.class_agnostic else data.class_names
+    class_names = network_classes(config, data.class_names)
     schedule = make_schedule(config, data.steps_per_epoch)
     split, saved = validation_split(config, schedule), workdir / "checkpoints"
     set_damaged_checkpoints_aside(saved, is_main)

@@ -18,6 +18,7 @@ from afsd_jax.runtime.sharding import place
 from afsd_jax.training.monitoring import stops_early
 from afsd_jax.training.optimizer import Optimizer, make_optimizer
 from afsd_jax.training.run_identity import elsewhere, reorder_classes
+from afsd_jax.types import ANY_ACTION
 from afsd_jax.weights import checkpoint, frozen_trunk
 from afsd_jax.weights.frozen_trunk import FrozenTrunk
 from afsd_jax.weights.loading import load_initial
@@ -58,6 +59,11 @@ def init_state(network: Network, optimizer: Optimizer, averaged: bool = False) -
 
     opt_state, ema = begin(trainable)
     return TrainState(jnp.zeros((), jnp.int32), trainable, fixed, opt_state, ema)
+
+
+def network_classes(config: ml_collections.ConfigDict, class_names: list[str]) -> list[str]:
+    """Returns the names of the classes that a network learns from a data set's classes."""
+    return [ANY_ACTION] if config.data.class_agnostic else class_names
 
 
 def initial_network(config: ml_collections.ConfigDict, class_names: list[str]) -> Network:
