@@ -11,7 +11,11 @@ All training videos train, and no clip is mirrored unless that is tried. The par
 - endpoints: where the heads read the trunk, and mirrored clips;
 - controls: videos without motion (see edited_footage.py);
 - edits: the defaults' detector on test videos with fades instead of cuts, and with further cuts;
-- curve: fewer training videos.
+- curve: fewer training videos;
+- minutes: shorter and longer training;
+- shapes: pictures that are not squeezed, and larger ones;
+- search: settings that a search chooses (`train.search_minutes`);
+- finetune: the trunk learns, too (`--config videos:finetune`), for FINETUNE_STEPS steps.
 """
 
 import argparse
@@ -31,6 +35,9 @@ from afsd_jax.io.files import read_json, write_json
 FIGURES = ("0.5", "0.9", "average")
 ALL_TRAIN = ("--config.data.train_split=train", "--config.data.validation_split=")
 COUNTS = (2, 4, 8, 16, 32)
+EPOCHS = (1, 2, 3, 12)  # the defaults train for 6
+SEARCH_MINUTES = 60
+FINETUNE_STEPS = 300
 
 
 class Experiment(NamedTuple):
@@ -42,6 +49,8 @@ class Experiment(NamedTuple):
       data: name of the edit of the training videos; "": none.
       videos: number of training videos; 0: all.
       overrides: values of the configuration besides the defaults.
+      shape: flags of `afsd prepare` for training and test videos.
+      config: the configuration.
       tests: edits of the test videos.
     """
 
@@ -50,6 +59,8 @@ class Experiment(NamedTuple):
     data: str = ""
     videos: int = 0
     overrides: tuple[str, ...] = ()
+    shape: tuple[str, ...] = ()
+    config: str = "videos"
     tests: tuple[str, ...] = ("",)
 
 
@@ -65,7 +76,18 @@ def experiments() -> list[Experiment]:
         tried.append(Experiment("endpoints", name, overrides=endpoint(name)))
     tried += [Experiment("controls", edit, edit, tests=(edit,)) for edit in ("shuffled", "still")]
     tried += [Experiment("curve", f"{count} videos", videos=count) for count in COUNTS]
-    tried.append(Experiment("endpoints", "mirrored", overrides=("--config.data.flip=0.5",)))
+    mirrored = ("--config.data.flip=0.5",)
+    tried.append(Experiment("endpoints", "mirrored", overrides=mirrored))
+    for epochs in EPOCHS:
+        longer = (*mirrored, f"--config.train.epochs={epochs}")
+        tried.append(Experiment("minutes", f"{epochs} epochs", overrides=longer))
+    for shape in (("--keep-aspect", "center"), ("--keep-aspect", "letterbox"), ("--size", "224")):
+        name = " ".join(shape).strip("-")
+        tried.append(Experiment("shapes", name, overrides=mirrored, shape=shape))
+    searched = (*mirrored, f"--config.train.search_minutes={SEARCH_MINUTES}")
+    tried.append(Experiment("search", "search", overrides=searched))
+    tuned = (*mirrored, f"--config.train.steps={FINETUNE_STEPS}")
+    tried.append(Experiment("finetune", "finetune", overrides=tuned, config="videos:finetune"))
     return tried
 
 
@@ -88,8 +110,18 @@ class Footage:
         names = self.names("train")
         return [names[i * len(names) // count] for i in range(count)] if count else names
 
-    def prepared(self, edit: str, names: Sequence[str], folder: str) -> Path:
-        """Returns a prepared data set of these videos, edited, which is made if it is not there."""
+    def prepared(
+        self, edit: str, names: Sequence[str], folder: str, shape: Sequence[str] = ()
+    ) -> Path:
+        """Returns a prepared data set of these videos, edited, which is made if it is not there.
+
+        Args:
+          edit: name of the edit; "": none.
+          names: names of the videos.
+          folder: name of the data set's folder.
+          shape: flags of `afsd prepare`.
+        """
+        folder = "".join((folder, *shape))
         data, videos = self.work / "data" / folder, self.source
         if edit:
             videos = self.work / "edited" / folder
@@ -102,25 +134,27 @@ class Footage:
                 writer.writeheader()
                 writer.writerows(row for row in self.rows if row["video"] in names)
             place = ["--source", videos, "--annotations", table, "--output", data]
-            afsd("prepare", "videos", *place, "--workers", 1)
+            afsd("prepare", "videos", *place, "--workers", 1, *shape)
         return data
 
     def train(self, experiment: Experiment, seed: int) -> tuple[Path, float]:
         """Trains; returns the run and its minutes."""
         names = self.training_names(experiment.videos) + self.names("test")
         folder = "-".join(filter(None, (experiment.data or "plain", str(experiment.videos or ""))))
-        data = self.prepared(experiment.data, names, folder)
+        data = self.prepared(experiment.data, names, folder, experiment.shape)
         run = self.work / "runs" / f"{experiment.name.replace(' ', '-')}-{seed}"
-        arguments = ["--config=videos", f"--config.data.data_dir={data}", f"--workdir={run}"]
-        cache = f"--config.data.feature_cache={self.work.absolute() / 'features'}"
+        arguments = [f"--config={experiment.config}", f"--workdir={run}"]
+        arguments += [f"--config.data.data_dir={data}", f"--config.seed={seed}"]
+        if experiment.config == "videos":
+            arguments.append(f"--config.data.feature_cache={self.work.absolute() / 'features'}")
         own = ["--config.data.flip=0", *ALL_TRAIN, *experiment.overrides]
-        seconds = afsd("train", *arguments, f"--config.seed={seed}", cache, *own)["seconds"]
+        seconds = afsd("train", *arguments, *own)["seconds"]
         return run, round(seconds / 60, 2)
 
-    def test(self, run: Path, edit: str) -> dict[str, float]:
+    def test(self, run: Path, edit: str, shape: Sequence[str]) -> dict[str, float]:
         """Detects in the test videos, edited; returns mAP by tIoU and their mean."""
         names = self.names("test")
-        data = self.prepared(edit, names, f"test-{edit or 'plain'}")
+        data = self.prepared(edit, names, f"test-{edit or 'plain'}", shape)
         found = run / f"found-{edit}.json"
         afsd("detect", "--checkpoint", run, "--data-dir", data, "--output", found)
         truth = {name: self.truth[name] for name in names}
@@ -130,7 +164,9 @@ class Footage:
 def measure(footage: Footage, experiment: Experiment, seed: int) -> dict[str, Any]:
     """Trains and tests once."""
     run, minutes = footage.train(experiment, seed)
-    tests = {edit or "plain": footage.test(run, edit) for edit in experiment.tests}
+    tests = {
+        edit or "plain": footage.test(run, edit, experiment.shape) for edit in experiment.tests
+    }
     return {"seed": seed, "minutes": minutes, "mAP": tests}
 
 
