@@ -47,6 +47,8 @@ OPEN = {
     "data.flip": -1.0,
     "data.train_split": "?",
     "data.validation_split": "?",
+    "model.pyramid_inputs": (),
+    "model.frozen_until": "?",
     "train.batch_size": 0,
     "train.epochs": 0,
     "train.evaluate_every": "?",
@@ -184,6 +186,7 @@ def _train() -> ml_collections.ConfigDict:
     train.whole_checkpoints = False  # True: hold a frozen trunk, too, instead of a reference to it
     train.early_stop = 0  # stop after this many evaluations without a better average mAP; 0: never
     train.cross_validation = 0  # folds of the training videos that measure the detector; 0: none
+    train.probe = False  # True: a linear probe compares endpoints of a frozen trunk, and mirroring
     train.search_minutes = 0.0  # time to search for better settings before the run; 0: none
     train.refit = False  # True: then train on the validation videos, too, as long as was best
     train.nan_limit = 0  # steps with a loss or gradient that is not finite to skip before stopping

@@ -61,6 +61,7 @@ def network_of(name: str) -> tuple[ml_collections.ConfigDict, dict[str, Any]]:
         config.inference.window_stride = LENGTH // 2
         config.train.update(batch_size=BATCH, epochs=1, early_stop=0)
         config.data.update(flip=0.0, validation_split="")
+        config.model.update(pyramid_inputs=("Mixed_4b",), frozen_until="Mixed_4b")
     config = resolve(config, 20)
     weights = parameters.flatten(parameters.build_network(config))
     return config, weights | kinetics.load(config).parameters

@@ -23,6 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.flip = 0.0
 
     config.model.pyramid_inputs = (INPUT,)
+    config.model.frozen_until = ""
     config.model.channels = 256
     # A frame is a row, which other configurations have for four frames.
     config.model.loc_multipliers = (1.0, 1.0, 2.0, 4.0, 8.0, 16.0)

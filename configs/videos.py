@@ -46,13 +46,13 @@ def get_config(variant: str = "frozen") -> ml_collections.ConfigDict:
     config.inference.clip_to_video = True
 
     if variant == "frozen":
-        # Later endpoints recognise objects better, and directions of motion worse.
-        config.model.pyramid_inputs = ("Mixed_4b",)
-        config.model.frozen_until = "Mixed_4b"
         config.model.trunk_context = "video"
         config.data.feature_cache = "features"
         config.train.keep_optimizer = False
+        config.train.probe = True
     else:
+        config.model.pyramid_inputs = ("Mixed_4f", "Mixed_5c")
+        config.model.frozen_until = ""
         config.data.crops = 0
         config.loss.consistency_weight = 0.1
         config.train.batch_size = 1

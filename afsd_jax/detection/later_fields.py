@@ -22,6 +22,7 @@ LATER_FIELDS = (
     ("train", "cross_validation", 0),
     ("train", "refit", False),
     ("train", "search_minutes", 0.0),
+    ("train", "probe", False),
 )
 
 

@@ -137,6 +137,7 @@ class RoundWork:
             f"--config={self._tools.config}",
             f"--config.data.data_dir={place / 'data'}",
             f"--config.data.feature_cache={self._folder / 'features'}",
+            "--config.train.probe=False",
             f"--workdir={place / 'run'}",
         )
 

@@ -13,6 +13,7 @@ from afsd_jax.io.json_fields import require_dict
 from afsd_jax.io.run_log import LOSS, VALIDATION, Record, read_records
 from afsd_jax.report.charts import line_chart
 from afsd_jax.report.colors import class_colors, text_on
+from afsd_jax.report.probe_table import read_probe_table
 from afsd_jax.report.render import relative_url, write_html
 from afsd_jax.report.run_story import Bar, Example, RunStory
 from afsd_jax.report.search_table import read_search_table
@@ -125,6 +126,7 @@ def write_page(workdir: str | os.PathLike[str], story: RunStory | None = None) -
         tious=[name.partition("@")[2] or "average" for name in _thresholds(best)] if best else [],
         classes=_class_rows(best) if best else [],
         best_step=best["step"] if best else None,
+        probed=read_probe_table(Path(workdir)),
         tried=read_search_table(Path(workdir)),
         changes=list(run.changes.items()),
         evaluation=EVALUATION if (Path(workdir) / EVALUATION).exists() else None,

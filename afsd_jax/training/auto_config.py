@@ -27,6 +27,7 @@ from afsd_jax.types import OWN_CROPS
 
 CLIP_LENGTHS = (128, 256, 512, LONGEST_CLIP)  # frames; memory and time grow with them
 MOST_CLIPS = 1000  # with more clips, they overlap less
+ENDPOINTS = ("Mixed_4b",)
 BATCH_SIZE = 4
 ROOM = 8  # max_actions is a multiple, so that programs serve data sets that differ a little
 STEPS = (600, 6000)  # fewest and most steps of a run
@@ -42,7 +43,7 @@ class ChosenField(NamedTuple):
     """The value chosen for a field, and the reason in words."""
 
     field: str
-    value: float | str | bool
+    value: float | str | bool | tuple[str, ...]
     reason: str
 
 
@@ -63,7 +64,7 @@ class _Chooser:
             if config[section][name] == OPEN[f"{section}.{name}"]
         }
 
-    def choose(self, field: str, value: float | str | bool, reason: str) -> None:
+    def choose(self, field: str, value: float | str | bool | tuple[str, ...], reason: str) -> None:
         """Sets the field if it was open."""
         if field in self.open_fields:
             self.config.update_from_flattened_dict({field: value})
@@ -97,6 +98,7 @@ def choose_fields(
     usual = _usual_length(labels, lengths)
     _choose_geometry(chooser, stored_geometry(folder.path))
     _choose_frames(chooser, whole)
+    _choose_endpoints(chooser)
     num_clips = _choose_clips(chooser, whole, training, usual)
     _choose_batch_size(chooser, num_clips, devices)
     sides = [name for name in names if _SIDES.search(name)]
@@ -201,6 +203,14 @@ def _choose_clips(
     return sum(counts)
 
 
+def _choose_endpoints(chooser: _Chooser) -> None:
+    # Later endpoints recognise objects better, and directions of motion worse.
+    reason = "endpoints of the trunk that the heads read; this one sees directions of motion"
+    chooser.choose("model.pyramid_inputs", ENDPOINTS, reason)
+    last = chooser.config.model.pyramid_inputs[-1]
+    chooser.choose("model.frozen_until", last, "the trunk does not learn up to this endpoint")
+
+
 def _choose_batch_size(chooser: _Chooser, num_clips: int, devices: int) -> None:
     size = math.ceil(min(BATCH_SIZE, num_clips) / devices) * devices
     reason = f"clips a step, on {devices} device{'s' * (devices > 1)}"
@@ -221,7 +231,9 @@ def choice_lines(choices: Sequence[ChosenField]) -> list[str]:
     """Returns lines that tell a person what was chosen, and why; none without choices."""
     if not choices:
         return []
-    values = [repr(x.value) if isinstance(x.value, str) else f"{x.value:g}" for x in choices]
+    values = [
+        repr(x.value) if isinstance(x.value, str | tuple) else f"{x.value:g}" for x in choices
+    ]
     field, width = max(len(choice.field) for choice in choices), max(map(len, values))
     lines = ["chosen for this data set (you can set each field yourself):"]
     for choice, value in zip(choices, values, strict=True):

@@ -21,6 +21,7 @@ from afsd_jax.runtime.sharding import shard_batch
 from afsd_jax.runtime.signals import Interruption
 from afsd_jax.training.held_out_runs import run_before
 from afsd_jax.training.monitoring import agreed_signal, scores, why_stopped
+from afsd_jax.training.probe import choose_by_probe
 from afsd_jax.training.run_identity import NOTHING, Allowed
 from afsd_jax.training.setup import Run, log, setup, with_chosen_fields
 from afsd_jax.training.state import detection_weights, save_state
@@ -53,7 +54,8 @@ def train(
     devices.start_jax()
     is_main = jax.process_index() == 0
     with locked(Path(workdir), "training") if is_main else contextlib.nullcontext():
-        config = with_chosen_fields(config, is_main)
+        config, open_fields = with_chosen_fields(config, is_main)
+        config = choose_by_probe(config, open_fields, Path(workdir))
         code, config = run_before(
             config, Path(workdir), lambda c, folder: run_steps(setup(c, folder, 0, allowed))
         )

@@ -21,9 +21,9 @@ from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.io.run_log import read_records
 from afsd_jax.io.search_record import RECORD, SearchRecord, Trial, read_record, write_record
+from afsd_jax.training.endpoint_features import evaluated_view, fill_endpoints
 from afsd_jax.training.fold_runs import TrainIn, fold_config, planned_steps
 from afsd_jax.training.monitoring import scores
-from afsd_jax.training.search_features import fill_features
 from afsd_jax.training.search_plan import (
     Candidate,
     choose_winner,
@@ -51,8 +51,8 @@ def search(
       train_in: trains a run.
 
     Raises:
-      UserError: as `train_in` and `fill_features` do, several processes train, or the record of the
-        search is that of other settings.
+      UserError: as `train_in` and `fill_endpoints` do, several processes train, or the record of
+        the search is that of other settings.
     """
     if jax.process_count() > 1:
         raise UserError(
@@ -69,8 +69,10 @@ def search(
     budget_s = 60 * config.train.search_minutes
     candidates = {candidate.name: candidate for candidate in list_candidates(config)}
     record = _continued(workdir / RECORD, config, steps, count)
-    if not record.winner:
-        fill_features([_changed(config, x) for x in candidates.values()], data)
+    if not record.winner and config.data.feature_cache:
+        views = dict.fromkeys([evaluated_view(data), *data.views])
+        all_of_them = [_changed(config, x) for x in candidates.values()]
+        fill_endpoints(all_of_them, data.class_names, data.videos, views)
     while not record.winner:
         trial = next_trial(list(candidates), record.scores, count)
         spent_s = sum(entry.seconds for entry in record.trials)

@@ -39,8 +39,9 @@ class Candidate(NamedTuple):
 def list_candidates(config: ml_collections.ConfigDict) -> list[Candidate]:
     """Returns the run's own settings, then others that differ from them in one respect.
 
-    Other endpoints of the trunk are tried if it is frozen and its features are cached. Weights of a
-    detector to start from fit no other endpoints or widths, so these are then not tried.
+    Other endpoints of the trunk are tried if its features are cached, unless a linear probe has
+    compared them (`train.probe`), which does it better: short runs favour what learns fast. Weights
+    of a detector to start from fit no other endpoints or widths, so these are then not tried.
     """
     model, found = config.model, [Candidate(_OWN, {})]
     if config.data.flip > 0:
@@ -53,7 +54,7 @@ def list_candidates(config: ml_collections.ConfigDict) -> list[Candidate]:
         channels = int(model.channels * factor)
         if channels % model.groups == 0:
             found.append(Candidate(f"heads of {channels} channels", {"model.channels": channels}))
-    if config.data.feature_cache:
+    if config.data.feature_cache and not config.train.probe:
         for endpoints in _ENDPOINTS:
             if endpoints != tuple(model.pyramid_inputs):
                 fields = {"model.pyramid_inputs": endpoints, "model.frozen_until": endpoints[-1]}

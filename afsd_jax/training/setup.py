@@ -203,14 +203,14 @@ def setup(
 
 def with_chosen_fields(
     config: ml_collections.ConfigDict, is_main: bool
-) -> ml_collections.ConfigDict:
-    """Returns the checked configuration with its open fields chosen, and reports the choices."""
+) -> tuple[ml_collections.ConfigDict, set[str]]:
+    """Chooses open fields and reports the choices; returns the checked result and their names."""
     config, choices, warnings = choose_fields(config, jax.device_count())
     check(config)
     if is_main:
         for line in [*choice_lines(choices), *(f"note: {warning}" for warning in warnings)]:
             log.info(line)
-    return config
+    return config, {choice.field for choice in choices}
 
 
 def check_batch_size(train: ml_collections.ConfigDict, mesh: Mesh) -> None:

@@ -9,7 +9,10 @@ from afsd_jax.weights import checkpoint
 from tests.labelling.served import Served, segment
 from tests.video_files import numbered_frames, write_video
 
-_SMALL = {"model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4}
+_SMALL = {
+    "model.trunk_width": 0.05, "model.channels": 16, "model.groups": 4,
+    "model.pyramid_inputs": ("Mixed_4b",), "model.frozen_until": "Mixed_4b",
+}  # fmt: skip
 _NAMES = ("a", "b", "c", "d")
 
 

@@ -191,7 +191,10 @@ def test_videos_without_any_action_are_refused(tmp_path):
 
 
 def test_the_variants_of_the_configuration_for_own_videos():
-    assert load_config("videos").model.frozen_until == "Mixed_4b"
-    assert load_config("videos:finetune").model.frozen_until == ""
+    frozen, finetuned = load_config("videos"), load_config("videos:finetune")
+    assert frozen.model.pyramid_inputs == OPEN["model.pyramid_inputs"]
+    assert finetuned.model.pyramid_inputs == default_config().model.pyramid_inputs
+    assert (frozen.train.probe, finetuned.train.probe) == (True, False)
+    assert finetuned.model.frozen_until == ""
     with pytest.raises(UserError, match="must be frozen or finetune"):
         load_config("videos:frosen")

@@ -109,7 +109,7 @@ def frozen(tmp_path_factory):
     """The configuration for own videos, with four videos of 10 to 2.5 seconds."""
     config = load_config("videos")
     config.data.data_dir = str(prepare(tmp_path_factory.mktemp("data")))
-    config.train.search_minutes = 1000.0
+    config.train.search_minutes, config.train.probe = 1000.0, False
     config.data.clip_length, config.data.fps, config.data.frame_size = 32, FPS, SIZE
     config.data.crop_size = SIZE
     return choose_fields(config)[0]
@@ -138,6 +138,13 @@ def test_every_candidate_is_a_possible_configuration(frozen):
         tried.update_from_flattened_dict(candidate.fields)
         check(tried)
         assert tried.to_json() != config.to_json()
+
+
+def test_endpoints_that_a_probe_has_compared_are_not_tried(frozen):
+    config = frozen.copy_and_resolve_references()
+    config.train.probe = True
+    changed = {field for candidate in list_candidates(config) for field in candidate.fields}
+    assert changed == {"data.flip", "optimizer.weight_decay", "model.channels"}
 
 
 def test_a_detector_to_start_from_leaves_its_endpoints_and_widths(frozen):
