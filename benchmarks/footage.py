@@ -6,7 +6,8 @@
 DIR holds composed videos, FILE their actions with a column subset (train, test), and the parts of
 which they are composed (columns video, first_frame, end_frame). Runs whose result is in the output
 are not repeated. Without --only, everything is measured.
-All training videos train, and no clip is mirrored unless that is tried. The parts are:
+All training videos train, no clip is mirrored unless that is tried, and no probe chooses where the
+heads read the trunk. The parts are:
 
 - endpoints: where the heads read the trunk, and mirrored clips;
 - controls: videos without motion (see edited_footage.py);
@@ -33,7 +34,12 @@ from afsd_jax.io.activitynet_json import predictions_of
 from afsd_jax.io.files import read_json, write_json
 
 FIGURES = ("0.5", "0.9", "average")
-ALL_TRAIN = ("--config.data.train_split=train", "--config.data.validation_split=")
+FIXED = (
+    "--config.data.train_split=train",
+    "--config.data.validation_split=",
+    "--config.data.flip=0",
+    "--config.train.probe=False",
+)
 COUNTS = (2, 4, 8, 16, 32)
 EPOCHS = (1, 2, 3, 12)  # the defaults train for 6
 SEARCH_MINUTES = 60
@@ -147,7 +153,7 @@ class Footage:
         arguments += [f"--config.data.data_dir={data}", f"--config.seed={seed}"]
         if experiment.config == "videos":
             arguments.append(f"--config.data.feature_cache={self.work.absolute() / 'features'}")
-        own = ["--config.data.flip=0", *ALL_TRAIN, *experiment.overrides]
+        own = [*FIXED, *experiment.overrides]
         seconds = afsd("train", *arguments, *own)["seconds"]
         return run, round(seconds / 60, 2)
 

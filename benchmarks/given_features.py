@@ -22,7 +22,7 @@ from afsd_jax.data.splits import read_part
 from afsd_jax.data.storage.prepared_folder import open_folder
 from afsd_jax.io import files
 
-CACHE = ("--config=videos", "--config.data.dataset=synthetic")
+CACHE = ("--config=videos", "--config.data.dataset=synthetic", "--config.train.probe=False")
 GIVEN = ("--config=features", "--config.data.train_split=train")
 NO_VALIDATION = "--config.data.validation_split="
 FRAMES_A_ROW = 4  # of the trunk's endpoint Mixed_4b
