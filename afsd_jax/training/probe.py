@@ -196,7 +196,8 @@ def choose_endpoints(
 ) -> tuple[tuple[str, ...], str]:
     """Returns the endpoints to read, and the reason.
 
-    The first ones stay unless others are better by `LEAST_GAIN`, and worse on no fold.
+    The first ones stay unless others are better by `LEAST_GAIN`, and at least as good on every
+    fold.
 
     Args:
       accuracy: accuracy on each fold by endpoints, the run's own first.
@@ -213,11 +214,12 @@ def choose_endpoints(
     name = " and ".join(own)
     if not better:
         points = round(100 * LEAST_GAIN)
-        return own, f"{name} stays: no other is better by {points} points, and worse on no fold"
+        more = f"by {points} points and at least as good on every fold"
+        return own, f"{name} stays: no other is better {more}"
     best = max(better, key=lambda x: mean[x])
     return best, (
         f"config.model.pyramid_inputs = {best!r}: better than {name} by "
-        f"{100 * (mean[best] - mean[own]):.1f} points, and worse on no fold"
+        f"{100 * (mean[best] - mean[own]):.1f} points, and at least as good on every fold"
     )
 
 
