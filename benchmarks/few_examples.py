@@ -42,6 +42,7 @@ CHANGES = {
     "label smoothing 0.1": ("loss.label_smoothing=0.1",),
     "balanced": ("data.balanced=True",),
     "not averaged": ("optimizer.ema=0",),
+    "weight decay 1": ("optimizer.weight_decay=1.0",),
     STARTED: (),
 }
 

@@ -12,6 +12,7 @@ heads read the trunk. The parts are:
 - endpoints: where the heads read the trunk, and mirrored clips;
 - controls: videos without motion (see edited_footage.py);
 - edits: the defaults' detector on test videos with fades instead of cuts, and with further cuts;
+- regularisation: more weight decay;
 - curve: fewer training videos;
 - minutes: shorter and longer training;
 - shapes: pictures that are not squeezed, and larger ones;
@@ -83,6 +84,11 @@ def experiments() -> list[Experiment]:
     tried += [Experiment("controls", edit, edit, tests=(edit,)) for edit in ("shuffled", "still")]
     tried += [Experiment("curve", f"{count} videos", videos=count) for count in COUNTS]
     mirrored = ("--config.data.flip=0.5",)
+    decay = ("--config.optimizer.weight_decay=1.0",)
+    tried.append(Experiment("regularisation", "weight decay 1", overrides=decay))
+    tried.append(
+        Experiment("regularisation", "mirrored, weight decay 1", overrides=(*mirrored, *decay))
+    )
     tried.append(Experiment("endpoints", "mirrored", overrides=mirrored))
     for epochs in EPOCHS:
         longer = (*mirrored, f"--config.train.epochs={epochs}")
