@@ -96,7 +96,11 @@ def experiments() -> list[Experiment]:
     for shape in (("--keep-aspect", "center"), ("--keep-aspect", "letterbox"), ("--size", "224")):
         name = " ".join(shape).strip("-")
         tried.append(Experiment("shapes", name, overrides=mirrored, shape=shape))
-    searched = (*mirrored, f"--config.train.search_minutes={SEARCH_MINUTES}")
+    searched = (
+        *mirrored,
+        "--config.train.probe=True",
+        f"--config.train.search_minutes={SEARCH_MINUTES}",
+    )
     tried.append(Experiment("search", "search", overrides=searched))
     tuned = (*mirrored, f"--config.train.steps={FINETUNE_STEPS}")
     tried.append(Experiment("finetune", "finetune", overrides=tuned, config="videos:finetune"))

@@ -34,7 +34,7 @@ from afsd_jax.training.search_plan import (
 
 TRIALS = "search"  # folder of the short runs
 FOLDS = 3
-SHARE = 6  # a trial has one part in so many of the run's steps
+SHARE = 2  # a trial has one part in so many of the run's steps; shorter ones mislead
 LEAST_STEPS = 50
 
 log = logging.getLogger(__name__)
