@@ -21,6 +21,7 @@ from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.data.folds import assign_folds, count_groups
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.data.training_data import TrainingData
+from afsd_jax.errors import UserError
 from afsd_jax.io.probe_record import RECORD, Probed, ProbeRecord, read_probe, write_probe
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shape
@@ -77,6 +78,10 @@ def choose_by_probe(
     path = workdir / RECORD
     if path.exists():
         record = read_probe(path)
+        if record.endpoints and record.endpoints not in ENDPOINTS:
+            raise UserError(
+                f"{path}.endpoints: must be some that a probe compares; remove the file"
+            )
     elif (workdir / "config.json").exists():
         return config
     else:

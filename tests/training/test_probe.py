@@ -92,6 +92,10 @@ def test_a_run_that_continues_does_not_probe_again(data, tmp_path):
     second = choose_by_probe(config, open_fields, tmp_path / "run")
     assert second.data.flip == first.data.flip == 0
     assert (tmp_path / "run" / "probe.json").stat().st_mtime_ns == before
+    content = json.loads((tmp_path / "run" / "probe.json").read_text())
+    (tmp_path / "run" / "probe.json").write_text(json.dumps(content | {"endpoints": ["logits"]}))
+    with pytest.raises(UserError, match=r"probe\.json\.endpoints: must be some that a probe"):
+        choose_by_probe(config, open_fields, tmp_path / "run")
     (tmp_path / "run" / "probe.json").write_text("{}")
     with pytest.raises(UserError, match=r"probe\.json"):
         choose_by_probe(config, open_fields, tmp_path / "run")
