@@ -5,14 +5,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from afsd_jax.io.probe_record import RECORD, ProbeRecord, read_probe
-
-
-class ProbeRow(NamedTuple):
-    """Endpoints of the trunk: their names, whether the run reads them, and the other columns."""
-
-    endpoints: str
-    chosen: bool
-    values: list[str]
+from afsd_jax.report.compared_row import ComparedRow
 
 
 class ProbeTable(NamedTuple):
@@ -26,7 +19,7 @@ class ProbeTable(NamedTuple):
     """
 
     columns: list[str]
-    rows: list[ProbeRow]
+    rows: list[ComparedRow]
     actions: int
     reasons: list[str]
 
@@ -47,7 +40,7 @@ def make_table(record: ProbeRecord) -> ProbeTable:
     columns = ["Mean", *(f"Fold {fold}" for fold in range(1, folds + 1))] if folds else []
     chosen = record.endpoints or (record.probed[0].endpoints if record.probed else ())
     rows = [
-        ProbeRow(
+        ComparedRow(
             " and ".join(one.endpoints),
             one.endpoints == chosen,
             [f"{100 * x:.1f}" for x in (fmean(one.accuracy), *one.accuracy)],

@@ -5,16 +5,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from afsd_jax.io.search_record import RECORD, SearchRecord, Trial, read_record
+from afsd_jax.report.compared_row import ComparedRow
 
 _MISSING = "–"
-
-
-class SearchRow(NamedTuple):
-    """A candidate: its name, whether it won, and the texts of the other columns."""
-
-    candidate: str
-    won: bool
-    values: list[str]
 
 
 class SearchTable(NamedTuple):
@@ -28,7 +21,7 @@ class SearchTable(NamedTuple):
     """
 
     columns: list[str]
-    rows: list[SearchRow]
+    rows: list[ComparedRow]
     steps: int
     winner: str
     reason: str
@@ -52,7 +45,7 @@ def make_table(record: SearchRecord) -> SearchTable:
     for trial in record.trials:
         by_candidate.setdefault(trial.candidate, []).append(trial)
     rows = [
-        SearchRow(name, name == record.winner, _values(trials, folds))
+        ComparedRow(name, name == record.winner, _values(trials, folds))
         for name, trials in by_candidate.items()
     ]
     return SearchTable(columns, rows, record.steps, record.winner, record.reason)

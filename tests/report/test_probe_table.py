@@ -12,7 +12,7 @@ RECORD = ProbeRecord("train", 50, PROBED, (), None, ("Mixed_4b stays",))
 def test_endpoints_are_rows_and_folds_are_columns():
     table = make_table(RECORD)
     assert table.columns == ["Mean", "Fold 1", "Fold 2"]
-    assert [(row.endpoints, row.chosen, *row.values) for row in table.rows] == [
+    assert [(row.name, row.chosen, *row.values) for row in table.rows] == [
         ("Mixed_4b", True, "62.5", "50.0", "75.0"),
         ("Mixed_4f and Mixed_5c", False, "62.5", "25.0", "100.0"),
     ]

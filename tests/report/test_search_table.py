@@ -18,7 +18,7 @@ RECORD = SearchRecord(0, "train", 100, 3, TRIALS, "not mirrored", "better than a
 def test_candidates_are_rows_and_folds_are_columns():
     table = make_table(RECORD)
     assert table.columns == ["Mean", "Fold 1", "Fold 2", "Steps", "Minutes"]
-    assert [(row.candidate, row.won, *row.values) for row in table.rows] == [
+    assert [(row.name, row.chosen, *row.values) for row in table.rows] == [
         ("as configured", False, "50.0", "40.0", "60.0", "200", "1.8"),
         ("not mirrored", True, "62.5", "50.0", "75.0", "200", "1.1"),
         ("heads of 8 channels", False, "10.0", "10.0", "–", "100", "0.5"),
