@@ -21,7 +21,7 @@ from afsd_jax.cli.config_flags import load_config
 from afsd_jax.io.files import read_json, write_json
 from afsd_jax.io.probe_record import RECORD, ProbeRecord, read_probe
 from afsd_jax.training.auto_config import choose_fields
-from afsd_jax.training.probe import FIELDS, choose_by_probe
+from afsd_jax.training.probe import FLIP, FROZEN, INPUTS, choose_by_probe
 
 
 def configured(data: Path, dataset: str, cache: str) -> ml_collections.ConfigDict:
@@ -38,7 +38,7 @@ def probe(config: ml_collections.ConfigDict) -> tuple[ProbeRecord, float]:
     """Returns what a probe finds, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        choose_by_probe(config, FIELDS, Path(folder))
+        choose_by_probe(config, (INPUTS, FROZEN, FLIP), Path(folder))
         return read_probe(Path(folder) / RECORD), time.perf_counter() - began
 
 

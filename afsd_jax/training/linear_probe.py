@@ -15,24 +15,20 @@ RIDGE = 0.1  # relative to the mean squared length of a description
 _LEAST_DEVIATION = 1e-3
 
 
-def describe(cells: np.ndarray, start: float, end: float) -> np.ndarray:
-    """Returns the mean features of an action in `PARTS` equal parts of its time.
+def parts_of(start: float, end: float, cells: int) -> list[tuple[int, int]]:
+    """Returns the cells [first, stop) of `PARTS` equal parts of an action.
 
     Args:
-      cells: [T, C], features of consecutive cells.
-      start: when the action starts, in cells from the first one.
+      start: when the action starts, in cells.
       end: when it ends; a part has at least the cell in which it starts.
-
-    Returns:
-      float32 [PARTS * C].
+      cells: number of the video's cells, at least 1.
     """
-    borders, last = np.linspace(start, end, PARTS + 1), len(cells) - 1
+    borders = np.linspace(start, end, PARTS + 1).tolist()
     parts = []
-    for lower, upper in itertools.pairwise(borders.tolist()):
-        first = min(max(math.floor(lower), 0), last)
-        stop = max(math.ceil(upper), first + 1)
-        parts.append(cells[first:stop].mean(0, dtype=np.float32))
-    return np.concatenate(parts)
+    for lower, upper in itertools.pairwise(borders):
+        first = min(max(math.floor(lower), 0), cells - 1)
+        parts.append((first, min(max(math.ceil(upper), first + 1), cells)))
+    return parts
 
 
 def predict_left_out(

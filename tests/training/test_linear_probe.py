@@ -1,5 +1,7 @@
 """The linear probe: descriptions of actions, predictions of what was left out, and accuracy."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,26 +11,28 @@ from afsd_jax.training.linear_probe import (
     PARTS,
     RIDGE,
     balanced_accuracy,
-    describe,
+    parts_of,
     predict_left_out,
 )
 
 
-def test_an_action_is_the_mean_of_each_third_of_its_time():
-    cells = np.arange(12, dtype=np.float32)[:, None] * np.ones((1, 2), np.float32)
-    assert describe(cells, 3, 9).tolist() == [3.5, 3.5, 5.5, 5.5, 7.5, 7.5]
+def test_an_action_has_three_parts_of_equal_lengths():
+    assert parts_of(3, 9, 12) == [(3, 5), (5, 7), (7, 9)]
     # Cells that a part covers only in part count as well: 0 and 1; 1, 2 and 3; 3 and 4.
-    assert describe(cells, 0, 5).tolist() == [0.5, 0.5, 2, 2, 3.5, 3.5]
+    assert parts_of(0, 5, 12) == [(0, 2), (1, 4), (3, 5)]
+    assert parts_of(2.1, 2.2, 12) == [(2, 3)] * 3
+    assert parts_of(11.5, 14, 12) == [(11, 12)] * 3
 
 
 @given(st.integers(1, 20), st.floats(0, 20), st.floats(0, 20))
-def test_every_action_of_a_video_has_a_description(count, one, other):
+def test_every_part_has_cells_of_the_video_and_they_cover_the_action(count, one, other):
     start, end = sorted((min(one, count), min(other, count)))
-    cells = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
-    found = describe(cells, start, end)
-    assert found.shape == (PARTS * 3,)
-    assert np.isfinite(found).all()
-    assert (found <= np.tile(cells.max(0), PARTS) + 1e-5).all()
+    parts = parts_of(start, end, count)
+    assert len(parts) == PARTS
+    assert all(0 <= first < stop <= count for first, stop in parts)
+    assert all(a <= b for (a, _), (b, _) in itertools.pairwise(parts))
+    assert parts[0][0] <= start
+    assert parts[-1][1] >= min(end, count)
 
 
 def by_normal_equations(x, labels, tested):

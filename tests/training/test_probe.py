@@ -16,7 +16,8 @@ from afsd_jax.data.datasets import prepare_dataset
 from afsd_jax.errors import UserError
 from afsd_jax.io.probe_record import read_probe
 from afsd_jax.training.auto_config import choose_fields
-from afsd_jax.training.probe import LEAST_GAIN, choose_by_probe, choose_endpoints, find_mirrored
+from afsd_jax.training.probe import choose_by_probe
+from afsd_jax.training.probe_rules import LEAST_GAIN, choose_endpoints, find_mirrored
 
 FPS, SIZE, LENGTH, COUNT = 10, 56, 12, 14  # frames and pixels; actions in a video
 OWN, LATE = ("Mixed_4b",), ("Mixed_4f",)
@@ -92,6 +93,11 @@ def test_a_run_that_continues_does_not_probe_again(data, tmp_path):
     second = choose_by_probe(config, open_fields, tmp_path / "run")
     assert second.data.flip == first.data.flip == 0
     assert (tmp_path / "run" / "probe.json").stat().st_mtime_ns == before
+    stated = chosen(data, "--config.data.flip=0.25")
+    assert choose_by_probe(*stated, tmp_path / "run").data.flip == 0.25
+    config.data.train_split = "train[1/2]"
+    with pytest.raises(UserError, match=r"probe\.json: is of a run on split train; remove it"):
+        choose_by_probe(config, open_fields, tmp_path / "run")
     content = json.loads((tmp_path / "run" / "probe.json").read_text())
     (tmp_path / "run" / "probe.json").write_text(json.dumps(content | {"endpoints": ["logits"]}))
     with pytest.raises(UserError, match=r"probe\.json\.endpoints: must be some that a probe"):
@@ -120,6 +126,10 @@ def test_what_a_person_has_stated_stays(data, tmp_path):
     assert found.model.pyramid_inputs == LATE
     assert [one.endpoints for one in read_probe(tmp_path / "b" / "probe.json").probed] == [LATE]
 
+    config, open_fields = chosen(data, "--config.model.frozen_until=Mixed_5c")
+    choose_by_probe(config, open_fields, tmp_path / "d")
+    assert [one.endpoints for one in read_probe(tmp_path / "d" / "probe.json").probed] == [OWN]
+
     config, open_fields = chosen(data, "--config.train.probe=False")
     assert choose_by_probe(config, open_fields, tmp_path / "c") is config
     assert not (tmp_path / "c").exists()
@@ -129,8 +139,10 @@ def test_too_few_actions_are_not_compared(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="afsd_jax")
     config, open_fields = chosen(prepare(tmp_path, ("opens", "closes"), 4))
     found = choose_by_probe(config, open_fields, tmp_path / "run")
-    assert found.to_json() == config.to_json()
-    assert "linear probe: none, for it needs" in caplog.text
+    assert found.train.probe is False, "a search would compare no endpoints either"
+    assert found.model.to_json() == config.model.to_json()
+    assert found.data.to_json() == config.data.to_json()
+    assert "linear probe: none, for it needs 40 actions" in caplog.text
     assert not (tmp_path / "data" / "features").exists(), "features were computed for nothing"
 
 
@@ -159,5 +171,8 @@ def test_mirrored_classes_are_those_taken_for_each_other_only_when_mirrored():
     assert find_mirrored(labels, mirrored, labels) == (1, 2)
     assert find_mirrored(mirrored, mirrored, labels) is None, "confused as they are, too"
     assert find_mirrored(labels, labels, labels) is None
+    unknown = np.where(labels == 1, 2, labels)
+    unknown[4] = 1
+    assert find_mirrored(np.where(labels == 1, 0, labels), unknown, labels) is None, "never seen"
     background = np.where(labels == 1, 0, labels)
     assert find_mirrored(labels, background, labels) is None, "background is no action"

@@ -1,5 +1,6 @@
 """The examples of a linear probe."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afsd_jax.training import probe_examples
-from afsd_jax.training.probe_examples import BACKGROUND, ENOUGH, LEAST, choose_videos, examples_of
+from afsd_jax.training.probe_examples import (
+    BACKGROUND,
+    ENOUGH,
+    LEAST,
+    choose_videos,
+    draw_sample,
+    examples_of,
+)
 
 
 class Video(NamedTuple):
@@ -16,6 +24,7 @@ class Video(NamedTuple):
     num_frames: int
     segments: np.ndarray
     labels: np.ndarray
+    name: str = ""
 
 
 def video(num_frames: int, *actions: tuple[float, float, int]) -> Video:
@@ -58,9 +67,43 @@ def test_many_examples_are_thinned_out_over_all_videos(monkeypatch):
     assert {x.video for x in found} == {0, 1}
 
 
-def test_videos_that_add_only_common_classes_are_left_out():
-    common, rare = np.full(ENOUGH, 1), np.array([1, 2])
-    assert choose_videos([common, np.array([1]), rare, np.array([], int), rare]) == [0, 2, 4]
+def named(*videos: Video) -> list[Video]:
+    return [one._replace(name=f"v{number}") for number, one in enumerate(videos)]
+
+
+def test_videos_that_add_only_common_or_too_rare_classes_are_left_out():
+    both = video(400, *[(20 * i, 20 * i + 9, 1 + i % 2) for i in range(16)])
+    videos = named(regular(ENOUGH), regular(1), both, video(100), both, video(100, (1, 9, 3)))
+    assert choose_videos(videos, {}) == [0, 2, 4]
+
+
+def test_each_group_gives_a_video_before_one_gives_two():
+    videos = named(*[regular(ENOUGH // 4)] * 12)
+    assert choose_videos(videos, {}) == [0, 1, 2, 3]
+    groups = {one.name: "anna" for one in videos[:8]} | {videos[8].name: "ben"}
+    assert choose_videos(videos, groups) == [0, 8, 9, 10]
+
+
+def test_a_sample_has_enough_actions_in_each_fold_and_no_group_in_two():
+    videos = named(*[regular(LEAST)] * 8)
+    groups = {"v0": "anna", "v1": "anna", "v2": "ben", "v3": "ben"}
+    sample = draw_sample(videos, groups)
+    counts = Counter(sample.folds[sample.labels != BACKGROUND].tolist())
+    assert len(counts) >= 3
+    assert min(counts.values()) >= LEAST
+    folds = {}
+    for example, fold in zip(sample.examples, sample.folds.tolist(), strict=True):
+        name = sample.videos[example.video].name
+        folds.setdefault(groups.get(name, name), set()).add(fold)
+    assert all(len(of_group) == 1 for of_group in folds.values())
+    assert draw_sample(videos, dict.fromkeys((v.name for v in videos), "anna")) is None
+    assert draw_sample(named(video(100), regular(2)), {}) is None
+
+
+def test_a_class_of_one_group_alone_is_not_compared():
+    own = video(400, *[(20 * i, 20 * i + 9, 1 + i % 2) for i in range(2 * LEAST)])
+    sample = draw_sample(named(own, own, *[regular(LEAST)] * 4), {"v0": "anna", "v1": "anna"})
+    assert set(sample.labels.tolist()) == {BACKGROUND, 1}
 
 
 @given(
