@@ -111,8 +111,12 @@ def describe_record(record: ProbeRecord) -> list[str]:
     names = {" and ".join(one.endpoints): one.accuracy for one in record.probed}
     width = max(map(len, names))
     lines = [f"  {name:<{width}}  {100 * fmean(x):5.1f} %" for name, x in names.items()]
-    what = f"{record.actions} actions of the training videos and the background between them"
-    return [f"linear probe: recognises of {what}, on average over the classes", *lines, *reasons]
+    what = f"{record.actions} actions of the training videos"
+    return [
+        f"linear probe: mean recall of the classes and the background, {what}",
+        *lines,
+        *reasons,
+    ]
 
 
 def _probe(config: ml_collections.ConfigDict, wanted: Collection[str]) -> ProbeRecord:
