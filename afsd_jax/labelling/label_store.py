@@ -137,10 +137,9 @@ class LabelStore:
 
     def _state(self) -> _State:
         try:
-            state = os.stat(self.path)
+            return _state_of(self.path)
         except FileNotFoundError:
             return None
-        return state.st_mtime_ns, state.st_size, state.st_ino
 
     def _merged(self) -> Synced:
         """Takes over the present content of the labels file, whoever wrote it."""
@@ -195,27 +194,38 @@ class LabelStore:
             self._journal.add(Writing(digest), labels.version)
             self._digests.append(digest)
             try:
-                self._replace(content)
+                written = self._replace(content)
             except _ChangedMeanwhile:
                 return  # merged the next time
             self._journal.add(Written(labels.version), labels.version)
             self._digest, self._digests = digest, [digest]
-            self._seen = self._state()
+            self._seen = written
         self._base = self._in_file = labels
 
-    def _replace(self, content: bytes) -> None:
+    def _replace(self, content: bytes) -> _State:
+        """Writes the labels file; returns its state, even if another program writes it right after.
+
+        Raises:
+          _ChangedMeanwhile: another program wrote it before.
+        """
         with atomic_write(self.path) as temporary, open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
             if self._state() != self._seen:
                 raise _ChangedMeanwhile
+            return _state_of(temporary)  # which renaming keeps
 
     def _shorten(self) -> None:
         with self._lock:
             if self._in_file in (None, self.labels) and self.refused is None:
                 paths = {name: _relative(path, self.path) for name, path in self._videos.items()}
                 self._journal.shorten(Snapshot(self.labels, paths, self._digests))
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
+    state = os.stat(path)
+    return state.st_mtime_ns, state.st_size, state.st_ino
 
 
 def folder_of(path: Path) -> Path:

@@ -1,6 +1,8 @@
 """The labels file: opened, merged with changes of other programs, never overwritten silently."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,25 @@ def test_changes_of_another_program_are_merged(labels):
     assert len(rows(labels)) == 4
     assert store.sync().message is None
     assert labelled(opened(labels)) == labelled(store)
+
+
+def test_a_change_right_after_the_file_was_written_is_not_overwritten(labels, monkeypatch):
+    store = opened(labels)
+    put(store, "a", 0, 1)
+    replaced = os.replace
+
+    def replace_and_write(source, target):
+        replaced(source, target)
+        if Path(target) == labels:
+            labels.write_text("video,label,start,end\none.mp4,hop,1,2\none.mp4,run,0,1\n")
+
+    with monkeypatch.context() as another_program:
+        another_program.setattr(os, "replace", replace_and_write)
+        store.sync()
+    assert "merged: 1 added, 0 removed" in store.sync().message
+    put(store, "b", 3, 4)
+    store.sync()
+    assert {row[1] for row in rows(labels)} == {"run", "hop"}
 
 
 def test_what_was_changed_here_meanwhile_is_not_removed(labels):
