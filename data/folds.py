@@ -145,8 +145,7 @@ def assign_folds(
     """
     members: dict[str, list[str]] = defaultdict(list)
     for name in classes:
-        group = groups.get(name)
-        members[f"video {name}" if group is None else f"group {group}"].append(name)
+        members[unit_of(name, groups)].append(name)
     left = sorted(members, key=lambda unit: (-len(members[unit]), _hash(unit)))
     held = {unit: Counter(c for name in members[unit] for c in classes[name]) for unit in left}
     total: Counter[int] = sum(held.values(), Counter())
@@ -164,6 +163,12 @@ def assign_folds(
             wanted[place][c] -= number
         folds |= dict.fromkeys(members[unit], place + 1)
     return folds
+
+
+def unit_of(name: str, groups: Mapping[str, str]) -> str:
+    """Returns a name for what is never divided: a video's group or, without one, the video."""
+    group = groups.get(name)
+    return f"video {name}" if group is None else f"group {group}"
 
 
 def _rarest(left: Sequence[str], held: Mapping[str, Counter[int]]) -> int | None:

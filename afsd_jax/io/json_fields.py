@@ -11,6 +11,7 @@ from afsd_jax.errors import UserError
 
 T = TypeVar("T")
 LARGEST = 1e15  # of a number; beyond it, sums and products of times overflow
+MOST_CHARACTERS = 500  # of a name or sentence
 
 
 def require_dict(value: Any, place: str) -> dict[str, Any]:
@@ -44,6 +45,15 @@ def text(entry: dict[str, Any], name: str, place: str) -> str:
     if not is_text(value):
         raise UserError(f"{place}.{name} must be a non-empty text, not {shown(value)}")
     return value
+
+
+def short_text(value: Any, place: str) -> str:
+    """Returns a value, which must be a text of 1 to `MOST_CHARACTERS` characters."""
+    if not is_text(value):
+        raise UserError(f"{place} must be a non-empty text, not {shown(value)}")
+    if len(value) > MOST_CHARACTERS:
+        raise UserError(f"{place} must have at most {MOST_CHARACTERS} characters")
+    return str(value)
 
 
 def number(value: Any, place: str) -> float:

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import read_json, write_json
-from afsd_jax.io.json_fields import field, is_text, number, read_list, require_dict
+from afsd_jax.io.json_fields import field, number, read_list, require_dict, short_text
 
 RECORD = "probe.json"  # in the folder of a run
 _MOST_BYTES = 2**20  # a record may come from a stranger
-_MOST_CHARACTERS = 500  # of a name or sentence
 _MOST_FOLDS = 100
 
 
@@ -23,6 +22,11 @@ class Probed(NamedTuple):
 
     endpoints: tuple[str, ...]
     accuracy: list[float]
+
+    @property
+    def name(self) -> str:
+        """The endpoints as people read them."""
+        return " and ".join(self.endpoints)
 
 
 class ProbeRecord(NamedTuple):
@@ -66,7 +70,7 @@ def read_probe(path: Path) -> ProbeRecord:
     if flip is not None and not 0 <= number(flip, f"{place}.flip") <= 1:
         raise UserError(f"{place}.flip must be from 0 to 1, or null")
     return ProbeRecord(
-        _short(field(content, "split", place), f"{place}.split"),
+        short_text(field(content, "split", place), f"{place}.split"),
         int(number(field(content, "actions", place), f"{place}.actions")),
         tuple(read_list(field(content, "probed", place), f"{place}.probed", _probed)),
         _texts(content, "endpoints", place),
@@ -84,10 +88,4 @@ def _probed(value: Any, place: str) -> Probed:
 
 
 def _texts(entry: dict[str, Any], name: str, place: str) -> tuple[str, ...]:
-    return tuple(read_list(field(entry, name, place), f"{place}.{name}", _short))
-
-
-def _short(value: Any, place: str) -> str:
-    if not is_text(value) or len(value) > _MOST_CHARACTERS:
-        raise UserError(f"{place} must be a text of 1 to {_MOST_CHARACTERS} characters")
-    return str(value)
+    return tuple(read_list(field(entry, name, place), f"{place}.{name}", short_text))

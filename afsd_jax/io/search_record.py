@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 from afsd_jax.errors import UserError
 from afsd_jax.io.files import read_json, write_json
-from afsd_jax.io.json_fields import field, number, read_list, require_dict, shown, text
+from afsd_jax.io.json_fields import field, number, read_list, require_dict, short_text, shown
 
 RECORD = "search.json"  # in the folder of a run
 _SCORE = "average_mAP"
 _MOST_BYTES, _MOST_TRIALS = 2**20, 1000  # a record may come from a stranger
-_MOST_CHARACTERS = 500  # of a name or sentence
 _LARGEST = 2**53  # of whole numbers
 
 
@@ -111,10 +110,7 @@ def _trial(value: Any, place: str) -> Trial:
 
 
 def _text(entry: dict[str, Any], name: str, place: str) -> str:
-    value = text(entry, name, place)
-    if len(value) > _MOST_CHARACTERS:
-        raise UserError(f"{place}.{name} must have at most {_MOST_CHARACTERS} characters")
-    return value
+    return short_text(field(entry, name, place), f"{place}.{name}")
 
 
 def _whole(entry: dict[str, Any], name: str, place: str) -> int:

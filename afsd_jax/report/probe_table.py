@@ -41,7 +41,7 @@ def make_table(record: ProbeRecord) -> ProbeTable:
     chosen = record.endpoints or (record.probed[0].endpoints if record.probed else ())
     rows = [
         ComparedRow(
-            " and ".join(one.endpoints),
+            one.name,
             one.endpoints == chosen,
             [f"{100 * x:.1f}" for x in (fmean(one.accuracy), *one.accuracy)],
         )

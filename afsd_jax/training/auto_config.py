@@ -22,12 +22,12 @@ from afsd_jax.data.storage.prepared_folder import PreparedFolder
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 from afsd_jax.errors import UserError
 from afsd_jax.io.names import first_names
+from afsd_jax.training import endpoints
 from afsd_jax.training.auto_splits import TRAIN, Splits, choose_splits
 from afsd_jax.types import OWN_CROPS
 
 CLIP_LENGTHS = (128, 256, 512, LONGEST_CLIP)  # frames; memory and time grow with them
 MOST_CLIPS = 1000  # with more clips, they overlap less
-ENDPOINTS = ("Mixed_4b",)
 BATCH_SIZE = 4
 ROOM = 8  # max_actions is a multiple, so that programs serve data sets that differ a little
 STEPS = (600, 6000)  # fewest and most steps of a run
@@ -206,7 +206,7 @@ def _choose_clips(
 def _choose_endpoints(chooser: _Chooser) -> None:
     # Later endpoints recognise objects better, and directions of motion worse.
     reason = "endpoints of the trunk that the heads read; this one sees directions of motion"
-    chooser.choose("model.pyramid_inputs", ENDPOINTS, reason)
+    chooser.choose("model.pyramid_inputs", endpoints.CHOICES[0], reason)
     last = chooser.config.model.pyramid_inputs[-1]
     chooser.choose("model.frozen_until", last, "the trunk does not learn up to this endpoint")
 

@@ -20,6 +20,7 @@ from afsd_jax.data.training_data import TrainingData
 from afsd_jax.errors import UserError
 from afsd_jax.io.probe_record import RECORD, Probed, ProbeRecord, read_probe, write_probe
 from afsd_jax.training.endpoint_features import evaluated_view
+from afsd_jax.training.endpoints import CHOICES, fields_of
 from afsd_jax.training.feature_cache import check_frozen
 from afsd_jax.training.linear_probe import balanced_accuracy, predict_left_out
 from afsd_jax.training.probe_examples import BACKGROUND, FOLDS, LEAST, draw_sample
@@ -27,7 +28,6 @@ from afsd_jax.training.probe_features import Descriptions
 from afsd_jax.training.probe_rules import choose_endpoints, find_mirrored
 from afsd_jax.weights.kinetics import KINETICS
 
-ENDPOINTS = (("Mixed_4b",), ("Mixed_4f",), ("Mixed_4f", "Mixed_5c"), ("Mixed_4b", "Mixed_5c"))
 INPUTS, FROZEN, FLIP = "model.pyramid_inputs", "model.frozen_until", "data.flip"
 LEAST_ACTIONS = 40  # with fewer, chance decides
 
@@ -71,7 +71,7 @@ def choose_by_probe(
         log.info(line)
     config = config.copy_and_resolve_references()
     if INPUTS in wanted and record.endpoints:
-        config.model.update(pyramid_inputs=record.endpoints, frozen_until=record.endpoints[-1])
+        config.update_from_flattened_dict(fields_of(record.endpoints))
     if FLIP in wanted and record.flip is not None:
         config.data.flip = record.flip
     config.train.probe = bool(record.probed)
@@ -94,7 +94,7 @@ def _wanted(config: ml_collections.ConfigDict, open_fields: Collection[str]) -> 
 def _checked(path: Path, split: str) -> ProbeRecord:
     """Returns the record of a run on this split; raises UserError if it is another one."""
     record = read_probe(path)
-    if record.endpoints and record.endpoints not in ENDPOINTS:
+    if record.endpoints and record.endpoints not in CHOICES:
         raise UserError(f"{path}.endpoints: must be some that a probe compares; remove the file")
     if record.split != split:
         raise UserError(
@@ -105,17 +105,16 @@ def _checked(path: Path, split: str) -> ProbeRecord:
 
 def describe_record(record: ProbeRecord) -> list[str]:
     """Returns the lines of what a probe has found."""
-    reasons = [f"  {reason}" for reason in record.reasons]
     if not record.probed:
-        return [f"linear probe: {reason.strip()}" for reason in reasons]
-    names = {" and ".join(one.endpoints): one.accuracy for one in record.probed}
+        return [f"linear probe: {reason}" for reason in record.reasons]
+    names = {one.name: one.accuracy for one in record.probed}
     width = max(map(len, names))
     lines = [f"  {name:<{width}}  {100 * fmean(x):5.1f} %" for name, x in names.items()]
     what = f"{record.actions} actions of the training videos"
     return [
         f"linear probe: mean recall of the classes and the background, {what}",
         *lines,
-        *reasons,
+        *(f"  {reason}" for reason in record.reasons),
     ]
 
 
@@ -132,7 +131,7 @@ def _probe(config: ml_collections.ConfigDict, wanted: Collection[str]) -> ProbeR
         )
         return ProbeRecord(split, actions, (), (), None, (why,))
     own = tuple(config.model.pyramid_inputs)
-    tried = [own, *(x for x in ENDPOINTS if x != own)] if INPUTS in wanted else [own]
+    tried = [own, *(x for x in CHOICES if x != own)] if INPUTS in wanted else [own]
     centre = evaluated_view(data)
     plain = Descriptions(config, data.class_names, sample, centre, tried)
     accuracy = {}

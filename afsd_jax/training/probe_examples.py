@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from afsd_jax.data.folds import assign_folds
+from afsd_jax.data.folds import assign_folds, unit_of
 from afsd_jax.data.storage.prepared_video import PreparedVideo
 
 ENOUGH = 40  # actions of a class; videos that would only add more are left out
@@ -87,8 +87,7 @@ def choose_videos(videos: Sequence[PreparedVideo], groups: Mapping[str, str]) ->
     before: Counter[str] = Counter()
     ranks = []
     for number, video in enumerate(videos):
-        group = groups.get(video.name)
-        unit = f"video {video.name}" if group is None else f"group {group}"
+        unit = unit_of(video.name, groups)
         ranks.append((before[unit], number))
         before[unit] += 1
     counts: Counter[int] = Counter()

@@ -9,6 +9,7 @@ from afsd_jax.data.clips.clip_reader import View
 from afsd_jax.models import i3d
 from afsd_jax.models.network import feature_shape
 from afsd_jax.training.endpoint_features import fill_endpoints
+from afsd_jax.training.endpoints import fields_of
 from afsd_jax.training.feature_files import ViewFiles
 from afsd_jax.training.linear_probe import parts_of
 from afsd_jax.training.probe_examples import Example, Sample
@@ -31,12 +32,15 @@ class Descriptions:
         configs = [_reading(config, endpoints) for endpoints in tried]
         self._model, self._data, self._sample, self._view = config.model, config.data, sample, view
         self._files: list[ViewFiles] = fill_endpoints(configs, class_names, sample.videos, [view])
+        self._found: dict[str, np.ndarray] = {}  # by endpoint; several choices share one
 
     def __call__(self, endpoints: Sequence[str]) -> np.ndarray:
         """Returns the descriptions, float32 [N, D], of the examples at all endpoints together."""
-        examples = self._sample.examples
-        parts = [[self._describe(x, name) for name in endpoints] for x in examples]
-        return np.stack([np.concatenate(of_one) for of_one in parts])
+        for name in endpoints:
+            if name not in self._found:
+                rows = [self._describe(example, name) for example in self._sample.examples]
+                self._found[name] = np.stack(rows)
+        return np.concatenate([self._found[name] for name in endpoints], axis=1)
 
     def _describe(self, example: Example, endpoint: str) -> np.ndarray:
         """Returns the mean features of each part of an example, float32 [PARTS * C]."""
@@ -58,5 +62,5 @@ def _reading(
     config: ml_collections.ConfigDict, endpoints: tuple[str, ...]
 ) -> ml_collections.ConfigDict:
     config = config.copy_and_resolve_references()
-    config.model.update(pyramid_inputs=endpoints, frozen_until=endpoints[-1])
+    config.update_from_flattened_dict(fields_of(endpoints))
     return config

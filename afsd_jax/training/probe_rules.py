@@ -5,6 +5,7 @@ from statistics import fmean
 
 import numpy as np
 
+from afsd_jax.training.endpoints import in_words
 from afsd_jax.training.probe_examples import BACKGROUND
 
 LEAST_GAIN = 0.05  # of accuracy
@@ -31,7 +32,7 @@ def choose_endpoints(
         if mean[x] - mean[own] >= LEAST_GAIN
         and all(a >= b for a, b in zip(accuracy[x], before, strict=True))
     ]
-    name = " and ".join(own)
+    name = in_words(own)
     if not better:
         points = round(100 * LEAST_GAIN)
         more = f"by {points} points and at least as good on every fold"

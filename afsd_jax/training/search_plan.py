@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import ml_collections
 
+from afsd_jax.training import endpoints
 from afsd_jax.weights.kinetics import KINETICS
 
 LEAST_GAIN = 0.01  # of average mAP; smaller differences are chance
 LEAST_FOLDS = 2  # on which a candidate is tried before it can win
 _OWN = "as configured"
-_ENDPOINTS = (("Mixed_4b",), ("Mixed_4f",), ("Mixed_4f", "Mixed_5c"), ("Mixed_4b", "Mixed_5c"))
 _WIDTHS = (0.5, 2.0)  # of the heads, relative to the run's
 _DECAY = 4.0  # factor of the weight decay
 
@@ -55,10 +55,9 @@ def list_candidates(config: ml_collections.ConfigDict) -> list[Candidate]:
         if channels % model.groups == 0:
             found.append(Candidate(f"heads of {channels} channels", {"model.channels": channels}))
     if config.data.feature_cache and not config.train.probe:
-        for endpoints in _ENDPOINTS:
-            if endpoints != tuple(model.pyramid_inputs):
-                fields = {"model.pyramid_inputs": endpoints, "model.frozen_until": endpoints[-1]}
-                found.append(Candidate(" and ".join(endpoints), fields))
+        for others in endpoints.CHOICES:
+            if others != tuple(model.pyramid_inputs):
+                found.append(Candidate(endpoints.in_words(others), endpoints.fields_of(others)))
     return found
 
 
